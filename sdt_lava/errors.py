@@ -1,0 +1,78 @@
+"""Typed errors: each one says where, what was found, what is allowed and what to do."""
+
+from __future__ import annotations
+
+
+class SdtLavaError(Exception):
+    """Base of every error that sdt-lava raises on purpose.
+
+    Parameters
+    ----------
+    where : str
+        The file, tensor, node or argument that is wrong.
+    found : str
+        What was found there.
+    allowed : str, optional
+        What would have been accepted.
+    remedy : str, optional
+        What the user can do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, where: str, found: str, allowed: str = "", remedy: str = "") -> None:
+        self.where = where
+        self.found = found
+        self.allowed = allowed
+        self.remedy = remedy
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        parts = [f"{self.where}: {self.found}"]
+        if self.allowed:
+            parts.append(f"allowed: {self.allowed}")
+        if self.remedy:
+            parts.append(f"remedy: {self.remedy}")
+        return "; ".join(parts)
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str, str]]:
+        """Survive pickling, so that an error can cross a process boundary."""
+        return type(self), (self.where, self.found, self.allowed, self.remedy)
+
+
+class ConfigError(SdtLavaError):
+    """A model configuration that is missing, incomplete or contradictory."""
+
+
+class CheckpointError(SdtLavaError):
+    """A checkpoint that cannot be read safely or does not fit its configuration."""
+
+
+class GraphError(SdtLavaError):
+    """A graph that breaks a legality rule."""
+
+
+class QuantizationError(SdtLavaError):
+    """Weights, biases or thresholds that do not fit the integer ranges."""
+
+
+class NetworkFileError(SdtLavaError):
+    """An HDF5 network file that is damaged, unsupported or hostile."""
+
+
+class DataError(SdtLavaError):
+    """Input data of the wrong kind, shape or range."""
+
+
+class CompileError(SdtLavaError):
+    """A network that cannot be mapped onto the target."""
+
+
+class NumericOverflowError(SdtLavaError):
+    """An integer sum that left the hardware's range during a strict simulation."""
+
+
+class LavaRuntimeError(SdtLavaError):
+    """A Lava process that raised, died or did not answer in time."""
+
+    exit_code = 1

@@ -1,0 +1,1 @@
+"""The float model: torch modules built from SLAYER synapses and CUBA neurons."""
