@@ -1,0 +1,1 @@
+"""Spike-driven Transformers from SLAYER to Lava and Loihi 2."""

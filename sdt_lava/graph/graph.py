@@ -1,0 +1,191 @@
+"""The graph: named nodes, their order, shapes and signals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeVar
+
+import networkx as nx
+
+from sdt_lava.errors import GraphError
+from sdt_lava.graph.nodes import Input, Lif, Node, Readout, Shape, Signal
+
+NodeT = TypeVar("NodeT", bound=Node)
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A checked, immutable, feed-forward graph of nodes.
+
+    Parameters
+    ----------
+    nodes : mapping of str to Node
+        Nodes by name.
+    timesteps : int
+        Steps ``T`` of one sample.
+    metadata : mapping
+        Plain values that travel with the network: configuration, quantization report.
+
+    Raises
+    ------
+    GraphError
+        If a name is missing or used twice, an edge carries the wrong kind of signal, shapes do
+        not fit, or there is a cycle.
+    """
+
+    nodes: Mapping[str, Node]
+    timesteps: int
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def build(
+        cls, nodes: Iterable[Node], timesteps: int, metadata: Mapping[str, Any] | None = None
+    ) -> Graph:
+        """Collect and check nodes."""
+        named: dict[str, Node] = {}
+        for node in nodes:
+            if node.name in named:
+                raise GraphError(f"node {node.name!r}", "name used twice", "unique names")
+            named[node.name] = node
+        graph = cls(named, timesteps, dict(metadata or {}))
+        graph.check()
+        return graph
+
+    def rebuild(self, nodes: Iterable[Node]) -> Graph:
+        """Return a checked graph of other nodes with the same time steps and metadata."""
+        return Graph.build(nodes, self.timesteps, self.metadata)
+
+    def with_metadata(self, **values: Any) -> Graph:
+        """Return the same graph with metadata entries added or replaced."""
+        return replace(self, metadata={**self.metadata, **values})
+
+    def check(self) -> None:
+        """Check edges, signals and shapes of the whole graph."""
+        if self.timesteps < 1:
+            raise GraphError("graph", f"{self.timesteps} time steps", "at least 1")
+        for node in self.nodes.values():
+            _check_inputs(node, self.nodes)
+        inputs = self.of_type(Input)
+        if len(inputs) != 1:
+            raise GraphError("graph", f"{len(inputs)} input nodes", "exactly one")
+        if len(self.of_type(Readout)) > 1:
+            raise GraphError("graph", f"{len(self.of_type(Readout))} readouts", "at most one")
+        _ = self._inferred
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """Names in an order in which every node follows its inputs."""
+        digraph = nx.DiGraph()
+        digraph.add_nodes_from(self.nodes)
+        for node in self.nodes.values():
+            digraph.add_edges_from((source, node.name) for source in node.inputs)
+        rank = {name: position for position, name in enumerate(self.nodes)}
+        try:
+            return tuple(nx.lexicographical_topological_sort(digraph, key=rank.__getitem__))
+        except nx.NetworkXUnfeasible as error:
+            cycle = " -> ".join(source for source, _ in nx.find_cycle(digraph))
+            raise GraphError("graph", f"cycle {cycle}", "a feed-forward graph") from error
+
+    @cached_property
+    def _inferred(self) -> tuple[dict[str, Shape], dict[str, Signal]]:
+        shapes: dict[str, Shape] = {}
+        signals: dict[str, Signal] = {}
+        for name in self.order:
+            node = self.nodes[name]
+            received = [signals[source] for source in node.inputs]
+            for source, signal in zip(node.inputs, received, strict=True):
+                if signal not in node.accepts:
+                    raise GraphError(
+                        f"edge {source!r} ({self.nodes[source].kind}) -> {name!r} ({node.kind})",
+                        f"carries {signal.value}",
+                        " or ".join(sorted(kind.value for kind in node.accepts)),
+                    )
+            signals[name] = node.output_signal(received)
+            shapes[name] = node.output_shape([shapes[source] for source in node.inputs])
+        return shapes, signals
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Output shape of each node, without time and batch."""
+        return self._inferred[0]
+
+    @property
+    def signals(self) -> Mapping[str, Signal]:
+        """What each node emits."""
+        return self._inferred[1]
+
+    @cached_property
+    def consumers(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the nodes that read each node."""
+        readers: dict[str, list[str]] = {name: [] for name in self.nodes}
+        for node in self.nodes.values():
+            for source in node.inputs:
+                readers[source].append(node.name)
+        return {name: tuple(names) for name, names in readers.items()}
+
+    def of_type(self, kind: type[NodeT]) -> tuple[NodeT, ...]:
+        """Return all nodes of one class, in the order they were given."""
+        return tuple(node for node in self.nodes.values() if isinstance(node, kind))
+
+    def __iter__(self) -> Iterator[Node]:
+        """Iterate over nodes, inputs first."""
+        return (self.nodes[name] for name in self.order)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @property
+    def input(self) -> Input:
+        """The input node."""
+        return self.of_type(Input)[0]
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of one input frame: ``(C, H, W)`` or ``(features,)``."""
+        return self.input.shape
+
+    @property
+    def readout(self) -> Readout | None:
+        """The linear head, or None for a network that ends in spikes."""
+        found = self.of_type(Readout)
+        return found[0] if found else None
+
+    @property
+    def lif_names(self) -> tuple[str, ...]:
+        """Names of all LIF nodes, inputs first."""
+        return tuple(node.name for node in self if isinstance(node, Lif))
+
+    @property
+    def output_name(self) -> str:
+        """Name of the node whose sum over time is the network's result."""
+        if self.readout is not None:
+            return self.readout.name
+        ends = [name for name in self.order if not self.consumers[name]]
+        if len(ends) != 1:
+            raise GraphError("graph", f"{len(ends)} nodes that nobody reads: {ends}", "one output")
+        return ends[0]
+
+    def __str__(self) -> str:
+        from sdt_lava.graph.table import format_graph
+
+        return format_graph(self)
+
+
+def _check_inputs(node: Node, nodes: Mapping[str, Node]) -> None:
+    count = len(node.inputs)
+    if count < node.min_inputs or (node.max_inputs is not None and count > node.max_inputs):
+        allowed = (
+            f"{node.min_inputs} or more"
+            if node.max_inputs is None
+            else f"{node.min_inputs} to {node.max_inputs}"
+        )
+        raise GraphError(f"node {node.name!r} ({node.kind})", f"{count} inputs", allowed)
+    for source in node.inputs:
+        if source not in nodes:
+            raise GraphError(
+                f"node {node.name!r} ({node.kind})",
+                f"input {source!r} does not exist",
+                "the name of another node",
+            )

@@ -1,0 +1,83 @@
+"""Node kinds that only a compiled graph has: what Lava's standard processes compute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from sdt_lava.graph.nodes import CURRENTS, EVENTS, Node, Shape, Signal
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sparse(Node):
+    """Any linear connection between two populations, written as a sparse matrix.
+
+    ``current = (weight @ events.flatten()) >> shift``, in C order on both sides.
+
+    Parameters
+    ----------
+    weight : csr_matrix
+        ``(outputs, inputs)``, int32; explicit zeros are synapses like the others.
+    shape : tuple of int
+        Output shape.
+    role : str
+        What it does, for reports: 'synapse', 'mask', 'token_sum', 'pool', 'shortcut'.
+    shift : int
+        Right shift of the sum (weight exponent ``-shift``).
+    """
+
+    weight: csr_matrix
+    shape: Shape
+    role: str
+    shift: int = 0
+
+    kind: ClassVar[str] = "sparse"
+    accepts: ClassVar[frozenset[Signal]] = EVENTS
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return the declared output shape."""
+        sizes = int(np.prod(self.shape)), int(np.prod(shapes[0]))
+        if self.weight.shape != sizes:
+            raise self.mismatch(f"weight {self.weight.shape}", f"{sizes} (outputs, inputs)")
+        return self.shape
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Gate(Node):
+    """Memoryless threshold neurons: a spike where the summed current exceeds ``threshold``.
+
+    On Lava and Loihi these are LIF neurons with a voltage decay of 4095/4096.
+    """
+
+    threshold: int
+
+    kind: ClassVar[str] = "gate"
+    accepts: ClassVar[frozenset[Signal]] = CURRENTS
+    emits: ClassVar[Signal] = Signal.SPIKE
+    max_inputs: ClassVar[int | None] = None
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return the common shape of the input currents."""
+        if len(set(shapes)) != 1:
+            raise self.mismatch(f"currents of shapes {list(shapes)}", "one shape")
+        return shapes[0]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Relay(Node):
+    """Neurons that send their summed current on as graded spikes, unchanged."""
+
+    kind: ClassVar[str] = "relay"
+    accepts: ClassVar[frozenset[Signal]] = CURRENTS
+    emits: ClassVar[Signal] = Signal.GRADED
+    max_inputs: ClassVar[int | None] = None
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return the common shape of the input currents."""
+        if len(set(shapes)) != 1:
+            raise self.mismatch(f"currents of shapes {list(shapes)}", "one shape")
+        return shapes[0]

@@ -1,0 +1,435 @@
+"""The kinds of node in a spiking graph: what each computes, accepts and emits.
+
+Every signal is an array ``(T, B, *shape)``; shapes here leave out time and batch. The same
+classes hold a float graph (as traced from a model) and an integer graph (as exported): only the
+arrays differ. No node knows Lava, torch or HDF5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdt_lava.errors import GraphError
+
+Array = NDArray[np.generic]
+Shape = tuple[int, ...]
+
+
+class Signal(str, Enum):
+    """What travels along an edge."""
+
+    SPIKE = "spike"  # 0 or 1
+    GRADED = "graded"  # signed integer payload
+    CURRENT = "current"  # synaptic sum, not yet sent anywhere
+    LOGITS = "logits"  # the network's result
+
+
+EVENTS = frozenset({Signal.SPIKE, Signal.GRADED})
+CURRENTS = frozenset({Signal.CURRENT})
+SPIKES = frozenset({Signal.SPIKE})
+
+NODE_KINDS: dict[str, type[Node]] = {}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Node:
+    """Base of all nodes.
+
+    Parameters
+    ----------
+    name : str
+        Unique name; layers carry the name of the module they come from.
+    inputs : tuple of str
+        Names of the nodes read, in order.
+    block : str
+        The block of the network it belongs to, such as ``block.0.attn``.
+    origin : str
+        For a node that the compiler made: the node of the network it stands for.
+    """
+
+    name: str
+    inputs: tuple[str, ...] = ()
+    block: str = ""
+    origin: str = ""
+
+    kind: ClassVar[str] = ""
+    accepts: ClassVar[frozenset[Signal]] = frozenset()
+    emits: ClassVar[Signal] = Signal.CURRENT
+    min_inputs: ClassVar[int] = 1
+    max_inputs: ClassVar[int | None] = 1
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.kind:
+            NODE_KINDS[cls.kind] = cls
+
+    def output_signal(self, signals: Sequence[Signal]) -> Signal:
+        """Return the kind of signal emitted, given the kinds received."""
+        return self.emits
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return the output's shape ``(*shape)``, checking inputs and parameters.
+
+        Raises
+        ------
+        GraphError
+            If the inputs or the parameters do not fit together.
+        """
+        return shapes[0]
+
+    def mismatch(self, found: object, allowed: object) -> GraphError:
+        """Build the error for a shape or parameter that does not fit."""
+        return GraphError(f"node {self.name!r} ({self.kind})", str(found), str(allowed))
+
+
+def _require_image(node: Node, shape: Shape) -> None:
+    if len(shape) != 3:
+        raise node.mismatch(f"input of shape {shape}", "an image-like input (C, H, W)")
+
+
+def _window_output(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Input(Node):
+    """Entry of the network: integers presented at every step.
+
+    ``x_int = clip(rint(x * scale), low, high)`` is applied once, before any back end runs.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of one frame.
+    scale : float
+        Integer levels per unit of the real input.
+    low, high : int
+        Smallest and largest value; ``(0, 1)`` makes the input binary spikes.
+    """
+
+    shape: Shape
+    scale: float = 1.0
+    low: int = 0
+    high: int = 1
+
+    kind: ClassVar[str] = "input"
+    min_inputs: ClassVar[int] = 0
+    max_inputs: ClassVar[int | None] = 0
+
+    def output_signal(self, signals: Sequence[Signal]) -> Signal:
+        """Binary input is spikes, everything else graded."""
+        return Signal.SPIKE if (self.low, self.high) == (0, 1) else Signal.GRADED
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return the declared shape."""
+        if not self.shape or any(side < 1 for side in self.shape):
+            raise self.mismatch(f"shape {self.shape}", "positive sides")
+        return self.shape
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Synapse(Node):
+    """Base of the connections that multiply events by weights and sum them up.
+
+    Parameters
+    ----------
+    weight : ndarray
+        Weights; even integers within +-254 in an integer graph.
+    bias : ndarray, optional
+        Per output channel, only in a float graph: an integer graph keeps biases in the
+        neurons, where the hardware has them.
+    """
+
+    weight: Array
+    bias: Array | None = None
+
+    accepts: ClassVar[frozenset[Signal]] = EVENTS
+
+    def _check_bias(self, channels: int) -> None:
+        if self.bias is not None and self.bias.shape != (channels,):
+            raise self.mismatch(f"bias of shape {self.bias.shape}", f"({channels},)")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Conv(Synapse):
+    """Two-dimensional convolution of events, ``(C, H, W)`` to ``(O, H', W')``.
+
+    Parameters
+    ----------
+    weight : ndarray
+        ``(O, C / groups, kH, kW)``.
+    stride, padding, dilation : tuple of int
+        Along height and width.
+    groups : int
+        Channel groups.
+    """
+
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+    kind: ClassVar[str] = "conv"
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return ``(O, H', W')``."""
+        _require_image(self, shapes[0])
+        channels, height, width = shapes[0]
+        if self.weight.ndim != 4:
+            raise self.mismatch(
+                f"weight of {self.weight.ndim} dimensions", "4: (O, C/groups, kH, kW)"
+            )
+        out, per_group, kernel_h, kernel_w = self.weight.shape
+        if min(self.stride) < 1 or min(self.dilation) < 1 or min(self.padding) < 0:
+            raise self.mismatch(
+                f"stride {self.stride}, dilation {self.dilation}, padding {self.padding}",
+                "stride and dilation of at least 1, padding of at least 0",
+            )
+        if self.groups < 1 or per_group * self.groups != channels or out % self.groups:
+            raise self.mismatch(
+                f"weight {self.weight.shape} in {self.groups} groups on {channels} channels",
+                "C/groups weights per output and O divisible by groups",
+            )
+        self._check_bias(out)
+        out_h = _window_output(height, kernel_h, self.stride[0], self.padding[0], self.dilation[0])
+        out_w = _window_output(width, kernel_w, self.stride[1], self.padding[1], self.dilation[1])
+        if min(out_h, out_w) < 1:
+            raise self.mismatch(f"output of {out_h} x {out_w}", "at least 1 x 1")
+        return out, out_h, out_w
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dense(Synapse):
+    """Fully connected synapses, ``(I,)`` to ``(O,)``; weight ``(O, I)``."""
+
+    kind: ClassVar[str] = "dense"
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return ``(O,)``."""
+        if self.weight.ndim != 2 or shapes[0] != (self.weight.shape[1],):
+            raise self.mismatch(
+                f"weight {self.weight.shape} on input {shapes[0]}", "weight (O, I) on input (I,)"
+            )
+        self._check_bias(self.weight.shape[0])
+        return (self.weight.shape[0],)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Flatten(Node):
+    """Reorder ``(C, H, W)`` into a vector, channel first (C order)."""
+
+    kind: ClassVar[str] = "flatten"
+    accepts: ClassVar[frozenset[Signal]] = EVENTS
+
+    def output_signal(self, signals: Sequence[Signal]) -> Signal:
+        """Pass on the kind received."""
+        return signals[0]
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return the flat shape."""
+        return (int(np.prod(shapes[0])),)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lif(Node):
+    """Leaky integrate-and-fire neurons; several input currents add up.
+
+    Float graph: ``v <- v (1 - dv/4096) + x + bias``, spike at ``v > threshold``, hard reset to 0
+    (the doubled variable of a tau = 2 neuron with decaying input, so that ``threshold`` is twice
+    the model's). Integer graph: :func:`sdt_lava.numerics.lif_step`.
+
+    Parameters
+    ----------
+    threshold : float or int
+        Firing threshold; the mantissa in an integer graph.
+    voltage_decay, current_decay : int
+        Lost share of v and u per step in 1/4096.
+    bias : ndarray, optional
+        A value per channel, the first axis of the shape: the sum of the biases of everything
+        that feeds the neuron.
+    bias_exponent : int
+        Integer graph: the bias added to v is ``bias << bias_exponent``.
+    """
+
+    threshold: float
+    voltage_decay: int = 2048
+    current_decay: int = 4096
+    bias: Array | None = None
+    bias_exponent: int = 6
+
+    kind: ClassVar[str] = "lif"
+    accepts: ClassVar[frozenset[Signal]] = CURRENTS
+    emits: ClassVar[Signal] = Signal.SPIKE
+    max_inputs: ClassVar[int | None] = None
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return the common shape of the input currents."""
+        if len(set(shapes)) != 1:
+            raise self.mismatch(f"currents of shapes {list(shapes)}", "one shape")
+        if self.bias is not None and self.bias.shape != shapes[0][:1]:
+            raise self.mismatch(f"bias of shape {self.bias.shape}", f"{shapes[0][:1]}")
+        return shapes[0]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shortcut(Node):
+    """The membrane shortcut: the sum of currents before the next neurons, ``U' = U + branch``."""
+
+    kind: ClassVar[str] = "shortcut"
+    accepts: ClassVar[frozenset[Signal]] = CURRENTS
+    min_inputs: ClassVar[int] = 2
+    max_inputs: ClassVar[int | None] = None
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return the common shape of the branches."""
+        if len(set(shapes)) != 1:
+            raise self.mismatch(f"branches of shapes {list(shapes)}", "one shape")
+        return shapes[0]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Subsample(Node):
+    """Keep every ``stride``-th row and column of a current, starting with the first."""
+
+    stride: int = 2
+
+    kind: ClassVar[str] = "subsample"
+    accepts: ClassVar[frozenset[Signal]] = CURRENTS
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return ``(C, ceil(H / stride), ceil(W / stride))``."""
+        _require_image(self, shapes[0])
+        if self.stride < 1:
+            raise self.mismatch(f"stride {self.stride}", "at least 1")
+        channels, height, width = shapes[0]
+        return channels, -(-height // self.stride), -(-width // self.stride)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class And(Node):
+    """The mask of SDSA: a spike where both inputs spike.
+
+    The second input may have one value a channel, ``(C,)``; it then masks all tokens.
+    """
+
+    kind: ClassVar[str] = "and"
+    accepts: ClassVar[frozenset[Signal]] = SPIKES
+    emits: ClassVar[Signal] = Signal.SPIKE
+    min_inputs: ClassVar[int] = 2
+    max_inputs: ClassVar[int | None] = 2
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return the shape of the first input."""
+        if shapes[1] not in (shapes[0], shapes[0][:1]):
+            raise self.mismatch(
+                f"inputs {shapes[0]} and {shapes[1]}", "equal shapes, or (C,) second"
+            )
+        return shapes[0]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TokenSum(Node):
+    """Column sum of SDSA: ``current[c] = weight * (number of tokens that spike in c)``."""
+
+    weight: int = 1
+
+    kind: ClassVar[str] = "token_sum"
+    accepts: ClassVar[frozenset[Signal]] = SPIKES
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return ``(C,)``."""
+        _require_image(self, shapes[0])
+        return shapes[0][:1]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TokenMean(Node):
+    """Sum of a residual stream over tokens, divided.
+
+    Float graph: the mean. Integer graph: ``sum >> shift``, rounding down; the reading
+    neuron's threshold makes up for the rest of the division.
+    """
+
+    shift: int = 0
+
+    kind: ClassVar[str] = "token_mean"
+    accepts: ClassVar[frozenset[Signal]] = CURRENTS
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return ``(C,)``."""
+        _require_image(self, shapes[0])
+        return shapes[0][:1]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Pool(Node):
+    kernel: int = 3
+    stride: int = 2
+    padding: int = 1
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return ``(C, H', W')``."""
+        _require_image(self, shapes[0])
+        if self.kernel < 1 or self.stride < 1 or not 0 <= self.padding <= self.kernel // 2:
+            raise self.mismatch(
+                f"kernel {self.kernel}, stride {self.stride}, padding {self.padding}",
+                "kernel and stride of at least 1, padding of at most half the kernel",
+            )
+        channels, height, width = shapes[0]
+        out_h = _window_output(height, self.kernel, self.stride, self.padding)
+        out_w = _window_output(width, self.kernel, self.stride, self.padding)
+        if min(out_h, out_w) < 1:
+            raise self.mismatch(f"output of {out_h} x {out_w}", "at least 1 x 1")
+        return channels, out_h, out_w
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OrPool(_Pool):
+    """Max-pool of spikes: a spike where any input of the window spikes."""
+
+    kind: ClassVar[str] = "or_pool"
+    accepts: ClassVar[frozenset[Signal]] = SPIKES
+    emits: ClassVar[Signal] = Signal.SPIKE
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaxPool(_Pool):
+    """Max-pool of currents, only in networks that pool before the neuron (official models)."""
+
+    kind: ClassVar[str] = "max_pool"
+    accepts: ClassVar[frozenset[Signal]] = CURRENTS
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Readout(Synapse):
+    """Linear head: ``y[t] = weight @ s[t] + bias``; the logits are the sum of y over time.
+
+    The bias stays here in an integer graph too, because it is added on the host.
+
+    Parameters
+    ----------
+    weight : ndarray
+        ``(classes, C)``.
+    scale : float
+        Integer graph: logits per unit of the float model's.
+    """
+
+    scale: float = 1.0
+
+    kind: ClassVar[str] = "readout"
+    emits: ClassVar[Signal] = Signal.LOGITS
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return ``(classes,)``."""
+        if self.weight.ndim != 2 or shapes[0] != (self.weight.shape[1],):
+            raise self.mismatch(
+                f"weight {self.weight.shape} on input {shapes[0]}", "weight (K, C) on input (C,)"
+            )
+        self._check_bias(self.weight.shape[0])
+        return (self.weight.shape[0],)

@@ -1,0 +1,39 @@
+"""The table that ``print(net)`` shows, in the manner of lava-dl's netx."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sdt_lava.graph.nodes import Conv, MaxPool, Node, OrPool, Shape
+
+if TYPE_CHECKING:
+    from sdt_lava.graph.graph import Graph
+
+_HEADER = "| {:<34s}|   Type   |  W  |  H  |  C  | ker | str | pad | dil | grp |".format("Name")
+
+
+def _pair(values: tuple[int, int] | None) -> str:
+    return f"{'':5s}" if values is None else f"{values[0]:2d},{values[1]:2d}"
+
+
+def _window(node: Node) -> tuple[str, str, str, str, str]:
+    if isinstance(node, Conv):
+        kernel = (node.weight.shape[3], node.weight.shape[2])
+        flipped = (node.stride[::-1], node.padding[::-1], node.dilation[::-1])
+        return _pair(kernel), *map(_pair, flipped), f"{node.groups:5d}"  # type: ignore[return-value]
+    if isinstance(node, (OrPool, MaxPool)):
+        squares = [_pair((side, side)) for side in (node.kernel, node.stride, node.padding, 1)]
+        return squares[0], squares[1], squares[2], squares[3], f"{'':5s}"
+    return _pair(None), _pair(None), _pair(None), _pair(None), f"{'':5s}"
+
+
+def _row(node: Node, shape: Shape) -> str:
+    channels, height, width = shape if len(shape) == 3 else (shape[0], 1, 1)
+    cells = [f"{node.kind:10s}", f"{width:5d}", f"{height:5d}", f"{channels:5d}", *_window(node)]
+    return f"| {node.name:<34s}|" + "|".join(cells) + "|"
+
+
+def format_graph(graph: Graph) -> str:
+    """Return a table with a row for each node."""
+    rows = [_row(node, graph.shapes[node.name]) for node in graph]
+    return "\n".join([_HEADER, *rows])

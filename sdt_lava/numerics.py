@@ -1,0 +1,114 @@
+"""Loihi's fixed-point ranges and the integer neuron, in one place.
+
+The equations are those of Lava's bit-accurate LIF (``lava.proc.lif``, lava-nc 0.10.0); the bit
+widths are those that Lava's process models document for Loihi hardware.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+
+# Synaptic weights: int8 mantissa times two. -256 is left out because Lava clips a purely
+# inhibitory matrix at -255.
+WEIGHT_LIMIT = 254
+# State variables u and v: 24 bit, signed (lava LIF: uv_bitwidth).
+STATE_LIMIT = 2**23 - 1
+# Activations and thresholds are shifted left by six bits to align with the state.
+ACTIVATION_SHIFT = 6
+# Largest activation that the 24-bit current holds after that shift.
+ACTIVATION_LIMIT = STATE_LIMIT >> ACTIVATION_SHIFT
+# Threshold mantissa: unsigned 17 bit.
+THRESHOLD_LIMIT = 2**17 - 1
+# Bias: signed 13-bit mantissa, unsigned 3-bit exponent. An exponent of six aligns the
+# mantissa with activations; it is the one that netx assumes.
+BIAS_MANTISSA_LOW, BIAS_MANTISSA_HIGH = -(2**12), 2**12 - 1
+BIAS_EXPONENT_HIGH = 7
+BIAS_EXPONENT = 6
+# Decays: fractions of 4096.
+DECAY_SHIFT = 12
+DECAY_UNITY = 1 << DECAY_SHIFT
+# A relay sends its 24-bit sum as the payload of a graded spike.
+PAYLOAD_LIMIT = STATE_LIMIT
+# float32 adds integers exactly while every partial sum stays below this.
+FLOAT32_EXACT = 2**24
+
+
+@dataclass(frozen=True)
+class LifParameters:
+    """Integer parameters of a population of LIF neurons.
+
+    Parameters
+    ----------
+    threshold : int
+        Threshold mantissa; a neuron fires when ``v > threshold << 6``.
+    voltage_decay, current_decay : int
+        Lost share of v and u in a step, in 1/4096. A current decay of 4096 is no memory in u.
+    bias : ndarray of int64 or int
+        Bias mantissa, broadcastable to the population.
+    bias_exponent : int
+        The bias that is added is ``bias << bias_exponent``.
+    """
+
+    threshold: int
+    voltage_decay: int
+    current_decay: int
+    bias: IntArray | int
+    bias_exponent: int
+
+
+def decay(state: IntArray, fraction: int) -> IntArray:
+    """Multiply by ``(4096 - fraction) / 4096``, rounding towards zero."""
+    scaled = np.abs(state) * (DECAY_UNITY - fraction) >> DECAY_SHIFT
+    return np.asarray(np.sign(state) * scaled, dtype=np.int64)
+
+
+def align_activation(activation: IntArray) -> IntArray:
+    """Shift an activation by six bits in 32-bit arithmetic, as Lava does."""
+    return (np.asarray(activation, np.int64) << ACTIVATION_SHIFT).astype(np.int32).astype(np.int64)
+
+
+def wrap_current(current: IntArray) -> IntArray:
+    """Wrap a current that left the 24-bit range once around, as Lava does."""
+    span = 2 * (STATE_LIMIT + 1)
+    wrapped = np.where(current > STATE_LIMIT + 1, current - span, current)
+    return np.where(wrapped <= -(STATE_LIMIT + 1), current + span, wrapped)
+
+
+def lif_step(
+    current: IntArray, voltage: IntArray, activation: IntArray, parameters: LifParameters
+) -> tuple[IntArray, IntArray, NDArray[np.bool_], IntArray]:
+    """Advance a LIF population by one step.
+
+    ``u <- trunc0(u (4096 - du) / 4096) + (a << 6)``,
+    ``v <- trunc0(v (4096 - dv) / 4096) + u + (bias << bias_exponent)``,
+    ``s = v > (threshold << 6)``, then ``v <- 0`` where ``s``. u wraps and v saturates at 24 bit.
+
+    Parameters
+    ----------
+    current, voltage : ndarray of int64
+        State before the step.
+    activation : ndarray of int64
+        Sum of the weighted input spikes of this step.
+    parameters : LifParameters
+        Parameters of the population.
+
+    Returns
+    -------
+    current, voltage : ndarray of int64
+        State after the step.
+    spikes : ndarray of bool
+        Which neurons fired.
+    peak : ndarray of int64
+        ``v`` before saturation and reset, for overflow checks and headroom.
+    """
+    current = wrap_current(decay(current, parameters.current_decay) + align_activation(activation))
+    bias = np.asarray(parameters.bias, dtype=np.int64) << parameters.bias_exponent
+    peak = decay(voltage, parameters.voltage_decay) + current + bias
+    voltage = np.clip(peak, -STATE_LIMIT, STATE_LIMIT)
+    spikes = voltage > (parameters.threshold << ACTIVATION_SHIFT)
+    return current, np.where(spikes, 0, voltage), spikes, peak

@@ -1,0 +1,242 @@
+"""The oracle: every node in plain NumPy int64, obviously right, slow.
+
+Arrays are ``(T, B, *shape)``. Nothing here is clever on purpose; the other back ends are
+compared with this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from sdt_lava.errors import NumericOverflowError
+from sdt_lava.graph import (
+    And,
+    Conv,
+    Dense,
+    Flatten,
+    Gate,
+    Graph,
+    Input,
+    Lif,
+    MaxPool,
+    Node,
+    OrPool,
+    Readout,
+    Relay,
+    Shortcut,
+    Sparse,
+    Subsample,
+    TokenMean,
+    TokenSum,
+)
+from sdt_lava.numerics import (
+    ACTIVATION_LIMIT,
+    STATE_LIMIT,
+    IntArray,
+    LifParameters,
+    lif_step,
+)
+
+Evaluate = Callable[[Any, list[IntArray]], IntArray]
+_EVALUATE: dict[type[Node], Evaluate] = {}
+
+
+def _evaluates(kind: type[Node]) -> Callable[[Evaluate], Evaluate]:
+    def register(function: Evaluate) -> Evaluate:
+        _EVALUATE[kind] = function
+        return function
+
+    return register
+
+
+def run_reference(graph: Graph, frames: IntArray, *, strict: bool = True) -> Mapping[str, IntArray]:
+    """Evaluate every node of an integer graph.
+
+    Parameters
+    ----------
+    graph : Graph
+        Integer graph, traced or compiled (delays of a compiled graph do not matter here).
+    frames : ndarray of int64
+        Input ``(T, B, *shape)``, already integers.
+    strict : bool
+        Raise when a neuron leaves the 24-bit range instead of wrapping and saturating as
+        Lava does.
+
+    Returns
+    -------
+    dict of str to ndarray of int64
+        What each node emits, ``(T, B, *shape)``.
+
+    Raises
+    ------
+    NumericOverflowError
+        If ``strict`` and a sum leaves the hardware's range.
+    """
+    values: dict[str, IntArray] = {}
+    for node in graph:
+        if isinstance(node, Input):
+            values[node.name] = frames
+        elif isinstance(node, Lif):
+            values[node.name] = _lif(node, [values[name] for name in node.inputs], strict)
+        else:
+            values[node.name] = _EVALUATE[type(node)](node, [values[name] for name in node.inputs])
+    return values
+
+
+def channel_vector(values: Any, ndim: int) -> IntArray:
+    """Shape a value per channel so that it broadcasts over ``(C, ...)`` of ``ndim`` axes."""
+    vector = np.asarray(values, dtype=np.int64)
+    return vector.reshape(vector.shape + (1,) * (ndim - 1))
+
+
+def _lif(node: Lif, currents: list[IntArray], strict: bool) -> IntArray:
+    activation = np.sum(currents, axis=0, dtype=np.int64)
+    parameters = LifParameters(
+        threshold=int(node.threshold),
+        voltage_decay=node.voltage_decay,
+        current_decay=node.current_decay,
+        bias=0 if node.bias is None else channel_vector(node.bias, activation.ndim - 2),
+        bias_exponent=node.bias_exponent,
+    )
+    current = np.zeros(activation.shape[1:], np.int64)
+    voltage = np.zeros_like(current)
+    spikes = np.zeros_like(activation)
+    for step, arriving in enumerate(activation):
+        current, voltage, fired, peak = lif_step(current, voltage, arriving, parameters)
+        if strict:
+            check_range(node.name, step, arriving, peak)
+        spikes[step] = fired
+    return spikes
+
+
+def check_range(name: str, step: int, activation: IntArray, peak: IntArray) -> None:
+    """Raise if an activation or a membrane of this step left the 24-bit range."""
+    for what, values, limit in (
+        ("activation", activation, ACTIVATION_LIMIT),
+        ("membrane", peak, STATE_LIMIT),
+    ):
+        largest = int(np.abs(values).max(initial=0))
+        if largest > limit:
+            raise NumericOverflowError(
+                f"{name!r}, step {step}",
+                f"{what} of {largest}",
+                f"at most {limit} (24-bit state)",
+                "export again with calibration data like this input, or simulate with strict=False",
+            )
+
+
+def _pad(values: IntArray, padding: tuple[int, int], fill: int) -> IntArray:
+    widths = [(0, 0)] * (values.ndim - 2) + [(side, side) for side in padding]
+    return np.pad(values, widths, constant_values=fill)
+
+
+@_evaluates(Conv)
+def _conv(node: Conv, inputs: list[IntArray]) -> IntArray:
+    padded = _pad(inputs[0], node.padding, 0)
+    weight = np.asarray(node.weight, np.int64)
+    out, per_group, kernel_h, kernel_w = weight.shape
+    _, out_h, out_w = node.output_shape([inputs[0].shape[2:]])
+    result = np.zeros((*inputs[0].shape[:2], out, out_h, out_w), np.int64)
+    for group in range(node.groups):
+        outputs = slice(group * (out // node.groups), (group + 1) * (out // node.groups))
+        channels = padded[:, :, group * per_group : (group + 1) * per_group]
+        for row in range(kernel_h):
+            for column in range(kernel_w):
+                top, left = row * node.dilation[0], column * node.dilation[1]
+                window = channels[
+                    ...,
+                    top : top + (out_h - 1) * node.stride[0] + 1 : node.stride[0],
+                    left : left + (out_w - 1) * node.stride[1] + 1 : node.stride[1],
+                ]
+                result[:, :, outputs] += np.einsum(
+                    "oc,tbchw->tbohw", weight[outputs, :, row, column], window
+                )
+    return result
+
+
+@_evaluates(Dense)
+def _dense(node: Dense, inputs: list[IntArray]) -> IntArray:
+    return inputs[0] @ np.asarray(node.weight, np.int64).T
+
+
+@_evaluates(Flatten)
+def _flatten(node: Flatten, inputs: list[IntArray]) -> IntArray:
+    return inputs[0].reshape(*inputs[0].shape[:2], -1)
+
+
+@_evaluates(Shortcut)
+def _shortcut(node: Shortcut, inputs: list[IntArray]) -> IntArray:
+    return np.sum(inputs, axis=0, dtype=np.int64)
+
+
+@_evaluates(Subsample)
+def _subsample(node: Subsample, inputs: list[IntArray]) -> IntArray:
+    return inputs[0][..., :: node.stride, :: node.stride]
+
+
+@_evaluates(And)
+def _and(node: And, inputs: list[IntArray]) -> IntArray:
+    left, right = inputs
+    return left & right.reshape(right.shape + (1,) * (left.ndim - right.ndim))
+
+
+@_evaluates(TokenSum)
+def _token_sum(node: TokenSum, inputs: list[IntArray]) -> IntArray:
+    return inputs[0].sum(axis=(-2, -1)) * node.weight
+
+
+@_evaluates(TokenMean)
+def _token_mean(node: TokenMean, inputs: list[IntArray]) -> IntArray:
+    return inputs[0].sum(axis=(-2, -1)) >> node.shift
+
+
+def _max_over_windows(node: OrPool | MaxPool, values: IntArray, fill: int) -> IntArray:
+    padded = _pad(values, (node.padding, node.padding), fill)
+    _, out_h, out_w = node.output_shape([values.shape[2:]])
+    windows = [
+        padded[
+            ...,
+            row : row + (out_h - 1) * node.stride + 1 : node.stride,
+            column : column + (out_w - 1) * node.stride + 1 : node.stride,
+        ]
+        for row in range(node.kernel)
+        for column in range(node.kernel)
+    ]
+    return np.max(windows, axis=0)
+
+
+@_evaluates(OrPool)
+def _or_pool(node: OrPool, inputs: list[IntArray]) -> IntArray:
+    return _max_over_windows(node, inputs[0], 0)
+
+
+@_evaluates(MaxPool)
+def _max_pool(node: MaxPool, inputs: list[IntArray]) -> IntArray:
+    return _max_over_windows(node, inputs[0], np.iinfo(np.int64).min)
+
+
+@_evaluates(Readout)
+def _readout(node: Readout, inputs: list[IntArray]) -> IntArray:
+    bias = 0 if node.bias is None else np.asarray(node.bias, np.int64)
+    return inputs[0] @ np.asarray(node.weight, np.int64).T + bias
+
+
+@_evaluates(Sparse)
+def _sparse(node: Sparse, inputs: list[IntArray]) -> IntArray:
+    steps, batch = inputs[0].shape[:2]
+    events = inputs[0].reshape(steps * batch, -1)
+    sums = (node.weight.astype(np.int64) @ events.T).T >> node.shift
+    return np.asarray(sums).reshape(steps, batch, *node.shape)
+
+
+@_evaluates(Gate)
+def _gate(node: Gate, inputs: list[IntArray]) -> IntArray:
+    return (np.sum(inputs, axis=0) > node.threshold).astype(np.int64)
+
+
+@_evaluates(Relay)
+def _relay(node: Relay, inputs: list[IntArray]) -> IntArray:
+    return np.sum(inputs, axis=0, dtype=np.int64)
