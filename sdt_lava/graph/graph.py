@@ -182,6 +182,10 @@ def _check_inputs(node: Node, nodes: Mapping[str, Node]) -> None:
             else f"{node.min_inputs} to {node.max_inputs}"
         )
         raise GraphError(f"node {node.name!r} ({node.kind})", f"{count} inputs", allowed)
+    if len(set(node.inputs)) != count:
+        raise GraphError(
+            f"node {node.name!r} ({node.kind})", f"inputs {list(node.inputs)}", "distinct inputs"
+        )
     for source in node.inputs:
         if source not in nodes:
             raise GraphError(

@@ -206,15 +206,19 @@ class Conv(Synapse):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dense(Synapse):
-    """Fully connected synapses, ``(I,)`` to ``(O,)``; weight ``(O, I)``."""
+    """Fully connected synapses to ``(O,)``; weight ``(O, I)``.
+
+    An image-like input is read in C order, channel first.
+    """
 
     kind: ClassVar[str] = "dense"
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         """Return ``(O,)``."""
-        if self.weight.ndim != 2 or shapes[0] != (self.weight.shape[1],):
+        if self.weight.ndim != 2 or int(np.prod(shapes[0])) != self.weight.shape[1]:
             raise self.mismatch(
-                f"weight {self.weight.shape} on input {shapes[0]}", "weight (O, I) on input (I,)"
+                f"weight {self.weight.shape} on input {shapes[0]}",
+                "weight (O, I) on an input of I values",
             )
         self._check_bias(self.weight.shape[0])
         return (self.weight.shape[0],)

@@ -159,7 +159,8 @@ def _conv(node: Conv, inputs: list[IntArray]) -> IntArray:
 
 @_evaluates(Dense)
 def _dense(node: Dense, inputs: list[IntArray]) -> IntArray:
-    return inputs[0] @ np.asarray(node.weight, np.int64).T
+    events = inputs[0].reshape(*inputs[0].shape[:2], -1)
+    return events @ np.asarray(node.weight, np.int64).T
 
 
 @_evaluates(Flatten)

@@ -1,0 +1,161 @@
+"""The graph compiler: from the integer graph to populations, connections and a schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sdt_lava.compiler.passes.lower_attention import lower_attention
+from sdt_lava.compiler.passes.lower_pooling import lower_pooling
+from sdt_lava.compiler.passes.lower_readout import READOUT_SUFFIX, lower_readout
+from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
+from sdt_lava.compiler.passes.unroll_convolutions import unroll_convolutions, unrolled_synapses
+from sdt_lava.compiler.schedule import Schedule, make_schedule, needs_delay_process
+from sdt_lava.errors import CompileError
+from sdt_lava.graph import (
+    Conv,
+    Dense,
+    Gate,
+    Graph,
+    Input,
+    Lif,
+    Relay,
+    Signal,
+    Sparse,
+)
+
+Pass = Callable[[Graph], Graph]
+
+LOWERING_PASSES: tuple[Pass, ...] = (
+    lower_readout,
+    lower_pooling,
+    lower_attention,
+    lower_shortcuts,
+)
+MAPPABLE_KINDS = (Input, Conv, Dense, Sparse, Lif, Gate, Relay)
+CONVOLUTIONS = ("auto", "sparse", "conv")
+# Above this many synapses a convolution stays a convolution in 'auto' mode: unrolled it would
+# take 8 bytes a synapse and process.
+AUTO_UNROLL_LIMIT = 8_000_000
+TARGETS = ("lava-cpu",)
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledNetwork:
+    """A network as Lava runs it.
+
+    Parameters
+    ----------
+    source : Graph
+        The integer graph that was compiled.
+    graph : Graph
+        Populations (LIF, gates, relays) and connections.
+    schedule : Schedule
+        Latencies, delays and resets.
+    target : str
+        What it was compiled for.
+    """
+
+    source: Graph
+    graph: Graph
+    schedule: Schedule
+    target: str
+
+    @property
+    def output_name(self) -> str:
+        """Population whose output is the network's result, before the head's bias."""
+        readout = self.source.readout
+        return readout.name + READOUT_SUFFIX if readout is not None else self.source.output_name
+
+    @property
+    def num_processes(self) -> int:
+        """Number of Lava processes, without those that feed and record."""
+        return len(self.graph) - 1
+
+    def __str__(self) -> str:
+        return f"{self.graph}\n{self.num_processes} Lava processes\n{self.schedule}"
+
+
+def compile_network(
+    net: Graph,
+    target: str = "lava-cpu",
+    *,
+    convolutions: str = "auto",
+    timesteps: int | None = None,
+) -> CompiledNetwork:
+    """Map an integer graph onto Lava's standard processes.
+
+    Parameters
+    ----------
+    net : Graph
+        Integer graph.
+    target : {'lava-cpu'}
+        Where it will run.
+    convolutions : {'auto', 'sparse', 'conv'}
+        Unroll convolutions into sparse connections where they are small, always, or only where
+        a delay demands it.
+    timesteps : int, optional
+        Steps of a sample, for event data that differs from the graph's.
+
+    Returns
+    -------
+    CompiledNetwork
+        Compiled graph and schedule.
+
+    Raises
+    ------
+    CompileError
+        If the network has a part that the target cannot run.
+    """
+    if target not in TARGETS:
+        raise CompileError("target", repr(target), f"one of {TARGETS}")
+    if convolutions not in CONVOLUTIONS:
+        raise CompileError("convolutions", repr(convolutions), f"one of {CONVOLUTIONS}")
+    graph = lower(net)
+    schedule = make_schedule(graph, timesteps)
+    graph = unroll_convolutions(graph, _to_unroll(graph, schedule, convolutions))
+    return CompiledNetwork(net, graph, schedule, target)
+
+
+def lower(net: Graph) -> Graph:
+    """Apply all lowering passes and check that only mappable nodes are left."""
+    graph = net
+    for lowering in LOWERING_PASSES:
+        graph = lowering(graph)
+    check_mappable(graph)
+    return graph
+
+
+def check_mappable(graph: Graph) -> None:
+    """Check that a graph consists of populations joined by connections.
+
+    Raises
+    ------
+    CompileError
+        Naming the first node that is something else, or a connection that is shared.
+    """
+    for node in graph:
+        if not isinstance(node, MAPPABLE_KINDS):
+            raise CompileError(
+                f"node {node.name!r}",
+                f"kind {node.kind}",
+                f"one of {[kind.kind for kind in MAPPABLE_KINDS]}",
+            )
+        is_connection = graph.signals[node.name] is Signal.CURRENT
+        if is_connection and len(graph.consumers[node.name]) != 1:
+            raise CompileError(
+                f"connection {node.name!r}",
+                f"{len(graph.consumers[node.name])} readers",
+                "exactly one population",
+            )
+
+
+def _to_unroll(graph: Graph, schedule: Schedule, convolutions: str) -> set[str]:
+    limit = {"sparse": None, "auto": AUTO_UNROLL_LIMIT, "conv": 0}[convolutions]
+    return {
+        node.name
+        for node in graph.of_type(Conv)
+        if limit is None
+        or needs_delay_process(node, schedule.delay[node.name])
+        or unrolled_synapses(graph, node) <= limit
+    }

@@ -1,0 +1,118 @@
+"""Sparse matrices of the fixed connections: identity, token sum, broadcast, pooling, convolution.
+
+All act on flattened ``(C, H, W)`` signals in C order and are ``(outputs, inputs)``, int32. Every
+connection is an explicit entry, zero weights included, so that an entry is a synapse.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix, csr_matrix
+
+from sdt_lava.graph import Conv, OrPool, Shape
+
+IndexArray = NDArray[np.int64]
+
+
+def _matrix(
+    rows: IndexArray, columns: IndexArray, weights: NDArray[np.int32], shape: tuple[int, int]
+) -> csr_matrix:
+    matrix = coo_matrix((weights, (rows, columns)), shape=shape).tocsr()
+    matrix.sort_indices()
+    return matrix
+
+
+def _constant(rows: IndexArray, columns: IndexArray, weight: int, shape: Shape) -> csr_matrix:
+    weights = np.full(rows.size, weight, np.int32)
+    return _matrix(rows.ravel(), columns.ravel(), weights, (shape[0], shape[1]))
+
+
+def identity(size: int, weight: int) -> csr_matrix:
+    """Connect each neuron to its partner with one weight."""
+    index = np.arange(size)
+    return _constant(index, index, weight, (size, size))
+
+
+def token_sum(shape: Shape, weight: int) -> csr_matrix:
+    """Connect all tokens ``(C, H, W)`` of a channel to its one neuron ``(C,)``."""
+    channels, tokens = shape[0], shape[1] * shape[2]
+    columns = np.arange(channels * tokens)
+    return _constant(columns // tokens, columns, weight, (channels, channels * tokens))
+
+
+def token_broadcast(shape: Shape, weight: int) -> csr_matrix:
+    """Connect the one neuron ``(C,)`` of a channel to all its tokens ``(C, H, W)``."""
+    size = int(np.prod(shape))
+    rows = np.arange(size)
+    return _constant(rows, rows // (size // shape[0]), weight, (size, shape[0]))
+
+
+def subsample(shape: Shape, stride: int) -> csr_matrix:
+    """Select every ``stride``-th row and column of ``(C, H, W)``."""
+    columns = np.arange(int(np.prod(shape))).reshape(shape)[:, ::stride, ::stride].ravel()
+    return _constant(np.arange(columns.size), columns, 1, (columns.size, int(np.prod(shape))))
+
+
+def _window_taps(
+    size: tuple[int, int],
+    output: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> tuple[IndexArray, IndexArray, IndexArray]:
+    """List (output position, input position, kernel position) of every tap inside the image."""
+    grids = np.meshgrid(
+        np.arange(output[0]),
+        np.arange(output[1]),
+        np.arange(kernel[0]),
+        np.arange(kernel[1]),
+        indexing="ij",
+    )
+    out_y, out_x, tap_y, tap_x = (grid.ravel() for grid in grids)
+    in_y = out_y * stride[0] - padding[0] + tap_y * dilation[0]
+    in_x = out_x * stride[1] - padding[1] + tap_x * dilation[1]
+    inside = (in_y >= 0) & (in_y < size[0]) & (in_x >= 0) & (in_x < size[1])
+    return (
+        (out_y * output[1] + out_x)[inside],
+        (in_y * size[1] + in_x)[inside],
+        (tap_y * kernel[1] + tap_x)[inside],
+    )
+
+
+def pooling(node: OrPool, shape: Shape, output: Shape, weight: int) -> csr_matrix:
+    """Connect each window of a pooling to its neuron, channel by channel."""
+    square = (node.kernel, node.kernel)
+    stride, padding = (node.stride, node.stride), (node.padding, node.padding)
+    outputs, inputs, _ = _window_taps(
+        (shape[1], shape[2]), (output[1], output[2]), square, stride, padding, (1, 1)
+    )
+    channel = np.arange(shape[0])[:, None]
+    rows = channel * (output[1] * output[2]) + outputs[None]
+    columns = channel * (shape[1] * shape[2]) + inputs[None]
+    return _constant(rows, columns, weight, (int(np.prod(output)), int(np.prod(shape))))
+
+
+def convolution(node: Conv, shape: Shape, output: Shape) -> csr_matrix:
+    """Unroll a convolution: an entry for each kernel element at each position it reaches."""
+    out, per_group, kernel_h, kernel_w = node.weight.shape
+    outputs, inputs, taps = _window_taps(
+        (shape[1], shape[2]),
+        (output[1], output[2]),
+        (kernel_h, kernel_w),
+        node.stride,
+        node.padding,
+        node.dilation,
+    )
+    kernels = np.asarray(node.weight, np.int32).reshape(out, per_group, -1)
+    channel_out = np.arange(out)[:, None, None]
+    group = channel_out // (out // node.groups)
+    channel_in = group * per_group + np.arange(per_group)[None, :, None]
+    full = (out, per_group, taps.size)
+    rows = np.broadcast_to(channel_out * (output[1] * output[2]) + outputs, full)
+    columns = channel_in * (shape[1] * shape[2]) + inputs
+    weights = kernels[:, :, taps]
+    return _matrix(
+        rows.ravel(), columns.ravel(), weights.ravel(), (int(np.prod(output)), int(np.prod(shape)))
+    )

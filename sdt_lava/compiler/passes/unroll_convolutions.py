@@ -1,0 +1,41 @@
+"""Write convolutions as sparse matrices, where they are small enough.
+
+Lava's CPU model of a sparse connection is much faster than its model of a convolution, and only
+sparse connections have delays. A convolution on Loihi 2 shares its weights, so it stays one when
+asked to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sdt_lava.compiler.connections import convolution
+from sdt_lava.graph import Conv, Graph, Node, Sparse
+
+
+def unroll_convolutions(graph: Graph, names: Collection[str]) -> Graph:
+    """Replace the named convolutions by sparse connections."""
+    nodes: list[Node] = []
+    for node in graph:
+        if isinstance(node, Conv) and node.name in names:
+            shape, output = graph.shapes[node.inputs[0]], graph.shapes[node.name]
+            nodes.append(
+                Sparse(
+                    name=node.name,
+                    inputs=node.inputs,
+                    block=node.block,
+                    origin=node.origin or node.name,
+                    weight=convolution(node, shape, output),
+                    shape=output,
+                    role="synapse",
+                )
+            )
+        else:
+            nodes.append(node)
+    return graph.rebuild(nodes)
+
+
+def unrolled_synapses(graph: Graph, node: Conv) -> int:
+    """Return the number of synapses of a convolution without weight sharing (upper bound)."""
+    _, out_h, out_w = graph.shapes[node.name]
+    return int(node.weight.size) * out_h * out_w

@@ -1,0 +1,206 @@
+"""Proof that no integer sum overflows, from weights, biases and thresholds alone.
+
+Every node gets an interval per channel that holds for any input; borders of convolutions only
+shrink it. A neuron that does not fire keeps ``v <= threshold``, so its upper bound does not grow
+with time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sdt_lava.graph import (
+    And,
+    Conv,
+    Dense,
+    Flatten,
+    Graph,
+    Input,
+    Lif,
+    MaxPool,
+    Node,
+    OrPool,
+    Readout,
+    Shortcut,
+    Subsample,
+    TokenMean,
+    TokenSum,
+)
+from sdt_lava.graph.nodes import Shape
+from sdt_lava.numerics import ACTIVATION_SHIFT, DECAY_UNITY, IntArray, decay
+
+Interval = tuple[IntArray, IntArray]
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """Largest magnitudes in a neuron population.
+
+    Parameters
+    ----------
+    activation : int
+        Largest ``|sum of weighted input|``.
+    membrane : int
+        Largest ``|v|`` before saturation, in the units of the 24-bit state.
+    """
+
+    activation: int
+    membrane: int
+
+
+def bound_extremes(graph: Graph) -> dict[str, Extremes]:
+    """Bound the activation and membrane of every LIF for any input.
+
+    Returns
+    -------
+    dict of str to Extremes
+        By LIF name.
+    """
+    intervals: dict[str, Interval] = {}
+    extremes: dict[str, Extremes] = {}
+    for node in graph:
+        arriving = [intervals[name] for name in node.inputs]
+        shapes = [graph.shapes[name] for name in node.inputs]
+        if isinstance(node, Lif):
+            extremes[node.name] = _lif_extremes(node, arriving, graph.timesteps)
+        intervals[node.name] = _INTERVALS[type(node)](node, arriving, shapes)
+    return extremes
+
+
+def bound_currents(graph: Graph) -> dict[str, int]:
+    """Bound the magnitude of what every node emits, for any input."""
+    intervals: dict[str, Interval] = {}
+    for node in graph:
+        arriving = [intervals[name] for name in node.inputs]
+        shapes = [graph.shapes[name] for name in node.inputs]
+        intervals[node.name] = _INTERVALS[type(node)](node, arriving, shapes)
+    return {
+        name: int(max(np.abs(low).max(initial=0), np.abs(high).max(initial=0)))
+        for name, (low, high) in intervals.items()
+    }
+
+
+def _lif_extremes(node: Lif, arriving: list[Interval], timesteps: int) -> Extremes:
+    low = np.sum([interval[0] for interval in arriving], axis=0, dtype=np.int64)
+    high = np.sum([interval[1] for interval in arriving], axis=0, dtype=np.int64)
+    bias = np.int64(0) if node.bias is None else np.asarray(node.bias, np.int64)
+    bias = bias << node.bias_exponent
+    current_low, current_high = np.zeros_like(low), np.zeros_like(high)
+    lowest, highest = np.zeros_like(low), np.zeros_like(high)
+    rest = np.zeros_like(low)
+    ceiling = np.int64(int(node.threshold) << ACTIVATION_SHIFT)
+    for _ in range(_steps_until_settled(node, timesteps)):
+        current_low = decay(current_low, node.current_decay) + (low << ACTIVATION_SHIFT)
+        current_high = decay(current_high, node.current_decay) + (high << ACTIVATION_SHIFT)
+        # After a step the membrane is at most the threshold, or it has fired and is 0.
+        rest = decay(np.minimum(rest, 0), node.voltage_decay) + current_low + bias
+        lowest = np.minimum(lowest, rest)
+        start = decay(np.minimum(np.maximum(highest, 0), max(int(ceiling), 0)), node.voltage_decay)
+        highest = np.maximum(highest, start + current_high + bias)
+    activation = int(max(np.abs(low).max(initial=0), np.abs(high).max(initial=0)))
+    if node.current_decay < DECAY_UNITY:
+        # With memory in u, the current accumulates beyond one step's activation.
+        largest = max(np.abs(current_low).max(initial=0), np.abs(current_high).max(initial=0))
+        activation = max(activation, int(largest) >> ACTIVATION_SHIFT)
+    membrane = int(max(np.abs(lowest).max(initial=0), np.abs(highest).max(initial=0)))
+    return Extremes(activation, membrane)
+
+
+# A geometric series with ratio 1/2 is within one unit of its limit after 32 steps; slower decays
+# are followed for the whole sample, up to this many steps.
+_MOST_STEPS = 4096
+
+
+def _steps_until_settled(node: Lif, timesteps: int) -> int:
+    settled = 64 if node.voltage_decay >= 2048 and node.current_decay >= 2048 else _MOST_STEPS
+    return min(timesteps, settled)
+
+
+def _weight_interval(weight: Any, events: Interval, groups: int = 1) -> Interval:
+    matrix = np.asarray(weight, np.int64)
+    out, per_group = matrix.shape[:2]
+    flat = matrix.reshape(out, per_group, -1)
+    low, high = np.empty(out, np.int64), np.empty(out, np.int64)
+    share = out // groups
+    for group in range(groups):
+        rows = slice(group * share, (group + 1) * share)
+        columns = slice(group * per_group, (group + 1) * per_group)
+        # An event may be absent (0), so every interval includes 0: padding and silence.
+        event_low = np.minimum(events[0][columns], 0)[None, :, None]
+        event_high = np.maximum(events[1][columns], 0)[None, :, None]
+        positive, negative = np.maximum(flat[rows], 0), np.minimum(flat[rows], 0)
+        high[rows] = (positive * event_high + negative * event_low).sum(axis=(1, 2))
+        low[rows] = (positive * event_low + negative * event_high).sum(axis=(1, 2))
+    return low, high
+
+
+def _input(node: Input, arriving: list[Interval], shapes: list[Shape]) -> Interval:
+    ones = np.ones(node.shape[0], np.int64)
+    return node.low * ones, node.high * ones
+
+
+def _conv(node: Conv, arriving: list[Interval], shapes: list[Shape]) -> Interval:
+    return _weight_interval(node.weight, arriving[0], node.groups)
+
+
+def _dense(node: Dense | Readout, arriving: list[Interval], shapes: list[Shape]) -> Interval:
+    low, high = _weight_interval(node.weight, _per_value(arriving[0], shapes[0]))
+    bias = 0 if node.bias is None else np.asarray(node.bias, np.int64)
+    return low + bias, high + bias
+
+
+def _flatten(node: Flatten, arriving: list[Interval], shapes: list[Shape]) -> Interval:
+    return _per_value(arriving[0], shapes[0])
+
+
+def _per_value(channels: Interval, shape: Shape) -> Interval:
+    """Repeat an interval per channel for every position, as flattening in C order does."""
+    repeats = int(np.prod(shape)) // shape[0]
+    return np.repeat(channels[0], repeats), np.repeat(channels[1], repeats)
+
+
+def _spikes(node: Node, arriving: list[Interval], shapes: list[Shape]) -> Interval:
+    channels = node.output_shape(shapes)[0]
+    return np.zeros(channels, np.int64), np.ones(channels, np.int64)
+
+
+def _shortcut(node: Shortcut, arriving: list[Interval], shapes: list[Shape]) -> Interval:
+    return (
+        np.sum([low for low, _ in arriving], axis=0, dtype=np.int64),
+        np.sum([high for _, high in arriving], axis=0, dtype=np.int64),
+    )
+
+
+def _same(node: Node, arriving: list[Interval], shapes: list[Shape]) -> Interval:
+    return arriving[0]
+
+
+def _token_sum(node: TokenSum, arriving: list[Interval], shapes: list[Shape]) -> Interval:
+    tokens = shapes[0][1] * shapes[0][2]
+    return arriving[0][0] * 0, arriving[0][1] * tokens * node.weight
+
+
+def _token_mean(node: TokenMean, arriving: list[Interval], shapes: list[Shape]) -> Interval:
+    tokens = shapes[0][1] * shapes[0][2]
+    return arriving[0][0] * tokens >> node.shift, arriving[0][1] * tokens >> node.shift
+
+
+_INTERVALS: dict[type[Node], Callable[[Any, list[Interval], list[Shape]], Interval]] = {
+    Input: _input,
+    Conv: _conv,
+    Dense: _dense,
+    Flatten: _flatten,
+    Lif: _spikes,
+    And: _spikes,
+    OrPool: _spikes,
+    Shortcut: _shortcut,
+    Subsample: _same,
+    MaxPool: _same,
+    TokenSum: _token_sum,
+    TokenMean: _token_mean,
+    Readout: _dense,
+}

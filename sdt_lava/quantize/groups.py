@@ -1,0 +1,72 @@
+"""LIF groups: neurons and synapses that must share one scale because their currents add up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import networkx as nx
+
+from sdt_lava.graph import Graph, Lif, Signal, Synapse, TokenMean, TokenSum
+
+
+@dataclass(frozen=True)
+class LifGroup:
+    """Neurons whose input currents come from the same set of synapses.
+
+    Parameters
+    ----------
+    lifs, synapses : tuple of str
+        Node names.
+    counts : str
+        Name of the token sum if the group integrates one (integer counts, no weights).
+    """
+
+    lifs: tuple[str, ...]
+    synapses: tuple[str, ...]
+    counts: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the first neuron."""
+        return self.lifs[0] if self.lifs else self.synapses[0]
+
+
+def lif_groups(graph: Graph) -> tuple[LifGroup, ...]:
+    """Return the connected components of the graph's current edges.
+
+    Every branch of a residual stream ends up in one group with all neurons that read it.
+    """
+    undirected = nx.Graph()
+    for node in graph:
+        if node.accepts != frozenset({Signal.CURRENT}) and not isinstance(node, Lif):
+            continue
+        for source in node.inputs:
+            undirected.add_edge(source, node.name)
+    groups = []
+    for component in nx.connected_components(undirected):
+        members = [name for name in graph.order if name in component]
+        counts = [name for name in members if isinstance(graph.nodes[name], TokenSum)]
+        groups.append(
+            LifGroup(
+                lifs=tuple(name for name in members if isinstance(graph.nodes[name], Lif)),
+                synapses=tuple(name for name in members if isinstance(graph.nodes[name], Synapse)),
+                counts=counts[0] if counts else "",
+            )
+        )
+    order = {name: position for position, name in enumerate(graph.order)}
+    return tuple(sorted(groups, key=lambda group: order[group.name]))
+
+
+def token_mean_before(graph: Graph, lif: str) -> TokenMean | None:
+    """Return the token mean that feeds a neuron directly, if any."""
+    for source in graph.nodes[lif].inputs:
+        node = graph.nodes[source]
+        if isinstance(node, TokenMean):
+            return node
+    return None
+
+
+def token_count(graph: Graph, node: TokenMean | TokenSum) -> int:
+    """Return the number of tokens that a token sum or mean adds up."""
+    _, height, width = graph.shapes[node.inputs[0]]
+    return height * width

@@ -1,0 +1,256 @@
+"""Rounding a float graph to the integer graph, group by group.
+
+For each LIF group one scale S: ``W_int = 2 round(W S / 2)``, ``threshold = 2 v_th S``,
+``bias_int = round(b S)``. S is the largest one for which the weights fill the mantissa, the
+threshold is an integer and fits 17 bit, the biases fit 13 bit and no sum leaves 24 bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import floor
+
+import numpy as np
+
+from sdt_lava.errors import QuantizationError
+from sdt_lava.graph import Graph, Input, Lif, Node, Readout, Synapse, TokenMean, TokenSum
+from sdt_lava.numerics import (
+    BIAS_EXPONENT,
+    BIAS_EXPONENT_HIGH,
+    BIAS_MANTISSA_HIGH,
+    THRESHOLD_LIMIT,
+    IntArray,
+)
+from sdt_lava.quantize.fold import FloatArray
+from sdt_lava.quantize.groups import LifGroup, lif_groups, token_count, token_mean_before
+
+MIN_BITS, MAX_BITS = 2, 8
+# Largest scale: 2 v_th S must fit the threshold with room for the membrane above it.
+_LARGEST_SCALE = 2**14
+# Largest bias that fits the mantissa at the largest exponent, in units of an activation.
+_BIAS_LIMIT = BIAS_MANTISSA_HIGH << (BIAS_EXPONENT_HIGH - BIAS_EXPONENT)
+# Weight of one spike in a token sum; even, as every weight.
+_COUNT_WEIGHT = 2
+
+
+def largest_mantissa(bits: int) -> int:
+    """Return the largest weight mantissa of a signed type of ``bits`` bits.
+
+    Raises
+    ------
+    QuantizationError
+        If the width is not supported.
+    """
+    if not MIN_BITS <= bits <= MAX_BITS:
+        raise QuantizationError("bits", str(bits), f"{MIN_BITS} to {MAX_BITS}")
+    return 2 ** (bits - 1) - 1
+
+
+def initial_scales(graph: Graph, bits: int) -> dict[str, float]:
+    """Choose a scale for every LIF group from weights, thresholds and biases.
+
+    Parameters
+    ----------
+    graph : Graph
+        Float graph with biases gathered in the neurons.
+    bits : int
+        Width of a weight.
+
+    Returns
+    -------
+    dict of str to float
+        Scale by group name.
+
+    Raises
+    ------
+    QuantizationError
+        If a group cannot be represented.
+    """
+    mantissa = largest_mantissa(bits)
+    return {
+        group.name: _group_scale(graph, group, mantissa)
+        for group in lif_groups(graph)
+        if not group.counts
+    }
+
+
+def event_unit(graph: Graph, synapse: Node) -> float:
+    """Return the real value of one integer unit of the events that a synapse receives."""
+    source = graph.nodes[synapse.inputs[0]]
+    return 1.0 / source.scale if isinstance(source, Input) else 1.0
+
+
+def effective_weight(graph: Graph, synapse: Synapse) -> FloatArray:
+    """Return weights per integer unit of input, float64."""
+    return np.asarray(synapse.weight, np.float64) * event_unit(graph, synapse)
+
+
+def _group_scale(graph: Graph, group: LifGroup, mantissa: int) -> float:
+    synapses = [graph.nodes[name] for name in group.synapses]
+    largest = max(
+        float(np.abs(effective_weight(graph, node)).max(initial=0))
+        for node in synapses
+        if isinstance(node, Synapse)
+    )
+    limits = [float(_LARGEST_SCALE)]
+    if largest > 0:
+        limits.append(2 * mantissa / largest)
+    for name in group.lifs:
+        limits.extend(_neuron_limits(graph, name))
+    return round_scale(graph, group, min(limits))
+
+
+def _neuron_limits(graph: Graph, name: str) -> list[float]:
+    lif = graph.nodes[name]
+    assert isinstance(lif, Lif)
+    if lif.threshold <= 0:
+        raise QuantizationError(f"node {name!r}", f"threshold {lif.threshold}", "above 0")
+    limits = [THRESHOLD_LIMIT / lif.threshold]
+    # A token mean is scaled down by its own shift until its bias fits.
+    if lif.bias is not None and token_mean_before(graph, name) is None:
+        largest = float(np.abs(lif.bias).max(initial=0))
+        if largest > 0:
+            limits.append(_BIAS_LIMIT / largest)
+    return limits
+
+
+def round_scale(graph: Graph, group: LifGroup, scale: float) -> float:
+    """Lower a scale until the group's threshold is an integer, so that it is not rounded."""
+    thresholds = [
+        lif.threshold for lif in (graph.nodes[name] for name in group.lifs) if isinstance(lif, Lif)
+    ]
+    if not thresholds:
+        return scale
+    smallest = min(thresholds)
+    mantissa = floor(scale * smallest)
+    if mantissa < 1:
+        raise QuantizationError(
+            f"group of {group.name!r}",
+            f"scale {scale:.3g}: the threshold {smallest:g} rounds to 0",
+            "weights and biases that are not larger than the threshold by orders of magnitude",
+            "train with weight decay, or raise the number of bits",
+        )
+    return mantissa / smallest
+
+
+def quantize_graph(graph: Graph, scales: Mapping[str, float], bits: int, shift: int = 0) -> Graph:
+    """Round every weight, threshold and bias.
+
+    Parameters
+    ----------
+    graph : Graph
+        Float graph with biases gathered in the neurons.
+    scales : mapping of str to float
+        Scale by group name.
+    bits : int
+        Width of a weight.
+    shift : int
+        Right shift of the token mean's sum.
+
+    Returns
+    -------
+    Graph
+        The integer graph.
+    """
+    mantissa = largest_mantissa(bits)
+    rounded: dict[str, Node] = {}
+    for group in lif_groups(graph):
+        if group.counts:
+            rounded.update(_quantize_counts(graph, group))
+        else:
+            rounded.update(_quantize_group(graph, group, scales[group.name], mantissa, shift))
+    nodes: list[Node] = []
+    for node in graph:
+        if isinstance(node, Readout):
+            nodes.append(_quantize_readout(node, mantissa))
+        elif isinstance(node, TokenMean):
+            nodes.append(replace(node, shift=shift))
+        else:
+            nodes.append(rounded.get(node.name, node))
+    return graph.rebuild(nodes)
+
+
+def round_weight(weight: FloatArray, scale: float, mantissa: int) -> IntArray:
+    """Round weights to even integers: ``2 clip(round(W S / 2), -mantissa, mantissa)``."""
+    return (2 * np.clip(np.rint(weight * scale / 2), -mantissa, mantissa)).astype(np.int64)
+
+
+def _quantize_group(
+    graph: Graph, group: LifGroup, scale: float, mantissa: int, shift: int
+) -> dict[str, Node]:
+    rounded: dict[str, Node] = {}
+    for name in group.synapses:
+        synapse = graph.nodes[name]
+        assert isinstance(synapse, Synapse)
+        weight = round_weight(effective_weight(graph, synapse), scale, mantissa)
+        rounded[name] = replace(synapse, weight=weight)
+    for name in group.lifs:
+        mean = token_mean_before(graph, name)
+        gain = 1.0 if mean is None else token_count(graph, mean) / 2.0**shift
+        rounded[name] = _quantize_lif(graph, name, scale * gain)
+    return rounded
+
+
+def _quantize_lif(graph: Graph, name: str, scale: float) -> Lif:
+    lif = graph.nodes[name]
+    assert isinstance(lif, Lif)
+    threshold = round(lif.threshold * scale)
+    if not 1 <= threshold <= THRESHOLD_LIMIT:
+        raise QuantizationError(
+            f"node {name!r}", f"threshold {threshold}", f"1 to {THRESHOLD_LIMIT}"
+        )
+    if lif.bias is None:
+        return replace(lif, threshold=threshold)
+    exponent, mantissas = encode_bias(lif.bias, scale, name)
+    return replace(
+        lif,
+        threshold=threshold,
+        bias=mantissas if mantissas.any() else None,
+        bias_exponent=exponent if mantissas.any() else BIAS_EXPONENT,
+    )
+
+
+def encode_bias(bias: object, scale: float, where: str) -> tuple[int, IntArray]:
+    """Encode a bias as mantissa and exponent, at exponent 6 (activation units) if it fits.
+
+    Raises
+    ------
+    QuantizationError
+        If it does not fit at exponent 7 either.
+    """
+    for exponent in range(BIAS_EXPONENT, BIAS_EXPONENT_HIGH + 1):
+        unit = 2.0 ** (exponent - BIAS_EXPONENT)
+        mantissas = np.rint(np.asarray(bias, np.float64) * scale / unit).astype(np.int64)
+        if np.abs(mantissas).max(initial=0) <= BIAS_MANTISSA_HIGH:
+            return exponent, mantissas
+    raise QuantizationError(
+        f"node {where!r}",
+        f"bias of {int(np.abs(mantissas).max())} << {BIAS_EXPONENT_HIGH}",
+        f"mantissas within +-{BIAS_MANTISSA_HIGH}",
+    )
+
+
+def _quantize_counts(graph: Graph, group: LifGroup) -> dict[str, Node]:
+    """Quantize a neuron that integrates token counts: exact, because counts are integers.
+
+    The float neuron fires at ``v >= threshold``; with weight w per spike and a strict
+    comparison, ``w v > w threshold - 1`` is the same while v has no fraction finer than 1/w.
+    """
+    counts = graph.nodes[group.counts]
+    assert isinstance(counts, TokenSum)
+    rounded: dict[str, Node] = {counts.name: replace(counts, weight=_COUNT_WEIGHT)}
+    for name in group.lifs:
+        lif = graph.nodes[name]
+        assert isinstance(lif, Lif)
+        threshold = max(round(lif.threshold * _COUNT_WEIGHT) - 1, 0)
+        rounded[name] = replace(lif, threshold=threshold)
+    return rounded
+
+
+def _quantize_readout(node: Readout, mantissa: int) -> Readout:
+    weight = np.asarray(node.weight, np.float64)
+    largest = float(np.abs(weight).max(initial=0))
+    scale = 2 * mantissa / largest if largest > 0 else 1.0
+    bias = None if node.bias is None else np.rint(np.asarray(node.bias) * scale).astype(np.int64)
+    return replace(node, weight=round_weight(weight, scale, mantissa), bias=bias, scale=scale)

@@ -1,0 +1,84 @@
+"""From real input to integer frames: done once, the same for every integer back end."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from sdt_lava.errors import DataError
+from sdt_lava.graph import Graph, Shape
+from sdt_lava.numerics import IntArray
+
+logger = logging.getLogger(__name__)
+
+
+def to_time_first(x: Any, frame_shape: Shape, timesteps: int) -> np.ndarray:
+    """Check an input and bring it to ``(T, B, *shape)``; a static image is repeated.
+
+    Parameters
+    ----------
+    x : array_like
+        ``(B, *shape)`` or ``(B, T, *shape)``, real and finite.
+    frame_shape : tuple of int
+        Shape of one frame.
+    timesteps : int
+        Steps for which a static input is presented.
+
+    Raises
+    ------
+    DataError
+        If the shape does not fit, the input is empty or not finite, or not numeric.
+    """
+    values = np.asarray(x)
+    allowed = f"(B, {', '.join(map(str, frame_shape))}) or (B, T, ...) of numbers"
+    if values.dtype.kind not in "biuf":
+        raise DataError("input x", f"values of type {values.dtype}", allowed)
+    if values.shape[1:] == frame_shape:
+        values = np.broadcast_to(values[None], (timesteps, *values.shape))
+    elif values.ndim == len(frame_shape) + 2 and values.shape[2:] == frame_shape:
+        values = np.swapaxes(values, 0, 1)
+    else:
+        raise DataError("input x", f"shape {values.shape}", allowed)
+    if 0 in values.shape:
+        raise DataError("input x", f"shape {np.shape(x)}", "at least one sample and one step")
+    if not np.isfinite(values).all():
+        raise DataError("input x", "NaN or infinity", "finite values")
+    return values
+
+
+def encode(graph: Graph, x: Any) -> IntArray:
+    """Return the integer frames ``clip(rint(x * scale), low, high)``.
+
+    Parameters
+    ----------
+    graph : Graph
+        The network whose input node gives scale and range.
+    x : array_like
+        ``(B, *shape)`` or ``(B, T, *shape)``.
+
+    Returns
+    -------
+    ndarray of int64
+        ``(T, B, *shape)``.
+
+    Raises
+    ------
+    DataError
+        If the input does not fit.
+    """
+    entry = graph.input
+    values = to_time_first(x, entry.shape, graph.timesteps)
+    scaled = np.rint(values.astype(np.float64) * entry.scale)
+    outside = np.count_nonzero((scaled < entry.low) | (scaled > entry.high))
+    if outside:
+        logger.warning(
+            "%d of %d input values lie outside %d..%d (scale %g) and are clipped",
+            outside,
+            scaled.size,
+            entry.low,
+            entry.high,
+            entry.scale,
+        )
+    return np.clip(scaled, entry.low, entry.high).astype(np.int64)
