@@ -1,0 +1,138 @@
+"""Split a compiled graph into the blocks of the network, for hierarchical processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sdt_lava.compiler.schedule import Schedule
+from sdt_lava.graph import Conv, Dense, Graph, Input, Node, Shape, Signal, Sparse
+
+
+@dataclass(frozen=True, eq=False)
+class Connection:
+    """A connection between two populations.
+
+    Parameters
+    ----------
+    node : Sparse, Dense or Conv
+        Weights.
+    source, reader : str
+        Populations.
+    delay : int
+        Extra steps.
+    graded : bool
+        Whether the source sends payloads rather than spikes.
+    source_shape, reader_shape : tuple of int
+        Shapes of the populations.
+    """
+
+    node: Sparse | Dense | Conv
+    source: str
+    reader: str
+    delay: int
+    graded: bool
+    source_shape: Shape
+    reader_shape: Shape
+
+
+@dataclass(frozen=True, eq=False)
+class BlockPlan:
+    """Content of one hierarchical process.
+
+    Parameters
+    ----------
+    name : str
+        Name of the block, such as ``block.0.attn``.
+    populations : tuple of Node
+        LIF, gate and relay nodes.
+    shapes : dict of str to tuple of int
+        Shapes of the populations inside and of those read from outside.
+    connections : tuple of Connection
+        Connections that end in this block.
+    sources : tuple of str
+        Populations of other blocks that are read here.
+    outputs : tuple of str
+        Populations that others may read.
+    schedule : Schedule
+        Timing of the whole network.
+    """
+
+    name: str
+    populations: tuple[Node, ...]
+    shapes: dict[str, Shape]
+    connections: tuple[Connection, ...]
+    sources: tuple[str, ...]
+    outputs: tuple[str, ...]
+    schedule: Schedule
+
+
+def partition(graph: Graph, schedule: Schedule, observed: tuple[str, ...]) -> tuple[BlockPlan, ...]:
+    """Group populations by block, in the order in which signals reach them.
+
+    Parameters
+    ----------
+    graph : Graph
+        Compiled graph.
+    schedule : Schedule
+        Its timing.
+    observed : tuple of str
+        Populations that must be readable from outside.
+
+    Returns
+    -------
+    tuple of BlockPlan
+        A block can only be read by later ones or by itself.
+    """
+    blocks: dict[str, list[Node]] = {}
+    for node in graph:
+        if graph.signals[node.name] is not Signal.CURRENT and not isinstance(node, Input):
+            blocks.setdefault(node.block or "layers", []).append(node)
+    home = {node.name: block for block, members in blocks.items() for node in members}
+    read_elsewhere = {
+        connection.source
+        for block, members in blocks.items()
+        for connection in _connections(graph, schedule, members)
+        if home.get(connection.source) != block
+    }
+    return tuple(
+        _plan(graph, schedule, block, members, read_elsewhere | set(observed))
+        for block, members in blocks.items()
+    )
+
+
+def _plan(
+    graph: Graph, schedule: Schedule, block: str, members: list[Node], visible: set[str]
+) -> BlockPlan:
+    connections = _connections(graph, schedule, members)
+    inside = {node.name for node in members}
+    sources = dict.fromkeys(c.source for c in connections if c.source not in inside)
+    return BlockPlan(
+        name=block,
+        populations=tuple(members),
+        shapes={name: graph.shapes[name] for name in (*inside, *sources)},
+        connections=tuple(connections),
+        sources=tuple(sources),
+        outputs=tuple(node.name for node in members if node.name in visible),
+        schedule=schedule,
+    )
+
+
+def _connections(graph: Graph, schedule: Schedule, members: list[Node]) -> list[Connection]:
+    found = []
+    for reader in members:
+        for name in reader.inputs:
+            node = graph.nodes[name]
+            assert isinstance(node, Sparse | Dense | Conv)
+            source = node.inputs[0]
+            found.append(
+                Connection(
+                    node=node,
+                    source=source,
+                    reader=reader.name,
+                    delay=schedule.delay[name],
+                    graded=graph.signals[source] is Signal.GRADED,
+                    source_shape=graph.shapes[source],
+                    reader_shape=graph.shapes[reader.name],
+                )
+            )
+    return found

@@ -1,0 +1,1 @@
+"""Lava Processes and ProcessModels of the spike-driven Transformer."""

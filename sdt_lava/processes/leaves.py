@@ -1,0 +1,170 @@
+"""Lava's standard processes for the populations and connections of a compiled graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from lava.proc.conv.process import Conv as ConvProcess
+from lava.proc.dense.process import Dense as DenseProcess
+from lava.proc.dense.process import DelayDense
+from lava.proc.graded.process import GradedVec
+from lava.proc.lif.process import LIF, LIFReset
+from lava.proc.sparse.process import DelaySparse
+from lava.proc.sparse.process import Sparse as SparseProcess
+
+from sdt_lava.compiler.partition import Connection
+from sdt_lava.compiler.schedule import Schedule
+from sdt_lava.errors import CompileError
+from sdt_lava.graph import Conv, Dense, Gate, Lif, Node, Relay, Shape, Sparse
+
+# Message bits of a connection: 24-bit payloads for graded spikes. Binary spikes use 1, which
+# computes the same as 0 and takes Lava's faster code path.
+_GRADED_BITS, _SPIKE_BITS = 24, 1
+# A current decay of 4096/4096: Lava adds one to ``du``.
+_NO_CURRENT_MEMORY = 4095
+# The largest voltage decay that fits 12 bit. What is left of v is v >> 12, which is 0 for gates.
+_GATE_DECAY = 4095
+
+
+def _size(shape: Shape) -> int:
+    return int(np.prod(shape))
+
+
+def _make_lif(node: Lif, shape: Shape, schedule: Schedule) -> Any:
+    size = _size(shape)
+    per_channel = size // shape[0]
+    bias = np.zeros(shape[0], int) if node.bias is None else np.asarray(node.bias, int)
+    return LIFReset(
+        shape=(size,),
+        du=node.current_decay - 1,
+        dv=node.voltage_decay,
+        vth=int(node.threshold),
+        bias_mant=np.repeat(bias, per_channel),
+        bias_exp=node.bias_exponent,
+        reset_interval=schedule.timesteps,
+        reset_offset=schedule.reset_offset(node.name),
+        name=node.name,
+    )
+
+
+def _make_gate(node: Gate, shape: Shape, schedule: Schedule) -> Any:
+    return LIF(
+        shape=(_size(shape),),
+        du=_NO_CURRENT_MEMORY,
+        dv=_GATE_DECAY,
+        vth=node.threshold,
+        name=node.name,
+    )
+
+
+def _make_relay(node: Relay, shape: Shape, schedule: Schedule) -> Any:
+    # The default threshold of 1 would drop payloads of +-1.
+    relay = GradedVec(shape=(_size(shape),), vth=0)
+    # GradedVec takes no name, unlike the other processes.
+    relay.name = node.name
+    return relay
+
+
+_POPULATIONS: dict[type[Node], Callable[[Any, Shape, Schedule], Any]] = {
+    Lif: _make_lif,
+    Gate: _make_gate,
+    Relay: _make_relay,
+}
+
+
+def make_population(node: Node, shape: Shape, schedule: Schedule) -> Any:
+    """Return the Lava process of a population: a flat vector in C order of ``(C, H, W)``."""
+    return _POPULATIONS[type(node)](node, shape, schedule)
+
+
+def _connect_sparse(connection: Connection, source: Any, reader: Any) -> Any:
+    node = connection.node
+    assert isinstance(node, Sparse)
+    bits = _GRADED_BITS if connection.graded else _SPIKE_BITS
+    weights = node.weight.astype(np.int32)
+    if connection.delay:
+        if node.shift:
+            raise CompileError(
+                f"connection {node.name!r}",
+                "a delay and a weight exponent",
+                "one of them: a delayed sum would be rounded in parts",
+            )
+        # A matrix of delays with the weights' own pattern keeps it sparse.
+        delays = weights.astype(int)
+        delays.data[:] = connection.delay
+        process = DelaySparse(
+            weights=weights, delays=delays, num_message_bits=bits, name=node.name
+        )
+    else:
+        process = SparseProcess(
+            weights=weights, num_message_bits=bits, weight_exp=-node.shift, name=node.name
+        )
+    source.connect(process.s_in)
+    process.a_out.connect(reader)
+    return process
+
+
+def _connect_dense(connection: Connection, source: Any, reader: Any) -> Any:
+    node = connection.node
+    bits = _GRADED_BITS if connection.graded else 0
+    weights = np.asarray(node.weight, np.int32)
+    if connection.delay:
+        process = DelayDense(
+            weights=weights, delays=connection.delay, num_message_bits=bits, name=node.name
+        )
+    else:
+        process = DenseProcess(weights=weights, num_message_bits=bits, name=node.name)
+    source.connect(process.s_in)
+    process.a_out.connect(reader)
+    return process
+
+
+def _connect_conv(connection: Connection, source: Any, reader: Any) -> Any:
+    node = connection.node
+    assert isinstance(node, Conv)
+    channels, height, width = connection.source_shape
+    # Lava's convolution is (X, Y, C) and a true convolution, torch's is a correlation.
+    weight = np.asarray(node.weight, int)[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)
+    process = ConvProcess(
+        weight=weight,
+        input_shape=(width, height, channels),
+        stride=node.stride[::-1],
+        padding=node.padding[::-1],
+        dilation=node.dilation[::-1],
+        groups=node.groups,
+        num_message_bits=_GRADED_BITS if connection.graded else 0,
+        name=node.name,
+    )
+    image = source.reshape((channels, height, width)).transpose((2, 1, 0))
+    image.connect(process.s_in)
+    process.a_out.transpose((2, 1, 0)).flatten().connect(reader)
+    return process
+
+
+_CONNECTIONS: dict[type[Node], Callable[[Connection, Any, Any], Any]] = {
+    Sparse: _connect_sparse,
+    Dense: _connect_dense,
+    Conv: _connect_conv,
+}
+
+
+def make_connection(connection: Connection, source: Any, reader: Any) -> Any:
+    """Make the Lava process of a connection and connect it to both ports.
+
+    Parameters
+    ----------
+    connection : Connection
+        What to make.
+    source : OutPort or InPort
+        Port that carries the source's events, flat.
+    reader : InPort
+        Dendrite of the reading population, flat.
+
+    Returns
+    -------
+    AbstractProcess
+        The connection process.
+    """
+    return _CONNECTIONS[type(connection.node)](connection, source, reader)

@@ -1,0 +1,144 @@
+"""The Lava back end: compile, run in Lava's CPU simulator, read the spikes at the right steps."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lava.magma.core.run_configs import Loihi2SimCfg
+
+from sdt_lava.compiler.compile import CompiledNetwork
+from sdt_lava.compiler.partition import partition
+from sdt_lava.graph import Shape, Signal
+from sdt_lava.numerics import IntArray
+from sdt_lava.processes.blocks import SpikingNetwork
+from sdt_lava.processes.host_io import FrameSource, RecordedSignal, SpikeRecorder
+from sdt_lava.simulate.lava_session import LavaSession
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class LavaNetwork:
+    """A network's Lava processes, connected to a source of frames and a recorder."""
+
+    source: FrameSource
+    network: SpikingNetwork
+    recorder: SpikeRecorder
+
+
+def build_processes(
+    compiled: CompiledNetwork, frames: IntArray, directory: Path
+) -> LavaNetwork:
+    """Build and wire the Lava processes of a compiled network.
+
+    Parameters
+    ----------
+    compiled : CompiledNetwork
+        What to build.
+    frames : ndarray of int
+        ``(T, B, *shape)``; samples are presented one after another.
+    directory : Path
+        Existing folder for the files that feed and record.
+    """
+    observed = observed_populations(compiled)
+    graph = compiled.graph
+    network = SpikingNetwork(
+        partition(graph, compiled.schedule, observed),
+        graph.input.name,
+        graph.input_shape,
+        observed,
+    )
+    source = FrameSource(_write_frames(frames, directory / "frames.npy"))
+    source.s_out.connect(network.inp)
+    signals = {
+        name: RecordedSignal(
+            int(np.prod(graph.shapes[name])),
+            "uint8" if graph.signals[name] is Signal.SPIKE else "int32",
+        )
+        for name in observed
+    }
+    steps = compiled.schedule.machine_steps(frames.shape[1])
+    recorder = SpikeRecorder(signals, directory, steps)
+    for name in observed:
+        network.out_port(name).connect(recorder.port(name))
+    return LavaNetwork(source, network, recorder)
+
+
+def observed_populations(compiled: CompiledNetwork) -> tuple[str, ...]:
+    """Return the populations whose output is recorded: every LIF, and the readout's relay."""
+    names = [*compiled.graph.lif_names]
+    if compiled.output_name not in names:
+        names.append(compiled.output_name)
+    return tuple(names)
+
+
+def _write_frames(frames: IntArray, path: Path) -> Path:
+    # Samples follow one another: step t of sample b is machine step b T + t.
+    steps = np.swapaxes(frames, 0, 1).reshape(frames.shape[0] * frames.shape[1], -1)
+    np.save(path, steps.astype(np.int32))
+    return path
+
+
+def run_lava(
+    compiled: CompiledNetwork,
+    frames: IntArray,
+    *,
+    timeout: float | None = None,
+    on_progress: Progress | None = None,
+) -> dict[str, IntArray]:
+    """Run a compiled network in Lava's CPU simulator.
+
+    Parameters
+    ----------
+    compiled : CompiledNetwork
+        Its schedule's T must be that of the frames.
+    frames : ndarray of int
+        ``(T, B, *shape)``.
+    timeout : float, optional
+        Limit in seconds.
+    on_progress : callable, optional
+        Called with machine steps done and in total.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``(T, B, *shape)`` for each LIF (uint8) and the readout's relay (int32).
+
+    Raises
+    ------
+    LavaRuntimeError
+        If a Lava process raises, dies or does not answer in time.
+    """
+    samples = frames.shape[1]
+    steps = compiled.schedule.machine_steps(samples)
+    with tempfile.TemporaryDirectory(prefix="sdt-lava-") as folder:
+        lava = build_processes(compiled, frames, Path(folder))
+        config = Loihi2SimCfg(select_tag="fixed_pt")
+        with LavaSession(lava.source, config, timeout=timeout) as session:
+            session.run(steps, on_progress=_report(on_progress, steps))
+        return {
+            name: _samples(compiled, name, lava.recorder.read(name), samples)
+            for name in lava.network.observed
+        }
+
+
+def _report(on_progress: Progress | None, steps: int) -> Callable[[int], Any] | None:
+    return None if on_progress is None else lambda done: on_progress(done, steps)
+
+
+def _samples(
+    compiled: CompiledNetwork, name: str, recorded: np.ndarray, samples: int
+) -> np.ndarray:
+    """Cut a recording into samples: ``(steps, n)`` to ``(T, B, *shape)``."""
+    shape: Shape = compiled.graph.shapes[name]
+    schedule = compiled.schedule
+    start = schedule.first_step(name, 0)
+    window = recorded[start : start + samples * schedule.timesteps]
+    by_sample = window.reshape(samples, schedule.timesteps, *shape)
+    # A copy: the recording is a file that is about to be removed.
+    return np.ascontiguousarray(np.swapaxes(by_sample, 0, 1))
