@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -78,7 +79,7 @@ class Engine:
         self,
         frames: IntArray,
         keep: Iterable[str] | None = None,
-        spikes: Mapping[str, IntArray] | None = None,
+        spikes: Mapping[str, NDArray[Any]] | None = None,
     ) -> dict[str, IntArray]:
         """Evaluate the graph.
 
@@ -121,7 +122,7 @@ class Engine:
         node: Node,
         values: Mapping[str, Tensor],
         frames: IntArray,
-        recorded: Mapping[str, IntArray],
+        recorded: Mapping[str, NDArray[Any]],
     ) -> Tensor:
         if isinstance(node, Input):
             return torch.from_numpy(np.ascontiguousarray(frames, dtype=np.int64))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from sdt_lava.compiler.connections import identity, subsample, token_sum
 from sdt_lava.graph import (
@@ -78,7 +79,7 @@ class _Lowering:
         )
         return name
 
-    def _weight(self, node: Node) -> object:
+    def _weight(self, node: Node) -> csr_matrix:
         if isinstance(node, Subsample):
             return subsample(self.graph.shapes[node.inputs[0]], node.stride)
         if isinstance(node, TokenMean):

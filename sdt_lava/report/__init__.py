@@ -1,0 +1,1 @@
+"""Counts, tables and figures of what a network did."""

@@ -1,0 +1,84 @@
+"""What a simulation returns, the same for every back end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdt_lava.errors import DataError
+from sdt_lava.graph import Graph
+from sdt_lava.numerics import IntArray
+from sdt_lava.report.synops import SynopsTable, count_synops
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Spikes, logits and counts of a run.
+
+    Parameters
+    ----------
+    backend : str
+        What ran: 'reference', 'engine', 'lava' or 'torch'.
+    logits : ndarray
+        ``(B, classes)``. Integer back ends: the readout summed over T, int64 (without a
+        readout: spike counts of the last layer). 'torch': the float model's mean over T.
+    spikes : mapping of str to ndarray of uint8
+        ``(T, B, *shape)`` for each LIF, named as in the model.
+    seconds : float
+        Wall-clock time of the run.
+    net : Graph or None
+        The integer graph that ran; None for 'torch'.
+    frames : ndarray of int64 or None
+        The integer input ``(T, B, *shape)``.
+    """
+
+    backend: str
+    logits: NDArray[np.generic]
+    spikes: Mapping[str, NDArray[np.uint8]]
+    seconds: float
+    net: Graph | None = field(default=None, repr=False)
+    frames: IntArray | None = field(default=None, repr=False)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Predicted class of each sample, ``(B,)``; the lowest index wins a tie."""
+        return np.argmax(self.logits, axis=1)
+
+    @cached_property
+    def synops(self) -> SynopsTable:
+        """Synaptic operations by layer.
+
+        Raises
+        ------
+        DataError
+            For the float model, whose operations are not the hardware's.
+        """
+        if self.net is None or self.frames is None:
+            raise DataError(
+                "result.synops",
+                f"a result of backend {self.backend!r}",
+                "integer back ends: reference, engine, lava",
+                "export the model and simulate the network",
+            )
+        return count_synops(self.net, self.frames, self.spikes)
+
+
+def spike_differences(left: Result, right: Result) -> int:
+    """Count the spikes in which two runs differ, over all neurons, steps and samples.
+
+    Raises
+    ------
+    DataError
+        If the runs recorded different neurons.
+    """
+    if set(left.spikes) != set(right.spikes):
+        raise DataError(
+            "results", f"recorded {sorted(left.spikes)} and {sorted(right.spikes)}", "the same LIFs"
+        )
+    return sum(
+        int(np.count_nonzero(left.spikes[name] != right.spikes[name])) for name in left.spikes
+    )

@@ -1,0 +1,201 @@
+"""One function for every back end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sdt_lava.errors import ConfigError
+from sdt_lava.graph import Graph
+from sdt_lava.numerics import IntArray
+from sdt_lava.simulate.inputs import encode, to_time_first
+from sdt_lava.simulate.result import Result
+
+if TYPE_CHECKING:
+    from sdt_lava.model.transformer import SpikeDrivenTransformer
+
+Progress = Callable[[int, int], None]
+
+# Memory that the engine's intermediate arrays of one batch may take, as a rule of thumb.
+_BATCH_BYTES = 1 << 30
+# The engine holds about this many bytes for each neuron and step of the largest layer.
+_BYTES_PER_NEURON = 64
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of :func:`simulate` that only some back ends use."""
+
+    strict: bool
+    batch_size: int | None
+    timeout: float | None
+    on_progress: Progress | None
+
+
+def simulate(
+    net: Graph | SpikeDrivenTransformer,
+    x: Any,
+    backend: str | None = None,
+    *,
+    strict: bool = True,
+    batch_size: int | None = None,
+    timeout: float | None = None,
+    on_progress: Progress | None = None,
+) -> Result:
+    """Run a network on some input.
+
+    Parameters
+    ----------
+    net : Graph or SpikeDrivenTransformer
+        An integer graph, or the float model (backend 'torch').
+    x : array_like
+        ``(B, *shape)``, presented at each of the network's T steps, or ``(B, T, *shape)``.
+    backend : {'engine', 'reference', 'lava', 'torch'}, optional
+        'engine' for a graph and 'torch' for a model by default.
+    strict : bool
+        'engine' and 'reference': raise when a sum leaves the 24-bit state. Otherwise they wrap
+        and saturate as Lava does.
+    batch_size : int, optional
+        'engine', 'reference' and 'torch': samples at once.
+    timeout : float, optional
+        'lava': limit in seconds for starting and for running.
+    on_progress : callable, optional
+        Called with units of work done and in total.
+
+    Returns
+    -------
+    Result
+        The same spikes from every integer back end.
+
+    Raises
+    ------
+    DataError
+        If the input does not fit.
+    ConfigError
+        If the back end does not exist or cannot run this kind of network.
+    NumericOverflowError
+        If ``strict`` and a sum overflows.
+    LavaRuntimeError
+        If a Lava process fails.
+    """
+    is_graph = isinstance(net, Graph)
+    name = backend or ("engine" if is_graph else "torch")
+    allowed = tuple(_INTEGER_BACKENDS) if is_graph else ("torch",)
+    if name not in allowed:
+        remedy = "" if is_graph else "export the model first: sdt_lava.export(model, 'net.h5')"
+        raise ConfigError("backend", repr(name), f"one of {allowed} for this network", remedy)
+    if batch_size is not None and batch_size < 1:
+        raise ConfigError("batch_size", str(batch_size), "at least 1")
+    options = RunOptions(strict, batch_size, timeout, on_progress)
+    started = time.perf_counter()
+    if not isinstance(net, Graph):
+        logits, spikes = _run_torch(net, x, options)
+        return Result(name, logits, spikes, time.perf_counter() - started)
+    frames = encode(net, x)
+    outputs = _INTEGER_BACKENDS[name](net, frames, options)
+    return Result(
+        backend=name,
+        logits=outputs[net.output_name].sum(axis=0, dtype=np.int64),
+        spikes={lif: outputs[lif].astype(np.uint8, copy=False) for lif in net.lif_names},
+        seconds=time.perf_counter() - started,
+        net=net,
+        frames=frames,
+    )
+
+
+def _in_batches(
+    frames: IntArray,
+    size: int,
+    run: Callable[[IntArray], dict[str, IntArray]],
+    on_progress: Progress | None,
+) -> dict[str, IntArray]:
+    samples = frames.shape[1]
+    parts = []
+    for start in range(0, samples, size):
+        parts.append(run(frames[:, start : start + size]))
+        if on_progress is not None:
+            on_progress(min(start + size, samples), samples)
+    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+
+
+def _wanted(net: Graph) -> tuple[str, ...]:
+    return (*net.lif_names, net.output_name)
+
+
+def _default_batch(net: Graph, timesteps: int) -> int:
+    largest = max(int(np.prod(shape)) for shape in net.shapes.values())
+    return max(1, _BATCH_BYTES // (largest * timesteps * _BYTES_PER_NEURON))
+
+
+def _run_engine(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, IntArray]:
+    from sdt_lava.simulate.engine import Engine
+
+    engine = Engine(net, strict=options.strict)
+    size = options.batch_size or _default_batch(net, frames.shape[0])
+    return _in_batches(
+        frames, size, lambda part: engine.run(part, keep=_wanted(net)), options.on_progress
+    )
+
+
+def _run_reference(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, IntArray]:
+    from sdt_lava.simulate.reference import run_reference
+
+    def run(part: IntArray) -> dict[str, IntArray]:
+        values = run_reference(net, part, strict=options.strict)
+        return {name: values[name] for name in _wanted(net)}
+
+    size = options.batch_size or _default_batch(net, frames.shape[0])
+    return _in_batches(frames, size, run, options.on_progress)
+
+
+def _run_lava(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, IntArray]:
+    from sdt_lava.compiler.compile import compile_network
+    from sdt_lava.simulate.lava import run_lava
+
+    compiled = compile_network(net, timesteps=frames.shape[0])
+    outputs = run_lava(compiled, frames, timeout=options.timeout, on_progress=options.on_progress)
+    readout = net.readout
+    if readout is not None:
+        # The relay sends the weighted sums; the head's bias is added here, on the host.
+        bias = 0 if readout.bias is None else np.asarray(readout.bias, np.int64)
+        outputs[readout.name] = outputs.pop(compiled.output_name).astype(np.int64) + bias
+    return outputs
+
+
+_INTEGER_BACKENDS: dict[str, Callable[[Graph, IntArray, RunOptions], dict[str, IntArray]]] = {
+    "engine": _run_engine,
+    "reference": _run_reference,
+    "lava": _run_lava,
+}
+BACKENDS = tuple(_INTEGER_BACKENDS)
+
+
+def _run_torch(
+    model: SpikeDrivenTransformer, x: Any, options: RunOptions
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    import torch
+
+    config = model.config
+    frame = (config.in_channels, *config.image_size)
+    # Validation only: the model itself repeats static images.
+    to_time_first(x, frame, config.timesteps)
+    values = np.asarray(x, np.float32)
+    size = options.batch_size or len(values)
+    logits, spikes = [], []
+    training = model.training
+    model.eval()
+    try:
+        for start in range(0, len(values), size):
+            record: dict[str, torch.Tensor] = {}
+            with torch.no_grad():
+                part = torch.from_numpy(values[start : start + size])
+                logits.append(model(part, record=record).numpy())
+            spikes.append({name: s.to(torch.uint8).numpy() for name, s in record.items()})
+    finally:
+        model.train(training)
+    joined = {name: np.concatenate([p[name] for p in spikes], axis=1) for name in spikes[0]}
+    return np.concatenate(logits), joined
