@@ -252,5 +252,9 @@ def _quantize_readout(node: Readout, mantissa: int) -> Readout:
     weight = np.asarray(node.weight, np.float64)
     largest = float(np.abs(weight).max(initial=0))
     scale = 2 * mantissa / largest if largest > 0 else 1.0
-    bias = None if node.bias is None else np.rint(np.asarray(node.bias, np.float64) * scale).astype(np.int64)
+    bias = (
+        None
+        if node.bias is None
+        else np.rint(np.asarray(node.bias, np.float64) * scale).astype(np.int64)
+    )
     return replace(node, weight=round_weight(weight, scale, mantissa), bias=bias, scale=scale)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sdt_lava.errors import QuantizationError
 from sdt_lava.graph import Graph, Lif
 from sdt_lava.numerics import BIAS_MANTISSA_HIGH, THRESHOLD_LIMIT
 from sdt_lava.quantize.biases import gather_biases
 from sdt_lava.quantize.bounds import Extremes, bound_extremes
-from sdt_lava.quantize.fold import FloatArray
 from sdt_lava.quantize.groups import LifGroup, lif_groups, token_count, token_mean_before
 from sdt_lava.quantize.integer import initial_scales, quantize_graph, round_scale
 from sdt_lava.quantize.report import QuantizationReport, build_report, fits
@@ -37,7 +38,7 @@ class CalibrationData:
         What it is, for the report.
     """
 
-    x: FloatArray
+    x: NDArray[np.floating[Any]]
     name: str
 
 

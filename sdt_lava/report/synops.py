@@ -129,7 +129,9 @@ class SynopsTable:
         return "\n".join([header, *rows, end])
 
 
-def count_synops(net: Graph, frames: IntArray, spikes: Mapping[str, NDArray[np.uint8]]) -> SynopsTable:
+def count_synops(
+    net: Graph, frames: IntArray, spikes: Mapping[str, NDArray[np.uint8]]
+) -> SynopsTable:
     """Count synaptic operations.
 
     Parameters

@@ -1,0 +1,44 @@
+"""The commands ``sdt-lava``, ``sdt-export`` and ``sdt-sim``."""
+
+from __future__ import annotations
+
+import typer
+
+from sdt_lava.cli.console import run_command
+from sdt_lava.cli.export import export_command
+from sdt_lava.cli.info import info_command
+from sdt_lava.cli.sim import sim_command
+
+__all__ = ["main", "main_export", "main_sim"]
+
+
+def _app() -> typer.Typer:
+    app = typer.Typer(
+        help="Spike-driven Transformers from SLAYER to Lava and Loihi 2.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.command("export")(export_command)
+    app.command("sim")(sim_command)
+    app.command("info")(info_command)
+    return app
+
+
+def main() -> None:
+    """Run ``sdt-lava``."""
+    run_command(_app())
+
+
+def main_export() -> None:
+    """Run ``sdt-export``."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(export_command)
+    run_command(app)
+
+
+def main_sim() -> None:
+    """Run ``sdt-sim``, also reached through ``simulate/run_loihi_sim.py``."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(sim_command)
+    run_command(app)

@@ -1,0 +1,96 @@
+"""What all commands share: errors as sentences, tables, progress."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from sdt_lava.errors import SdtLavaError
+
+INTERRUPTED = 130
+
+console = Console(highlight=False)
+error_console = Console(stderr=True, highlight=False)
+
+
+def run_command(app: typer.Typer) -> None:
+    """Run a command line and end with an exit code instead of a traceback."""
+    logging.basicConfig(
+        level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr
+    )
+    try:
+        app()
+    except SdtLavaError as error:
+        print_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        error_console.print("interrupted")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output went away; keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def print_error(error: SdtLavaError) -> None:
+    """Show where, found, allowed and what to do."""
+    rows = [("error", error.where), ("found", error.found)]
+    if error.allowed:
+        rows.append(("allowed", error.allowed))
+    if error.remedy:
+        rows.append(("remedy", error.remedy))
+    for label, text in rows:
+        error_console.print(
+            f"{label + ':':9s}", end="", style="bold red" if label == "error" else "bold"
+        )
+        error_console.print(text, markup=False, soft_wrap=True)
+
+
+def make_table(title: str, columns: dict[str, str]) -> Table:
+    """Return a table; columns map a header to 'left' or 'right'."""
+    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
+    for header, justify in columns.items():
+        table.add_column(header, justify="right" if justify == "right" else "left", no_wrap=True)
+    return table
+
+
+def print_table(table: Table) -> None:
+    """Print a table, as wide as it needs when the output is not a terminal."""
+    if console.is_terminal:
+        console.print(table)
+    else:
+        Console(highlight=False, width=200).print(table)
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Show progress on the error stream; yields a function of done and total."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=error_console, transient=True) as progress:
+        task = progress.add_task(description, total=None)
+
+        def update(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield update

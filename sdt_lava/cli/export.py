@@ -1,0 +1,125 @@
+"""``sdt-export model.pt --out net.h5``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from sdt_lava.cli.console import console, make_table, print_table
+from sdt_lava.files import write_json
+from sdt_lava.quantize.post_training import CalibrationData
+from sdt_lava.quantize.report import QuantizationReport
+
+
+def export_command(
+    model: Annotated[Path, typer.Argument(help="Checkpoint of a trained model (model.pt).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Network file to write (net.h5).")],
+    bits: Annotated[int, typer.Option(help="Bits of a weight, 2 to 8.")] = 8,
+    config: Annotated[
+        str | None,
+        typer.Option(help="Preset name or JSON file, for checkpoints without a configuration."),
+    ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(help="Data set or .npz on which ranges are measured that cannot be proved."),
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
+) -> None:
+    """Quantize a trained model and write it as an HDF5 network file."""
+    from sdt_lava.checkpoint import load_model
+    from sdt_lava.quantize.export import export
+
+    started = time.perf_counter()
+    loaded = load_model(model, config)
+    name = calibration or (loaded.config.dataset if loaded.config.dataset == "digits" else None)
+    report = export(loaded, out, bits, _calibration(name) if name else None)
+    if json is not None:
+        write_json(json, report.to_dict())
+    print_report(report)
+    size = out.stat().st_size / 1024
+    console.print(f"wrote {out} ({size:.0f} KiB) in {time.perf_counter() - started:.1f} s")
+    data = loaded.config.dataset or "DATA.npz"
+    console.print(f"next: python simulate/run_loihi_sim.py {out} --data {data}")
+
+
+# More samples hardly move the extremes, and calibration should not take minutes.
+_CALIBRATION_SAMPLES = 256
+
+
+def _calibration(name: str) -> CalibrationData:
+    from sdt_lava.datasets import load_dataset
+
+    data = load_dataset(name, "train")
+    part = data.head(min(_CALIBRATION_SAMPLES, len(data.x)))
+    return CalibrationData(part.x, f"{len(part.x)} training samples of {data.name}")
+
+
+def print_report(report: QuantizationReport) -> None:
+    """Print what quantization did to weights and neurons."""
+    print_table(_synapse_table(report))
+    print_table(_neuron_table(report))
+    measured = [row.name for row in report.neurons if row.evidence == "measured"]
+    if measured:
+        console.print(
+            f"headroom of {', '.join(measured)} was measured on {report.calibration}; "
+            "all others hold for any input"
+        )
+    else:
+        console.print("no 24-bit sum can overflow, for any input")
+
+
+def _synapse_table(report: QuantizationReport) -> Table:
+    table = make_table(
+        f"Weights, {report.bits} bit",
+        {
+            "layer": "left",
+            "shape": "left",
+            "bits": "right",
+            "scale": "right",
+            "largest": "right",
+            "clipped": "right",
+            "rounding": "right",
+        },
+    )
+    for row in report.synapses:
+        table.add_row(
+            row.name,
+            "x".join(map(str, row.shape)),
+            str(row.bits),
+            f"{row.scale:.1f}",
+            str(row.largest_weight),
+            f"{row.clipped_share:.2%}",
+            f"{row.rounding_error:.2%}",
+        )
+    return table
+
+
+def _neuron_table(report: QuantizationReport) -> Table:
+    table = make_table(
+        "Neurons",
+        {
+            "layer": "left",
+            "shape": "left",
+            "scale": "right",
+            "threshold": "right",
+            "bias": "right",
+            "headroom": "right",
+            "evidence": "left",
+        },
+    )
+    for row in report.neurons:
+        exponent = "" if row.bias_exponent == 6 else f" << {row.bias_exponent - 6}"
+        table.add_row(
+            row.name,
+            "x".join(map(str, row.shape)),
+            f"{row.scale:.1f}",
+            str(row.threshold),
+            f"{row.bias_low}..{row.bias_high}{exponent}",
+            f"{row.headroom:.1f}x",
+            row.evidence,
+        )
+    return table

@@ -1,0 +1,45 @@
+"""``sdt-lava info net.h5``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sdt_lava.cli.console import console
+
+
+def info_command(
+    network: Annotated[Path, typer.Argument(help="Network file (net.h5).")],
+    compiled: Annotated[
+        bool, typer.Option(help="Show the Lava processes, delays and resets instead.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what is in a network file."""
+    from sdt_lava.compiler.compile import compile_network
+    from sdt_lava.netx import load_network
+
+    net = load_network(network)
+    if json:
+        console.print_json(data=_summary(network, net))
+    elif compiled:
+        console.print(str(compile_network(net)), markup=False, soft_wrap=True)
+    else:
+        console.print(str(net), markup=False, soft_wrap=True)
+        console.print(f"T = {net.timesteps} steps a sample, input {net.input_shape}")
+        console.print(f"next: python simulate/run_loihi_sim.py {network} --data digits")
+
+
+def _summary(path: Path, net: Any) -> dict[str, Any]:
+    return {
+        "file": str(path),
+        "timesteps": net.timesteps,
+        "input_shape": list(net.input_shape),
+        "nodes": [
+            {"name": node.name, "kind": node.kind, "shape": list(net.shapes[node.name])}
+            for node in net
+        ],
+        "metadata": net.metadata,
+    }

@@ -1,0 +1,110 @@
+"""``sdt-sim net.h5 --data digits --backend lava``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from sdt_lava.cli.console import console, make_table, print_table, progress_bar
+from sdt_lava.errors import ConfigError
+from sdt_lava.files import write_json
+from sdt_lava.report.synops import ROLES, SynopsTable
+from sdt_lava.simulate.result import Result
+from sdt_lava.simulate.run import BACKENDS, simulate
+
+
+def sim_command(
+    network: Annotated[Path, typer.Argument(help="Network file (net.h5).")],
+    data: Annotated[str, typer.Option(help="Data set name (digits) or .npz file with x, y.")],
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Number of samples, from the start.")
+    ] = None,
+    backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")] = "lava",
+    timeout: Annotated[
+        float | None, typer.Option(help="Lava: limit in seconds for starting and for running.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write results to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw spikes and rates to this PNG.")] = None,
+) -> None:
+    """Simulate a network file and report accuracy, spikes and synaptic operations."""
+    from sdt_lava.datasets import load_dataset
+    from sdt_lava.netx import load_network
+
+    if backend not in BACKENDS:
+        raise ConfigError("--backend", repr(backend), f"one of {BACKENDS}")
+    net = load_network(network)
+    dataset = load_dataset(data, "test", samples)
+    with progress_bar(f"{backend}: {network.name}") as update:
+        result = simulate(net, dataset.x, backend, timeout=timeout, on_progress=update)
+    summary = summarize(result, dataset.y)
+    if json is not None:
+        write_json(json, summary)
+    if plot is not None:
+        from sdt_lava.report.figures import plot_run
+
+        plot_run(result, plot, labels=dataset.y)
+    print_synops(result.synops)
+    _print_summary(summary)
+    for path in filter(None, (json, plot)):
+        console.print(f"wrote {path}")
+    other = "engine" if backend == "lava" else "lava"
+    console.print(f"next: the same spikes elsewhere: add --backend {other}")
+
+
+def summarize(result: Result, y: Any) -> dict[str, Any]:
+    """Return the results of a run as plain values."""
+    summary: dict[str, Any] = {
+        "backend": result.backend,
+        "samples": len(result.logits),
+        "seconds": result.seconds,
+        "labels": result.labels.tolist(),
+        "logits": result.logits.tolist(),
+        "synops": result.synops.to_dict(),
+    }
+    if y is not None:
+        summary["accuracy"] = float(np.mean(result.labels == np.asarray(y)))
+    return summary
+
+
+def print_synops(synops: SynopsTable) -> None:
+    """Print spikes and synaptic operations of each population."""
+    table = make_table(
+        f"Synaptic operations, sum over {synops.samples} samples of {synops.timesteps} steps",
+        {
+            "layer": "left",
+            "kind": "left",
+            "neurons": "right",
+            "spikes": "right",
+            "rate": "right",
+            **dict.fromkeys(ROLES, "right"),
+            "synops": "right",
+        },
+    )
+    for row in synops.layers:
+        counts = [f"{getattr(row, role):,}" if getattr(row, role) else "" for role in ROLES]
+        table.add_row(
+            row.name,
+            row.kind,
+            f"{row.neurons:,}",
+            f"{row.events:,}",
+            f"{row.firing_rate:.4f}",
+            *counts,
+            f"{row.synops:,}",
+        )
+    totals = [f"{synops.by_role[role]:,}" for role in ROLES]
+    table.add_section()
+    table.add_row("total", "", "", "", "", *totals, f"{synops.total:,}")
+    print_table(table)
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    if "accuracy" in summary:
+        console.print(f"accuracy {summary['accuracy']:.2%} on {summary['samples']} samples")
+    per_inference = summary["synops"]["per_inference"]
+    console.print(
+        f"{per_inference:,.0f} synaptic operations per inference, "
+        f"{summary['seconds']:.1f} s on back end {summary['backend']}"
+    )
