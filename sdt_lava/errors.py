@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class SdtLavaError(Exception):
     """Base of every error that sdt-lava raises on purpose.
@@ -73,6 +75,39 @@ class NumericOverflowError(SdtLavaError):
 
 
 class LavaRuntimeError(SdtLavaError):
-    """A Lava process that raised, died or did not answer in time."""
+    """A Lava process that raised, died or did not answer in time.
+
+    Parameters
+    ----------
+    where, found, allowed, remedy : str
+        As in `SdtLavaError`.
+    process : str, optional
+        Name of the Lava Process that failed; empty when none can be blamed.
+    traceback_text : str, optional
+        The traceback inside that process; empty when there is none, as after a kill.
+    """
 
     exit_code = 1
+
+    def __init__(
+        self,
+        where: str,
+        found: str,
+        allowed: str = "",
+        remedy: str = "",
+        *,
+        process: str = "",
+        traceback_text: str = "",
+    ) -> None:
+        super().__init__(where, found, allowed, remedy)
+        self.process = process
+        self.traceback_text = traceback_text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keep the process and its traceback, too, when the error is pickled."""
+        state = {"process": self.process, "traceback_text": self.traceback_text}
+        return (*super().__reduce__(), state)
+
+
+class LavaTimeoutError(LavaRuntimeError):
+    """A Lava network that did not answer in time."""

@@ -16,6 +16,8 @@ IntArray = NDArray[np.int64]
 # Synaptic weights: int8 mantissa times two. -256 is left out because Lava clips a purely
 # inhibitory matrix at -255.
 WEIGHT_LIMIT = 254
+# Weight exponent of a connection: signed four bits on Loihi, -8 to 7.
+MAX_WEIGHT_EXPONENT = 7
 # State variables u and v: 24 bit, signed (lava LIF: uv_bitwidth).
 STATE_LIMIT = 2**23 - 1
 # Activations and thresholds are shifted left by six bits to align with the state.

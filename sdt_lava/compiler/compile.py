@@ -10,7 +10,7 @@ from sdt_lava.compiler.passes.lower_pooling import lower_pooling
 from sdt_lava.compiler.passes.lower_readout import READOUT_SUFFIX, lower_readout
 from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
 from sdt_lava.compiler.passes.unroll_convolutions import unroll_convolutions, unrolled_synapses
-from sdt_lava.compiler.schedule import Schedule, make_schedule, needs_delay_process
+from sdt_lava.compiler.schedule import Schedule, make_schedule, needs_matrix
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import (
     Conv,
@@ -93,7 +93,7 @@ def compile_network(
         Where it will run.
     convolutions : {'auto', 'sparse', 'conv'}
         Unroll convolutions into sparse connections where they are small, always, or only where
-        a delay demands it.
+        a delay or a weight exponent demands it.
     timesteps : int, optional
         Steps of a sample, for event data that differs from the graph's.
 
@@ -156,6 +156,6 @@ def _to_unroll(graph: Graph, schedule: Schedule, convolutions: str) -> set[str]:
         node.name
         for node in graph.of_type(Conv)
         if limit is None
-        or needs_delay_process(node, schedule.delay[node.name])
+        or needs_matrix(node, schedule.delay[node.name])
         or unrolled_synapses(graph, node) <= limit
     }

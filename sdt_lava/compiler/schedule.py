@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import Dense, Gate, Graph, Input, Lif, Node, Relay, Sparse, Synapse
+from sdt_lava.graph import Conv, Gate, Graph, Input, Lif, Node, Relay, Sparse, Synapse
 
 # Loihi 2 delays have six bits; Lava's delay processes refuse more (lava.proc.sparse.models).
 MAX_DELAY = 62
@@ -108,6 +108,9 @@ def _check_delay(connection: Node, delay: int) -> None:
         )
 
 
-def needs_delay_process(node: Node, delay: int) -> bool:
-    """Tell whether a connection must be written as a matrix because it is delayed."""
-    return delay > 0 and not isinstance(node, Sparse | Dense)
+def needs_matrix(node: Conv, delay: int) -> bool:
+    """Tell whether a convolution must be written as a matrix.
+
+    Lava's Conv process has no delays, and its CPU model ignores the weight exponent.
+    """
+    return delay > 0 or node.exponent > 0

@@ -16,7 +16,8 @@ from sdt_lava.graph.nodes import CURRENTS, EVENTS, Node, Shape, Signal
 class Sparse(Node):
     """Any linear connection between two populations, written as a sparse matrix.
 
-    ``current = (weight @ events.flatten()) >> shift``, in C order on both sides.
+    ``current = (weight @ events.flatten()) * 2 ** exponent``, rounded down, in C order on both
+    sides.
 
     Parameters
     ----------
@@ -26,14 +27,14 @@ class Sparse(Node):
         Output shape.
     role : str
         What it does, for reports: 'synapse', 'mask', 'token_sum', 'pool', 'shortcut'.
-    shift : int
-        Right shift of the sum (weight exponent ``-shift``).
+    exponent : int
+        Weight exponent; a negative one shifts the sum to the right.
     """
 
     weight: csr_matrix
     shape: Shape
     role: str
-    shift: int = 0
+    exponent: int = 0
 
     kind: ClassVar[str] = "sparse"
     accepts: ClassVar[frozenset[Signal]] = EVENTS

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.errors import GraphError
+from sdt_lava.numerics import MAX_WEIGHT_EXPONENT
 
 Array = NDArray[np.generic]
 Shape = tuple[int, ...]
@@ -144,14 +145,20 @@ class Synapse(Node):
     bias : ndarray, optional
         Per output channel, only in a float graph: an integer graph keeps biases in the
         neurons, where the hardware has them.
+    exponent : int
+        Integer graph: the sums are multiplied by ``2 ** exponent`` (0 to 7). It lets branches of
+        one residual stream with weights of different size share one scale.
     """
 
     weight: Array
     bias: Array | None = None
+    exponent: int = 0
 
     accepts: ClassVar[frozenset[Signal]] = EVENTS
 
     def _check_bias(self, channels: int) -> None:
+        if not 0 <= self.exponent <= MAX_WEIGHT_EXPONENT:
+            raise self.mismatch(f"weight exponent {self.exponent}", f"0 to {MAX_WEIGHT_EXPONENT}")
         if self.bias is not None and self.bias.shape != (channels,):
             raise self.mismatch(f"bias of shape {self.bias.shape}", f"({channels},)")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from lava.proc.conv.process import Conv as ConvProcess
-from lava.proc.dense.process import Dense as DenseProcess
 from lava.proc.dense.process import DelayDense
+from lava.proc.dense.process import Dense as DenseProcess
 from lava.proc.graded.process import GradedVec
 from lava.proc.lif.process import LIF, LIFReset
 from lava.proc.sparse.process import DelaySparse
@@ -85,21 +85,25 @@ def _connect_sparse(connection: Connection, source: Any, reader: Any) -> Any:
     bits = _GRADED_BITS if connection.graded else _SPIKE_BITS
     weights = node.weight.astype(np.int32)
     if connection.delay:
-        if node.shift:
+        if node.exponent < 0:
             raise CompileError(
                 f"connection {node.name!r}",
-                "a delay and a weight exponent",
+                "a delay and a negative weight exponent",
                 "one of them: a delayed sum would be rounded in parts",
             )
         # A matrix of delays with the weights' own pattern keeps it sparse.
         delays = weights.astype(int)
         delays.data[:] = connection.delay
         process = DelaySparse(
-            weights=weights, delays=delays, num_message_bits=bits, name=node.name
+            weights=weights,
+            delays=delays,
+            num_message_bits=bits,
+            weight_exp=node.exponent,
+            name=node.name,
         )
     else:
         process = SparseProcess(
-            weights=weights, num_message_bits=bits, weight_exp=-node.shift, name=node.name
+            weights=weights, num_message_bits=bits, weight_exp=node.exponent, name=node.name
         )
     source.connect(process.s_in)
     process.a_out.connect(reader)
@@ -108,14 +112,21 @@ def _connect_sparse(connection: Connection, source: Any, reader: Any) -> Any:
 
 def _connect_dense(connection: Connection, source: Any, reader: Any) -> Any:
     node = connection.node
+    assert isinstance(node, Dense)
     bits = _GRADED_BITS if connection.graded else 0
     weights = np.asarray(node.weight, np.int32)
     if connection.delay:
         process = DelayDense(
-            weights=weights, delays=connection.delay, num_message_bits=bits, name=node.name
+            weights=weights,
+            delays=connection.delay,
+            num_message_bits=bits,
+            weight_exp=node.exponent,
+            name=node.name,
         )
     else:
-        process = DenseProcess(weights=weights, num_message_bits=bits, name=node.name)
+        process = DenseProcess(
+            weights=weights, num_message_bits=bits, weight_exp=node.exponent, name=node.name
+        )
     source.connect(process.s_in)
     process.a_out.connect(reader)
     return process

@@ -144,13 +144,14 @@ def _input(node: Input, arriving: list[Interval], shapes: list[Shape]) -> Interv
 
 
 def _conv(node: Conv, arriving: list[Interval], shapes: list[Shape]) -> Interval:
-    return _weight_interval(node.weight, arriving[0], node.groups)
+    low, high = _weight_interval(node.weight, arriving[0], node.groups)
+    return low << node.exponent, high << node.exponent
 
 
 def _dense(node: Dense | Readout, arriving: list[Interval], shapes: list[Shape]) -> Interval:
     low, high = _weight_interval(node.weight, _per_value(arriving[0], shapes[0]))
     bias = 0 if node.bias is None else np.asarray(node.bias, np.int64)
-    return low + bias, high + bias
+    return (low << node.exponent) + bias, (high << node.exponent) + bias
 
 
 def _flatten(node: Flatten, arriving: list[Interval], shapes: list[Shape]) -> Interval:

@@ -1,7 +1,8 @@
 """Rounding a float graph to the integer graph, group by group.
 
-For each LIF group one scale S: ``W_int = 2 round(W S / 2)``, ``threshold = 2 v_th S``,
-``bias_int = round(b S)``. S is the largest one for which the weights fill the mantissa, the
+For each LIF group one scale S: ``threshold = 2 v_th S``, ``bias_int = round(b S)``, and for each of
+its layers the smallest exponent e for which ``W_int = 2 round(W S / 2^(e + 1))`` fits the mantissa.
+S is the largest one for which the layer with the smallest weights fills its mantissa, the
 threshold is an integer and fits 17 bit, the biases fit 13 bit and no sum leaves 24 bit.
 """
 
@@ -19,6 +20,7 @@ from sdt_lava.numerics import (
     BIAS_EXPONENT,
     BIAS_EXPONENT_HIGH,
     BIAS_MANTISSA_HIGH,
+    MAX_WEIGHT_EXPONENT,
     THRESHOLD_LIMIT,
     IntArray,
 )
@@ -86,16 +88,29 @@ def effective_weight(graph: Graph, synapse: Synapse) -> FloatArray:
     return np.asarray(synapse.weight, np.float64) * event_unit(graph, synapse)
 
 
+def largest_weight(graph: Graph, name: str) -> float:
+    """Return the largest magnitude of a layer's effective weights."""
+    synapse = graph.nodes[name]
+    assert isinstance(synapse, Synapse)
+    return float(np.abs(effective_weight(graph, synapse)).max(initial=0))
+
+
+def weight_exponent(largest: float, scale: float, mantissa: int) -> int:
+    """Return the smallest exponent at which weights up to ``largest`` fit the mantissa."""
+    wanted = largest * scale / 2
+    exponent = 0
+    while np.rint(wanted / 2.0**exponent) > mantissa and exponent < MAX_WEIGHT_EXPONENT:
+        exponent += 1
+    return exponent
+
+
 def _group_scale(graph: Graph, group: LifGroup, mantissa: int) -> float:
-    synapses = [graph.nodes[name] for name in group.synapses]
-    largest = max(
-        float(np.abs(effective_weight(graph, node)).max(initial=0))
-        for node in synapses
-        if isinstance(node, Synapse)
-    )
+    largest = [largest_weight(graph, name) for name in group.synapses]
+    present = [weight for weight in largest if weight > 0]
     limits = [float(_LARGEST_SCALE)]
-    if largest > 0:
-        limits.append(2 * mantissa / largest)
+    if present:
+        limits.append(2 * mantissa / min(present))
+        limits.append((2 * mantissa << MAX_WEIGHT_EXPONENT) / max(present))
     for name in group.lifs:
         limits.extend(_neuron_limits(graph, name))
     return round_scale(graph, group, min(limits))
@@ -183,8 +198,9 @@ def _quantize_group(
     for name in group.synapses:
         synapse = graph.nodes[name]
         assert isinstance(synapse, Synapse)
-        weight = round_weight(effective_weight(graph, synapse), scale, mantissa)
-        rounded[name] = replace(synapse, weight=weight)
+        exponent = weight_exponent(largest_weight(graph, name), scale, mantissa)
+        weight = round_weight(effective_weight(graph, synapse), scale / 2.0**exponent, mantissa)
+        rounded[name] = replace(synapse, weight=weight, exponent=exponent)
     for name in group.lifs:
         mean = token_mean_before(graph, name)
         gain = 1.0 if mean is None else token_count(graph, mean) / 2.0**shift

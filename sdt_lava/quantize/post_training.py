@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.errors import QuantizationError
-from sdt_lava.graph import Graph, Lif
+from sdt_lava.graph import Graph, Lif, Synapse
 from sdt_lava.numerics import BIAS_MANTISSA_HIGH, THRESHOLD_LIMIT
 from sdt_lava.quantize.biases import gather_biases
 from sdt_lava.quantize.bounds import Extremes, bound_extremes
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 # Room demanded above what calibration data reached, because other data may reach further.
 CALIBRATION_MARGIN = 1.5
-_MOST_ROUNDS = 32
+_MOST_ROUNDS = 64
 _SYNTHETIC_SAMPLES = 8
 
 
@@ -91,6 +91,10 @@ def quantize(
             # The token mean has precision to spare: shift it into the provable range.
             shift += 1
             continue
+        finer = _finer_than_needed(graph, unproved)
+        if finer:
+            scales, shift = _lower(gathered, scales, shift, finer)
+            continue
         measured = _measure(graph, data) if unproved else {}
         tight = [name for name in unproved if not fits(measured[name], CALIBRATION_MARGIN)]
         if not tight:
@@ -145,6 +149,22 @@ def _smallest_shift(graph: Graph, scales: dict[str, float]) -> int:
             ):
                 shift += 1
     return shift
+
+
+def _finer_than_needed(graph: Graph, unproved: list[str]) -> list[str]:
+    """Return neurons whose layers use exponents: a proof is worth more than that resolution."""
+    return [
+        name
+        for group in lif_groups(graph)
+        if any(_exponent(graph, synapse) for synapse in group.synapses)
+        for name in group.lifs
+        if name in unproved and token_mean_before(graph, name) is None
+    ]
+
+
+def _exponent(graph: Graph, name: str) -> int:
+    node = graph.nodes[name]
+    return node.exponent if isinstance(node, Synapse) else 0
 
 
 def _can_shift(graph: Graph, shift: int, unproved: list[str]) -> bool:

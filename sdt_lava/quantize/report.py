@@ -31,7 +31,9 @@ class SynapseReport:
     bits : int
         Width of a weight.
     scale : float
-        Integer units per unit of the float weights.
+        Integer units per unit of the float weights, exponent included.
+    exponent : int
+        Weight exponent: the sums are multiplied by ``2 ** exponent``.
     largest_weight : int
         Largest magnitude after rounding.
     clipped_share : float
@@ -44,6 +46,7 @@ class SynapseReport:
     shape: tuple[int, ...]
     bits: int
     scale: float
+    exponent: int
     largest_weight: int
     clipped_share: float
     rounding_error: float
@@ -157,7 +160,7 @@ def _synapse_row(float_graph: Graph, node: Synapse, scale: float, bits: int) -> 
     assert isinstance(before, Synapse)
     if isinstance(node, Readout):
         scale = node.scale
-    wanted = effective_weight(float_graph, before) * scale
+    wanted = effective_weight(float_graph, before) * scale / 2.0**node.exponent
     rounded = np.asarray(node.weight, np.float64)
     power = float(np.sqrt(np.mean(wanted**2)))
     error = float(np.sqrt(np.mean((wanted - rounded) ** 2)))
@@ -166,6 +169,7 @@ def _synapse_row(float_graph: Graph, node: Synapse, scale: float, bits: int) -> 
         shape=tuple(node.weight.shape),
         bits=bits,
         scale=scale,
+        exponent=node.exponent,
         largest_weight=int(np.abs(rounded).max(initial=0)),
         clipped_share=float(np.mean(np.abs(wanted) > 2 * largest_mantissa(bits) + 1)),
         rounding_error=error / power if power else 0.0,

@@ -44,7 +44,7 @@ from sdt_lava.numerics import (
     IntArray,
 )
 from sdt_lava.quantize.bounds import Extremes
-from sdt_lava.simulate.reference import channel_vector, check_range
+from sdt_lava.simulate.reference import channel_vector, check_range, shifted
 
 Evaluate = Callable[[Any, list[Tensor]], Tensor]
 _EVALUATE: dict[type[Node], Evaluate] = {}
@@ -220,23 +220,23 @@ def _conv(node: Conv, inputs: list[Tensor]) -> Tensor:
         dilation=node.dilation,
         groups=node.groups,
     )
-    return sums.to(torch.int64).unflatten(0, events.shape[:2])
+    return sums.to(torch.int64).unflatten(0, events.shape[:2]) << node.exponent
 
 
-def _linear(weight: Any, events: Tensor) -> Tensor:
-    dtype = exact_dtype(weight, _largest(events))
-    matrix = torch.from_numpy(np.asarray(weight, np.int64)).to(dtype)
-    return functional.linear(events.to(dtype), matrix).to(torch.int64)
+def _linear(node: Dense | Readout, events: Tensor) -> Tensor:
+    dtype = exact_dtype(node.weight, _largest(events))
+    matrix = torch.from_numpy(np.asarray(node.weight, np.int64)).to(dtype)
+    return functional.linear(events.to(dtype), matrix).to(torch.int64) << node.exponent
 
 
 @_evaluates(Dense)
 def _dense(node: Dense, inputs: list[Tensor]) -> Tensor:
-    return _linear(node.weight, inputs[0].flatten(2))
+    return _linear(node, inputs[0].flatten(2))
 
 
 @_evaluates(Readout)
 def _readout(node: Readout, inputs: list[Tensor]) -> Tensor:
-    sums = _linear(node.weight, inputs[0])
+    sums = _linear(node, inputs[0])
     return sums if node.bias is None else sums + torch.from_numpy(np.asarray(node.bias, np.int64))
 
 
@@ -292,7 +292,7 @@ def _max_pool(node: MaxPool, inputs: list[Tensor]) -> Tensor:
 def _sparse(node: Sparse, inputs: list[Tensor]) -> Tensor:
     steps, batch = inputs[0].shape[:2]
     events = inputs[0].reshape(steps * batch, -1).numpy().astype(np.int64)
-    sums = (node.weight.astype(np.int64) @ events.T).T >> node.shift
+    sums = shifted((node.weight.astype(np.int64) @ events.T).T, node.exponent)
     return torch.from_numpy(np.ascontiguousarray(sums)).reshape(steps, batch, *node.shape)
 
 

@@ -31,9 +31,7 @@ class LavaNetwork:
     recorder: SpikeRecorder
 
 
-def build_processes(
-    compiled: CompiledNetwork, frames: IntArray, directory: Path
-) -> LavaNetwork:
+def build_processes(compiled: CompiledNetwork, frames: IntArray, directory: Path) -> LavaNetwork:
     """Build and wire the Lava processes of a compiled network.
 
     Parameters

@@ -154,13 +154,13 @@ def _conv(node: Conv, inputs: list[IntArray]) -> IntArray:
                 result[:, :, outputs] += np.einsum(
                     "oc,tbchw->tbohw", weight[outputs, :, row, column], window
                 )
-    return result
+    return result << node.exponent
 
 
 @_evaluates(Dense)
 def _dense(node: Dense, inputs: list[IntArray]) -> IntArray:
     events = inputs[0].reshape(*inputs[0].shape[:2], -1)
-    return events @ np.asarray(node.weight, np.int64).T
+    return (events @ np.asarray(node.weight, np.int64).T) << node.exponent
 
 
 @_evaluates(Flatten)
@@ -222,15 +222,20 @@ def _max_pool(node: MaxPool, inputs: list[IntArray]) -> IntArray:
 @_evaluates(Readout)
 def _readout(node: Readout, inputs: list[IntArray]) -> IntArray:
     bias = 0 if node.bias is None else np.asarray(node.bias, np.int64)
-    return inputs[0] @ np.asarray(node.weight, np.int64).T + bias
+    return ((inputs[0] @ np.asarray(node.weight, np.int64).T) << node.exponent) + bias
 
 
 @_evaluates(Sparse)
 def _sparse(node: Sparse, inputs: list[IntArray]) -> IntArray:
     steps, batch = inputs[0].shape[:2]
     events = inputs[0].reshape(steps * batch, -1)
-    sums = (node.weight.astype(np.int64) @ events.T).T >> node.shift
-    return np.asarray(sums).reshape(steps, batch, *node.shape)
+    sums = (node.weight.astype(np.int64) @ events.T).T
+    return shifted(np.asarray(sums), node.exponent).reshape(steps, batch, *node.shape)
+
+
+def shifted(sums: IntArray, exponent: int) -> IntArray:
+    """Multiply by a power of two, rounding down."""
+    return sums << exponent if exponent >= 0 else sums >> -exponent
 
 
 @_evaluates(Gate)

@@ -37,6 +37,7 @@ def _lower(node: Readout, source: str) -> list[Node]:
         block=node.block,
         origin=node.name,
         weight=node.weight,
+        exponent=node.exponent,
     )
     relay = Relay(
         name=node.name + READOUT_SUFFIX,

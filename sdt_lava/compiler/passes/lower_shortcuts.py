@@ -75,7 +75,7 @@ class _Lowering:
             weight=self._weight(node),
             shape=shape,
             role="token_sum" if isinstance(node, TokenMean) else "shortcut",
-            shift=node.shift if isinstance(node, TokenMean) else 0,
+            exponent=-node.shift if isinstance(node, TokenMean) else 0,
         )
         return name
 

@@ -28,6 +28,7 @@ def unroll_convolutions(graph: Graph, names: Collection[str]) -> Graph:
                     weight=convolution(node, shape, output),
                     shape=output,
                     role="synapse",
+                    exponent=node.exponent,
                 )
             )
         else:

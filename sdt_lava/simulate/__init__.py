@@ -1,0 +1,1 @@
+"""Back ends that run the integer graph: reference, engine and Lava."""

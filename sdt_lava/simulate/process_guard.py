@@ -1,0 +1,144 @@
+"""Signals and forks around Lava's operating system processes.
+
+A Lava network is tens to hundreds of forked children. Three things have to hold for them
+whatever happens to the parent: Ctrl-C (sent to the whole process group) is the parent's business
+alone, no child outlives the parent, and no signal handler raises between a fork and the line that
+remembers the new child.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_EXIT_CODE_SIGTERM = 128 + signal.SIGTERM  # what a shell reports for a process ended by SIGTERM
+_GUARDED_SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
+
+
+class _ForkState(threading.local):
+    """What the forking thread hands to its children; the hooks do nothing while unset."""
+
+    parent_pid: int | None = None
+    old_mask: set[int | signal.Signals] | None = None
+
+
+_state = _ForkState()
+# Looked up before any fork: the dynamic loader must not be needed in a child of a threaded parent.
+_prctl: Callable[..., int] | None = (
+    getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
+)
+# A child forked by one thread between another thread's pipe() and fork() would keep that pipe
+# open, and the end of its reader could not be noticed: sessions fork one at a time.
+_fork_lock = threading.Lock()
+
+
+def _before_fork() -> None:
+    if _state.parent_pid is not None:
+        # A signal that arrives before the child has set its dispositions stays pending.
+        _state.old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, _GUARDED_SIGNALS)
+
+
+def _unblock() -> None:
+    if _state.old_mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _state.old_mask)
+        _state.old_mask = None
+
+
+def _after_fork_in_child() -> None:
+    global _fork_lock
+    _fork_lock = threading.Lock()  # the old one may have been held, by a thread that is not here
+    parent_pid = _state.parent_pid
+    if parent_pid is None:
+        return
+    _state.parent_pid = None
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() != parent_pid:  # it died before the line above took effect
+            os._exit(1)
+    _unblock()
+
+
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_unblock, after_in_child=_after_fork_in_child
+)
+
+
+@contextmanager
+def guarded_fork() -> Iterator[None]:
+    """Make the children forked inside by this thread ignore SIGINT and die with the parent.
+
+    Notes
+    -----
+    Linux ties the death signal to the parent *thread*: the thread that forks has to live for as
+    long as the children are needed. Elsewhere than on Linux the death signal is left out.
+    """
+    with _fork_lock:
+        _state.parent_pid = os.getpid()
+        try:
+            yield
+        finally:
+            _state.parent_pid = None
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextmanager
+def deferred_signals() -> Iterator[None]:
+    """Hold back SIGINT and SIGTERM until the end of the block, then deliver them.
+
+    Outside the main thread Python runs no signal handlers, so there is nothing to hold back.
+    """
+    if not _in_main_thread():
+        yield
+        return
+    received: list[int] = []
+    previous: dict[signal.Signals, Any] = {}
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    try:
+        for number in _GUARDED_SIGNALS:
+            handler = signal.getsignal(number)
+            if handler is not None and handler != signal.SIG_IGN:
+                previous[number] = handler
+                signal.signal(number, remember)
+        yield
+    finally:
+        for number, handler in reversed(previous.items()):
+            signal.signal(number, handler)
+        for received_number in dict.fromkeys(received):
+            signal.raise_signal(received_number)
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Turn SIGTERM into ``SystemExit(143)``, so that ``finally`` clauses run.
+
+    A handler that the program installed itself is left in place, and so is a SIGTERM that is
+    ignored; outside the main thread handlers cannot be set and nothing is done.
+    """
+    if not _in_main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(_EXIT_CODE_SIGTERM)
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,54 @@
+import os
+import signal
+import time
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+from tests.lava_faults.process import Fault
+
+
+class StubbornError(Exception):
+    """Cannot be unpickled: it wants two arguments, and pickle knows of one."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what} because {why}")
+
+
+def fail(kind: str) -> None:
+    if kind == "raise":
+        raise ValueError("a deliberate failure")
+    if kind == "stubborn":
+        raise StubbornError("it failed", "it was told to")
+    if kind == "exit":
+        raise SystemExit(0)
+    if kind == "vanish":
+        os._exit(0)
+    if kind == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "hang":
+        time.sleep(3600)
+
+
+@implements(proc=Fault, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyFaultModel(PyLoihiProcessModel):
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self._kind, self._step = proc_params["kind"], proc_params["step"]
+        if self._step == 0:
+            fail(self._kind)
+
+    def run_spk(self) -> None:
+        if self.time_step == self._step:
+            fail(self._kind)
+        self.s_out.send(self.a_in.recv())

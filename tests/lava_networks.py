@@ -1,0 +1,142 @@
+"""Small Lava networks that may fail, and the search for what a run may have left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.dense.process import Dense
+from lava.proc.lif.process import LIF
+
+from sdt_lava.processes.host_io import FrameSource, RecordedSignal, SpikeRecorder
+from sdt_lava.simulate.lava_session import LavaSession
+from tests.lava_faults import Fault
+
+SIZE, STEPS, VTH = 6, 12, 60
+WAIT = 20.0  # [s] generous: the machine may be busy
+
+
+# -- what must not be left behind --------------------------------------------------------------
+
+
+def stat_fields(pid: str) -> list[str]:
+    return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()
+
+
+def processes_where(field: int, value: int) -> set[int]:
+    """Find processes by a field of /proc/<pid>/stat after the name: 1 is parent, 3 is session.
+
+    Not Python's resource tracker, and not what has ended and only waits for init to notice.
+    """
+    found = set()
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            command, fields = Path("/proc", pid, "cmdline").read_text(), stat_fields(pid)
+            is_zombie_of_init = fields[0] == "Z" and fields[1] == "1"
+            is_tracker = "resource_tracker" in command
+            if int(fields[field]) == value and not is_tracker and not is_zombie_of_init:
+                found.add(int(pid))
+    return found
+
+
+def children() -> set[int]:
+    return processes_where(1, os.getpid())
+
+
+def unused_shared_memory() -> set[str]:
+    """Segments that nobody maps: other programs may be using theirs right now."""
+    segments = {f"/dev/shm/{name}" for name in os.listdir("/dev/shm")}
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            maps = Path("/proc", pid, "maps").read_text()
+            segments = {s for s in segments if s not in maps}
+    return segments
+
+
+def becomes(condition: Callable[[], object]) -> bool:
+    limit = time.monotonic() + WAIT
+    while not condition():
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@contextlib.contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """Check that the block leaves no process, shared memory, log or signal handler behind."""
+    before = children(), unused_shared_memory(), list(logging.getLogger().handlers)
+    sigint, sigterm = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    yield
+    assert children() == before[0]
+    assert becomes(lambda: not unused_shared_memory() - before[1])
+    assert logging.getLogger().handlers == before[2]
+    assert signal.getsignal(signal.SIGINT) == sigint
+    assert signal.getsignal(signal.SIGTERM) == sigterm
+
+
+# -- networks ----------------------------------------------------------------------------------
+
+
+def run_config() -> Loihi2SimCfg:
+    return Loihi2SimCfg(select_tag="fixed_pt")
+
+
+class Network:
+    """source -> [fault] -> Dense -> [fault] -> LIF -> recorder [-> fault]."""
+
+    def __init__(self, folder: Path, kind="none", step=1, place="middle", steps=STEPS) -> None:
+        rng = np.random.default_rng(3)
+        self.frames = (rng.random((steps, SIZE)) < 0.4).astype(np.int32)
+        self.weights = rng.integers(-60, 120, (SIZE, SIZE)) // 2 * 2
+        np.save(folder / "frames.npy", self.frames)
+        source = FrameSource(folder / "frames.npy", name="source")
+        fault = Fault(SIZE, kind, step)
+        dense = Dense(weights=self.weights, name="dense")
+        lif = LIF(shape=(SIZE,), du=4095, dv=2048, vth=VTH, name="lif")
+        signals = {"input": RecordedSignal(SIZE), "lif/spikes": RecordedSignal(SIZE, "int32")}
+        self.recorder = SpikeRecorder(signals, folder, steps, name="recorder")
+        chains = {
+            "first": [(fault.s_out, dense.s_in), (dense.a_out, lif.a_in)],
+            "middle": [
+                (source.s_out, dense.s_in),
+                (dense.a_out, fault.a_in),
+                (fault.s_out, lif.a_in),
+            ],
+            "last": [
+                (source.s_out, dense.s_in),
+                (dense.a_out, lif.a_in),
+                (lif.s_out, fault.a_in),
+            ],
+        }
+        for out_port, in_port in chains[place]:
+            out_port.connect(in_port)
+        source.s_out.connect(self.recorder.port("input"))
+        lif.s_out.connect(self.recorder.port("lif/spikes"))
+        if place == "first":
+            source.s_out.connect(fault.a_in)
+        self.root = source
+
+    def session(self, timeout: float | None = WAIT) -> LavaSession:
+        return LavaSession(self.root, run_config(), timeout=timeout)
+
+    def expected(self) -> np.ndarray:
+        """Spikes by the equation: one step of delay, leak 1/2 towards zero, hard reset."""
+        v, spikes = np.zeros(SIZE, dtype=np.int64), np.zeros_like(self.frames)
+        for t in range(1, len(self.frames)):
+            v = np.trunc(v / 2).astype(np.int64) + (self.weights @ self.frames[t - 1] << 6)
+            spikes[t] = v > VTH << 6
+            v[spikes[t] == 1] = 0
+        return spikes
+
+    def check(self) -> None:
+        assert np.array_equal(self.recorder.read("input"), self.frames)
+        assert np.array_equal(self.recorder.read("lif/spikes"), self.expected())
+        assert self.expected().any()
