@@ -109,8 +109,11 @@ def print_result(report: dict[str, Any], out: Path) -> None:
     for pair, count in report["spike_differences"].items():
         table.add_row(pair, str(count), str(report["logit_differences"][pair]))
     print_table(table)
-    share = report["spikes_changed_by_quantization"]["share"]
-    console.print(f"quantization to integers changed {share:.2%} of the float model's spikes")
+    changed = report["spikes_changed_by_quantization"]
+    console.print(
+        f"rounding to 8 bit changed {changed['spikes']:,} of {changed['neuron_steps']:,} "
+        f"spike decisions against the float model ({changed['share']:.2%})"
+    )
     for name in ("model.pt", "net.h5", "report.json", "spikes.png"):
         console.print(f"  {out / name}")
 

@@ -112,7 +112,9 @@ class SdtConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain numbers, strings and lists."""
         plain = asdict(self)
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+        return {
+            key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "configuration") -> SdtConfig:
@@ -129,10 +131,14 @@ class SdtConfig:
         unknown = sorted(str(key) for key in values if key not in known)
         if unknown:
             raise ConfigError(where, f"unknown keys {unknown}", f"keys {sorted(known)}")
-        missing = sorted({"image_size", "in_channels", "num_classes", "dim", "depth", "timesteps"} - set(values))
+        missing = sorted(
+            {"image_size", "in_channels", "num_classes", "dim", "depth", "timesteps"} - set(values)
+        )
         if missing:
-            raise ConfigError(where, f"missing keys {missing}", remedy="add them to the configuration")
-        converted = {
+            raise ConfigError(
+                where, f"missing keys {missing}", remedy="add them to the configuration"
+            )
+        converted: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
         return cls(**converted)
@@ -165,7 +171,9 @@ def _check_types(config: SdtConfig) -> None:
     for name in ("input_mean", "input_std"):
         values = getattr(config, name)
         if not (isinstance(values, tuple) and all(map(_is_number, values))):
-            raise ConfigError(f"config.{name}", repr(values), "a number for each channel, or nothing")
+            raise ConfigError(
+                f"config.{name}", repr(values), "a number for each channel, or nothing"
+            )
     for name in ("pooling_stat", "downsampling", "dataset"):
         if not isinstance(getattr(config, name), str):
             raise ConfigError(f"config.{name}", repr(getattr(config, name)), "a string")
@@ -211,11 +219,17 @@ def _check_positive(config: SdtConfig) -> None:
 
 def _check_structure(config: SdtConfig) -> None:
     if len(config.pooling_stat) != NUM_STAGES or set(config.pooling_stat) - {"0", "1"}:
-        raise ConfigError("config.pooling_stat", repr(config.pooling_stat), "four characters 0 or 1")
+        raise ConfigError(
+            "config.pooling_stat", repr(config.pooling_stat), "four characters 0 or 1"
+        )
     if config.downsampling not in DOWNSAMPLINGS:
-        raise ConfigError("config.downsampling", repr(config.downsampling), f"one of {DOWNSAMPLINGS}")
+        raise ConfigError(
+            "config.downsampling", repr(config.downsampling), f"one of {DOWNSAMPLINGS}"
+        )
     if config.dim % 8:
-        raise ConfigError("config.dim", str(config.dim), "a multiple of 8 (the stages have D/8, D/4, D/2, D)")
+        raise ConfigError(
+            "config.dim", str(config.dim), "a multiple of 8 (the stages have D/8, D/4, D/2, D)"
+        )
     if config.dim % config.num_heads:
         raise ConfigError(
             "config.num_heads", str(config.num_heads), f"a divisor of dim = {config.dim}"
@@ -227,5 +241,5 @@ def _check_structure(config: SdtConfig) -> None:
         raise ConfigError(
             "config.image_size",
             str(config.image_size),
-            f"sides divisible by {factor} (the official network, pooling_stat {config.pooling_stat})",
+            f"sides divisible by {factor}, as in the official network with this pooling_stat",
         )

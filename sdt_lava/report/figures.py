@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from sdt_lava.files import replacing
 from sdt_lava.report.synops import ROLES
@@ -57,7 +58,7 @@ def plot_run(result: Result, path: str | os.PathLike[str], labels: Any = None) -
 
 def run_figure(result: Result, labels: Any = None) -> Figure:
     """Return the figure that :func:`plot_run` writes."""
-    figure = Figure(figsize=(15, 10), layout="constrained")
+    figure = Figure(figsize=(16, 10), layout="constrained")
     grid = figure.add_gridspec(2, 2, width_ratios=(3, 2), height_ratios=(1, 6))
     samples = min(_MOST_SAMPLES, len(result.logits))
     _draw_inputs(figure, grid[0, :], result, labels, samples)
@@ -160,7 +161,7 @@ def _draw_synops(axes: Axes, result: Result) -> None:
         left += width
     axes.tick_params(labelleft=False)
     axes.legend(fontsize=8, loc="best")
-    axes.set_title(
-        f"Synaptic operations per inference (total {synops.per_inference:,.0f})", fontsize=10
-    )
+    axes.set_title(f"Synops per inference: {synops.per_inference:,.0f}", fontsize=10)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.locator_params(axis="x", nbins=4)
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,120 @@
+"""Which tensors a configuration asks for, and whether a state dict has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from sdt_lava.errors import CheckpointError
+from sdt_lava.model.config import SdtConfig
+
+Shape = tuple[int, ...]
+# Names of a file are shown to the user; a hostile file could have very many, very long ones.
+_SHOWN_NAMES = 5
+_SHOWN_CHARACTERS = 80
+
+
+def expected_tensors(config: SdtConfig) -> dict[str, Shape]:
+    """Return the name and shape of every entry of the state dict of a network.
+
+    Computed from the configuration alone, so that a file can be refused before a network of the
+    size it claims is built.
+    """
+    expected: dict[str, Shape] = {}
+    for prefix, out_channels, in_channels, kernel in _convolutions(config):
+        expected[f"{prefix}_conv{{}}.weight"] = (out_channels, in_channels, kernel, kernel, 1)
+        for vector in ("weight", "bias", "running_mean", "running_var"):
+            expected[f"{prefix}_bn{{}}.{vector}"] = (out_channels,)
+        expected[f"{prefix}_bn{{}}.num_batches_tracked"] = ()
+    named = dict(_with_stage_numbers(expected))
+    named["head.weight"] = (config.num_classes, config.dim)
+    named["head.bias"] = (config.num_classes,)
+    return named
+
+
+def _convolutions(config: SdtConfig) -> Iterator[tuple[str, int, int, int]]:
+    """Yield the prefix of each convolution, its output and input channels and its kernel."""
+    dim, hidden = config.dim, config.hidden_dim
+    in_channels = config.in_channels
+    for stage, out_channels in enumerate(config.stage_channels):
+        yield f"{stage}|patch_embed.proj", out_channels, in_channels, 3
+        in_channels = out_channels
+    yield "patch_embed.rpe", dim, dim, 3
+    for block in range(config.depth):
+        for branch in ("q", "k", "v", "proj"):
+            yield f"block.{block}.attn.{branch}", dim, dim, 1
+        yield f"block.{block}.mlp.fc1", hidden, dim, 1
+        yield f"block.{block}.mlp.fc2", dim, hidden, 1
+
+
+def _with_stage_numbers(expected: Mapping[str, Shape]) -> Iterator[tuple[str, Shape]]:
+    for template, shape in expected.items():
+        stage, _, rest = template.rpartition("|")
+        # The first stage of the patch splitting has no number in its names.
+        yield rest.format("" if stage in ("", "0") else stage), shape
+
+
+def check_tensors(state: Mapping[Any, Any], config: SdtConfig, where: str) -> None:
+    """Raise if a state dict does not fit a configuration or holds impossible values.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the first tensor that is missing, unknown, of the wrong kind or shape, or that has
+        NaN, infinite or (variances) negative values.
+    """
+    expected = expected_tensors(config)
+    _check_names(state, expected, where)
+    for name, shape in expected.items():
+        _check_kind(state[name], shape, name, where)
+    for name in expected:
+        _check_values(state[name], name, where)
+
+
+def _check_names(state: Mapping[Any, Any], expected: Mapping[str, Shape], where: str) -> None:
+    remedy = "check that the configuration (dim, depth) is the one the network was trained with"
+    missing = [name for name in expected if name not in state]
+    if missing:
+        raise CheckpointError(where, f"missing tensors {_listed(missing)}", remedy=remedy)
+    unknown = [str(name) for name in state if name not in expected]
+    if unknown:
+        raise CheckpointError(where, f"unknown tensors {_listed(unknown)}", remedy=remedy)
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(repr(name[:_SHOWN_CHARACTERS]) for name in names[:_SHOWN_NAMES])
+    more = len(names) - _SHOWN_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _check_kind(value: Any, shape: Shape, name: str, where: str) -> None:
+    place = f"{where}: {name}"
+    if not isinstance(value, torch.Tensor):
+        raise CheckpointError(place, f"a {type(value).__name__}", "a tensor")
+    counter = name.endswith("num_batches_tracked")
+    if not counter and not value.is_floating_point():
+        raise CheckpointError(place, f"dtype {value.dtype}", "a floating-point dtype")
+    if counter and value.dtype != torch.int64:
+        raise CheckpointError(place, f"dtype {value.dtype}", "int64")
+    if tuple(value.shape) != shape:
+        raise CheckpointError(
+            place,
+            f"shape {tuple(value.shape)}",
+            f"{shape}",
+            "use the configuration the network was trained with",
+        )
+
+
+def _check_values(value: torch.Tensor, name: str, where: str) -> None:
+    # In the precision the network computes with: a large double may be infinite there.
+    if not bool(torch.isfinite(value.float()).all()):
+        raise CheckpointError(
+            f"{where}: {name}",
+            "NaN or infinite values",
+            "finite float32",
+            "train the network again",
+        )
+    if name.endswith("running_var") and bool((value < 0).any()):
+        raise CheckpointError(f"{where}: {name}", "negative variances", "0 or more")

@@ -1,0 +1,127 @@
+"""Samples from a NumPy ``.npz`` file of unknown origin."""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib import format as npy_format
+
+from sdt_lava.datasets.base import Dataset, IntArray
+from sdt_lava.errors import DataError
+
+# Bound on what a file may make this process allocate: numbers in one array.
+MAX_ELEMENTS = 2**28
+_FLOAT_TYPES = ("float16", "float32", "float64")
+_AXES = "(B, C, H, W) or (B, T, C, H, W)"
+
+
+def load_npz(path: str | os.PathLike[str]) -> Dataset:
+    """Read ``x`` and, if there, ``y`` from a file; headers are checked before data is read.
+
+    Parameters
+    ----------
+    path : path-like
+        A file as ``numpy.savez`` or ``numpy.savez_compressed`` writes it, with ``x`` of
+        shape ``(B, C, H, W)`` or ``(B, T, C, H, W)``, integers, booleans or floats, and
+        optionally integer labels ``y`` of shape ``(B,)``.
+
+    Returns
+    -------
+    Dataset
+        ``x`` as float32.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged or too large, or its arrays are not as described.
+    """
+    where = str(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            shapes = {name: _header(archive, name, where) for name in _members(archive, where)}
+            _check_headers(shapes, where)
+            arrays = {name: _read(archive, name) for name in shapes}
+    except OSError as error:
+        raise DataError(where, f"cannot be read ({error.strerror or error})") from error
+    except DataError:
+        raise
+    # zipfile, zlib and numpy raise many kinds of errors on damaged files.
+    except Exception as error:
+        raise DataError(
+            where, f"damaged or not an .npz file ({str(error)[:200]})", "a file of numpy.savez"
+        ) from error
+    return _dataset(arrays, where)
+
+
+Header = tuple[tuple[int, ...], np.dtype[Any]]
+
+
+def _members(archive: zipfile.ZipFile, where: str) -> list[str]:
+    names = [name.removesuffix(".npy") for name in archive.namelist()]
+    if "x" not in names:
+        raise DataError(
+            where,
+            f"arrays {[name[:40] for name in names[:5]]}",
+            "'x', and optionally 'y'",
+            "save it with numpy.savez(path, x=..., y=...)",
+        )
+    return ["x", "y"] if "y" in names else ["x"]
+
+
+def _header(archive: zipfile.ZipFile, name: str, where: str) -> Header:
+    with archive.open(f"{name}.npy") as member:
+        version = npy_format.read_magic(member)
+        # Later versions exist for headers of up to 4 GiB, which no plain array needs.
+        if version != (1, 0):
+            raise DataError(f"{where}: {name}", f"npy format {version}", "1.0")
+        shape, _, dtype = npy_format.read_array_header_1_0(member)
+    return shape, dtype
+
+
+def _check_headers(headers: dict[str, Header], where: str) -> None:
+    for name, (shape, dtype) in headers.items():
+        kinds = "iu" if name == "y" else "iub"
+        floats = () if name == "y" else _FLOAT_TYPES
+        if dtype.kind not in kinds and dtype.name not in floats:
+            allowed = (
+                "integers" if name == "y" else f"integers, booleans, {', '.join(_FLOAT_TYPES)}"
+            )
+            raise DataError(f"{where}: {name}", f"dtype {dtype.name}", allowed)
+        if math.prod(shape) > MAX_ELEMENTS:
+            raise DataError(f"{where}: {name}", f"shape {shape}", f"at most {MAX_ELEMENTS} numbers")
+    shape = headers["x"][0]
+    if len(shape) not in (4, 5) or 0 in shape:
+        raise DataError(f"{where}: x", f"shape {shape}", f"{_AXES} without empty axes")
+    if "y" in headers and headers["y"][0] != shape[:1]:
+        raise DataError(
+            f"{where}: y", f"shape {headers['y'][0]}", f"({shape[0]},), a label for each sample"
+        )
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
+    with archive.open(f"{name}.npy") as member:
+        array: npt.NDArray[Any] = npy_format.read_array(member, allow_pickle=False)
+    return array
+
+
+def _dataset(arrays: dict[str, npt.NDArray[Any]], where: str) -> Dataset:
+    # Large doubles become infinite here, which the check below then reports.
+    with np.errstate(over="ignore"):
+        x = np.ascontiguousarray(arrays["x"], dtype=np.float32)
+    if not np.isfinite(x).all():
+        raise DataError(f"{where}: x", "NaN or infinite values", "finite float32")
+    if "y" not in arrays:
+        return Dataset(where, x, None, 0)
+    labels = _labels(arrays["y"], where)
+    return Dataset(where, x, labels, int(labels.max()) + 1)
+
+
+def _labels(y: npt.NDArray[Any], where: str) -> IntArray:
+    if y.min() < 0 or int(y.max()) > np.iinfo(np.int32).max:
+        raise DataError(f"{where}: y", f"labels {y.min()} to {y.max()}", "labels from 0")
+    return y.astype(np.int64)

@@ -1,0 +1,113 @@
+"""The extended layout: one layer for each node, with the layers it reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+
+from sdt_lava.errors import NetworkFileError
+from sdt_lava.graph import Graph, Node
+from sdt_lava.netx.guard import SafeGroup
+from sdt_lava.netx.layers import write_array, write_node_texts, write_type
+from sdt_lava.netx.rules import checked_scalar
+from sdt_lava.netx.schema import (
+    INPUTS_LIMIT,
+    LAYER_OF_NODE,
+    LAYER_OF_TYPE,
+    NODE_TEXTS,
+    STOCK_TYPES,
+    TEXT_LIMIT,
+    Array,
+    Layer,
+    Scalar,
+)
+
+
+def write_layers(layers: h5py.Group, graph: Graph, *, compress: bool) -> None:
+    """Write every node as a layer, inputs first."""
+    index_of = {name: index for index, name in enumerate(graph.order)}
+    for node in graph:
+        layer = LAYER_OF_NODE[type(node)]
+        group = layers.create_group(str(index_of[node.name]))
+        write_type(group, layer.type)
+        write_node_texts(group, node)
+        if node.inputs:
+            group.attrs["inputs"] = np.array([index_of[name] for name in node.inputs], np.int64)
+        for scalar in layer.scalars:
+            value = checked_scalar(scalar, getattr(node, scalar.name), node.name)
+            group.attrs[scalar.name] = np.array(value, np.float64 if scalar.real else np.int64)
+        for array in layer.arrays:
+            values = getattr(node, array.name)
+            if values is not None:
+                write_array(group, array.name, values, array.dtype, compress=compress)
+
+
+def read_nodes(layers: list[SafeGroup], types: list[str]) -> list[Node]:
+    """Build the nodes of a file; ranges are checked on the whole graph later."""
+    nodes: list[Node] = []
+    for group, layer_type in zip(layers, types, strict=True):
+        if layer_type not in LAYER_OF_TYPE:
+            stock = " (a stock type, in an extended file)" if layer_type in STOCK_TYPES else ""
+            found = f"layer type {layer_type!r}{stock}"
+            raise NetworkFileError(f"{group.where}/type", found, ", ".join(sorted(LAYER_OF_TYPE)))
+        nodes.append(_read_node(group, LAYER_OF_TYPE[layer_type], nodes))
+    return nodes
+
+
+def _read_node(group: SafeGroup, layer: Layer, earlier: list[Node]) -> Node:
+    required = {array.name for array in layer.arrays if not array.optional}
+    optional = {array.name for array in layer.arrays if array.optional}
+    group.expect({"type"} | required, optional)
+    group.expect_attributes(
+        {"name", *(scalar.name for scalar in layer.scalars)}, {"block", "origin", "inputs"}
+    )
+    fields: dict[str, Any] = {"inputs": _read_inputs(group, earlier), **read_texts(group)}
+    for scalar in layer.scalars:
+        fields[scalar.name] = read_scalar(group, scalar)
+    present = group.names()
+    for array in layer.arrays:
+        if array.name in present:
+            fields[array.name] = read_array(group, array)
+    return layer.node(**fields)
+
+
+def read_texts(group: SafeGroup) -> dict[str, str]:
+    """Read name, block and origin; what is empty is not in the file."""
+    present = group.attributes()
+    return {key: group.text_attribute(key, TEXT_LIMIT) for key in NODE_TEXTS if key in present}
+
+
+def read_scalar(group: SafeGroup, scalar: Scalar) -> Any:
+    """Read an attribute of one or a few numbers as plain Python values."""
+    value = group.attribute(scalar.name, "fiu" if scalar.real else "iu")
+    if value.ndim != (scalar.count is not None):
+        allowed = "one number" if scalar.count is None else f"{scalar.count[0]} or more numbers"
+        where = f"{group.where}: attribute {scalar.name!r}"
+        raise NetworkFileError(where, f"shape {value.shape}", allowed)
+    return value.item() if scalar.count is None else tuple(value.tolist())
+
+
+def read_array(group: SafeGroup, array: Array) -> np.ndarray:
+    """Read integers as int32, which leaves room for arithmetic with weights."""
+    values = group.numbers(array.name)
+    low, high = int(values.min()), int(values.max())
+    if low < array.low or high > array.high:
+        found = f"values from {low} to {high}"
+        raise NetworkFileError(group.at(array.name), found, f"{array.low} to {array.high}")
+    return values.astype(np.int32)
+
+
+def _read_inputs(group: SafeGroup, earlier: list[Node]) -> tuple[str, ...]:
+    if "inputs" not in group.attributes():
+        return ()
+    indices = np.atleast_1d(group.attribute("inputs", limit=INPUTS_LIMIT)).tolist()
+    for index in indices:
+        if not 0 <= index < len(earlier):
+            raise NetworkFileError(
+                f"{group.where}: attribute 'inputs'",
+                f"layer {index}: this layer itself, a later one or none",
+                f"earlier layers, 0 to {len(earlier) - 1}" if earlier else "none: it is the first",
+            )
+    return tuple(earlier[index].name for index in indices)

@@ -1,0 +1,316 @@
+"""Access to an HDF5 file that may be damaged or hostile.
+
+Everything is checked before it is read: that a name is a hard link (so nothing outside the file is
+opened), that data lie in this file, how large they are, and what type they have. Whatever the HDF5
+library raises becomes a :class:`sdt_lava.errors.NetworkFileError` that says where.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import h5py
+import numpy as np
+
+from sdt_lava.errors import NetworkFileError
+from sdt_lava.netx.schema import (
+    CHUNKS_LIMIT,
+    MEMBER_LIMIT,
+    METADATA_LIMIT,
+    RANK_LIMIT,
+    RATIO_FREE_BYTES,
+    RATIO_LIMIT,
+    TOTAL_BYTES_LIMIT,
+)
+
+_LIBRARY_ERRORS = (
+    OSError,
+    KeyError,
+    IndexError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    SystemError,
+    zlib.error,
+)
+_LAYOUTS = (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED)
+# In the order in which they are applied when writing.
+_FILTERS = {
+    h5py.h5z.FILTER_SHUFFLE: "shuffle",
+    h5py.h5z.FILTER_DEFLATE: "gzip",
+    h5py.h5z.FILTER_FLETCHER32: "fletcher32",
+}
+_DAMAGED = "copy or export the file again"
+
+
+@contextmanager
+def library_errors(where: str) -> Iterator[None]:
+    """Turn what the HDF5 library raises into one typed error."""
+    try:
+        yield
+    except _LIBRARY_ERRORS as error:
+        reason = (str(error).splitlines() or [""])[0][:200]
+        raise NetworkFileError(
+            where, f"HDF5 cannot read this: {type(error).__name__}: {reason}", "", _DAMAGED
+        ) from error
+
+
+@dataclass
+class Budget:
+    """Bytes that may still be read from a file of a given size."""
+
+    file_size: int
+    left: int = field(default_factory=lambda: TOTAL_BYTES_LIMIT)
+
+    def spend(self, nbytes: int, where: str) -> None:
+        """Count bytes about to be read; raise if they are too many."""
+        if nbytes > self.left:
+            raise NetworkFileError(
+                where,
+                f"{nbytes} bytes of data where {self.left} are left",
+                f"{TOTAL_BYTES_LIMIT} bytes in a file, uncompressed",
+            )
+        self.left -= nbytes
+
+
+@dataclass(frozen=True)
+class SafeGroup:
+    """A group, or the file itself, of which nothing is read unchecked.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        The group.
+    where : str
+        File and path inside it, for errors.
+    budget : Budget
+        Shared by all groups of a file.
+    """
+
+    group: h5py.Group
+    where: str
+    budget: Budget
+
+    def at(self, name: str) -> str:
+        """Return how errors name a member."""
+        return f"{self.where}/{ascii(name)[1:-1]}"
+
+    def names(self, limit: int = MEMBER_LIMIT) -> tuple[str, ...]:
+        """Return the names of the members, of which there may be `limit`."""
+        with library_errors(self.where):
+            count = len(self.group)
+            if count <= limit:
+                return tuple(self.group)
+        raise NetworkFileError(self.where, f"{count} members", f"at most {limit}")
+
+    def expect(self, required: Collection[str], optional: Collection[str] = ()) -> None:
+        """Check that the members are the required ones and no others than the optional ones."""
+        _compare(self.names(), required, optional, self.where, "member")
+
+    def expect_attributes(self, required: Collection[str], optional: Collection[str] = ()) -> None:
+        """Check the names of the attributes."""
+        _compare(self.attributes(), required, optional, self.where, "attribute")
+
+    def attributes(self) -> tuple[str, ...]:
+        """Return the names of the attributes."""
+        with library_errors(self.where):
+            count = len(self.group.attrs)
+            if count <= MEMBER_LIMIT:
+                return tuple(self.group.attrs)
+        raise NetworkFileError(self.where, f"{count} attributes", f"at most {MEMBER_LIMIT}")
+
+    def _open(self, name: str) -> Any:
+        where = self.at(name)
+        with library_errors(where):
+            link = self.group.get(name, getlink=True)
+            hard = isinstance(link, h5py.HardLink)
+            opened = (
+                h5py.h5o.open(self.group.id, name.encode("utf-8", "surrogateescape"))
+                if hard
+                else None
+            )
+        if opened is None:
+            raise NetworkFileError(
+                where,
+                f"a {type(link).__name__}",
+                "data inside the file",
+                "copy the data into the file",
+            )
+        return opened
+
+    def subgroup(self, name: str) -> SafeGroup:
+        """Return a member that is a group."""
+        opened = self._open(name)
+        if not isinstance(opened, h5py.h5g.GroupID):
+            raise NetworkFileError(self.at(name), "not a group", "a group")
+        with library_errors(self.at(name)):
+            return SafeGroup(h5py.Group(opened), self.at(name), self.budget)
+
+    def numbers(self, name: str, kinds: str = "iu") -> np.ndarray:
+        """Read a dataset of numbers of the given dtype kinds ('i', 'u', 'f', 'b')."""
+        dataset, where = self._dataset(name), self.at(name)
+        with library_errors(where):
+            dtype = dataset.dtype
+        if dtype.kind not in kinds or dtype.itemsize > 8:
+            raise NetworkFileError(where, f"type {dtype}", _kind_names(kinds))
+        _check_size(dataset, where, self.budget)
+        with library_errors(where):
+            return np.asarray(dataset[()])
+
+    def text(self, name: str) -> str:
+        """Read a dataset of one ASCII string, as netx keeps types: a scalar or an array of one."""
+        dataset, where = self._dataset(name), self.at(name)
+        with library_errors(where):
+            dtype, shape = dataset.dtype, dataset.shape
+            string = h5py.check_string_dtype(dtype)
+        if string is None or shape not in ((), (1,)):
+            raise NetworkFileError(where, f"type {dtype} of shape {shape}", "one string")
+        _check_size(dataset, where, self.budget)
+        with library_errors(where):
+            raw = dataset[()] if shape == () else dataset[0]
+        try:
+            return bytes(raw).decode("ascii")
+        except (UnicodeDecodeError, TypeError) as error:
+            raise NetworkFileError(where, f"{raw!r}", "an ASCII string") from error
+
+    def _dataset(self, name: str) -> h5py.Dataset:
+        opened, where = self._open(name), self.at(name)
+        if not isinstance(opened, h5py.h5d.DatasetID):
+            raise NetworkFileError(where, "not a dataset", "a dataset")
+        with library_errors(where):
+            # Before anything else: even asking a virtual dataset for its shape may open files.
+            properties = opened.get_create_plist()
+            _check_storage(properties, where)
+            return h5py.Dataset(opened)
+
+    def attribute(self, name: str, kinds: str = "iu", limit: int = RANK_LIMIT) -> np.ndarray:
+        """Read an attribute of up to `limit` numbers of the given dtype kinds."""
+        where = f"{self.where}: attribute {name!r}"
+        with library_errors(where):
+            opened = h5py.h5a.open(self.group.id, name.encode())
+            dtype, shape = opened.dtype, opened.shape
+        if dtype.kind not in kinds or dtype.itemsize > 8:
+            raise NetworkFileError(where, f"type {dtype}", _kind_names(kinds))
+        if shape is None or len(shape) > 1 or prod(shape) > limit:
+            raise NetworkFileError(where, f"shape {shape}", f"at most {limit} numbers")
+        with library_errors(where):
+            return np.asarray(self.group.attrs[name])
+
+    def text_attribute(self, name: str, limit: int) -> str:
+        """Read an attribute of one string of up to `limit` bytes."""
+        where = f"{self.where}: attribute {name!r}"
+        with library_errors(where):
+            opened = h5py.h5a.open(self.group.id, name.encode())
+            dtype, shape = opened.dtype, opened.shape
+            string = h5py.check_string_dtype(dtype)
+        if string is None or shape != ():
+            raise NetworkFileError(where, f"type {dtype} of shape {shape}", "one string")
+        if string.length is not None and string.length > limit:
+            raise NetworkFileError(where, f"{string.length} bytes", f"at most {limit}")
+        with library_errors(where):
+            raw = self.group.attrs[name]
+        try:
+            encoded = raw.encode() if isinstance(raw, str) else bytes(raw)
+            text = encoded.decode()
+        except (UnicodeError, TypeError) as error:
+            raise NetworkFileError(where, f"{raw[:40]!r}", "text in UTF-8") from error
+        if len(encoded) > limit:
+            raise NetworkFileError(where, f"{len(encoded)} bytes", f"at most {limit}")
+        return text
+
+
+def _kind_names(kinds: str) -> str:
+    names = {"i": "integers", "u": "unsigned integers", "f": "floats", "b": "booleans"}
+    return " or ".join(names[kind] for kind in kinds) + " of at most 64 bits"
+
+
+def _compare(
+    found: Collection[str],
+    required: Collection[str],
+    optional: Collection[str],
+    where: str,
+    what: str,
+) -> None:
+    missing = sorted(set(required) - set(found))
+    extra = sorted(set(found) - set(required) - set(optional))
+    allowed = ", ".join([*sorted(required), *(f"{name} (optional)" for name in sorted(optional))])
+    if missing:
+        raise NetworkFileError(where, f"no {what} {missing[0]!r}", allowed or "none")
+    if extra:
+        raise NetworkFileError(where, f"unexpected {what} {extra[0]!a}", allowed or "none")
+
+
+def _check_storage(properties: Any, where: str) -> None:
+    """Refuse data outside the file and filters that are not netx's."""
+    if properties.get_layout() not in _LAYOUTS:
+        raise NetworkFileError(where, "a virtual dataset", "data inside the file")
+    if properties.get_external_count() > 0:
+        raise NetworkFileError(where, "data in an external file", "data inside the file")
+    count = properties.get_nfilters()
+    filters = [properties.get_filter(index)[0] for index in range(min(count, len(_FILTERS) + 1))]
+    if filters != [code for code in _FILTERS if code in filters]:
+        found = f"filters of codes {filters}"
+        allowed = f"each at most once, in this order: {', '.join(_FILTERS.values())}"
+        raise NetworkFileError(where, found, allowed)
+
+
+def _check_size(dataset: h5py.Dataset, where: str, budget: Budget) -> None:
+    """Compare the declared size with the limits and with what is stored."""
+    with library_errors(where):
+        shape, chunks, itemsize = dataset.shape, dataset.chunks, dataset.dtype.itemsize
+        stored = dataset.id.get_storage_size()
+    if shape is None or len(shape) > RANK_LIMIT or 0 in shape:
+        raise NetworkFileError(where, f"shape {shape}", f"1 to {RANK_LIMIT} axes, none empty")
+    nbytes = prod(shape) * itemsize
+    budget.spend(nbytes, where)
+    if stored > budget.file_size:
+        raise NetworkFileError(
+            where, f"{stored} bytes stored", f"{budget.file_size}, all of the file"
+        )
+    if chunks is not None and prod(chunks) * itemsize > max(nbytes, RATIO_FREE_BYTES):
+        raise NetworkFileError(
+            where, f"chunks {chunks} for shape {shape}", "chunks within the array"
+        )
+    if nbytes > max(RATIO_FREE_BYTES, stored * RATIO_LIMIT) or not stored:
+        raise NetworkFileError(
+            where,
+            f"{nbytes} bytes declared, {stored} stored",
+            f"at most {RATIO_LIMIT} times as many as stored",
+        )
+    with library_errors(where):
+        _check_inflation(dataset, where)
+
+
+def _check_inflation(dataset: h5py.Dataset, where: str) -> None:
+    """Refuse chunks that inflate to more than a chunk: HDF5 would follow them without limit."""
+    properties = dataset.id.get_create_plist()
+    filters = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
+    if h5py.h5z.FILTER_DEFLATE not in filters:
+        return
+    skipped = 1 << filters.index(h5py.h5z.FILTER_DEFLATE)
+    limit = prod(dataset.chunks) * dataset.dtype.itemsize
+    found: list[Any] = []
+    if dataset.id.get_num_chunks() > CHUNKS_LIMIT:
+        raise NetworkFileError(where, "too many chunks", f"at most {CHUNKS_LIMIT}")
+    dataset.id.chunk_iter(found.append)
+    for chunk in found:
+        if not chunk.filter_mask & skipped:
+            _, raw = dataset.id.read_direct_chunk(chunk.chunk_offset)
+            inflated = len(zlib.decompressobj().decompress(raw, limit + 1))
+            if inflated > limit:
+                raise NetworkFileError(where, f"a chunk of more than {limit} bytes", f"{limit}")
+
+
+def check_file_size(path: str, size: int) -> None:
+    """Refuse a file that alone is larger than everything that may be read from one."""
+    limit = TOTAL_BYTES_LIMIT + METADATA_LIMIT
+    if size > limit:
+        raise NetworkFileError(path, f"{size} bytes", f"at most {limit}")

@@ -1,0 +1,212 @@
+"""Read network files, which may come from anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import h5py
+
+from sdt_lava.errors import GraphError, NetworkFileError
+from sdt_lava.graph import Graph, Node, Shape
+from sdt_lava.netx import extended, stock_reader
+from sdt_lava.netx.guard import Budget, SafeGroup, check_file_size, library_errors
+from sdt_lava.netx.rules import Violation, check_nodes, check_sizes, checked_number
+from sdt_lava.netx.schema import (
+    FORMAT,
+    LAYER_LIMIT,
+    LAYER_OF_TYPE,
+    METADATA_LIMIT,
+    ROOT_ATTRIBUTES,
+    TEXT_LIMIT,
+    TIMESTEPS_LIMIT,
+    VERSION,
+    Scalar,
+)
+
+_EXPORT_AGAIN = "export the network again"
+
+
+@dataclass(frozen=True)
+class _Header:
+    timesteps: int
+    metadata: dict[str, Any]
+
+
+def load_network(
+    path: str | os.PathLike[str],
+    timesteps: int | None = None,
+    input_shape: Shape | None = None,
+) -> Graph:
+    """Read the integer graph of a network file.
+
+    Files of sdt-lava and files that lava-dl's SLAYER exports are read; the latter if they are made
+    of input (without neuron), conv, flatten and dense layers with CUBA neurons.
+
+    Parameters
+    ----------
+    path : path-like
+        HDF5 file.
+    timesteps : int, optional
+        Steps ``T`` of one sample, for files that do not say it: SLAYER's. They get 1 by default.
+    input_shape : tuple of int, optional
+        Shape of one input frame ``(C, H, W)`` or ``(features,)``, for SLAYER files without input
+        layer.
+
+    Returns
+    -------
+    Graph
+        The checked network; weights are int32, biases int32. In a SLAYER file, layer i becomes
+        the nodes ``layer.<i>.synapse`` and ``layer.<i>`` (the neurons), the input is
+        ``layer.<i>`` or ``input`` and takes binary spikes.
+
+    Raises
+    ------
+    NetworkFileError
+        If there is no such file, or it is damaged, unsupported or hostile.
+    """
+    name = _checked_path(path)
+    with library_errors(name):
+        file = h5py.File(name, "r")
+    try:
+        budget = Budget(os.path.getsize(name))
+        return _read(SafeGroup(file, name, budget), timesteps, input_shape)
+    finally:
+        with library_errors(name):
+            file.close()
+
+
+def _checked_path(path: str | os.PathLike[str]) -> str:
+    name = os.fsdecode(path)
+    with library_errors(name):
+        found = Path(name)
+        exists, regular = found.exists(), found.is_file()
+        size = found.stat().st_size if regular else 0
+    if not exists:
+        raise NetworkFileError(name, "no such file", "an HDF5 network file")
+    if not regular:  # a pipe would block, a device could be endless
+        raise NetworkFileError(name, "not a regular file", "an HDF5 network file")
+    check_file_size(name, size)
+    with library_errors(name), open(name, "rb"):
+        is_hdf5 = bool(h5py.is_hdf5(name))
+    if not is_hdf5:
+        raise NetworkFileError(name, "not an HDF5 file", "an HDF5 network file", _EXPORT_AGAIN)
+    return name
+
+
+def _read(root: SafeGroup, timesteps: int | None, input_shape: Shape | None) -> Graph:
+    header = _read_header(root)
+    # Some scripts around SLAYER add a group with the time step and length of their simulation.
+    root.expect({"layer"}, {"simulation"} if header is None else ())
+    layers = _layers(root.subgroup("layer"))
+    types = [layer.text("type") for layer in layers]
+    shapes: dict[str, Shape] = {}
+    if header is None:
+        nodes, shapes = stock_reader.read_foreign_nodes(layers, types, input_shape)
+        header = _Header(1 if timesteps is None else timesteps, {})
+    elif input_shape is not None or timesteps not in (None, header.timesteps):
+        raise NetworkFileError(
+            root.where,
+            f"time steps ({header.timesteps}) and input shape of its own",
+            "timesteps and input_shape only for files that lack them",
+        )
+    elif types[0] in LAYER_OF_TYPE:
+        nodes = extended.read_nodes(layers, types)
+    else:
+        nodes, shapes = stock_reader.read_own_nodes(layers, types)
+    graph = _build(root.where, nodes, header)
+    _check_declared(root.where, graph, shapes)
+    return graph
+
+
+def _build(where: str, nodes: list[Node], header: _Header) -> Graph:
+    try:
+        check_nodes(nodes)
+        checked_number(Scalar("timesteps", 1, TIMESTEPS_LIMIT), header.timesteps, "argument")
+        graph = Graph.build(nodes, header.timesteps, header.metadata)
+        check_sizes(graph)
+    except (GraphError, Violation) as error:
+        raise NetworkFileError(
+            f"{where}: {error.where}", error.found, error.allowed, error.remedy
+        ) from error
+    return graph
+
+
+def _check_declared(where: str, graph: Graph, shapes: dict[str, Shape]) -> None:
+    """Compare the output shapes that stock layers declare with those that follow from weights."""
+    for name, declared in shapes.items():
+        follows = graph.shapes[name]
+        if tuple(side for side in declared if side != 1) != tuple(s for s in follows if s != 1):
+            raise NetworkFileError(f"{where}: shape of {name!r}", f"{declared}", f"{follows}")
+
+
+def _layers(group: SafeGroup) -> list[SafeGroup]:
+    names = group.names(LAYER_LIMIT)
+    expected = [str(index) for index in range(len(names))]
+    if not names or set(names) != set(expected):
+        missing = sorted(set(expected) - set(names), key=int)
+        found = f"no layer {missing[0]}" if missing else "no layers"
+        raise NetworkFileError(group.where, found, "layers 0, 1, 2, ... without gaps")
+    for index in expected:
+        layer = group.subgroup(index)
+        if "type" not in layer.names():
+            raise NetworkFileError(layer.where, "no member 'type'", "a layer with its type")
+    return [group.subgroup(index) for index in expected]
+
+
+def _read_header(root: SafeGroup) -> _Header | None:
+    """Return time steps and metadata, or None for a file that is not sdt-lava's."""
+    present = root.attributes()
+    if "format" not in present:
+        return None
+    found = root.text_attribute("format", TEXT_LIMIT)
+    if found != FORMAT:
+        raise NetworkFileError(f"{root.where}: attribute 'format'", repr(found), repr(FORMAT))
+    if "version" in present:
+        _check_version(root)
+    root.expect_attributes(ROOT_ATTRIBUTES)
+    root.text_attribute("generator", TEXT_LIMIT)
+    timesteps = _number(root, "timesteps")
+    if not 1 <= timesteps <= TIMESTEPS_LIMIT:
+        where = f"{root.where}: attribute 'timesteps'"
+        raise NetworkFileError(where, str(timesteps), f"1 to {TIMESTEPS_LIMIT}")
+    return _Header(timesteps, _read_metadata(root))
+
+
+def _number(root: SafeGroup, name: str) -> int:
+    value = root.attribute(name)
+    if value.ndim:
+        where = f"{root.where}: attribute {name!r}"
+        raise NetworkFileError(where, f"shape {value.shape}", "one integer")
+    return int(value)
+
+
+def _check_version(root: SafeGroup) -> None:
+    version = _number(root, "version")
+    if version == VERSION:
+        return
+    where = f"{root.where}: attribute 'version'"
+    if version > VERSION:
+        found = f"version {version}, newer than this program"
+        raise NetworkFileError(where, found, f"{VERSION}", "update sdt-lava")
+    raise NetworkFileError(where, f"version {version}", f"{VERSION}", _EXPORT_AGAIN)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a finite number")
+
+
+def _read_metadata(root: SafeGroup) -> dict[str, Any]:
+    where = f"{root.where}: attribute 'metadata'"
+    text = root.text_attribute("metadata", METADATA_LIMIT)
+    try:
+        metadata = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        found = f"not JSON: {str(error)[:200]}"
+        raise NetworkFileError(where, found, "a JSON object", _EXPORT_AGAIN) from error
+    if not isinstance(metadata, dict):
+        raise NetworkFileError(where, f"JSON {type(metadata).__name__}", "a JSON object")
+    return metadata

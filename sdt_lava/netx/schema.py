@@ -1,0 +1,231 @@
+"""What a network file may hold: names, versions, limits, and the fields of each layer type.
+
+Writer and reader use the same tables, so that neither knows a field that the other does not.
+``docs/netx-format.md`` describes the same for users.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+
+from sdt_lava.graph import (
+    And,
+    Conv,
+    Dense,
+    Flatten,
+    Input,
+    Lif,
+    MaxPool,
+    Node,
+    OrPool,
+    Readout,
+    Shortcut,
+    Subsample,
+    TokenMean,
+    TokenSum,
+)
+from sdt_lava.numerics import (
+    BIAS_EXPONENT_HIGH,
+    BIAS_MANTISSA_HIGH,
+    BIAS_MANTISSA_LOW,
+    DECAY_UNITY,
+    PAYLOAD_LIMIT,
+    THRESHOLD_LIMIT,
+    WEIGHT_LIMIT,
+)
+
+FORMAT = "sdt-lava-netx"
+VERSION = 1
+
+# Lowest and highest HDF5 file version that the writer uses. Since 1.10, object headers carry
+# checksums (damage is found instead of misread) and groups are small.
+HDF5_VERSIONS = ("v110", "v110")
+# lava-dl writes layer types as one fixed string of ten bytes.
+TYPE_DTYPE = "S10"
+
+# Limits of what is read from a file that may come from anywhere. They are far above every
+# network that fits a machine with Loihi chips and low enough that none exhausts the reader.
+TOTAL_BYTES_LIMIT = 4 * 2**30  # [byte] all arrays of a file together, uncompressed
+METADATA_LIMIT = 16 * 2**20  # [byte] JSON text
+TEXT_LIMIT = 1024  # [byte] one name
+LAYER_LIMIT = 65_536
+CHUNKS_LIMIT = 65_536  # chunks of one array
+MEMBER_LIMIT = 64  # members or attributes of one group, the group of layers excepted
+INPUTS_LIMIT = 4096  # inputs of one node
+RANK_LIMIT = 8  # axes of an array
+SIDE_LIMIT = 2**20  # one side of a frame
+WINDOW_LIMIT = 2**15  # kernel, stride, padding, dilation
+GROUPS_LIMIT = 2**20
+POPULATION_LIMIT = 2**28  # values that one node emits in a step
+TIMESTEPS_LIMIT = 2**20
+SHIFT_LIMIT = 31
+READOUT_BIAS_LIMIT = 2**31 - 1
+# Deflate cannot compress better than 1032:1 (zlib technical notes); more is a bomb.
+RATIO_LIMIT = 1100
+# [byte] Arrays up to this size are read whatever their ratio.
+RATIO_FREE_BYTES = 2**16
+# [element] Smaller arrays are stored as they are: compression would not make them smaller.
+COMPRESS_FROM = 64
+# [byte] Largest chunk written.
+CHUNK_BYTES = 32 * 2**20
+
+ROOT_ATTRIBUTES = ("format", "version", "generator", "timesteps", "metadata")
+NODE_TEXTS = ("name", "block", "origin")
+
+# Layer types of lava-dl's netx (lava-dl 0.6.0, netx/hdf5.py).
+STOCK_TYPES = ("input", "conv", "flatten", "dense")
+STOCK_REFUSED = {
+    "pool": "stock netx does not run it either; use a convolution with stride",
+    "convT": "stock netx does not run it either",
+    "unpool": "stock netx does not run it either",
+    "average": "stock netx does not run it either",
+    "concat": "stock netx does not run it either",
+    "dense_comp": "complex weights have no counterpart here",
+    "dense_rec": "recurrent layers are not supported yet",
+}
+STOCK_NEURONS = ("CUBA", "LOIHI")
+STOCK_NEURONS_REFUSED = ("SDNN", "RF", "RF_PHASE", "RF_IZ", "RF_ZERO", "ALIF")
+# Lava keeps stride, padding, dilation, groups and kernel size of a convolution in int8.
+STOCK_CONV_LIMIT = 127
+
+PAIR = (2, 2)
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A number, or a short tuple of numbers, that is an attribute of a node and of its layer.
+
+    Parameters
+    ----------
+    name : str
+        Name in the node class and in the file.
+    low, high : float
+        Smallest and largest value; a real one must be above ``low``.
+    count : tuple of int, optional
+        Fewest and most entries of a tuple; None for a single number.
+    real : bool
+        float64 instead of int64.
+    """
+
+    name: str
+    low: float
+    high: float
+    count: tuple[int, int] | None = None
+    real: bool = False
+
+
+@dataclass(frozen=True)
+class Array:
+    """An array of integers that is a dataset of a layer.
+
+    Parameters
+    ----------
+    name : str
+        Name in the node class and in the file.
+    dtype : type
+        Type in the file.
+    rank : int
+        Number of axes.
+    low, high : int
+        Smallest and largest value.
+    optional : bool
+        May be None in the node and missing in the file.
+    signed_even : bool
+        Values must be even when both signs occur: Loihi has no eighth bit for them.
+    """
+
+    name: str
+    dtype: type[np.signedinteger]
+    rank: int
+    low: int
+    high: int
+    optional: bool = False
+    signed_even: bool = False
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer type of the extended layout: one node.
+
+    Parameters
+    ----------
+    node : type
+        Node class.
+    type : str
+        Layer type, at most ten ASCII characters, unknown to stock netx.
+    scalars, arrays : tuple
+        Its fields apart from name, block, origin and inputs.
+    """
+
+    node: type[Node]
+    type: str
+    scalars: tuple[Scalar, ...] = ()
+    arrays: tuple[Array, ...] = ()
+
+
+def _weight(rank: int) -> Array:
+    return Array("weight", np.int16, rank, -WEIGHT_LIMIT, WEIGHT_LIMIT, signed_even=True)
+
+
+_WINDOW = (
+    Scalar("kernel", 1, WINDOW_LIMIT),
+    Scalar("stride", 1, WINDOW_LIMIT),
+    Scalar("padding", 0, WINDOW_LIMIT),
+)
+_LAYERS = (
+    Layer(
+        Input,
+        "input_sdt",
+        (
+            Scalar("shape", 1, SIDE_LIMIT, count=(1, RANK_LIMIT)),
+            Scalar("scale", 0, inf, real=True),
+            Scalar("low", -PAYLOAD_LIMIT, PAYLOAD_LIMIT),
+            Scalar("high", -PAYLOAD_LIMIT, PAYLOAD_LIMIT),
+        ),
+    ),
+    Layer(
+        Conv,
+        "conv_sdt",
+        (
+            Scalar("stride", 1, WINDOW_LIMIT, PAIR),
+            Scalar("padding", 0, WINDOW_LIMIT, PAIR),
+            Scalar("dilation", 1, WINDOW_LIMIT, PAIR),
+            Scalar("groups", 1, GROUPS_LIMIT),
+        ),
+        (_weight(4),),
+    ),
+    Layer(Dense, "dense_sdt", (), (_weight(2),)),
+    Layer(Flatten, "flat_sdt"),
+    Layer(
+        Lif,
+        "lif",
+        (
+            Scalar("threshold", 0, THRESHOLD_LIMIT),
+            Scalar("voltage_decay", 0, DECAY_UNITY),
+            Scalar("current_decay", 0, DECAY_UNITY),
+            Scalar("bias_exponent", 0, BIAS_EXPONENT_HIGH),
+        ),
+        (Array("bias", np.int32, 1, BIAS_MANTISSA_LOW, BIAS_MANTISSA_HIGH, optional=True),),
+    ),
+    Layer(Shortcut, "shortcut"),
+    Layer(Subsample, "subsample", (Scalar("stride", 1, WINDOW_LIMIT),)),
+    Layer(And, "and"),
+    Layer(TokenSum, "token_sum", (Scalar("weight", -WEIGHT_LIMIT, WEIGHT_LIMIT),)),
+    Layer(TokenMean, "token_mean", (Scalar("shift", 0, SHIFT_LIMIT),)),
+    Layer(OrPool, "or_pool", _WINDOW),
+    Layer(MaxPool, "max_pool", _WINDOW),
+    Layer(
+        Readout,
+        "readout",
+        (Scalar("scale", 0, inf, real=True),),
+        (
+            _weight(2),
+            Array("bias", np.int32, 1, -READOUT_BIAS_LIMIT, READOUT_BIAS_LIMIT, optional=True),
+        ),
+    ),
+)
+LAYER_OF_NODE: dict[type[Node], Layer] = {layer.node: layer for layer in _LAYERS}
+LAYER_OF_TYPE: dict[str, Layer] = {layer.type: layer for layer in _LAYERS}

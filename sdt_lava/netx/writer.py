@@ -1,0 +1,168 @@
+"""Write an integer graph to a network file, completely or not at all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from sdt_lava.errors import GraphError, NetworkFileError, QuantizationError, SdtLavaError
+from sdt_lava.graph import Graph
+from sdt_lava.netx import extended, stock_writer
+from sdt_lava.netx.layers import write_text
+from sdt_lava.netx.rules import Violation, check_nodes, check_sizes, layer_of
+from sdt_lava.netx.schema import FORMAT, HDF5_VERSIONS, METADATA_LIMIT, VERSION
+
+logger = logging.getLogger(__name__)
+
+
+def save_network(graph: Graph, path: str | os.PathLike[str], compress: bool = True) -> None:
+    """Write an integer graph to an HDF5 network file.
+
+    A strictly sequential network is written in lava-dl's own netx layout, so that stock netx runs
+    it too, with the same spikes; every other network in the extended layout, at which stock netx
+    stops with an error. The file appears under its name only when it is complete.
+
+    Parameters
+    ----------
+    graph : Graph
+        Integer graph, as quantized: no compiled node kinds. Its metadata must be plain values
+        (dict, list, str, int, float, bool, None); tuples come back as lists.
+    path : path-like
+        File to create or to replace.
+    compress : bool
+        Compress weights and biases (gzip after byte shuffling).
+
+    Raises
+    ------
+    GraphError
+        If the graph has compiled nodes or is not legal, or its metadata cannot be stored.
+    QuantizationError
+        If a weight, bias, threshold or other value does not fit its integer range.
+    NetworkFileError
+        If the file cannot be written. A file of that name that was there before is unchanged.
+    """
+    _check(graph)
+    metadata = _encode_metadata(graph)
+    with _replacing(path) as temporary, h5py.File(temporary, "x", libver=HDF5_VERSIONS) as file:
+        write_text(file, "format", FORMAT.encode())
+        file.attrs["version"] = np.int64(VERSION)
+        write_text(file, "generator", f"sdt-lava {_version()}".encode())
+        file.attrs["timesteps"] = np.int64(graph.timesteps)
+        write_text(file, "metadata", metadata)
+        layers = file.create_group("layer")
+        try:
+            chain = stock_writer.find_chain(graph)
+        except stock_writer.NotSequentialError as reason:
+            logger.info("%s: extended layout, stock netx cannot run it: %s", path, reason)
+            extended.write_layers(layers, graph, compress=compress)
+        else:
+            stock_writer.write_layers(layers, graph, chain, compress=compress)
+
+
+def _version() -> str:
+    try:
+        return version("sdt-lava")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _check(graph: Graph) -> None:
+    with _violations_as(GraphError):
+        for node in graph.nodes.values():
+            layer_of(node)
+    with _violations_as(QuantizationError):
+        check_nodes(graph.nodes.values())
+    graph.check()
+    with _violations_as(GraphError):
+        check_sizes(graph)
+
+
+@contextmanager
+def _violations_as(error: type[SdtLavaError]) -> Iterator[None]:
+    try:
+        yield
+    except Violation as found:
+        raise error(found.where, found.found, found.allowed, found.remedy) from None
+
+
+def _encode_metadata(graph: Graph) -> bytes:
+    where, allowed = "metadata of the graph", "dict, list, str, int, finite float, bool, None"
+    try:
+        _check_keys(graph.metadata)
+        text = json.dumps(dict(graph.metadata), allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        remedy = "convert the values, or leave them out"
+        raise GraphError(
+            where, f"a value that JSON cannot hold: {error}", allowed, remedy
+        ) from error
+    if len(text) > METADATA_LIMIT:
+        raise GraphError(where, f"{len(text)} bytes of JSON", f"at most {METADATA_LIMIT}")
+    return text.encode()
+
+
+def _check_keys(value: Any) -> None:
+    """Refuse keys that are no strings: JSON would turn them into strings without a word."""
+    if isinstance(value, (list, tuple)):
+        for entry in value:
+            _check_keys(entry)
+    elif hasattr(value, "items"):
+        for key, entry in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"the key {key!r} is no string")
+            _check_keys(entry)
+
+
+@contextmanager
+def _replacing(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Give a temporary name next to `path`; take its place afterwards, or remove it on failure."""
+    try:
+        target = _checked_target(path)
+        temporary = str(target.with_name(f".{target.name[:64]}.{secrets.token_hex(8)}.tmp"))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _unwritable(path, str(error)) from error
+    try:
+        yield temporary
+        _flush_to_disk(temporary)
+        os.replace(temporary, target)
+        with suppress(OSError):  # some file systems cannot do this for a directory
+            _flush_to_disk(str(target.parent))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _unwritable(path, f"writing failed: {error}") from error
+    finally:
+        with suppress(OSError):
+            os.unlink(temporary)
+
+
+def _checked_target(path: str | os.PathLike[str]) -> Path:
+    target = Path(os.path.realpath(os.fspath(path)))  # replaces what a link points to, not the link
+    if target.exists() and not target.is_file():
+        raise _unwritable(path, "exists and is not a regular file")
+    if not target.parent.is_dir():
+        raise _unwritable(path, f"the folder {str(target.parent)!r} does not exist")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise _unwritable(path, "the file there is write-protected")
+    return target
+
+
+def _flush_to_disk(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unwritable(path: str | os.PathLike[str], found: str) -> NetworkFileError:
+    return NetworkFileError(
+        str(path), found, "a file in an existing, writable folder", "choose another path"
+    )
