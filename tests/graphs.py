@@ -78,6 +78,7 @@ class GraphMaker:
     def _synapse(self, kind: type[Conv] | type[Dense], source: str, weight, **fields) -> str:
         fan_in = prod(weight.shape[1:])
         power = float((weight.astype(float) ** 2).mean()) * fan_in * self.power[source]
+        power *= 4 ** fields.get("exponent", 0)
         return self.add(kind(inputs=(source,), weight=weight, **fields), power)
 
     def conv(self, name: str, source: str, out: int, kernel=(3, 3), **fields) -> str:
@@ -296,7 +297,7 @@ def _mlp(maker: GraphMaker, name: str, stream: str, hidden: int) -> str:
     spikes = maker.lif(f"{name}.fc1_lif", stream, block=name)
     spikes = maker.pointwise(f"{name}.fc1_conv", spikes, hidden, block=name)
     spikes = maker.lif(f"{name}.fc2_lif", spikes, block=name)
-    branch = maker.pointwise(f"{name}.fc2_conv", spikes, channels, block=name)
+    branch = maker.pointwise(f"{name}.fc2_conv", spikes, channels, block=name, exponent=1)
     return maker.shortcut(f"{name}.shortcut", stream, branch, block=name)
 
 

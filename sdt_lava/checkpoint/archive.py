@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
-import secrets
 import zipfile
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 
 from sdt_lava.checkpoint.unpickle import InertClasses, TensorUnpickler
 from sdt_lava.errors import CheckpointError
+from sdt_lava.files import replacing
 
 # Bounds on what a file may make this process allocate. The largest published network has 66
 # million parameters, with optimizer state and a second set of weights about 1.1 GB.
@@ -70,21 +69,8 @@ def write_archive(path: str | os.PathLike[str], content: Any) -> None:
     CheckpointError
         If the file cannot be written; an older file of that name is then left as it was.
     """
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        try:
-            with open(temporary, "xb") as file:
-                torch.save(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except (OSError, RuntimeError) as error:
-        raise CheckpointError(
-            str(path), f"cannot be written ({error})", "a path in an existing, writable folder"
-        ) from error
+    with replacing(path, CheckpointError) as temporary, open(temporary, "xb") as file:
+        torch.save(content, file)
 
 
 def _read(file: BinaryIO, where: str, inert: InertClasses | None) -> Any:

@@ -9,7 +9,7 @@ from sdt_lava.graph.nodes import Conv, MaxPool, Node, OrPool, Shape
 if TYPE_CHECKING:
     from sdt_lava.graph.graph import Graph
 
-_HEADER = "| {:<34s}|   Type   |  W  |  H  |  C  | ker | str | pad | dil | grp |".format("Name")
+_COLUMNS = "|   Type   |  W  |  H  |  C  | ker | str | pad | dil | grp |"
 
 
 def _pair(values: tuple[int, int] | None) -> str:
@@ -27,13 +27,14 @@ def _window(node: Node) -> tuple[str, str, str, str, str]:
     return _pair(None), _pair(None), _pair(None), _pair(None), f"{'':5s}"
 
 
-def _row(node: Node, shape: Shape) -> str:
+def _row(node: Node, shape: Shape, width_of_name: int) -> str:
     channels, height, width = shape if len(shape) == 3 else (shape[0], 1, 1)
     cells = [f"{node.kind:10s}", f"{width:5d}", f"{height:5d}", f"{channels:5d}", *_window(node)]
-    return f"| {node.name:<34s}|" + "|".join(cells) + "|"
+    return f"| {node.name:<{width_of_name}s}|" + "|".join(cells) + "|"
 
 
 def format_graph(graph: Graph) -> str:
     """Return a table with a row for each node."""
-    rows = [_row(node, graph.shapes[node.name]) for node in graph]
-    return "\n".join([_HEADER, *rows])
+    widest = max(len(node.name) for node in graph)
+    rows = [_row(node, graph.shapes[node.name], widest) for node in graph]
+    return "\n".join([f"| {'Name':<{widest}s}{_COLUMNS}", *rows])

@@ -32,6 +32,7 @@ from sdt_lava.numerics import (
     BIAS_MANTISSA_HIGH,
     BIAS_MANTISSA_LOW,
     DECAY_UNITY,
+    MAX_WEIGHT_EXPONENT,
     PAYLOAD_LIMIT,
     THRESHOLD_LIMIT,
     WEIGHT_LIMIT,
@@ -170,6 +171,7 @@ def _weight(rank: int) -> Array:
     return Array("weight", np.int16, rank, -WEIGHT_LIMIT, WEIGHT_LIMIT, signed_even=True)
 
 
+_EXPONENT = Scalar("exponent", 0, MAX_WEIGHT_EXPONENT)
 _WINDOW = (
     Scalar("kernel", 1, WINDOW_LIMIT),
     Scalar("stride", 1, WINDOW_LIMIT),
@@ -194,10 +196,11 @@ _LAYERS = (
             Scalar("padding", 0, WINDOW_LIMIT, PAIR),
             Scalar("dilation", 1, WINDOW_LIMIT, PAIR),
             Scalar("groups", 1, GROUPS_LIMIT),
+            _EXPONENT,
         ),
         (_weight(4),),
     ),
-    Layer(Dense, "dense_sdt", (), (_weight(2),)),
+    Layer(Dense, "dense_sdt", (_EXPONENT,), (_weight(2),)),
     Layer(Flatten, "flat_sdt"),
     Layer(
         Lif,
@@ -220,7 +223,7 @@ _LAYERS = (
     Layer(
         Readout,
         "readout",
-        (Scalar("scale", 0, inf, real=True),),
+        (Scalar("scale", 0, inf, real=True), _EXPONENT),
         (
             _weight(2),
             Array("bias", np.int32, 1, -READOUT_BIAS_LIMIT, READOUT_BIAS_LIMIT, optional=True),

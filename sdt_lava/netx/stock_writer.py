@@ -60,7 +60,9 @@ def _check_flatten(node: Flatten, follower: Node | None, graph: Graph) -> None:
         raise NotSequentialError("netx flattens only images, and only before a dense layer")
 
 
-def _check_neuron(node: Node, follower: Node | None) -> None:
+def _check_neuron(node: Conv | Dense, follower: Node | None) -> None:
+    if node.exponent:
+        raise NotSequentialError(f"{node.name!r} has a weight exponent, which netx lacks")
     if not isinstance(follower, Lif):
         raise NotSequentialError(f"{node.name!r} is not followed by neurons")
     if follower.bias_exponent != BIAS_EXPONENT:

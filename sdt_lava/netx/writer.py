@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
 from sdt_lava.errors import GraphError, NetworkFileError, QuantizationError, SdtLavaError
+from sdt_lava.files import replacing
 from sdt_lava.graph import Graph
 from sdt_lava.netx import extended, stock_writer
 from sdt_lava.netx.layers import write_text
@@ -53,7 +52,10 @@ def save_network(graph: Graph, path: str | os.PathLike[str], compress: bool = Tr
     """
     _check(graph)
     metadata = _encode_metadata(graph)
-    with _replacing(path) as temporary, h5py.File(temporary, "x", libver=HDF5_VERSIONS) as file:
+    with (
+        replacing(path, NetworkFileError) as temporary,
+        h5py.File(temporary, "x", libver=HDF5_VERSIONS) as file,
+    ):
         write_text(file, "format", FORMAT.encode())
         file.attrs["version"] = np.int64(VERSION)
         write_text(file, "generator", f"sdt-lava {_version()}".encode())
@@ -120,49 +122,3 @@ def _check_keys(value: Any) -> None:
             if not isinstance(key, str):
                 raise TypeError(f"the key {key!r} is no string")
             _check_keys(entry)
-
-
-@contextmanager
-def _replacing(path: str | os.PathLike[str]) -> Iterator[str]:
-    """Give a temporary name next to `path`; take its place afterwards, or remove it on failure."""
-    try:
-        target = _checked_target(path)
-        temporary = str(target.with_name(f".{target.name[:64]}.{secrets.token_hex(8)}.tmp"))
-    except (OSError, ValueError, RuntimeError) as error:
-        raise _unwritable(path, str(error)) from error
-    try:
-        yield temporary
-        _flush_to_disk(temporary)
-        os.replace(temporary, target)
-        with suppress(OSError):  # some file systems cannot do this for a directory
-            _flush_to_disk(str(target.parent))
-    except (OSError, RuntimeError, ValueError) as error:
-        raise _unwritable(path, f"writing failed: {error}") from error
-    finally:
-        with suppress(OSError):
-            os.unlink(temporary)
-
-
-def _checked_target(path: str | os.PathLike[str]) -> Path:
-    target = Path(os.path.realpath(os.fspath(path)))  # replaces what a link points to, not the link
-    if target.exists() and not target.is_file():
-        raise _unwritable(path, "exists and is not a regular file")
-    if not target.parent.is_dir():
-        raise _unwritable(path, f"the folder {str(target.parent)!r} does not exist")
-    if target.exists() and not os.access(target, os.W_OK):
-        raise _unwritable(path, "the file there is write-protected")
-    return target
-
-
-def _flush_to_disk(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _unwritable(path: str | os.PathLike[str], found: str) -> NetworkFileError:
-    return NetworkFileError(
-        str(path), found, "a file in an existing, writable folder", "choose another path"
-    )

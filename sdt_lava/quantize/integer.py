@@ -1,15 +1,16 @@
 """Rounding a float graph to the integer graph, group by group.
 
 For each LIF group one scale S: ``threshold = 2 v_th S``, ``bias_int = round(b S)``, and for each of
-its layers the smallest exponent e for which ``W_int = 2 round(W S / 2^(e + 1))`` fits the mantissa.
-S is the largest one for which the layer with the smallest weights fills its mantissa, the
-threshold is an integer and fits 17 bit, the biases fit 13 bit and no sum leaves 24 bit.
+its layers the smallest exponent e for which ``W_int = step round(W S / 2^e / step)`` is within
++-254; ``step`` is 2 for 8 bits and doubles for each bit less. S is the largest one for which the
+layer with the smallest weights fills its range, the threshold is an integer and fits 17 bit, the
+biases fit 13 bit and no sum leaves 24 bit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import floor
 
 import numpy as np
@@ -36,17 +37,59 @@ _BIAS_LIMIT = BIAS_MANTISSA_HIGH << (BIAS_EXPONENT_HIGH - BIAS_EXPONENT)
 _COUNT_WEIGHT = 2
 
 
-def largest_mantissa(bits: int) -> int:
-    """Return the largest weight mantissa of a signed type of ``bits`` bits.
+@dataclass(frozen=True)
+class WeightFormat:
+    """Integer weights of a given width, as Loihi stores them: multiples of a step within +-254.
+
+    Fewer bits are coarser steps and not smaller numbers (``num_weight_bits`` of Lava's
+    connections), so that thresholds and biases keep their resolution.
+
+    Parameters
+    ----------
+    bits : int
+        Width of a weight with its sign, 2 to 8.
 
     Raises
     ------
     QuantizationError
         If the width is not supported.
     """
-    if not MIN_BITS <= bits <= MAX_BITS:
-        raise QuantizationError("bits", str(bits), f"{MIN_BITS} to {MAX_BITS}")
-    return 2 ** (bits - 1) - 1
+
+    bits: int
+
+    def __post_init__(self) -> None:
+        if not MIN_BITS <= self.bits <= MAX_BITS:
+            raise QuantizationError("bits", str(self.bits), f"{MIN_BITS} to {MAX_BITS}")
+
+    @property
+    def mantissa(self) -> int:
+        """Largest number of steps."""
+        return 2 ** (self.bits - 1) - 1
+
+    @property
+    def step(self) -> int:
+        """Distance between neighbouring weights."""
+        return 2 ** (MAX_BITS + 1 - self.bits)
+
+    @property
+    def largest(self) -> int:
+        """Largest weight."""
+        return self.step * self.mantissa
+
+    def round(self, scaled: FloatArray) -> IntArray:
+        """Round scaled weights to the nearest step, clipping at the largest."""
+        steps = np.clip(np.rint(scaled / self.step), -self.mantissa, self.mantissa)
+        return (self.step * steps).astype(np.int64)
+
+    def exponent(self, largest: float) -> int:
+        """Return the smallest exponent at which scaled weights up to ``largest`` fit."""
+        exponent = 0
+        while (
+            np.rint(largest / 2.0**exponent / self.step) > self.mantissa
+            and exponent < MAX_WEIGHT_EXPONENT
+        ):
+            exponent += 1
+        return exponent
 
 
 def initial_scales(graph: Graph, bits: int) -> dict[str, float]:
@@ -69,9 +112,9 @@ def initial_scales(graph: Graph, bits: int) -> dict[str, float]:
     QuantizationError
         If a group cannot be represented.
     """
-    mantissa = largest_mantissa(bits)
+    weights = WeightFormat(bits)
     return {
-        group.name: _group_scale(graph, group, mantissa)
+        group.name: _group_scale(graph, group, weights)
         for group in lif_groups(graph)
         if not group.counts
     }
@@ -95,22 +138,13 @@ def largest_weight(graph: Graph, name: str) -> float:
     return float(np.abs(effective_weight(graph, synapse)).max(initial=0))
 
 
-def weight_exponent(largest: float, scale: float, mantissa: int) -> int:
-    """Return the smallest exponent at which weights up to ``largest`` fit the mantissa."""
-    wanted = largest * scale / 2
-    exponent = 0
-    while np.rint(wanted / 2.0**exponent) > mantissa and exponent < MAX_WEIGHT_EXPONENT:
-        exponent += 1
-    return exponent
-
-
-def _group_scale(graph: Graph, group: LifGroup, mantissa: int) -> float:
+def _group_scale(graph: Graph, group: LifGroup, weights: WeightFormat) -> float:
     largest = [largest_weight(graph, name) for name in group.synapses]
     present = [weight for weight in largest if weight > 0]
     limits = [float(_LARGEST_SCALE)]
     if present:
-        limits.append(2 * mantissa / min(present))
-        limits.append((2 * mantissa << MAX_WEIGHT_EXPONENT) / max(present))
+        limits.append(weights.largest / min(present))
+        limits.append((weights.largest << MAX_WEIGHT_EXPONENT) / max(present))
     for name in group.lifs:
         limits.extend(_neuron_limits(graph, name))
     return round_scale(graph, group, min(limits))
@@ -168,17 +202,17 @@ def quantize_graph(graph: Graph, scales: Mapping[str, float], bits: int, shift: 
     Graph
         The integer graph.
     """
-    mantissa = largest_mantissa(bits)
+    weights = WeightFormat(bits)
     rounded: dict[str, Node] = {}
     for group in lif_groups(graph):
         if group.counts:
             rounded.update(_quantize_counts(graph, group))
         else:
-            rounded.update(_quantize_group(graph, group, scales[group.name], mantissa, shift))
+            rounded.update(_quantize_group(graph, group, scales[group.name], weights, shift))
     nodes: list[Node] = []
     for node in graph:
         if isinstance(node, Readout):
-            nodes.append(_quantize_readout(node, mantissa))
+            nodes.append(_quantize_readout(node, weights))
         elif isinstance(node, TokenMean):
             nodes.append(replace(node, shift=shift))
         else:
@@ -186,20 +220,15 @@ def quantize_graph(graph: Graph, scales: Mapping[str, float], bits: int, shift: 
     return graph.rebuild(nodes)
 
 
-def round_weight(weight: FloatArray, scale: float, mantissa: int) -> IntArray:
-    """Round weights to even integers: ``2 clip(round(W S / 2), -mantissa, mantissa)``."""
-    return (2 * np.clip(np.rint(weight * scale / 2), -mantissa, mantissa)).astype(np.int64)
-
-
 def _quantize_group(
-    graph: Graph, group: LifGroup, scale: float, mantissa: int, shift: int
+    graph: Graph, group: LifGroup, scale: float, weights: WeightFormat, shift: int
 ) -> dict[str, Node]:
     rounded: dict[str, Node] = {}
     for name in group.synapses:
         synapse = graph.nodes[name]
         assert isinstance(synapse, Synapse)
-        exponent = weight_exponent(largest_weight(graph, name), scale, mantissa)
-        weight = round_weight(effective_weight(graph, synapse), scale / 2.0**exponent, mantissa)
+        exponent = weights.exponent(largest_weight(graph, name) * scale)
+        weight = weights.round(effective_weight(graph, synapse) * (scale / 2.0**exponent))
         rounded[name] = replace(synapse, weight=weight, exponent=exponent)
     for name in group.lifs:
         mean = token_mean_before(graph, name)
@@ -264,13 +293,13 @@ def _quantize_counts(graph: Graph, group: LifGroup) -> dict[str, Node]:
     return rounded
 
 
-def _quantize_readout(node: Readout, mantissa: int) -> Readout:
+def _quantize_readout(node: Readout, weights: WeightFormat) -> Readout:
     weight = np.asarray(node.weight, np.float64)
     largest = float(np.abs(weight).max(initial=0))
-    scale = 2 * mantissa / largest if largest > 0 else 1.0
+    scale = weights.largest / largest if largest > 0 else 1.0
     bias = (
         None
         if node.bias is None
         else np.rint(np.asarray(node.bias, np.float64) * scale).astype(np.int64)
     )
-    return replace(node, weight=round_weight(weight, scale, mantissa), bias=bias, scale=scale)
+    return replace(node, weight=weights.round(weight * scale), bias=bias, scale=scale)

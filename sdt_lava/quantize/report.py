@@ -15,7 +15,7 @@ from sdt_lava.numerics import (
 )
 from sdt_lava.quantize.bounds import Extremes
 from sdt_lava.quantize.groups import lif_groups
-from sdt_lava.quantize.integer import effective_weight, largest_mantissa
+from sdt_lava.quantize.integer import WeightFormat, effective_weight
 
 
 @dataclass(frozen=True)
@@ -162,6 +162,7 @@ def _synapse_row(float_graph: Graph, node: Synapse, scale: float, bits: int) -> 
         scale = node.scale
     wanted = effective_weight(float_graph, before) * scale / 2.0**node.exponent
     rounded = np.asarray(node.weight, np.float64)
+    weights = WeightFormat(bits)
     power = float(np.sqrt(np.mean(wanted**2)))
     error = float(np.sqrt(np.mean((wanted - rounded) ** 2)))
     return SynapseReport(
@@ -171,7 +172,7 @@ def _synapse_row(float_graph: Graph, node: Synapse, scale: float, bits: int) -> 
         scale=scale,
         exponent=node.exponent,
         largest_weight=int(np.abs(rounded).max(initial=0)),
-        clipped_share=float(np.mean(np.abs(wanted) > 2 * largest_mantissa(bits) + 1)),
+        clipped_share=float(np.mean(np.abs(wanted) > weights.largest + weights.step / 2)),
         rounding_error=error / power if power else 0.0,
     )
 

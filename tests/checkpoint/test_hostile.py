@@ -7,12 +7,12 @@ import struct
 import zipfile
 from contextlib import suppress
 
-import hostile
 import pytest
 import torch
 
 from sdt_lava.checkpoint import archive, load_checkpoint, load_model, read_archive
 from sdt_lava.errors import CheckpointError
+from tests.checkpoint import hostile
 
 RUNNERS = [
     hostile.zip_that_runs,

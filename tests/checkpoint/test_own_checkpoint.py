@@ -219,5 +219,5 @@ def test_writing_is_all_or_nothing(path, model, monkeypatch):
 
 
 def test_writing_into_a_missing_folder(tmp_path, model):
-    with pytest.raises(CheckpointError, match="cannot be written"):
+    with pytest.raises(CheckpointError, match="does not exist"):
         save_checkpoint(tmp_path / "no" / "model.pt", model)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from networks import lively_network, random_input, tiny_config
-from numpy_sdt import NumpySdt
 
 from sdt_lava.errors import DataError
 from sdt_lava.model import SpikeDrivenTransformer
+from tests.model.networks import lively_network, random_input, tiny_config
+from tests.model.numpy_sdt import NumpySdt
 
 # The model computes in float32 and truncates to 1/4096: a decision closer to the threshold than
 # two such levels may fall either way, and everything after it may then differ.

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from networks import tiny_config
 
 from sdt_lava.checkpoint import load_model, read_archive
 from sdt_lava.datasets import Dataset, load_digits_split
 from sdt_lava.errors import CheckpointError, ConfigError, DataError
 from sdt_lava.model import SpikeDrivenTransformer, TrainingOptions, accuracy, preset, train
 from sdt_lava.model.augment import shift_randomly
+from tests.model.networks import tiny_config
 
 CONFIG = tiny_config(in_channels=1, num_classes=2, dim=8, depth=1, timesteps=2, num_heads=1)
 OPTIONS = TrainingOptions(epochs=3, batch_size=16, max_shift=1, threads=1, seed=4)

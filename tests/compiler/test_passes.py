@@ -1,0 +1,146 @@
+"""Each pass: execute, transform, execute, compare; and what may remain afterwards."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sdt_lava.compiler import compile_network, lower
+from sdt_lava.compiler.compile import LOWERING_PASSES, MAPPABLE_KINDS
+from sdt_lava.compiler.passes.lower_attention import lower_attention
+from sdt_lava.compiler.passes.lower_pooling import lower_pooling
+from sdt_lava.compiler.passes.lower_readout import lower_readout
+from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
+from sdt_lava.compiler.passes.unroll_convolutions import unroll_convolutions
+from sdt_lava.errors import CompileError
+from sdt_lava.graph import (
+    And,
+    Conv,
+    Dense,
+    Flatten,
+    Gate,
+    Graph,
+    Input,
+    Lif,
+    OrPool,
+    Readout,
+    Relay,
+    Shortcut,
+    Subsample,
+    TokenMean,
+    TokenSum,
+)
+from sdt_lava.simulate.reference import run_reference
+from tests.graphs import random_chain, random_frames, random_sdt_graph
+
+REMOVES = {
+    lower_attention: (And, TokenSum),
+    lower_pooling: (OrPool,),
+    lower_readout: (Readout, Flatten),
+    lower_shortcuts: (Shortcut, Subsample, TokenMean),
+}
+DOWNSAMPLINGS = ("or", "stride", "subsample", "none")
+
+
+def networks(seed):
+    rng = np.random.default_rng(seed)
+    for downsampling in DOWNSAMPLINGS:
+        yield random_sdt_graph(rng, image=(2, 5, 7), channels=4, downsampling=downsampling)
+    yield random_sdt_graph(rng, image=(1, 1, 1), channels=2, downsampling="none", timesteps=1)
+    yield random_chain(rng)
+
+
+def assert_same_spikes(before: Graph, after: Graph, seed=0):
+    frames = random_frames(np.random.default_rng(seed), before, batch=3)
+    expected, found = run_reference(before, frames), run_reference(after, frames)
+    for name in before.lif_names:
+        assert np.array_equal(expected[name], found[name]), name
+
+
+@pytest.mark.parametrize("lowering", REMOVES, ids=lambda lowering: lowering.__name__)
+def test_pass_keeps_spikes_and_removes_its_nodes(lowering):
+    for graph in networks(1):
+        lowered = lowering(graph)
+        assert_same_spikes(graph, lowered)
+        for kind in REMOVES[lowering]:
+            assert not lowered.of_type(kind)
+
+
+def test_passes_in_any_order():
+    for graph in networks(2):
+        for order in (LOWERING_PASSES, LOWERING_PASSES[::-1]):
+            lowered = graph
+            for lowering in order:
+                lowered = lowering(lowered)
+            assert_same_spikes(graph, lowered)
+
+
+@pytest.mark.parametrize("convolutions", ["auto", "sparse", "conv"])
+def test_compiled_network_is_mappable_and_equal(convolutions):
+    for graph in networks(3):
+        compiled = compile_network(graph, convolutions=convolutions)
+        assert all(isinstance(node, MAPPABLE_KINDS) for node in compiled.graph)
+        assert_same_spikes(graph, compiled.graph)
+        assert compiled.num_processes == len(compiled.graph) - 1
+        if convolutions == "sparse":
+            assert not compiled.graph.of_type(Conv)
+
+
+def test_convolutions_with_exponent_or_delay_become_matrices():
+    graph = random_sdt_graph(np.random.default_rng(4))
+    compiled = compile_network(graph, convolutions="conv")
+    kept = {node.name for node in compiled.graph.of_type(Conv)}
+    assert "block.0.mlp.fc1_conv" in kept
+    assert "block.0.mlp.fc2_conv" not in kept  # has a weight exponent
+    for name in kept:
+        assert compiled.schedule.delay[name] == 0
+
+
+def test_populations_keep_their_names_and_blocks():
+    graph = random_sdt_graph(np.random.default_rng(5), blocks=2)
+    lowered = lower(graph)
+    assert lowered.lif_names == graph.lif_names
+    for name in graph.lif_names:
+        assert lowered.nodes[name].block == graph.nodes[name].block
+    assert all(node.origin in graph.nodes for node in lowered.of_type(Gate))
+    assert all(node.origin in graph.nodes for node in lowered.of_type(Relay))
+
+
+def test_a_current_with_one_reader_needs_no_relay():
+    lowered = lower(random_chain(np.random.default_rng(0)))
+    assert not lowered.of_type(Relay)
+
+
+def test_shortcut_with_one_reader_is_summed_in_the_dendrite():
+    entry = Input(name="x", shape=(4,), low=0, high=1)
+    left = Dense(name="l", inputs=("x",), weight=np.eye(4, dtype=int) * 4)
+    right = Dense(name="r", inputs=("x",), weight=np.eye(4, dtype=int) * 6)
+    both = Shortcut(name="s", inputs=("l", "r"))
+    graph = Graph.build([entry, left, right, both, Lif(name="a", inputs=("s",), threshold=9)], 3)
+    lowered = lower_shortcuts(graph)
+    assert not lowered.of_type(Relay)
+    assert set(lowered.nodes["a"].inputs) == {"l", "r"}
+    assert_same_spikes(graph, lowered)
+
+
+def test_max_pool_of_currents_is_refused_by_name():
+    graph = random_sdt_graph(np.random.default_rng(0), downsampling="max")
+    with pytest.raises(CompileError, match="max-pool of the pre-activation"):
+        compile_network(graph)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [({"target": "loihi9"}, "target"), ({"convolutions": "dense"}, "convolutions")],
+)
+def test_unknown_options(arguments, said):
+    with pytest.raises(CompileError, match=said):
+        compile_network(random_chain(np.random.default_rng(0)), **arguments)
+
+
+def test_unrolled_convolutions_keep_their_synapses():
+    graph = random_chain(np.random.default_rng(7), varied=False)
+    conv = graph.of_type(Conv)[0]
+    unrolled = unroll_convolutions(graph, {conv.name})
+    assert unrolled.nodes[conv.name].kind == "sparse"
+    assert_same_spikes(graph, unrolled)
