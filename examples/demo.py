@@ -53,7 +53,7 @@ def run_backends(network: Path, data: Dataset) -> dict[str, Result]:
     net = sdt_lava.load_network(network)
     results = {}
     for backend in INTEGER_BACKENDS:
-        console.print(f"\n$ sdt-sim {network} --data {data.name} --backend {backend}", style="bold")
+        console.print(f"\n$ sdt-sim {network} --data digits --backend {backend}", style="bold")
         with progress_bar(backend) as update:
             results[backend] = sdt_lava.simulate(
                 net, data.x, backend, timeout=LAVA_TIMEOUT, on_progress=update
@@ -144,8 +144,9 @@ def main(
     console.print()
     print_synops(results["lava"].synops)
     print_result(report, out)
-    if any(report["spike_differences"].values()):
-        raise StepFailedError("back ends", f"{report['spike_differences']}", "no difference")
+    for kind in ("spike_differences", "logit_differences"):
+        if any(report[kind].values()):
+            raise StepFailedError(f"back ends: {kind}", str(report[kind]), "no difference")
 
 
 if __name__ == "__main__":

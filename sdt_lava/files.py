@@ -52,6 +52,19 @@ def replacing(
                 temporary.unlink()
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Check that a file can be written, before work is done whose result it shall hold.
+
+    Raises
+    ------
+    OutputError
+        If it cannot.
+    """
+    target = _checked_target(path, OutputError)
+    if not os.access(target.parent, os.W_OK):
+        raise OutputError(str(path), "the folder is write-protected", _ALLOWED)
+
+
 def _checked_target(path: str | os.PathLike[str], error_type: type[SdtLavaError]) -> Path:
     target = Path(os.path.realpath(os.fspath(path)))
     if target.exists() and not target.is_file():

@@ -7,7 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import click
 import typer
 from rich.console import Console
 from rich.progress import (
@@ -34,17 +36,29 @@ def run_command(app: typer.Typer) -> None:
         level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr
     )
     try:
-        app()
+        # Not standalone: Typer would turn an interrupt into an exit without a word.
+        sys.exit(app(standalone_mode=False))
     except SdtLavaError as error:
         print_error(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
         error_console.print("interrupted")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output went away; keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def simulation_hint(network: Path, dataset: str) -> str:
+    """Return the command that simulates a network, on its data set if that is at hand."""
+    from sdt_lava.datasets import DATASETS
+
+    data = dataset if dataset in DATASETS else "DATA.npz"
+    return f"python simulate/run_loihi_sim.py {network} --data {data}"
 
 
 def print_error(error: SdtLavaError) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from sdt_lava.cli.console import console, make_table, print_table
+from sdt_lava.cli.console import console, make_table, print_table, simulation_hint
 from sdt_lava.files import write_json
 from sdt_lava.quantize.post_training import CalibrationData
 from sdt_lava.quantize.report import QuantizationReport
@@ -42,8 +42,7 @@ def export_command(
     print_report(report)
     size = out.stat().st_size / 1024
     console.print(f"wrote {out} ({size:.0f} KiB) in {time.perf_counter() - started:.1f} s")
-    data = loaded.config.dataset or "DATA.npz"
-    console.print(f"next: python simulate/run_loihi_sim.py {out} --data {data}")
+    console.print(f"next: {simulation_hint(out, loaded.config.dataset)}")
 
 
 # More samples hardly move the extremes, and calibration should not take minutes.

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sdt_lava.cli.console import console
+from sdt_lava.cli.console import console, simulation_hint
 
 
 def info_command(
@@ -29,7 +29,8 @@ def info_command(
     else:
         console.print(str(net), markup=False, soft_wrap=True)
         console.print(f"T = {net.timesteps} steps a sample, input {net.input_shape}")
-        console.print(f"next: python simulate/run_loihi_sim.py {network} --data digits")
+        dataset = net.metadata.get("config", {}).get("dataset", "")
+        console.print(f"next: {simulation_hint(network, dataset)}")
 
 
 def _summary(path: Path, net: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import typer
 
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar
 from sdt_lava.errors import ConfigError
-from sdt_lava.files import write_json
+from sdt_lava.files import check_writable, write_json
 from sdt_lava.report.synops import ROLES, SynopsTable
 from sdt_lava.simulate.result import Result
 from sdt_lava.simulate.run import BACKENDS, simulate
@@ -35,6 +35,8 @@ def sim_command(
 
     if backend not in BACKENDS:
         raise ConfigError("--backend", repr(backend), f"one of {BACKENDS}")
+    for path in filter(None, (json, plot)):
+        check_writable(path)
     net = load_network(network)
     dataset = load_dataset(data, "test", samples)
     with progress_bar(f"{backend}: {network.name}") as update:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sdt_lava.compiler.passes.lower_attention import lower_attention
+from sdt_lava.compiler.passes.lower_dilation import lower_dilation
 from sdt_lava.compiler.passes.lower_pooling import lower_pooling
 from sdt_lava.compiler.passes.lower_readout import READOUT_SUFFIX, lower_readout
 from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
@@ -19,6 +20,7 @@ from sdt_lava.graph import (
     Graph,
     Input,
     Lif,
+    MaxRelay,
     Relay,
     Signal,
     Sparse,
@@ -29,10 +31,11 @@ Pass = Callable[[Graph], Graph]
 LOWERING_PASSES: tuple[Pass, ...] = (
     lower_readout,
     lower_pooling,
+    lower_dilation,
     lower_attention,
     lower_shortcuts,
 )
-MAPPABLE_KINDS = (Input, Conv, Dense, Sparse, Lif, Gate, Relay)
+MAPPABLE_KINDS = (Input, Conv, Dense, Sparse, Lif, Gate, Relay, MaxRelay)
 CONVOLUTIONS = ("auto", "sparse", "conv")
 # Above this many synapses a convolution stays a convolution in 'auto' mode: unrolled it would
 # take 8 bytes a synapse and process.

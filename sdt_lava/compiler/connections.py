@@ -1,4 +1,4 @@
-"""Sparse matrices of the fixed connections: identity, token sum, broadcast, pooling, convolution.
+"""Sparse matrices of the fixed connections: identity, token sum, broadcast, windows, convolution.
 
 All act on flattened ``(C, H, W)`` signals in C order and are ``(outputs, inputs)``, int32. Every
 connection is an explicit entry, zero weights included, so that an entry is a synapse.
@@ -92,6 +92,16 @@ def pooling(node: OrPool, shape: Shape, output: Shape, weight: int) -> csr_matri
     rows = channel * (output[1] * output[2]) + outputs[None]
     columns = channel * (shape[1] * shape[2]) + inputs[None]
     return _constant(rows, columns, weight, (int(np.prod(output)), int(np.prod(shape))))
+
+
+def token_dilation(shape: Shape, heads: int, weight: int) -> csr_matrix:
+    """Connect each token and channel to its neighbours in the token sequence and in its head."""
+    tokens, per_head = shape[1] * shape[2], shape[0] // heads
+    grid = (per_head, tokens)
+    outputs, inputs, _ = _window_taps(grid, grid, (3, 3), (1, 1), (1, 1), (1, 1))
+    start = np.arange(heads)[:, None] * (per_head * tokens)
+    size = int(np.prod(shape))
+    return _constant(start + outputs[None], start + inputs[None], weight, (size, size))
 
 
 def convolution(node: Conv, shape: Shape, output: Shape) -> csr_matrix:

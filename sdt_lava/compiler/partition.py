@@ -22,8 +22,8 @@ class Connection:
         Extra steps.
     graded : bool
         Whether the source sends payloads rather than spikes.
-    source_shape, reader_shape : tuple of int
-        Shapes of the populations.
+    source_shape : tuple of int
+        Shape of the source.
     """
 
     node: Sparse | Dense | Conv
@@ -32,7 +32,6 @@ class Connection:
     delay: int
     graded: bool
     source_shape: Shape
-    reader_shape: Shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +131,6 @@ def _connections(graph: Graph, schedule: Schedule, members: list[Node]) -> list[
                     delay=schedule.delay[name],
                     graded=graph.signals[source] is Signal.GRADED,
                     source_shape=graph.shapes[source],
-                    reader_shape=graph.shapes[reader.name],
                 )
             )
     return found

@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import Conv, Gate, Graph, Input, Lif, Node, Relay, Sparse, Synapse
+from sdt_lava.graph import Conv, Gate, Graph, Input, Lif, MaxRelay, Node, Relay
 
 # Loihi 2 delays have six bits; Lava's delay processes refuse more (lava.proc.sparse.models).
 MAX_DELAY = 62
 
-NEURON_KINDS = (Input, Lif, Gate, Relay)
-CONNECTION_KINDS = (Synapse, Sparse)
+NEURON_KINDS = (Input, Lif, Gate, Relay, MaxRelay)
 
 
 @dataclass(frozen=True)

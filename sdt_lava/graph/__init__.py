@@ -1,9 +1,10 @@
 """The integer graph: node kinds, checks, and the table that shows it."""
 
+from sdt_lava.graph.base import NODE_KINDS, Node, Shape, Signal
+from sdt_lava.graph.dilation import TokenDilate
 from sdt_lava.graph.graph import Graph
-from sdt_lava.graph.mapped import Gate, Relay, Sparse
+from sdt_lava.graph.mapped import Gate, MaxRelay, Relay, Sparse
 from sdt_lava.graph.nodes import (
-    NODE_KINDS,
     And,
     Conv,
     Dense,
@@ -11,12 +12,10 @@ from sdt_lava.graph.nodes import (
     Input,
     Lif,
     MaxPool,
-    Node,
     OrPool,
+    Pool,
     Readout,
-    Shape,
     Shortcut,
-    Signal,
     Subsample,
     Synapse,
     TokenMean,
@@ -34,8 +33,10 @@ __all__ = [
     "Input",
     "Lif",
     "MaxPool",
+    "MaxRelay",
     "Node",
     "OrPool",
+    "Pool",
     "Readout",
     "Relay",
     "Shape",
@@ -44,6 +45,7 @@ __all__ = [
     "Sparse",
     "Subsample",
     "Synapse",
+    "TokenDilate",
     "TokenMean",
     "TokenSum",
 ]

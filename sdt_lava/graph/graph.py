@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import networkx as nx
 
 from sdt_lava.errors import GraphError
-from sdt_lava.graph.nodes import Input, Lif, Node, Readout, Shape, Signal
+from sdt_lava.graph.base import Node, Shape, Signal
+from sdt_lava.graph.nodes import Flatten, Input, Lif, Readout
 
 NodeT = TypeVar("NodeT", bound=Node)
 
@@ -165,6 +166,8 @@ class Graph:
         ends = [name for name in self.order if not self.consumers[name]]
         if len(ends) != 1:
             raise GraphError("graph", f"{len(ends)} nodes that nobody reads: {ends}", "one output")
+        if isinstance(self.nodes[ends[0]], Flatten):
+            raise GraphError(f"node {ends[0]!r}", "a flatten that nobody reads", "a network's end")
         return ends[0]
 
     def __str__(self) -> str:

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from sdt_lava.graph.nodes import CURRENTS, EVENTS, Node, Shape, Signal
+from sdt_lava.graph.base import CURRENTS, EVENTS, Node, Shape, Signal
+from sdt_lava.graph.nodes import Pool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,3 +83,29 @@ class Relay(Node):
         if len(set(shapes)) != 1:
             raise self.mismatch(f"currents of shapes {list(shapes)}", "one shape")
         return shapes[0]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaxRelay(Pool):
+    """Relay neurons that send on the largest current of each window, as graded spikes.
+
+    There is no standard process for it: the CPU simulator runs one of our own.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Shape of the currents, before pooling.
+    """
+
+    input_shape: Shape
+
+    kind: ClassVar[str] = "max_relay"
+    accepts: ClassVar[frozenset[Signal]] = CURRENTS
+    emits: ClassVar[Signal] = Signal.GRADED
+    max_inputs: ClassVar[int | None] = None
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return ``(C, H', W')``."""
+        if set(shapes) != {self.input_shape}:
+            raise self.mismatch(f"currents of shapes {list(shapes)}", str(self.input_shape))
+        return super().output_shape(shapes)

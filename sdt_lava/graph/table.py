@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sdt_lava.graph.nodes import Conv, MaxPool, Node, OrPool, Shape
+from sdt_lava.graph.base import Node, Shape
+from sdt_lava.graph.nodes import Conv, MaxPool, OrPool
 
 if TYPE_CHECKING:
     from sdt_lava.graph.graph import Graph

@@ -17,7 +17,8 @@ from lava.proc.sparse.process import Sparse as SparseProcess
 from sdt_lava.compiler.partition import Connection
 from sdt_lava.compiler.schedule import Schedule
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import Conv, Dense, Gate, Lif, Node, Relay, Shape, Sparse
+from sdt_lava.graph import Conv, Dense, Gate, Lif, MaxRelay, Node, Relay, Shape, Sparse
+from sdt_lava.processes.max_relay import MaxRelay as MaxRelayProcess
 
 # Message bits of a connection: 24-bit payloads for graded spikes. Binary spikes use 1, which
 # computes the same as 0 and takes Lava's faster code path.
@@ -67,10 +68,22 @@ def _make_relay(node: Relay, shape: Shape, schedule: Schedule) -> Any:
     return relay
 
 
+def _make_max_relay(node: MaxRelay, shape: Shape, schedule: Schedule) -> Any:
+    return MaxRelayProcess(
+        input_shape=node.input_shape,
+        output_shape=shape,
+        kernel=node.kernel,
+        stride=node.stride,
+        padding=node.padding,
+        name=node.name,
+    )
+
+
 _POPULATIONS: dict[type[Node], Callable[[Any, Shape, Schedule], Any]] = {
     Lif: _make_lif,
     Gate: _make_gate,
     Relay: _make_relay,
+    MaxRelay: _make_max_relay,
 }
 
 

@@ -27,10 +27,11 @@ from sdt_lava.graph import (
     Readout,
     Shortcut,
     Subsample,
+    TokenDilate,
     TokenMean,
     TokenSum,
 )
-from sdt_lava.graph.nodes import Shape
+from sdt_lava.graph.base import Shape
 from sdt_lava.numerics import ACTIVATION_SHIFT, DECAY_UNITY, IntArray, decay
 
 Interval = tuple[IntArray, IntArray]
@@ -71,19 +72,6 @@ def bound_extremes(graph: Graph) -> dict[str, Extremes]:
     return extremes
 
 
-def bound_currents(graph: Graph) -> dict[str, int]:
-    """Bound the magnitude of what every node emits, for any input."""
-    intervals: dict[str, Interval] = {}
-    for node in graph:
-        arriving = [intervals[name] for name in node.inputs]
-        shapes = [graph.shapes[name] for name in node.inputs]
-        intervals[node.name] = _INTERVALS[type(node)](node, arriving, shapes)
-    return {
-        name: int(max(np.abs(low).max(initial=0), np.abs(high).max(initial=0)))
-        for name, (low, high) in intervals.items()
-    }
-
-
 def _lif_extremes(node: Lif, arriving: list[Interval], timesteps: int) -> Extremes:
     low = np.sum([interval[0] for interval in arriving], axis=0, dtype=np.int64)
     high = np.sum([interval[1] for interval in arriving], axis=0, dtype=np.int64)
@@ -93,7 +81,8 @@ def _lif_extremes(node: Lif, arriving: list[Interval], timesteps: int) -> Extrem
     lowest, highest = np.zeros_like(low), np.zeros_like(high)
     rest = np.zeros_like(low)
     ceiling = np.int64(int(node.threshold) << ACTIVATION_SHIFT)
-    for _ in range(_steps_until_settled(node, timesteps)):
+    for _ in range(_most_steps(node, timesteps)):
+        before = (current_low, current_high, lowest, highest, rest)
         current_low = decay(current_low, node.current_decay) + (low << ACTIVATION_SHIFT)
         current_high = decay(current_high, node.current_decay) + (high << ACTIVATION_SHIFT)
         # After a step the membrane is at most the threshold, or it has fired and is 0.
@@ -101,6 +90,9 @@ def _lif_extremes(node: Lif, arriving: list[Interval], timesteps: int) -> Extrem
         lowest = np.minimum(lowest, rest)
         start = decay(np.minimum(np.maximum(highest, 0), max(int(ceiling), 0)), node.voltage_decay)
         highest = np.maximum(highest, start + current_high + bias)
+        after = (current_low, current_high, lowest, highest, rest)
+        if all(map(np.array_equal, before, after)):
+            break
     activation = int(max(np.abs(low).max(initial=0), np.abs(high).max(initial=0)))
     if node.current_decay < DECAY_UNITY:
         # With memory in u, the current accumulates beyond one step's activation.
@@ -110,14 +102,13 @@ def _lif_extremes(node: Lif, arriving: list[Interval], timesteps: int) -> Extrem
     return Extremes(activation, membrane)
 
 
-# A geometric series with ratio 1/2 is within one unit of its limit after 32 steps; slower decays
-# are followed for the whole sample, up to this many steps.
-_MOST_STEPS = 4096
+# Neurons that leak settle: the bound then holds for any number of steps. The slowest decays are
+# followed for this long; neurons without a leak are followed for the steps of a sample.
+_MOST_STEPS = 65_536
 
 
-def _steps_until_settled(node: Lif, timesteps: int) -> int:
-    settled = 64 if node.voltage_decay >= 2048 and node.current_decay >= 2048 else _MOST_STEPS
-    return min(timesteps, settled)
+def _most_steps(node: Lif, timesteps: int) -> int:
+    return _MOST_STEPS if node.voltage_decay and node.current_decay else timesteps
 
 
 def _weight_interval(weight: Any, events: Interval, groups: int = 1) -> Interval:
@@ -198,6 +189,7 @@ _INTERVALS: dict[type[Node], Callable[[Any, list[Interval], list[Shape]], Interv
     Lif: _spikes,
     And: _spikes,
     OrPool: _spikes,
+    TokenDilate: _spikes,
     Shortcut: _shortcut,
     Subsample: _same,
     MaxPool: _same,

@@ -18,6 +18,7 @@ import numpy as np
 from sdt_lava.errors import QuantizationError
 from sdt_lava.graph import Graph, Input, Lif, Node, Readout, Synapse, TokenMean, TokenSum
 from sdt_lava.numerics import (
+    ACTIVATION_LIMIT,
     BIAS_EXPONENT,
     BIAS_EXPONENT_HIGH,
     BIAS_MANTISSA_HIGH,
@@ -33,8 +34,9 @@ MIN_BITS, MAX_BITS = 2, 8
 _LARGEST_SCALE = 2**14
 # Largest bias that fits the mantissa at the largest exponent, in units of an activation.
 _BIAS_LIMIT = BIAS_MANTISSA_HIGH << (BIAS_EXPONENT_HIGH - BIAS_EXPONENT)
-# Weight of one spike in a token sum; even, as every weight.
-_COUNT_WEIGHT = 2
+# Weights of one spike in a token sum; even, as every weight. The coarse one suffices where any
+# count fires at once; the fine one leaves room for the fractions that a leaking count has.
+_COARSE_COUNT, _FINE_COUNT = 2, 64
 
 
 @dataclass(frozen=True)
@@ -277,20 +279,43 @@ def encode_bias(bias: object, scale: float, where: str) -> tuple[int, IntArray]:
 
 
 def _quantize_counts(graph: Graph, group: LifGroup) -> dict[str, Node]:
-    """Quantize a neuron that integrates token counts: exact, because counts are integers.
+    """Quantize neurons that integrate token counts, which are integers.
 
-    The float neuron fires at ``v >= threshold``; with weight w per spike and a strict
-    comparison, ``w v > w threshold - 1`` is the same while v has no fraction finer than 1/w.
+    The float neuron fires at ``v >= threshold``, the hardware above its threshold, and a count
+    may land exactly on it. Up to a threshold of 1 (``v_th = 0.5``, the official network) any
+    count fires and nothing leaks: exact. Above, a bias of one unit of the state (1/4096 of a
+    count) turns ``>`` into ``>=``: exact for ten steps after a spike or the start of a sample.
     """
     counts = graph.nodes[group.counts]
     assert isinstance(counts, TokenSum)
-    rounded: dict[str, Node] = {counts.name: replace(counts, weight=_COUNT_WEIGHT)}
+    thresholds = [lif.threshold for lif in map(graph.nodes.get, group.lifs) if isinstance(lif, Lif)]
+    fires_at_once = max(thresholds) <= 1
+    weight = _COARSE_COUNT if fires_at_once else _FINE_COUNT
+    tokens = token_count(graph, counts)
+    while weight > _COARSE_COUNT and tokens * weight > ACTIVATION_LIMIT // 4:
+        weight //= 2
+    rounded: dict[str, Node] = {counts.name: replace(counts, weight=weight)}
     for name in group.lifs:
         lif = graph.nodes[name]
         assert isinstance(lif, Lif)
-        threshold = max(round(lif.threshold * _COUNT_WEIGHT) - 1, 0)
-        rounded[name] = replace(lif, threshold=threshold)
+        if fires_at_once:
+            rounded[name] = replace(lif, threshold=weight - 1)
+        else:
+            rounded[name] = _leaking_count(graph, lif, weight)
     return rounded
+
+
+def _leaking_count(graph: Graph, lif: Lif, weight: int) -> Lif:
+    threshold = round(lif.threshold * weight)
+    if threshold > THRESHOLD_LIMIT:
+        raise QuantizationError(
+            f"node {lif.name!r}",
+            f"threshold {lif.threshold:g}: {threshold} at {weight} units a count",
+            f"at most {THRESHOLD_LIMIT}",
+            "train with a lower attention_threshold",
+        )
+    bias = np.ones(graph.shapes[lif.name][0], np.int64)
+    return replace(lif, threshold=threshold, bias=bias, bias_exponent=0)
 
 
 def _quantize_readout(node: Readout, weights: WeightFormat) -> Readout:

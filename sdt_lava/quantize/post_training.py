@@ -103,7 +103,7 @@ def quantize(
         logger.info("lowering scales: %s would overflow", ", ".join(tight))
         scales, shift = _lower(gathered, scales, shift, tight)
     raise QuantizationError(
-        f"neurons {tight}",
+        f"neurons {unproved}",
         "sums leave the 24-bit state at every scale",
         remedy="train with weight decay, or check the calibration data for outliers",
     )

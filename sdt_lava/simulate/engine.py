@@ -25,13 +25,16 @@ from sdt_lava.graph import (
     Input,
     Lif,
     MaxPool,
+    MaxRelay,
     Node,
     OrPool,
+    Pool,
     Readout,
     Relay,
     Shortcut,
     Sparse,
     Subsample,
+    TokenDilate,
     TokenMean,
     TokenSum,
 )
@@ -44,7 +47,7 @@ from sdt_lava.numerics import (
     IntArray,
 )
 from sdt_lava.quantize.bounds import Extremes
-from sdt_lava.simulate.reference import channel_vector, check_range, shifted
+from sdt_lava.simulate.reference import channel_vector, check_payload, check_range, shifted
 
 Evaluate = Callable[[Any, list[Tensor]], Tensor]
 _EVALUATE: dict[type[Node], Evaluate] = {}
@@ -131,6 +134,8 @@ class Engine:
         inputs = [values[name] for name in node.inputs]
         if isinstance(node, Lif):
             return self._lif(node, inputs)
+        if self.strict and isinstance(node, TokenMean):
+            check_payload(node.name, inputs[0].numpy())
         return _EVALUATE[type(node)](node, inputs)
 
     def _lif(self, node: Lif, currents: list[Tensor]) -> Tensor:
@@ -280,12 +285,25 @@ def _or_pool(node: OrPool, inputs: list[Tensor]) -> Tensor:
 
 
 @_evaluates(MaxPool)
-def _max_pool(node: MaxPool, inputs: list[Tensor]) -> Tensor:
+def _max_pool(node: Pool, inputs: list[Tensor]) -> Tensor:
     # float64 holds every 24-bit current exactly.
     pooled = functional.max_pool2d(
         inputs[0].flatten(0, 1).to(torch.float64), node.kernel, node.stride, node.padding
     )
     return pooled.to(torch.int64).unflatten(0, inputs[0].shape[:2])
+
+
+@_evaluates(TokenDilate)
+def _token_dilate(node: TokenDilate, inputs: list[Tensor]) -> Tensor:
+    steps, batch, channels = inputs[0].shape[:3]
+    grid = inputs[0].reshape(steps * batch * node.heads, 1, channels // node.heads, -1)
+    dilated = functional.max_pool2d(grid.to(torch.float32), 3, 1, 1)
+    return dilated.to(torch.uint8).reshape(inputs[0].shape)
+
+
+@_evaluates(MaxRelay)
+def _max_relay(node: MaxRelay, inputs: list[Tensor]) -> Tensor:
+    return _max_pool(node, [_total(inputs)])
 
 
 @_evaluates(Sparse)

@@ -22,18 +22,22 @@ from sdt_lava.graph import (
     Input,
     Lif,
     MaxPool,
+    MaxRelay,
     Node,
     OrPool,
+    Pool,
     Readout,
     Relay,
     Shortcut,
     Sparse,
     Subsample,
+    TokenDilate,
     TokenMean,
     TokenSum,
 )
 from sdt_lava.numerics import (
     ACTIVATION_LIMIT,
+    PAYLOAD_LIMIT,
     STATE_LIMIT,
     IntArray,
     LifParameters,
@@ -82,7 +86,10 @@ def run_reference(graph: Graph, frames: IntArray, *, strict: bool = True) -> Map
         elif isinstance(node, Lif):
             values[node.name] = _lif(node, [values[name] for name in node.inputs], strict)
         else:
-            values[node.name] = _EVALUATE[type(node)](node, [values[name] for name in node.inputs])
+            inputs = [values[name] for name in node.inputs]
+            if strict and isinstance(node, TokenMean):
+                check_payload(node.name, inputs[0])
+            values[node.name] = _EVALUATE[type(node)](node, inputs)
     return values
 
 
@@ -126,6 +133,18 @@ def check_range(name: str, step: int, activation: IntArray, peak: IntArray) -> N
                 f"at most {limit} (24-bit state)",
                 "export again with calibration data like this input, or simulate with strict=False",
             )
+
+
+def check_payload(name: str, stream: IntArray) -> None:
+    """Raise if a residual stream does not fit the payload of the relays that carry it."""
+    largest = int(np.abs(stream).max(initial=0))
+    if largest > PAYLOAD_LIMIT:
+        raise NumericOverflowError(
+            f"input of {name!r}",
+            f"a value of {largest}",
+            f"at most {PAYLOAD_LIMIT} (24-bit payload)",
+            "export again with calibration data like this input",
+        )
 
 
 def _pad(values: IntArray, padding: tuple[int, int], fill: int) -> IntArray:
@@ -194,7 +213,7 @@ def _token_mean(node: TokenMean, inputs: list[IntArray]) -> IntArray:
     return inputs[0].sum(axis=(-2, -1)) >> node.shift
 
 
-def _max_over_windows(node: OrPool | MaxPool, values: IntArray, fill: int) -> IntArray:
+def _max_over_windows(node: Pool, values: IntArray, fill: int) -> IntArray:
     padded = _pad(values, (node.padding, node.padding), fill)
     _, out_h, out_w = node.output_shape([values.shape[2:]])
     windows = [
@@ -215,8 +234,29 @@ def _or_pool(node: OrPool, inputs: list[IntArray]) -> IntArray:
 
 
 @_evaluates(MaxPool)
-def _max_pool(node: MaxPool, inputs: list[IntArray]) -> IntArray:
+def _max_pool(node: Pool, inputs: list[IntArray]) -> IntArray:
     return _max_over_windows(node, inputs[0], np.iinfo(np.int64).min)
+
+
+@_evaluates(MaxRelay)
+def _max_relay(node: MaxRelay, inputs: list[IntArray]) -> IntArray:
+    return _max_pool(node, [np.sum(inputs, axis=0, dtype=np.int64)])
+
+
+@_evaluates(TokenDilate)
+def _token_dilate(node: TokenDilate, inputs: list[IntArray]) -> IntArray:
+    steps, batch, channels, height, width = inputs[0].shape
+    # (T, B, heads, N, C / heads), as the official code arranges it.
+    grid = inputs[0].reshape(steps, batch, node.heads, channels // node.heads, height * width)
+    grid = np.swapaxes(grid, -1, -2)
+    tokens, per_head = grid.shape[-2:]
+    padded = _pad(grid, (1, 1), 0)
+    windows = [
+        padded[..., row : row + tokens, column : column + per_head]
+        for row in range(3)
+        for column in range(3)
+    ]
+    return np.swapaxes(np.max(windows, axis=0), -1, -2).reshape(inputs[0].shape)
 
 
 @_evaluates(Readout)

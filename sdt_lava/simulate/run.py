@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,8 +57,8 @@ def simulate(
     backend : {'engine', 'reference', 'lava', 'torch'}, optional
         'engine' for a graph and 'torch' for a model by default.
     strict : bool
-        'engine' and 'reference': raise when a sum leaves the 24-bit state. Otherwise they wrap
-        and saturate as Lava does.
+        Raise when a sum leaves the 24-bit state ('lava': if the weights do not rule it out, the
+        engine checks this input first). Otherwise sums wrap and saturate as in Lava.
     batch_size : int, optional
         'engine', 'reference' and 'torch': samples at once.
     timeout : float, optional
@@ -156,6 +156,8 @@ def _run_lava(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, In
     from sdt_lava.compiler.compile import compile_network
     from sdt_lava.simulate.lava import run_lava
 
+    if options.strict:
+        _check_overflow(net, frames, options)
     compiled = compile_network(net, timesteps=frames.shape[0])
     outputs = run_lava(compiled, frames, timeout=options.timeout, on_progress=options.on_progress)
     readout = net.readout
@@ -164,6 +166,16 @@ def _run_lava(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, In
         bias = 0 if readout.bias is None else np.asarray(readout.bias, np.int64)
         outputs[readout.name] = outputs.pop(compiled.output_name).astype(np.int64) + bias
     return outputs
+
+
+def _check_overflow(net: Graph, frames: IntArray, options: RunOptions) -> None:
+    """Lava wraps without a word: where the weights prove nothing, the engine looks first."""
+    from sdt_lava.quantize.bounds import bound_extremes
+    from sdt_lava.quantize.report import fits
+
+    timed = replace(net, timesteps=frames.shape[0])
+    if not all(map(fits, bound_extremes(timed).values())):
+        _run_engine(net, frames, replace(options, on_progress=None))
 
 
 _INTEGER_BACKENDS: dict[str, Callable[[Graph, IntArray, RunOptions], dict[str, IntArray]]] = {

@@ -22,6 +22,8 @@ from sdt_lava.graph import (
     Graph,
     Input,
     Lif,
+    MaxPool,
+    MaxRelay,
     OrPool,
     Readout,
     Relay,
@@ -37,9 +39,9 @@ REMOVES = {
     lower_attention: (And, TokenSum),
     lower_pooling: (OrPool,),
     lower_readout: (Readout, Flatten),
-    lower_shortcuts: (Shortcut, Subsample, TokenMean),
+    lower_shortcuts: (Shortcut, Subsample, TokenMean, MaxPool),
 }
-DOWNSAMPLINGS = ("or", "stride", "subsample", "none")
+DOWNSAMPLINGS = ("or", "max", "stride", "subsample", "none")
 
 
 def networks(seed):
@@ -123,10 +125,13 @@ def test_shortcut_with_one_reader_is_summed_in_the_dendrite():
     assert_same_spikes(graph, lowered)
 
 
-def test_max_pool_of_currents_is_refused_by_name():
-    graph = random_sdt_graph(np.random.default_rng(0), downsampling="max")
-    with pytest.raises(CompileError, match="max-pool of the pre-activation"):
-        compile_network(graph)
+def test_max_pool_of_currents_becomes_one_population():
+    graph = random_sdt_graph(np.random.default_rng(0), image=(2, 7, 6), downsampling="max")
+    lowered = lower(graph)
+    (pool,) = graph.of_type(MaxPool)
+    (relay,) = lowered.of_type(MaxRelay)
+    assert relay.name == pool.name and lowered.nodes[relay.inputs[0]].kind == "conv"
+    assert_same_spikes(graph, lowered)
 
 
 @pytest.mark.parametrize(

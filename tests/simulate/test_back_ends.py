@@ -97,6 +97,7 @@ CASES = {
         "blocks": 2,
         "downsampling": "subsample",
     },
+    "max-pool of currents": {"image": (2, 7, 6), "channels": 4, "downsampling": "max"},
     "no biases": {"image": (2, 6, 4), "channels": 4, "biases": False},
 }
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from sdt_lava.compiler.connections import pooling
-from sdt_lava.errors import CompileError
-from sdt_lava.graph import Gate, Graph, MaxPool, Node, OrPool, Sparse
+from sdt_lava.graph import Gate, Graph, Node, OrPool, Sparse
 
 POOL_WEIGHT = 2
 # Any sum of at least one spike exceeds 1.
@@ -12,22 +11,9 @@ POOL_THRESHOLD = 1
 
 
 def lower_pooling(graph: Graph) -> Graph:
-    """Replace every OrPool by a connection and a gate.
-
-    Raises
-    ------
-    CompileError
-        If the graph pools currents, for which there is no standard process.
-    """
+    """Replace every OrPool by a connection and a gate."""
     nodes: list[Node] = []
     for node in graph:
-        if isinstance(node, MaxPool):
-            raise CompileError(
-                f"node {node.name!r}",
-                "max-pool of the pre-activation",
-                "pooling of spikes, or strided convolutions",
-                "train the model with downsampling='stride' or 'or'",
-            )
         nodes.extend(_lower(graph, node) if isinstance(node, OrPool) else [node])
     return graph.rebuild(nodes)
 

@@ -12,7 +12,10 @@ READOUT_SUFFIX = ".relay"
 def lower_readout(graph: Graph) -> Graph:
     """Replace the Readout by Dense synapses and a relay without bias, and drop Flatten nodes."""
     # A population is a vector anyway; dense synapses read an image in C order.
-    skipped = {node.name: node.inputs[0] for node in graph.of_type(Flatten)}
+    skipped: dict[str, str] = {}
+    for node in graph:
+        if isinstance(node, Flatten):
+            skipped[node.name] = skipped.get(node.inputs[0], node.inputs[0])
     nodes: list[Node] = []
     for node in graph:
         if isinstance(node, Flatten):

@@ -17,6 +17,8 @@ from sdt_lava.graph import (
     Gate,
     Graph,
     Lif,
+    MaxPool,
+    MaxRelay,
     Node,
     Relay,
     Shortcut,
@@ -25,11 +27,13 @@ from sdt_lava.graph import (
     TokenMean,
 )
 
-_NEURONS = (Lif, Gate, Relay)
+_NEURONS = (Lif, Gate, Relay, MaxRelay)
+# Nodes that vanish: what they compute moves into relays and connections.
+_SUMS = (Shortcut, Subsample, TokenMean, MaxPool)
 
 
 def lower_shortcuts(graph: Graph) -> Graph:
-    """Replace Shortcut, Subsample and TokenMean by relays and connections."""
+    """Replace Shortcut, Subsample, TokenMean and MaxPool by relays and connections."""
     return graph.rebuild(_Lowering(graph).run())
 
 
@@ -43,7 +47,7 @@ class _Lowering:
             if isinstance(node, _NEURONS):
                 sources = self._arriving(node.inputs, node)
                 self.nodes[node.name] = replace(node, inputs=tuple(sources))
-            elif not isinstance(node, Shortcut | Subsample | TokenMean):
+            elif not isinstance(node, _SUMS):
                 self.nodes[node.name] = node
         return list(self.nodes.values())
 
@@ -53,7 +57,7 @@ class _Lowering:
 
     def _bring(self, current: str, reader: Node) -> list[str]:
         node = self.graph.nodes[current]
-        if isinstance(node, Subsample | TokenMean):
+        if isinstance(node, Subsample | TokenMean | MaxPool):
             return [self._connect(node, reader)]
         if len(self.graph.consumers[current]) > 1:
             return [self._connect(node, reader)]
@@ -90,15 +94,28 @@ class _Lowering:
         """Return the relay population behind a current, making it at first use."""
         node = self.graph.nodes[current]
         # A synapse keeps its name, so its relay needs another one; the sums vanish.
-        name = current if isinstance(node, Shortcut | Subsample | TokenMean) else current + ".relay"
+        name = current if isinstance(node, _SUMS) else current + ".relay"
         if name in self.nodes:
             return name
-        relay = Relay(name=name, block=node.block, origin=current)
+        relay = self._new_relay(name, node)
         if isinstance(node, Subsample | TokenMean):
             sources = [self._connect(node, relay)]
-        elif isinstance(node, Shortcut):
+        elif isinstance(node, Shortcut | MaxPool):
             sources = self._arriving(node.inputs, relay)
         else:
             sources = [current]
         self.nodes[name] = replace(relay, inputs=tuple(sources))
         return name
+
+    def _new_relay(self, name: str, node: Node) -> Node:
+        if not isinstance(node, MaxPool):
+            return Relay(name=name, block=node.block, origin=node.name)
+        return MaxRelay(
+            name=name,
+            block=node.block,
+            origin=node.name,
+            kernel=node.kernel,
+            stride=node.stride,
+            padding=node.padding,
+            input_shape=self.graph.shapes[node.inputs[0]],
+        )
