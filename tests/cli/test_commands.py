@@ -1,0 +1,171 @@
+"""The commands as a user types them: output, files, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sdt_lava
+from sdt_lava import cli
+from sdt_lava.numerics import WEIGHT_LIMIT
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command in this process; returns exit code, output and errors."""
+
+    def run_command(command, *arguments):
+        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ending:
+            getattr(cli, command)()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return ending.value.code or 0, captured.out, captured.err
+
+    return run_command
+
+
+def test_export_writes_network_and_report(run, checkpoint, tmp_path):
+    net, report = tmp_path / "net.h5", tmp_path / "report.json"
+    code, out, _ = run("main_export", checkpoint, "--out", net, "--json", report)
+    assert code == 0
+    for word in ("exponent", "headroom", "clipped", "block.0.attn.q_conv", "next:", str(net)):
+        assert word in out
+    rows = json.loads(report.read_text())
+    assert rows["bits"] == 8
+    assert max(row["largest_weight"] for row in rows["synapses"]) <= WEIGHT_LIMIT
+    graph = sdt_lava.load_network(net)
+    assert {row["name"] for row in rows["neurons"]} == set(graph.lif_names)
+
+
+@pytest.mark.parametrize("bits", [4, 6])
+def test_export_with_fewer_bits(run, checkpoint, tmp_path, bits):
+    code, out, _ = run("main_export", checkpoint, "--out", tmp_path / "n.h5", "--bits", bits)
+    assert code == 0 and f"{bits} bit" in out
+    weight = sdt_lava.load_network(tmp_path / "n.h5").nodes["block.0.attn.q_conv"].weight
+    assert len(np.unique(weight)) <= 2**bits
+
+
+@pytest.mark.parametrize("backend", ["engine", "reference"])
+def test_sim_reports_accuracy_and_synops(run, network, tmp_path, backend):
+    results, plot = tmp_path / "out.json", tmp_path / "spikes.png"
+    code, out, _ = run(
+        "main_sim", network, "--data", "digits", "--samples", 5, "--backend", backend,
+        "--json", results, "--plot", plot,
+    )  # fmt: skip
+    assert code == 0
+    summary = json.loads(results.read_text())
+    assert summary["backend"] == backend and summary["samples"] == 5
+    assert len(summary["labels"]) == 5 and 0 <= summary["accuracy"] <= 1
+    assert summary["synops"]["total"] > 0
+    assert f"{summary['synops']['total']:,}" in out
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_sim_in_lava_from_a_file_gives_the_engines_results(run, network, tmp_path):
+    x = sdt_lava.load_dataset("digits").x[:3]
+    np.savez(tmp_path / "data.npz", x=x)
+    results = {}
+    for backend in ("lava", "engine"):
+        path = tmp_path / f"{backend}.json"
+        code, _, _ = run(
+            "main_sim", network, "--data", tmp_path / "data.npz", "--backend", backend,
+            "--json", path, "--timeout", 120,
+        )  # fmt: skip
+        assert code == 0
+        results[backend] = json.loads(path.read_text())
+        assert "accuracy" not in results[backend]
+    for key in ("labels", "logits", "synops"):
+        assert results["lava"][key] == results["engine"][key]
+
+
+def test_info(run, network):
+    code, out, _ = run("main", "info", network)
+    assert code == 0 and "block.0.attn.talking_heads_lif" in out
+    code, out, _ = run("main", "info", network, "--compiled")
+    assert code == 0 and "samples enter every 4 steps" in out
+    code, out, _ = run("main", "info", network, "--json")
+    summary = json.loads(out)
+    assert summary["timesteps"] == 4 and summary["input_shape"] == [1, 8, 8]
+
+
+WRONG = {
+    "missing model": ("main_export", "none.pt", "--out", "n.h5"),
+    "model of another kind": ("main_export", "text.txt", "--out", "n.h5"),
+    "bits": ("main_export", "{checkpoint}", "--out", "n.h5", "--bits", 12),
+    "output folder": ("main_export", "{checkpoint}", "--out", "no/folder/n.h5"),
+    "config": ("main_export", "{checkpoint}", "--out", "n.h5", "--config", "9-999"),
+    "missing network": ("main_sim", "none.h5", "--data", "digits"),
+    "network of another kind": ("main_sim", "text.txt", "--data", "digits"),
+    "data": ("main_sim", "{network}", "--data", "unknown"),
+    "missing data file": ("main_sim", "{network}", "--data", "none.npz"),
+    "too many samples": ("main_sim", "{network}", "--data", "digits", "--samples", 9999),
+    "backend": ("main_sim", "{network}", "--data", "digits", "--backend", "gpu"),
+    "timeout": ("main_sim", "{network}", "--data", "digits", "--timeout", -1),
+    "json folder": ("main_sim", "{network}", "--data", "digits", "--json", "no/folder/o.json"),
+    "plot is a folder": ("main_sim", "{network}", "--data", "digits", "--plot", "."),
+    "no arguments": ("main_export",),
+    "unknown option": ("main_sim", "{network}", "--dta", "digits"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_bad_input_ends_with_a_sentence_and_exit_code_2(
+    run, checkpoint, network, tmp_path, monkeypatch, case
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text("not a network")
+    command, *arguments = WRONG[case]
+    filled = [str(a).format(checkpoint=checkpoint, network=network) for a in arguments]
+    code, _, err = run(command, *filled)
+    assert code == 2
+    assert err.strip()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["text.txt"]
+
+
+def test_wrong_input_shape_names_what_was_found(run, network, tmp_path):
+    np.savez(tmp_path / "d.npz", x=np.zeros((2, 3, 9, 9), np.float32))
+    code, _, err = run("main_sim", network, "--data", tmp_path / "d.npz", "--backend", "engine")
+    assert code == 2
+    assert "(2, 3, 9, 9)" in err and "(B, 1, 8, 8)" in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["-m", "sdt_lava", "--help"],
+        ["export/sdt_export.py", "--help"],
+        ["simulate/run_loihi_sim.py", "--help"],
+        ["examples/train_digits.py", "--help"],
+        ["examples/demo.py", "--help"],
+    ],
+    ids=lambda command: command[-2],
+)
+def test_programs_start(command):
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0 and "Usage" in done.stdout
+    assert done.stderr == ""
+
+
+def test_importing_the_package_loads_neither_torch_nor_lava():
+    code = (
+        "import sys, sdt_lava; "
+        "assert not {'torch', 'lava', 'matplotlib'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
