@@ -42,7 +42,7 @@ def lava_network(compiled, tmp_path):
 def expand(process):
     """Let Lava itself resolve the hierarchy; returns leaf processes by model."""
     config = Loihi2SimCfg(select_tag="fixed_pt")
-    return ProcGroupDiGraphs._map_proc_to_model(find_processes(process), config)
+    return ProcGroupDiGraphs._map_proc_to_model(find_processes(process), config, [])
 
 
 def test_blocks_are_hierarchical_processes(compiled, lava_network):
