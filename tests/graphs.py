@@ -24,6 +24,7 @@ from sdt_lava.graph import (
     Readout,
     Shortcut,
     Subsample,
+    TokenDilate,
     TokenMean,
     TokenSum,
 )
@@ -197,6 +198,7 @@ def random_sdt_graph(
     biases: bool = True,
     attention_weight: int = 2,
     attention_threshold: int = 1,
+    dilation_heads: int = 0,
 ) -> Graph:
     """Return a small Spike-driven Transformer.
 
@@ -225,13 +227,17 @@ def random_sdt_graph(
         Give neurons biases.
     attention_weight, attention_threshold : int
         Weight of the token sum and threshold of the neurons that read it.
+    dilation_heads : int
+        Heads of the spike dilations in the attention; 0 for none.
     """
     maker = GraphMaker(rng, biases=biases)
     frame = maker.input(image, low, high)
     stream = _patch_splitting(maker, frame, channels, downsampling)
     for index in range(blocks):
         block = f"block.{index}"
-        stream = _sdsa(maker, f"{block}.attn", stream, attention_weight, attention_threshold)
+        stream = _sdsa(
+            maker, f"{block}.attn", stream, attention_weight, attention_threshold, dilation_heads
+        )
         stream = _mlp(maker, f"{block}.mlp", stream, mlp_ratio * channels)
     tokens = prod(maker.shape[stream][1:])
     # Tokens may all have the same sign.
@@ -273,7 +279,9 @@ def _patch_splitting(maker: GraphMaker, frame: str, channels: int, downsampling:
     return maker.shortcut(f"{name}.shortcut", stream, rpe, block=name)
 
 
-def _sdsa(maker: GraphMaker, name: str, stream: str, weight: int, threshold: int) -> str:
+def _sdsa(
+    maker: GraphMaker, name: str, stream: str, weight: int, threshold: int, heads: int
+) -> str:
     channels = maker.shape[stream][0]
     spikes = maker.lif(f"{name}.lif", stream, block=name)
     q, k, v = (
@@ -284,12 +292,28 @@ def _sdsa(maker: GraphMaker, name: str, stream: str, weight: int, threshold: int
         )
         for part in "qkv"
     )
+    if heads:
+        window = {"kernel": 3, "stride": 1, "padding": 1, "block": name}
+        k, v = (
+            maker.add(OrPool(name=f"{part}_dilate", inputs=(part,), **window)) for part in (k, v)
+        )
     kv = maker.add(And(name=f"{name}.kv", inputs=(k, v), block=name))
+    kv = _dilate(maker, kv, heads)
     total = maker.add(TokenSum(name=f"{name}.sum", inputs=(kv,), weight=weight, block=name))
     talk = maker.lif(f"{name}.attn_lif", total, threshold=threshold, bias=None, block=name)
     masked = maker.add(And(name=f"{name}.mask", inputs=(q, talk), block=name))
+    masked = _dilate(maker, masked, heads)
     branch = maker.pointwise(f"{name}.proj_conv", masked, channels, block=name)
     return maker.shortcut(f"{name}.shortcut", stream, branch, block=name)
+
+
+def _dilate(maker: GraphMaker, source: str, heads: int) -> str:
+    if not heads:
+        return source
+    block = source.rpartition(".")[0]
+    return maker.add(
+        TokenDilate(name=f"{source}_dilate", inputs=(source,), heads=heads, block=block)
+    )
 
 
 def _mlp(maker: GraphMaker, name: str, stream: str, hidden: int) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from reprlib import repr as short_repr
 from typing import Any
 
 import torch
 
 from sdt_lava.checkpoint.archive import read_archive, write_archive
-from sdt_lava.checkpoint.config_source import ConfigSource, resolve_config
 from sdt_lava.checkpoint.tensors import check_tensors
 from sdt_lava.errors import CheckpointError, ConfigError
 from sdt_lava.model.config import SdtConfig
@@ -75,11 +75,11 @@ def parse_checkpoint(content: Any, where: str) -> Checkpoint:
             return Checkpoint(None, content)
         raise CheckpointError(where, "a dict of another program", allowed)
     if content["format"] != FORMAT:
-        raise CheckpointError(where, f"format {str(content['format'])[:40]!r}", allowed)
+        raise CheckpointError(where, f"format {short_repr(content['format'])}", allowed)
     if content.get("version") != VERSION:
         raise CheckpointError(
             where,
-            f"version {str(content.get('version'))[:20]}",
+            f"version {short_repr(content.get('version'))}",
             f"version {VERSION}",
             "update sdt-lava",
         )
@@ -91,44 +91,21 @@ def parse_checkpoint(content: Any, where: str) -> Checkpoint:
     return Checkpoint(config, state)
 
 
-def load_model(
-    path: str | os.PathLike[str], config: ConfigSource | None = None
-) -> SpikeDrivenTransformer:
-    """Read a network, ready for inference.
-
-    Parameters
-    ----------
-    path : path-like
-        A checkpoint of `save_checkpoint`, or a state dict saved with ``torch.save``.
-    config : SdtConfig, mapping, str or path-like, optional
-        Replaces the configuration in the file: a configuration, its values, the name of a
-        preset or the path of a JSON file.
-
-    Returns
-    -------
-    SpikeDrivenTransformer
-        In eval mode, float32, on the CPU. The global random state is left alone.
+def own_config(checkpoint: Checkpoint, where: str) -> SdtConfig:
+    """Return the configuration that a checkpoint holds.
 
     Raises
     ------
     CheckpointError
-        If the file cannot be read safely, has no configuration and none is given, or its
-        tensors do not fit.
+        If it holds none.
     ConfigError
-        If the configuration is wrong.
+        If it is wrong.
     """
-    chosen = None if config is None else resolve_config(config)
-    checkpoint = load_checkpoint(path)
-    where = str(path)
-    return build_model(chosen or _own_config(checkpoint, where), checkpoint.state_dict, where)
-
-
-def _own_config(checkpoint: Checkpoint, where: str) -> SdtConfig:
     if checkpoint.config is None:
         raise CheckpointError(
             where,
             "no configuration in the file (a state dict does not say T, thresholds or pooling)",
-            remedy="pass --config with a preset name or a JSON file",
+            remedy="pass --config with a preset name, a JSON file or an official conf.yml",
         )
     try:
         return SdtConfig.from_dict(checkpoint.config, f"{where}: config")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from sdt_lava.model.config import SdtConfig
 
 Shape = tuple[int, ...]
 # Names of a file are shown to the user; a hostile file could have very many, very long ones.
-_SHOWN_NAMES = 5
+_SHOWN_NAMES = 12
 _SHOWN_CHARACTERS = 80
 
 
@@ -68,28 +68,30 @@ def check_tensors(state: Mapping[Any, Any], config: SdtConfig, where: str) -> No
     expected = expected_tensors(config)
     _check_names(state, expected, where)
     for name, shape in expected.items():
-        _check_kind(state[name], shape, name, where)
+        check_kind(state[name], shape, name, where)
     for name in expected:
-        _check_values(state[name], name, where)
+        check_values(state[name], name, where)
 
 
 def _check_names(state: Mapping[Any, Any], expected: Mapping[str, Shape], where: str) -> None:
     remedy = "check that the configuration (dim, depth) is the one the network was trained with"
     missing = [name for name in expected if name not in state]
     if missing:
-        raise CheckpointError(where, f"missing tensors {_listed(missing)}", remedy=remedy)
+        raise CheckpointError(where, f"missing tensors {listed(missing)}", remedy=remedy)
     unknown = [str(name) for name in state if name not in expected]
     if unknown:
-        raise CheckpointError(where, f"unknown tensors {_listed(unknown)}", remedy=remedy)
+        raise CheckpointError(where, f"unknown tensors {listed(unknown)}", remedy=remedy)
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return names for a message, shortened if they are many or long."""
     shown = ", ".join(repr(name[:_SHOWN_CHARACTERS]) for name in names[:_SHOWN_NAMES])
     more = len(names) - _SHOWN_NAMES
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def _check_kind(value: Any, shape: Shape, name: str, where: str) -> None:
+def check_kind(value: Any, shape: Shape, name: str, where: str) -> None:
+    """Raise if an entry is not a tensor of the right type and shape."""
     place = f"{where}: {name}"
     if not isinstance(value, torch.Tensor):
         raise CheckpointError(place, f"a {type(value).__name__}", "a tensor")
@@ -107,7 +109,8 @@ def _check_kind(value: Any, shape: Shape, name: str, where: str) -> None:
         )
 
 
-def _check_values(value: torch.Tensor, name: str, where: str) -> None:
+def check_values(value: torch.Tensor, name: str, where: str) -> None:
+    """Raise if a tensor has values that no trained network has."""
     # In the precision the network computes with: a large double may be infinite there.
     if not bool(torch.isfinite(value.float()).all()):
         raise CheckpointError(

@@ -165,11 +165,22 @@ class TensorUnpickler(pickle._Unpickler):
             raise pickle.UnpicklingError("attributes for an object that may not have any")
         vars(target).update({_require_text(key): value for key, value in state.items()})
 
+    def _load_setitem(self) -> None:
+        _require_key(self.stack[-2])
+        super().load_setitem()  # type: ignore[misc]
+
+    def _load_setitems(self) -> None:
+        for key in self.stack[::2]:
+            _require_key(key)
+        super().load_setitems()  # type: ignore[misc]
+
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
         **{opcode[0]: pickle._Unpickler.dispatch[opcode[0]] for opcode in _OPCODES},
         pickle.REDUCE[0]: _load_reduce,
         pickle.NEWOBJ[0]: _load_new,
         pickle.BUILD[0]: _load_build,
+        pickle.SETITEM[0]: _load_setitem,
+        pickle.SETITEMS[0]: _load_setitems,
     }
 
 
@@ -177,6 +188,12 @@ def _require_text(value: object) -> str:
     if type(value) is not str:
         raise pickle.UnpicklingError("a name that is not text")
     return value
+
+
+def _require_key(value: object) -> None:
+    # A nested tuple can take for ever to hash.
+    if type(value) not in (str, int):
+        raise pickle.UnpicklingError("a key that is neither text nor an integer")
 
 
 def _require_count(value: object) -> int:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import typer
 
+from sdt_lava.cli.compare import compare_command
 from sdt_lava.cli.console import run_command
 from sdt_lava.cli.export import export_command
+from sdt_lava.cli.finetune import convert_command, finetune_command
 from sdt_lava.cli.info import info_command
 from sdt_lava.cli.sim import sim_command
+from sdt_lava.cli.train import train_command
 
 __all__ = ["main", "main_export", "main_sim"]
 
@@ -19,9 +22,13 @@ def _app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+    app.command("train")(train_command)
     app.command("export")(export_command)
     app.command("sim")(sim_command)
     app.command("info")(info_command)
+    app.command("compare")(compare_command)
+    app.command("finetune")(finetune_command)
+    app.command("convert")(convert_command)
     return app
 
 

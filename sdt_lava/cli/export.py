@@ -10,33 +10,44 @@ import typer
 from rich.table import Table
 
 from sdt_lava.cli.console import console, make_table, print_table, simulation_hint
+from sdt_lava.datasets import DATASETS, SourceOptions, first_samples, open_source
 from sdt_lava.files import write_json
 from sdt_lava.quantize.post_training import CalibrationData
 from sdt_lava.quantize.report import QuantizationReport
 
 
 def export_command(
-    model: Annotated[Path, typer.Argument(help="Checkpoint of a trained model (model.pt).")],
+    model: Annotated[
+        Path, typer.Argument(help="Checkpoint: model.pt, or an official model_best.pth.tar.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Network file to write (net.h5).")],
     bits: Annotated[int, typer.Option(help="Bits of a weight, 2 to 8.")] = 8,
     config: Annotated[
         str | None,
-        typer.Option(help="Preset name or JSON file, for checkpoints without a configuration."),
+        typer.Option(help="Preset, JSON file or official conf.yml; replaces what the file says."),
     ] = None,
     calibration: Annotated[
         str | None,
         typer.Option(help="Data set or .npz on which ranges are measured that cannot be proved."),
     ] = None,
+    ema: Annotated[
+        bool, typer.Option("--ema", help="Moving average of the weights (official checkpoints).")
+    ] = False,
+    data_root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch missing files.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
 ) -> None:
     """Quantize a trained model and write it as an HDF5 network file."""
-    from sdt_lava.checkpoint import load_model
+    from sdt_lava.checkpoint import load_with_report
     from sdt_lava.quantize.export import export
 
     started = time.perf_counter()
-    loaded = load_model(model, config)
-    name = calibration or (loaded.config.dataset if loaded.config.dataset == "digits" else None)
-    report = export(loaded, out, bits, _calibration(name) if name else None)
+    loaded, imported = load_with_report(model, config, ema)
+    for line in imported.lines() if imported else ():
+        console.print(line)
+    name = calibration or (loaded.config.dataset if loaded.config.dataset in DATASETS else None)
+    options = SourceOptions(root=data_root, download=download)
+    report = export(loaded, out, bits, _calibration(name, options) if name else None)
     if json is not None:
         write_json(json, report.to_dict())
     print_report(report)
@@ -49,12 +60,10 @@ def export_command(
 _CALIBRATION_SAMPLES = 256
 
 
-def _calibration(name: str) -> CalibrationData:
-    from sdt_lava.datasets import load_dataset
-
-    data = load_dataset(name, "train")
-    part = data.head(min(_CALIBRATION_SAMPLES, len(data.x)))
-    return CalibrationData(part.x, f"{len(part.x)} training samples of {data.name}")
+def _calibration(name: str, options: SourceOptions) -> CalibrationData:
+    source = open_source(name, "train", options)
+    data = first_samples(source, min(_CALIBRATION_SAMPLES, len(source)))
+    return CalibrationData(data.x, f"{len(data.x)} training samples of {data.name}")
 
 
 def print_report(report: QuantizationReport) -> None:
@@ -120,7 +129,7 @@ def _neuron_table(report: QuantizationReport) -> Table:
             f"{row.scale:.1f}",
             str(row.threshold),
             f"{row.bias_low}..{row.bias_high}{exponent}",
-            f"{row.headroom:.1f}x",
+            f"{row.headroom:.2f}x",
             row.evidence,
         )
     return table

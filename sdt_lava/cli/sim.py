@@ -26,6 +26,8 @@ def sim_command(
     timeout: Annotated[
         float | None, typer.Option(help="Lava: limit in seconds for starting and for running.")
     ] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch missing files.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write results to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw spikes and rates to this PNG.")] = None,
 ) -> None:
@@ -38,7 +40,7 @@ def sim_command(
     for path in filter(None, (json, plot)):
         check_writable(path)
     net = load_network(network)
-    dataset = load_dataset(data, "test", samples)
+    dataset = load_dataset(data, "test", samples, root=data_root, download=download)
     with progress_bar(f"{backend}: {network.name}") as update:
         result = simulate(net, dataset.x, backend, timeout=timeout, on_progress=update)
     summary = summarize(result, dataset.y)

@@ -8,39 +8,114 @@ from pathlib import Path
 
 from sdt_lava.datasets.base import Dataset
 from sdt_lava.datasets.digits import load_digits_split
+from sdt_lava.datasets.events import open_cifar10_dvs, open_gesture
+from sdt_lava.datasets.images import open_cifar, open_imagenet
 from sdt_lava.datasets.npz import load_npz
+from sdt_lava.datasets.source import (
+    LazySource,
+    MemorySource,
+    SampleSource,
+    SourceOptions,
+    first_samples,
+)
+from sdt_lava.datasets.synthetic_dvs import SyntheticDvsOptions, load_synthetic_dvs
 from sdt_lava.errors import DataError
 
-__all__ = ["DATASETS", "Dataset", "load_dataset", "load_digits_split", "load_npz"]
+__all__ = [
+    "DATASETS",
+    "SOURCES",
+    "Dataset",
+    "LazySource",
+    "MemorySource",
+    "SampleSource",
+    "SourceOptions",
+    "SyntheticDvsOptions",
+    "first_samples",
+    "load_dataset",
+    "load_digits_split",
+    "load_npz",
+    "load_synthetic_dvs",
+    "open_source",
+]
 
-# Name to a function from the part ('train' or 'test') to the samples.
-DATASETS: dict[str, Callable[[str], Dataset]] = {"digits": load_digits_split}
+# Data sets that need no files: name to a function from the part ('train' or 'test').
+DATASETS: dict[str, Callable[[str], Dataset]] = {
+    "digits": load_digits_split,
+    "synthetic-dvs": load_synthetic_dvs,
+}
+# Data sets in files: name to a function from the name, the part and where the files are.
+SOURCES: dict[str, Callable[[str, str, SourceOptions], LazySource]] = {
+    "cifar10": open_cifar,
+    "cifar100": open_cifar,
+    "imagenet": open_imagenet,
+    "dvs128-gesture": open_gesture,
+    "cifar10-dvs": open_cifar10_dvs,
+}
 
 
 def load_dataset(
-    name_or_path: str | os.PathLike[str], part: str = "test", samples: int | None = None
+    name_or_path: str | os.PathLike[str],
+    part: str = "test",
+    samples: int | None = None,
+    root: str | os.PathLike[str] | None = None,
+    download: bool = False,
+    *,
+    options: SourceOptions | None = None,
 ) -> Dataset:
-    """Return a data set.
+    """Return a data set, or its first samples, in memory.
 
     Parameters
     ----------
     name_or_path : str or path-like
-        A name in `DATASETS`, or the path of an ``.npz`` file.
+        A name in `DATASETS` or `SOURCES`, or the path of an ``.npz`` file.
     part : {'train', 'test'}
-        Which part; files have only one and ignore this.
+        Which part; ``.npz`` files have only one and ignore this.
     samples : int, optional
         Take this many from the start.
+    root : path-like, optional
+        Folder that holds the data sets; see `SourceOptions`.
+    download : bool
+        Fetch what is missing.
+    options : SourceOptions, optional
+        Instead of ``root`` and ``download``: these and more.
 
     Raises
     ------
     DataError
-        If there is no such data set, part or file, or fewer samples.
+        If there is no such data set, part or file, fewer samples, or more than 4 GiB of them.
+    ConfigError
+        If a package that the data set needs is not installed.
     """
-    name = os.fspath(name_or_path)
+    options = options or SourceOptions(root=root, download=download)
+    source = open_source(name_or_path, part, options)
+    if isinstance(source, MemorySource):
+        return source.data if samples is None else source.data.head(samples)
+    return first_samples(source, samples)
+
+
+def open_source(
+    name_or_path: str | os.PathLike[str],
+    part: str = "test",
+    options: SourceOptions | None = None,
+) -> SampleSource:
+    """Return a data set whose samples are read when needed; parameters as in `load_dataset`.
+
+    Raises
+    ------
+    DataError
+        If there is no such data set, part or file.
+    ConfigError
+        If a package that the data set needs is not installed.
+    """
+    name, options = os.fspath(name_or_path), options or SourceOptions()
+    if name in SOURCES:
+        return SOURCES[name](name, part, options)
     if name in DATASETS:
         data = DATASETS[name](part)
     elif Path(name).suffix == ".npz":
         data = load_npz(name)
     else:
-        raise DataError("data set", repr(name), f"one of {sorted(DATASETS)} or an .npz file")
-    return data if samples is None else data.head(samples)
+        names = sorted((*DATASETS, *SOURCES))
+        raise DataError("data set", repr(name), f"one of {names} or an .npz file")
+    options.check_used(name, ())
+    return MemorySource(data)

@@ -12,6 +12,22 @@ from sdt_lava.errors import DataError
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
+PARTS = ("train", "test")
+# Axes of what a network can take, by their number.
+LAYOUTS = {
+    2: "(B, features)",
+    3: "(B, T, features)",
+    4: "(B, C, H, W)",
+    5: "(B, T, C, H, W)",
+}
+LAYOUTS_TEXT = " or ".join(LAYOUTS.values())
+
+
+def check_part(name: str, part: str) -> None:
+    """Raise `DataError` unless ``part`` is one of `PARTS`."""
+    if part not in PARTS:
+        raise DataError(f"{name}: part", repr(part), f"one of {PARTS}")
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -22,7 +38,8 @@ class Dataset:
     name : str
         What to call it in reports.
     x : ndarray
-        float32, images ``(B, C, H, W)`` or event frames ``(B, T, C, H, W)``.
+        float32, images ``(B, C, H, W)`` or event frames ``(B, T, C, H, W)``; for networks that
+        take vectors, ``(B, features)`` or ``(B, T, features)``.
     y : ndarray or None
         int64 labels ``(B,)`` from 0, or None where they are not known.
     num_classes : int
@@ -40,11 +57,11 @@ class Dataset:
     num_classes: int
 
     def __post_init__(self) -> None:
-        if self.x.ndim not in (4, 5) or self.x.dtype != np.float32 or 0 in self.x.shape:
+        if self.x.ndim not in LAYOUTS or self.x.dtype != np.float32 or 0 in self.x.shape:
             raise DataError(
                 f"{self.name}: x",
                 f"{self.x.dtype} of shape {self.x.shape}",
-                "float32 (B, C, H, W) or (B, T, C, H, W) without empty axes",
+                f"float32 {LAYOUTS_TEXT} without empty axes",
             )
         if self.y is not None:
             self._check_labels(self.y)

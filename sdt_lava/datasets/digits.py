@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sdt_lava.datasets.base import Dataset
-from sdt_lava.errors import DataError
+from sdt_lava.datasets.base import PARTS, Dataset, check_part
 
-PARTS = ("train", "test")
 # Pixels are counts from 0 to 16.
 _LARGEST_PIXEL = 16.0
 _TEST_FRACTION = 0.2
@@ -33,8 +31,7 @@ def load_digits_split(part: str = "test", *, split_seed: int = 0) -> Dataset:
     DataError
         If there is no such part.
     """
-    if part not in PARTS:
-        raise DataError("digits: part", repr(part), f"one of {PARTS}")
+    check_part("digits", part)
     # scikit-learn takes a second to import, which programs on other data need not wait for.
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split

@@ -11,13 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy_format
 
-from sdt_lava.datasets.base import Dataset, IntArray
+from sdt_lava.datasets.base import LAYOUTS, LAYOUTS_TEXT, Dataset, IntArray
 from sdt_lava.errors import DataError
 
 # Bound on what a file may make this process allocate: numbers in one array.
 MAX_ELEMENTS = 2**28
 _FLOAT_TYPES = ("float16", "float32", "float64")
-_AXES = "(B, C, H, W) or (B, T, C, H, W)"
 
 
 def load_npz(path: str | os.PathLike[str]) -> Dataset:
@@ -27,8 +26,8 @@ def load_npz(path: str | os.PathLike[str]) -> Dataset:
     ----------
     path : path-like
         A file as ``numpy.savez`` or ``numpy.savez_compressed`` writes it, with ``x`` of
-        shape ``(B, C, H, W)`` or ``(B, T, C, H, W)``, integers, booleans or floats, and
-        optionally integer labels ``y`` of shape ``(B,)``.
+        shape ``(B, C, H, W)``, ``(B, T, C, H, W)``, ``(B, features)`` or ``(B, T, features)``,
+        integers, booleans or floats, and optionally integer labels ``y`` of shape ``(B,)``.
 
     Returns
     -------
@@ -95,8 +94,8 @@ def _check_headers(headers: dict[str, Header], where: str) -> None:
         if math.prod(shape) > MAX_ELEMENTS:
             raise DataError(f"{where}: {name}", f"shape {shape}", f"at most {MAX_ELEMENTS} numbers")
     shape = headers["x"][0]
-    if len(shape) not in (4, 5) or 0 in shape:
-        raise DataError(f"{where}: x", f"shape {shape}", f"{_AXES} without empty axes")
+    if len(shape) not in LAYOUTS or 0 in shape:
+        raise DataError(f"{where}: x", f"shape {shape}", f"{LAYOUTS_TEXT} without empty axes")
     if "y" in headers and headers["y"][0] != shape[:1]:
         raise DataError(
             f"{where}: y", f"shape {headers['y'][0]}", f"({shape[0]},), a label for each sample"

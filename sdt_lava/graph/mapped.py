@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from sdt_lava.graph.base import CURRENTS, EVENTS, Node, Shape, Signal
-from sdt_lava.graph.nodes import Pool
+from sdt_lava.graph.nodes import Pool, Sum
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +49,7 @@ class Sparse(Node):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Gate(Node):
+class Gate(Sum):
     """Memoryless threshold neurons: a spike where the summed current exceeds ``threshold``.
 
     On Lava and Loihi these are LIF neurons with a voltage decay of 4095/4096.
@@ -58,31 +58,15 @@ class Gate(Node):
     threshold: int
 
     kind: ClassVar[str] = "gate"
-    accepts: ClassVar[frozenset[Signal]] = CURRENTS
     emits: ClassVar[Signal] = Signal.SPIKE
-    max_inputs: ClassVar[int | None] = None
-
-    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
-        """Return the common shape of the input currents."""
-        if len(set(shapes)) != 1:
-            raise self.mismatch(f"currents of shapes {list(shapes)}", "one shape")
-        return shapes[0]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Relay(Node):
+class Relay(Sum):
     """Neurons that send their summed current on as graded spikes, unchanged."""
 
     kind: ClassVar[str] = "relay"
-    accepts: ClassVar[frozenset[Signal]] = CURRENTS
     emits: ClassVar[Signal] = Signal.GRADED
-    max_inputs: ClassVar[int | None] = None
-
-    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
-        """Return the common shape of the input currents."""
-        if len(set(shapes)) != 1:
-            raise self.mismatch(f"currents of shapes {list(shapes)}", "one shape")
-        return shapes[0]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -184,7 +184,21 @@ class Flatten(Node):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Lif(Node):
+class Sum(Node):
+    """Base of the nodes that add up currents of one shape."""
+
+    accepts: ClassVar[frozenset[Signal]] = CURRENTS
+    max_inputs: ClassVar[int | None] = None
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return the common shape of the input currents."""
+        if len(set(shapes)) != 1:
+            raise self.mismatch(f"currents of shapes {list(shapes)}", "one shape")
+        return shapes[0]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lif(Sum):
     """Leaky integrate-and-fire neurons; several input currents add up.
 
     Float graph: ``v <- v (1 - dv/4096) + x + bias``, spike at ``v > threshold``, hard reset to 0
@@ -211,33 +225,22 @@ class Lif(Node):
     bias_exponent: int = 6
 
     kind: ClassVar[str] = "lif"
-    accepts: ClassVar[frozenset[Signal]] = CURRENTS
     emits: ClassVar[Signal] = Signal.SPIKE
-    max_inputs: ClassVar[int | None] = None
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         """Return the common shape of the input currents."""
-        if len(set(shapes)) != 1:
-            raise self.mismatch(f"currents of shapes {list(shapes)}", "one shape")
-        if self.bias is not None and self.bias.shape != shapes[0][:1]:
-            raise self.mismatch(f"bias of shape {self.bias.shape}", f"{shapes[0][:1]}")
-        return shapes[0]
+        shape = super().output_shape(shapes)
+        if self.bias is not None and self.bias.shape != shape[:1]:
+            raise self.mismatch(f"bias of shape {self.bias.shape}", f"{shape[:1]}")
+        return shape
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Shortcut(Node):
+class Shortcut(Sum):
     """The membrane shortcut: the sum of currents before the next neurons, ``U' = U + branch``."""
 
     kind: ClassVar[str] = "shortcut"
-    accepts: ClassVar[frozenset[Signal]] = CURRENTS
     min_inputs: ClassVar[int] = 2
-    max_inputs: ClassVar[int | None] = None
-
-    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
-        """Return the common shape of the branches."""
-        if len(set(shapes)) != 1:
-            raise self.mismatch(f"branches of shapes {list(shapes)}", "one shape")
-        return shapes[0]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

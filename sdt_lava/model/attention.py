@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.layers import Record, batch_norm, conv1x1, dilate_image, dilate_tokens, keep
-from sdt_lava.model.neurons import Lif
+from sdt_lava.model.neurons import make_attention_lif, make_lif
 
 
 class SpikeDrivenSelfAttention(nn.Module):
@@ -29,12 +29,12 @@ class SpikeDrivenSelfAttention(nn.Module):
         self.num_heads = config.num_heads
         self.dvs_mode = config.dvs_mode
         dim = config.dim
-        self.shortcut_lif = Lif(config.threshold)
+        self.shortcut_lif = make_lif(config)
         for branch in ("q", "k", "v"):
             self.add_module(f"{branch}_conv", conv1x1(dim, dim))
             self.add_module(f"{branch}_bn", batch_norm(dim))
-            self.add_module(f"{branch}_lif", Lif(config.threshold))
-        self.talking_heads_lif = Lif(config.attention_threshold, fires_at_threshold=True)
+            self.add_module(f"{branch}_lif", make_lif(config))
+        self.talking_heads_lif = make_attention_lif(config)
         self.proj_conv = conv1x1(dim, dim)
         self.proj_bn = batch_norm(dim)
 

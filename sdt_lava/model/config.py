@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from math import ceil
+from reprlib import repr as short_repr
 from typing import Any
 
 from sdt_lava.errors import ConfigError
 
 DOWNSAMPLINGS = ("stride", "or", "max")
+NEURONS = ("cuba", "lif")
 NUM_STAGES = 4
 
 
@@ -44,6 +46,9 @@ class SdtConfig:
         the pre-activation, which spikes cannot represent).
     dvs_mode : bool
         The spike dilations of the official CIFAR10-DVS configuration.
+    neuron : {'cuba', 'lif'}
+        SLAYER's CUBA neuron, which keeps its voltage in steps of 1/4096 and fires above its
+        threshold as the hardware does, or the authors' float32 neuron, which fires at it.
     threshold : float
         Firing threshold of every LIF but the attention's.
     attention_threshold : float
@@ -71,6 +76,7 @@ class SdtConfig:
     pooling_stat: str = "1111"
     downsampling: str = "stride"
     dvs_mode: bool = False
+    neuron: str = "cuba"
     threshold: float = 1.0
     attention_threshold: float = 0.5
     input_scale: float = 64.0
@@ -160,25 +166,27 @@ def _is_number(value: object) -> bool:
 def _check_types(config: SdtConfig) -> None:
     for name in _INTEGERS:
         if not _is_int(getattr(config, name)):
-            raise ConfigError(f"config.{name}", repr(getattr(config, name)), "an integer")
+            raise ConfigError(f"config.{name}", short_repr(getattr(config, name)), "an integer")
     for name in _FLOATS:
         if not _is_number(getattr(config, name)):
-            raise ConfigError(f"config.{name}", repr(getattr(config, name)), "a finite number")
+            raise ConfigError(
+                f"config.{name}", short_repr(getattr(config, name)), "a finite number"
+            )
     for name in _PAIRS:
         pair = getattr(config, name)
         if not (isinstance(pair, tuple) and len(pair) == 2 and all(map(_is_int, pair))):
-            raise ConfigError(f"config.{name}", repr(pair), "two integers")
+            raise ConfigError(f"config.{name}", short_repr(pair), "two integers")
     for name in ("input_mean", "input_std"):
         values = getattr(config, name)
         if not (isinstance(values, tuple) and all(map(_is_number, values))):
             raise ConfigError(
-                f"config.{name}", repr(values), "a number for each channel, or nothing"
+                f"config.{name}", short_repr(values), "a number for each channel, or nothing"
             )
-    for name in ("pooling_stat", "downsampling", "dataset"):
+    for name in ("pooling_stat", "downsampling", "neuron", "dataset"):
         if not isinstance(getattr(config, name), str):
-            raise ConfigError(f"config.{name}", repr(getattr(config, name)), "a string")
+            raise ConfigError(f"config.{name}", short_repr(getattr(config, name)), "a string")
     if not isinstance(config.dvs_mode, bool):
-        raise ConfigError("config.dvs_mode", repr(config.dvs_mode), "true or false")
+        raise ConfigError("config.dvs_mode", short_repr(config.dvs_mode), "true or false")
 
 
 # Largest values accepted from outside, far above any published model: they bound the memory
@@ -226,6 +234,8 @@ def _check_structure(config: SdtConfig) -> None:
         raise ConfigError(
             "config.downsampling", repr(config.downsampling), f"one of {DOWNSAMPLINGS}"
         )
+    if config.neuron not in NEURONS:
+        raise ConfigError("config.neuron", repr(config.neuron), f"one of {NEURONS}")
     if config.dim % 8:
         raise ConfigError(
             "config.dim", str(config.dim), "a multiple of 8 (the stages have D/8, D/4, D/2, D)"

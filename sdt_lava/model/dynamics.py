@@ -1,4 +1,4 @@
-"""SLAYER's leaky integrator on a CPU, with the same voltages in a fraction of the time.
+"""Leaky integrators: SLAYER's on a CPU, in a fraction of its time, and the authors'.
 
 SLAYER integrates in int64, a dozen operations a step, first the current and then the voltage.
 With a current decay of 1 the current has no memory, and as long as the levels stay below 2^24
@@ -62,7 +62,47 @@ class HalvingIntegrator(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         """Run the leak backwards in time."""
-        gradient = gradients[0].movedim(-1, 0).clone(memory_format=torch.contiguous_format)
-        for step in range(len(gradient) - 2, -1, -1):
-            gradient[step].add_(gradient[step + 1], alpha=0.5)
-        return gradient.movedim(0, -1), None, None
+        return _leak_backwards(gradients[0]), None, None
+
+
+class FloatIntegrator(torch.autograd.Function):
+    """The authors' neuron: ``h <- v + (x - v) / 2`` in float32, reset to 0 at the threshold."""
+
+    @staticmethod
+    def forward(ctx: Any, current: Tensor, threshold: float) -> Tensor:
+        """Return ``2 h`` of each step before its reset: the variable that SLAYER integrates.
+
+        Parameters
+        ----------
+        ctx : object
+            Unused: the surrogate gradient does not look at the reset.
+        current : Tensor
+            Shape ``(B, ..., T)``.
+        threshold : float
+            Of ``h``.
+
+        Returns
+        -------
+        Tensor
+            Same shape.
+        """
+        x = current.movedim(-1, 0)
+        potentials = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+        kept = torch.zeros_like(potentials[0])
+        for step, arriving in enumerate(x):
+            # In this order of operations the rounding is the authors', too.
+            torch.add(kept, (arriving - kept).mul_(0.5), out=potentials[step])
+            kept = potentials[step] * (potentials[step] < threshold)
+        return potentials.mul_(2.0).movedim(0, -1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """Run the leak backwards in time."""
+        return _leak_backwards(gradients[0]), None
+
+
+def _leak_backwards(gradient: Tensor) -> Tensor:
+    steps = gradient.movedim(-1, 0).clone(memory_format=torch.contiguous_format)
+    for step in range(len(steps) - 2, -1, -1):
+        steps[step].add_(steps[step + 1], alpha=0.5)
+    return steps.movedim(0, -1)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.layers import Record, batch_norm, conv1x1, keep
-from sdt_lava.model.neurons import Lif
+from sdt_lava.model.neurons import make_lif
 
 
 class SpikingMlp(nn.Module):
@@ -27,10 +27,10 @@ class SpikingMlp(nn.Module):
         super().__init__()
         self.name = name
         self.inner_shortcut = config.hidden_dim == config.dim
-        self.fc1_lif = Lif(config.threshold)
+        self.fc1_lif = make_lif(config)
         self.fc1_conv = conv1x1(config.dim, config.hidden_dim)
         self.fc1_bn = batch_norm(config.hidden_dim)
-        self.fc2_lif = Lif(config.threshold)
+        self.fc2_lif = make_lif(config)
         self.fc2_conv = conv1x1(config.hidden_dim, config.dim)
         self.fc2_bn = batch_norm(config.dim)
 

@@ -1,13 +1,16 @@
-"""The spiking neuron of the network: SLAYER's CUBA neuron, set up as a plain LIF."""
+"""The spiking neurons of the network: SLAYER's CUBA set up as a plain LIF, and the authors'."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from torch import nn
 
 from sdt_lava.model._slayer import slayer
-from sdt_lava.model.dynamics import HalvingIntegrator, fits_float32
+from sdt_lava.model.config import SdtConfig
+from sdt_lava.model.dynamics import FloatIntegrator, HalvingIntegrator, fits_float32
+from sdt_lava.numerics import DECAY_UNITY
 
 # Leaky integrator of Yao et al. (tau = 2, decayed input, hard reset to 0) in the doubled variable
 # v' = 2h:  v' <- v'/2 + x,  spike at v' > 2 v_th.  A current decay of 1 forgets the synaptic
@@ -19,6 +22,9 @@ TAU_GRAD = 0.005
 SCALE_GRAD = 10.0
 # States are integer multiples of 1 / (64 * SCALE), thresholds of 1 / SCALE.
 SCALE = 64
+# Units of SLAYER's surrogate (TAU_RHO_MULT and SCALE_RHO_MULT of its CUBA neuron).
+_TAU_UNIT = 100
+_SCALE_UNIT = 0.1
 
 
 class Lif(slayer.neuron.cuba.Neuron):
@@ -83,6 +89,11 @@ class Lif(slayer.neuron.cuba.Neuron):
         threshold = self.threshold + self.threshold_eps
         return current, HalvingIntegrator.apply(current, threshold, self.s_scale)
 
+    @property
+    def decays(self) -> tuple[int, int]:
+        """Lost share of voltage and current per step, in 1/4096."""
+        return int(self.cx_voltage_decay), int(self.cx_current_decay)
+
     def _forget(self) -> None:
         self.shape = None
         self.num_neurons = None
@@ -94,3 +105,55 @@ class Lif(slayer.neuron.cuba.Neuron):
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         """Expect nothing."""
+
+
+class FloatLif(nn.Module):
+    """The neuron of the published networks, in plain float32.
+
+    ``h <- v + (x - v) / 2``, a spike where ``h >= v_th``, and ``v = 0`` after one. Nothing is
+    rounded to hardware levels, so that networks trained elsewhere spike as they did there. The
+    surrogate gradient is that of `Lif`.
+
+    Parameters
+    ----------
+    v_th : float
+        Firing threshold.
+    """
+
+    decays = (round(VOLTAGE_DECAY * DECAY_UNITY), round(CURRENT_DECAY * DECAY_UNITY))
+
+    def __init__(self, v_th: float) -> None:
+        super().__init__()
+        self.v_th = v_th
+
+    def forward(self, current: torch.Tensor) -> torch.Tensor:
+        """Return the spikes, 0 or 1; shapes as in `Lif.forward`."""
+        threshold = 2.0 * self.v_th
+        # What SLAYER makes of TAU_GRAD and SCALE_GRAD before it uses them.
+        width = TAU_GRAD * threshold * _TAU_UNIT
+        height = SCALE_GRAD * _SCALE_UNIT
+        voltage = FloatIntegrator.apply(current, self.v_th)
+        spikes: torch.Tensor = slayer.spike.Spike.apply(
+            voltage, threshold, width, height, False, 0, 1
+        )
+        return spikes
+
+    def extra_repr(self) -> str:
+        """Show the threshold."""
+        return f"v_th={self.v_th}"
+
+
+def make_lif(config: SdtConfig) -> nn.Module:
+    """Return the neuron that a configuration asks for, with its ordinary threshold."""
+    if config.neuron == "lif":
+        return FloatLif(config.threshold)
+    neuron: nn.Module = Lif(config.threshold)
+    return neuron
+
+
+def make_attention_lif(config: SdtConfig) -> nn.Module:
+    """Return the neuron over the token sum, which fires at its threshold whatever its kind."""
+    if config.neuron == "lif":
+        return FloatLif(config.attention_threshold)
+    neuron: nn.Module = Lif(config.attention_threshold, fires_at_threshold=True)
+    return neuron

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from sdt_lava.model.config import NUM_STAGES, SdtConfig
 from sdt_lava.model.layers import Record, batch_norm, conv3x3, keep, max_pool
-from sdt_lava.model.neurons import Lif
+from sdt_lava.model.neurons import make_lif
 
 
 def _suffix(stage: int) -> str:
@@ -41,7 +41,7 @@ class PatchSplitting(nn.Module):
             conv = conv3x3(in_channels, out_channels, stride=2 if strided else 1)
             self.add_module(f"proj_conv{_suffix(stage)}", conv)
             self.add_module(f"proj_bn{_suffix(stage)}", batch_norm(out_channels))
-            self.add_module(f"proj_lif{_suffix(stage)}", Lif(config.threshold))
+            self.add_module(f"proj_lif{_suffix(stage)}", make_lif(config))
             in_channels = out_channels
         self.rpe_conv = conv3x3(config.dim, config.dim)
         self.rpe_bn = batch_norm(config.dim)

@@ -11,10 +11,7 @@ from typing import Any
 
 from sdt_lava.errors import ConfigError
 from sdt_lava.model.config import SdtConfig
-
-# Normalisation of the data sets, as in the shipped configuration files.
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_CIFAR10_MEAN, _CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+from sdt_lava.model.normalisation import NORMALISATION
 
 
 def _imagenet(dim: int, depth: int) -> SdtConfig:
@@ -25,8 +22,8 @@ def _imagenet(dim: int, depth: int) -> SdtConfig:
         dim=dim,
         depth=depth,
         timesteps=4,
-        input_mean=_IMAGENET_MEAN,
-        input_std=_IMAGENET_STD,
+        input_mean=NORMALISATION["imagenet"][0],
+        input_std=NORMALISATION["imagenet"][1],
         dataset="imagenet",
     )
 
@@ -40,8 +37,8 @@ def _cifar(dim: int) -> SdtConfig:
         depth=2,
         timesteps=4,
         pooling_stat="0011",
-        input_mean=_CIFAR10_MEAN,
-        input_std=_CIFAR10_STD,
+        input_mean=NORMALISATION["cifar10"][0],
+        input_std=NORMALISATION["cifar10"][1],
         dataset="cifar10",
     )
 
@@ -75,7 +72,8 @@ PRESETS: dict[str, SdtConfig] = {
         timesteps=10,
         pooling_stat="0011",
         dvs_mode=True,
-        input_scale=1.0,
+        # Frames are halved, so values are multiples of 1/4.
+        input_scale=4.0,
         input_range=(0, 255),
         dataset="cifar10-dvs",
     ),
@@ -94,6 +92,22 @@ PRESETS: dict[str, SdtConfig] = {
         input_scale=16.0,
         input_range=(0, 16),
         dataset="digits",
+    ),
+    # Not from the paper either: for the simulated event camera. A pixel seldom sends more than
+    # four events in a frame.
+    "synthetic-dvs": SdtConfig(
+        image_size=(16, 16),
+        in_channels=2,
+        num_classes=5,
+        dim=64,
+        depth=1,
+        timesteps=8,
+        num_heads=4,
+        mlp_ratio=2.0,
+        pooling_stat="1100",
+        input_scale=1.0,
+        input_range=(0, 15),
+        dataset="synthetic-dvs",
     ),
 }
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from sdt_lava.errors import ConfigError
 from sdt_lava.graph import (
     And,
     Conv,
@@ -19,13 +18,13 @@ from sdt_lava.graph import (
     Readout,
     Shortcut,
     Subsample,
+    TokenDilate,
     TokenMean,
     TokenSum,
 )
 from sdt_lava.model.transformer import SpikeDrivenTransformer
 from sdt_lava.quantize.fold import BatchNorm, FloatArray, fold_batch_norm
 
-# Timesteps, in 1/4096, that a tau = 2 neuron forgets: what SLAYER stores as voltage_decay.
 _STAGE_SUFFIXES = ("", "1", "2", "3")
 
 
@@ -41,19 +40,7 @@ def trace(model: SpikeDrivenTransformer) -> Graph:
     -------
     Graph
         Nodes named as the model's modules; weights in float64, biases on the synapses.
-
-    Raises
-    ------
-    ConfigError
-        If the model has a part that the integer graph cannot express.
     """
-    if model.config.dvs_mode:
-        raise ConfigError(
-            "config.dvs_mode",
-            "spike dilations (CIFAR10-DVS)",
-            "models without dvs_mode",
-            "train with dvs_mode=False",
-        )
     tracer = _Tracer(model)
     stream = tracer.patch_splitting()
     for index in range(model.config.depth):
@@ -98,15 +85,15 @@ class _Tracer:
         )
 
     def lif(self, name: str, block: str, source: str, threshold: float) -> str:
-        neuron = self.model.get_submodule(name)
+        voltage_decay, current_decay = self.model.get_submodule(name).decays
         return self.add(
             Lif(
                 name=name,
                 inputs=(source,),
                 block=block,
                 threshold=2 * threshold,
-                voltage_decay=int(neuron.cx_voltage_decay),
-                current_decay=int(neuron.cx_current_decay),
+                voltage_decay=voltage_decay,
+                current_decay=current_decay,
             )
         )
 
@@ -163,11 +150,33 @@ class _Tracer:
             )
             for name in "qkv"
         )
+        if self.config.dvs_mode:
+            key, value = (self.dilate_image(block, name) for name in "kv")
         both = self.add(And(name=f"{block}.kv", inputs=(key, value), block=block))
+        both = self.dilate_tokens(block, both)
         count = self.add(TokenSum(name=f"{block}.token_sum", inputs=(both,), block=block))
         gate = self.lif(f"{block}.talking_heads_lif", block, count, self.config.attention_threshold)
         masked = self.add(And(name=f"{block}.mask", inputs=(query, gate), block=block))
+        masked = self.dilate_tokens(block, masked)
         return self.shortcut(block, stream, self.conv(block, "proj_conv", "proj_bn", masked))
+
+    def dilate_image(self, block: str, branch: str) -> str:
+        pooled = OrPool(
+            name=f"{block}.{branch}_dilate",
+            inputs=(f"{block}.{branch}_lif",),
+            block=block,
+            kernel=3,
+            stride=1,
+            padding=1,
+        )
+        return self.add(pooled)
+
+    def dilate_tokens(self, block: str, source: str) -> str:
+        if not self.config.dvs_mode:
+            return source
+        heads = self.config.num_heads
+        dilate = TokenDilate(name=f"{source}_dilate", inputs=(source,), block=block, heads=heads)
+        return self.add(dilate)
 
     def mlp(self, block: str, stream: str) -> str:
         hidden = self.conv(block, "fc1_conv", "fc1_bn", self.neurons(block, "fc1_lif", stream))

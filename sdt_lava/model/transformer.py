@@ -9,7 +9,7 @@ from sdt_lava.model.attention import SpikeDrivenSelfAttention
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.layers import Record, keep
 from sdt_lava.model.mlp import SpikingMlp
-from sdt_lava.model.neurons import Lif
+from sdt_lava.model.neurons import make_lif
 from sdt_lava.model.patch_splitting import PatchSplitting
 
 
@@ -51,7 +51,7 @@ class SpikeDrivenTransformer(nn.Module):
         self.block = nn.ModuleList(
             EncoderBlock(config, f"block.{index}") for index in range(config.depth)
         )
-        self.head_lif = Lif(config.threshold)
+        self.head_lif = make_lif(config)
         self.head = nn.Linear(config.dim, config.num_classes)
 
     def forward(self, x: Tensor, record: Record | None = None) -> Tensor:

@@ -24,6 +24,7 @@ from sdt_lava.graph import (
     Readout,
     Shortcut,
     Subsample,
+    TokenDilate,
     TokenMean,
     TokenSum,
 )
@@ -219,6 +220,7 @@ _LAYERS = (
     Layer(TokenSum, "token_sum", (Scalar("weight", -WEIGHT_LIMIT, WEIGHT_LIMIT),)),
     Layer(TokenMean, "token_mean", (Scalar("shift", 0, SHIFT_LIMIT),)),
     Layer(OrPool, "or_pool", _WINDOW),
+    Layer(TokenDilate, "tok_dilate", (Scalar("heads", 1, GROUPS_LIMIT),)),
     Layer(MaxPool, "max_pool", _WINDOW),
     Layer(
         Readout,

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from sdt_lava.files import replacing
+from sdt_lava.report.compare import Comparison
 from sdt_lava.report.synops import ROLES
 from sdt_lava.simulate.result import Result
 
@@ -50,10 +51,7 @@ def plot_run(result: Result, path: str | os.PathLike[str], labels: Any = None) -
     OutputError
         If the file cannot be written.
     """
-    figure = run_figure(result, labels)
-    suffix = os.path.splitext(os.fspath(path))[1].lstrip(".") or "png"
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=_DPI, format=suffix)
+    _save(run_figure(result, labels), path)
 
 
 def run_figure(result: Result, labels: Any = None) -> Figure:
@@ -68,6 +66,42 @@ def run_figure(result: Result, labels: Any = None) -> Figure:
     _draw_rates(rates, result)
     _draw_synops(figure.add_subplot(right[1], sharey=rates), result)
     return figure
+
+
+def plot_comparison(
+    comparison: Comparison, path: str | os.PathLike[str], names: tuple[str, str]
+) -> None:
+    """Draw the share of differing spikes by layer, beside both firing rates.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    layers = comparison.layers
+    figure = Figure(figsize=(11, 0.35 * len(layers) + 1.8), layout="constrained")
+    shares, rates = figure.subplots(1, 2, sharey=True)
+    positions = np.arange(len(layers))
+    shares.barh(positions, [100 * layer.share for layer in layers], color=_BLOCK_COLORS[1])
+    shares.set_yticks(positions, [layer.name for layer in layers], fontsize=8)
+    shares.invert_yaxis()
+    shares.set_title("Differing spike decisions [%]", fontsize=10)
+    height = 0.4
+    for offset, side, color in ((-0.2, "left", "#5b7f95"), (0.2, "right", "#c9a227")):
+        values = [getattr(layer, f"{side}_rate") for layer in layers]
+        label = names[0] if side == "left" else names[1]
+        rates.barh(positions + offset, values, height, color=color, label=label)
+    rates.set_title("Firing rate", fontsize=10)
+    rates.legend(fontsize=8)
+    for axes in (shares, rates):
+        axes.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    suffix = os.path.splitext(os.fspath(path))[1].lstrip(".") or "png"
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=_DPI, format=suffix)
 
 
 def _draw_inputs(figure: Figure, cell: Any, result: Result, labels: Any, samples: int) -> None:

@@ -110,6 +110,7 @@ def test_all_sources_of_a_configuration(path, tmp_path):
         (json.dumps({**CONFIG.to_dict(), "colour": 1}), "colour"),
         (" " * (2**20 + 1), "large file"),
     ],
+    ids=lambda value: value[:20],
 )
 def test_wrong_json(content, found, path, tmp_path):
     file = tmp_path / "config.json"

@@ -59,6 +59,20 @@ def test_pooling_matrix(sides, kernel, stride, seed):
     assert np.array_equal((matrix @ x.ravel()) > 0, expected.numpy().ravel() > 0)
 
 
+@settings(max_examples=50, deadline=None)
+@given(
+    sides=SIDES, heads=st.integers(1, 3), per_head=st.integers(1, 4), seed=st.integers(0, 999)
+)  # fmt: skip
+def test_token_dilation_matrix(sides, heads, per_head, seed):
+    shape = (heads * per_head, *sides)
+    matrix = connections.token_dilation(shape, heads, 2)
+    x = np.random.default_rng(seed).random(shape) < 0.2
+    grid = torch.tensor(x).float().reshape(heads, per_head, -1).mT  # (heads, N, C / heads)
+    expected = functional.max_pool2d(grid, 3, 1, 1).mT.reshape(shape)
+    assert np.array_equal((matrix @ x.ravel()) > 0, expected.numpy().ravel() > 0)
+    assert set(matrix.data) == {2}
+
+
 def test_token_matrices():
     x = np.arange(12).reshape(2, 3, 2)
     assert np.array_equal(connections.token_sum(x.shape, 2) @ x.ravel(), 2 * x.sum(axis=(1, 2)))

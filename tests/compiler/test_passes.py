@@ -8,6 +8,7 @@ import pytest
 from sdt_lava.compiler import compile_network, lower
 from sdt_lava.compiler.compile import LOWERING_PASSES, MAPPABLE_KINDS
 from sdt_lava.compiler.passes.lower_attention import lower_attention
+from sdt_lava.compiler.passes.lower_dilation import lower_dilation
 from sdt_lava.compiler.passes.lower_pooling import lower_pooling
 from sdt_lava.compiler.passes.lower_readout import lower_readout
 from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
@@ -29,6 +30,7 @@ from sdt_lava.graph import (
     Relay,
     Shortcut,
     Subsample,
+    TokenDilate,
     TokenMean,
     TokenSum,
 )
@@ -38,6 +40,7 @@ from tests.graphs import random_chain, random_frames, random_sdt_graph
 REMOVES = {
     lower_attention: (And, TokenSum),
     lower_pooling: (OrPool,),
+    lower_dilation: (TokenDilate,),
     lower_readout: (Readout, Flatten),
     lower_shortcuts: (Shortcut, Subsample, TokenMean, MaxPool),
 }
@@ -48,6 +51,7 @@ def networks(seed):
     rng = np.random.default_rng(seed)
     for downsampling in DOWNSAMPLINGS:
         yield random_sdt_graph(rng, image=(2, 5, 7), channels=4, downsampling=downsampling)
+    yield random_sdt_graph(rng, image=(2, 5, 3), channels=6, dilation_heads=2)
     yield random_sdt_graph(rng, image=(1, 1, 1), channels=2, downsampling="none", timesteps=1)
     yield random_chain(rng)
 

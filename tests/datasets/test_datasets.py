@@ -82,7 +82,7 @@ def test_compressed_files_and_fortran_order(tmp_path):
     ("arrays", "found"),
     [
         ({"images": IMAGES}, "'images'"),
-        ({"x": IMAGES[0]}, "shape"),
+        ({"x": IMAGES[0, 0, 0]}, "shape"),
         ({"x": IMAGES[:0]}, "empty"),
         ({"x": IMAGES.astype(complex)}, "complex128"),
         ({"x": np.full((1, 1, 1, 1), "a")}, "dtype str"),
@@ -156,7 +156,7 @@ def test_files_that_cannot_be_read(tmp_path):
     ("x", "y", "classes"),
     [
         (IMAGES.astype(np.float64), None, 0),
-        (IMAGES[0], None, 0),
+        (IMAGES[0, 0, 0], None, 0),
         (IMAGES, np.zeros(5, np.int32), 1),
         (IMAGES, np.zeros(4, np.int64), 1),
         (IMAGES, np.ones(5, np.int64), 1),

@@ -19,6 +19,7 @@ from sdt_lava.graph import (
     Readout,
     Shortcut,
     Subsample,
+    TokenDilate,
     TokenMean,
     TokenSum,
 )
@@ -59,6 +60,9 @@ def lif(name, *sources, **fields):
         ([IMAGE, conv(), Subsample(name="s", inputs=("c",), stride=0)], "stride"),
         ([Input(name="x", shape=(0, 2, 2))], "positive"),
         ([IMAGE, conv(), MaxPool(name="p", inputs=("x",))], "carries spike"),
+        ([IMAGE, TokenDilate(name="d", inputs=("x",), heads=3)], "a divisor of 2"),
+        ([IMAGE, TokenDilate(name="d", inputs=("x",), heads=0)], "0 heads"),
+        ([IMAGE, conv(), TokenDilate(name="d", inputs=("c",))], "carries current"),
         ([IMAGE, Readout(name="r", inputs=("x",), weight=np.zeros((2, 3)))], "weight"),
     ],
 )
@@ -111,9 +115,9 @@ def test_table_has_a_row_for_each_node():
         assert node.name in line and node.kind in line
 
 
-@pytest.mark.parametrize("kind", [TokenSum, TokenMean])
+@pytest.mark.parametrize("kind", [TokenSum, TokenMean, TokenDilate])
 def test_token_nodes_need_images(kind):
-    source = "x" if kind is TokenSum else "d"
+    source = "d" if kind is TokenMean else "x"
     vector = Input(name="x", shape=(4,), low=0, high=1)
     dense = Dense(name="d", inputs=("x",), weight=np.eye(4))
     with pytest.raises(GraphError, match="image-like"):

@@ -1,7 +1,8 @@
 """An independent float64 forward of the Spike-driven Transformer, written from its equations.
 
 Loops and direct formulas, no torch: slow, and sharing nothing with the implementation but the
-names of the weights. The neuron's state is kept in steps of 1/4096 as SLAYER keeps it.
+names of the weights. The state of the neuron 'cuba' is kept in steps of 1/4096 as SLAYER keeps it.
+Weights may be in the authors' layout: four axes, and biases before some normalisations.
 """
 
 from __future__ import annotations
@@ -88,13 +89,17 @@ class NumpySdt:
         return u + self.conv_bn(z, f"{name}.fc2_conv", f"{name}.fc2_bn")
 
     def conv_bn(self, x, conv, bn, stride=1):
-        weight = self.state[f"{conv}.weight"][..., 0]
+        weight = self.state[f"{conv}.weight"]
+        if weight.ndim == 5:
+            weight = weight[..., 0]
         if weight.shape[-1] == 1:
             y = np.einsum("tbchw,oc->tbohw", x, weight[..., 0, 0])
         else:
             taps = windows(x, stride, fill=0)
             flat = weight.reshape(*weight.shape[:2], 9)
             y = np.einsum("ktbchw,ock->tbohw", taps, flat)
+        if f"{conv}.bias" in self.state:
+            y = y + self.state[f"{conv}.bias"][:, None, None]
         mean, var, gamma, beta = (
             self.state[f"{bn}.{part}"][:, None, None]
             for part in ("running_mean", "running_var", "weight", "bias")
@@ -103,6 +108,8 @@ class NumpySdt:
 
     def lif(self, x, name, v_th=None, at=False):
         v_th = self.config.threshold if v_th is None else v_th
+        if self.config.neuron == "lif":
+            return self.float_lif(x, name, v_th)
         level = np.trunc(2 * v_th * 64) * LEVELS / 64
         v = np.zeros(x.shape[1:])
         spikes, margins = [], []
@@ -112,6 +119,20 @@ class NumpySdt:
             spikes.append(fired)
             margins.append(np.abs(v - level) / LEVELS)
             v = np.where(fired, 0, v)
+        self.spikes[name] = np.array(spikes, np.uint8)
+        self.margins[name] = np.array(margins)
+        return self.spikes[name].astype(np.float64)
+
+    def float_lif(self, x, name, v_th):
+        v = np.zeros(x.shape[1:])
+        spikes, margins = [], []
+        for current in x:
+            h = v + (current - v) / 2
+            fired = h >= v_th
+            spikes.append(fired)
+            # A count that lands on the threshold does so exactly, in any precision.
+            margins.append(np.where(h == v_th, np.inf, np.abs(h - v_th)))
+            v = np.where(fired, 0, h)
         self.spikes[name] = np.array(spikes, np.uint8)
         self.margins[name] = np.array(margins)
         return self.spikes[name].astype(np.float64)

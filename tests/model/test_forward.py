@@ -38,6 +38,12 @@ CASES = {
     "dvs mode, four heads": ({"dvs_mode": True, "num_heads": 4}, (2, 3, 2, 8, 12)),
     "mlp ratio 1": ({"mlp_ratio": 1.0}, (2, 2, 8, 8)),
     "mlp ratio 1.5": ({"mlp_ratio": 1.5}, (2, 2, 8, 8)),
+    "float neuron": ({"neuron": "lif", "downsampling": "max"}, (2, 2, 8, 8)),
+    "float neuron, events": ({"neuron": "lif", "dvs_mode": True}, (2, 3, 2, 8, 8)),
+    "float neuron, thresholds": (
+        {"neuron": "lif", "threshold": 0.75, "attention_threshold": 2.0},
+        (2, 2, 8, 8),
+    ),
     "thresholds": ({"threshold": 0.75, "attention_threshold": 2.0}, (2, 2, 8, 8)),
 }
 

@@ -55,11 +55,14 @@ def test_random_graphs_are_alive(downsampling):
     high=st.sampled_from((1, 7, 255)),
     biases=st.booleans(),
     compress=st.booleans(),
+    heads=st.integers(0, 2),
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_transformers_survive(tmp_path_factory, seed, biases, compress, **shape):
+def test_transformers_survive(tmp_path_factory, seed, biases, compress, heads, **shape):
     rng = np.random.default_rng(seed)
-    graph = random_sdt_graph(rng, channels=int(rng.integers(1, 9)), biases=biases, **shape)
+    channels = int(rng.integers(1, 9)) * max(heads, 1)
+    shape["dilation_heads"] = heads
+    graph = random_sdt_graph(rng, channels=channels, biases=biases, **shape)
     path = tmp_path_factory.mktemp("net") / "net.h5"
     assert_round_trip(graph, path, rng, compress=compress)
 
@@ -91,7 +94,9 @@ def test_every_node_kind_is_covered(tmp_path):
         kinds |= {node.kind for node in load_network(tmp_path / f"{index}.h5")}
     save_network(random_chain(rng), tmp_path / "chain.h5")
     kinds |= {node.kind for node in load_network(tmp_path / "chain.h5")}
-    assert kinds == set(NODE_KINDS) - {"sparse", "gate", "relay"}
+    save_network(random_sdt_graph(rng, dilation_heads=2), tmp_path / "dilated.h5")
+    kinds |= {node.kind for node in load_network(tmp_path / "dilated.h5")}
+    assert kinds == set(NODE_KINDS) - {"sparse", "gate", "relay", "max_relay"}
 
 
 def test_metadata_and_names(tmp_path):

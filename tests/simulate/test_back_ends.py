@@ -38,14 +38,15 @@ def as_input(graph, frames):
     timesteps=st.integers(1, 5),
     downsampling=st.sampled_from(["or", "max", "stride", "subsample", "none"]),
     mlp_ratio=st.integers(1, 3),
+    heads=st.integers(0, 3),
 )
 def test_engine_equals_reference_on_transformers(
-    seed, sides, channels, timesteps, downsampling, mlp_ratio
+    seed, sides, channels, timesteps, downsampling, mlp_ratio, heads
 ):
     rng = np.random.default_rng(seed)
     graph = random_sdt_graph(
-        rng, image=(2, *sides), channels=channels, timesteps=timesteps,
-        downsampling=downsampling, mlp_ratio=mlp_ratio,
+        rng, image=(2, *sides), channels=channels * max(heads, 1), timesteps=timesteps,
+        downsampling=downsampling, mlp_ratio=mlp_ratio, dilation_heads=heads,
     )  # fmt: skip
     assert_same_nodes(graph, random_frames(rng, graph), strict=False)
 
@@ -98,6 +99,7 @@ CASES = {
         "downsampling": "subsample",
     },
     "max-pool of currents": {"image": (2, 7, 6), "channels": 4, "downsampling": "max"},
+    "dilations": {"image": (2, 5, 3), "channels": 6, "dilation_heads": 2},
     "no biases": {"image": (2, 6, 4), "channels": 4, "biases": False},
 }
 

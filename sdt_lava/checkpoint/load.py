@@ -1,0 +1,72 @@
+"""Reading a network from a file: our own checkpoints and the authors', told apart by content."""
+
+from __future__ import annotations
+
+import os
+
+from sdt_lava.checkpoint.archive import read_archive
+from sdt_lava.checkpoint.config_source import ConfigSource, resolve_config
+from sdt_lava.checkpoint.official import (
+    INERT_CLASSES,
+    ImportReport,
+    import_official,
+    is_official,
+)
+from sdt_lava.checkpoint.own import build_model, own_config, parse_checkpoint
+from sdt_lava.errors import CheckpointError
+from sdt_lava.model.transformer import SpikeDrivenTransformer
+
+
+def load_model(
+    path: str | os.PathLike[str], config: ConfigSource | None = None, ema: bool = False
+) -> SpikeDrivenTransformer:
+    """Read a network, ready for inference.
+
+    Parameters
+    ----------
+    path : path-like
+        A checkpoint of `save_checkpoint`, a checkpoint of the authors' training script, or a
+        state dict of either.
+    config : SdtConfig, mapping, str or path-like, optional
+        Replaces the configuration in the file: a configuration, its values, the name of a
+        preset or the path of a JSON file or an official ``conf.yml``.
+    ema : bool
+        Take the moving average of the weights from an official checkpoint.
+
+    Returns
+    -------
+    SpikeDrivenTransformer
+        In eval mode, float32, on the CPU. The global random state is left alone.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read safely, has no configuration and none is given, or its
+        tensors do not fit.
+    ConfigError
+        If the configuration is wrong.
+    """
+    return load_with_report(path, config, ema)[0]
+
+
+def load_with_report(
+    path: str | os.PathLike[str], config: ConfigSource | None = None, ema: bool = False
+) -> tuple[SpikeDrivenTransformer, ImportReport | None]:
+    """Read a network and what importing it involved, or None for our own checkpoints.
+
+    Parameters, results and errors are those of `load_model`.
+    """
+    where = str(path)
+    content = read_archive(path, INERT_CLASSES)
+    if is_official(content):
+        return import_official(content, where, config, ema=ema)
+    if ema:
+        raise CheckpointError(
+            where,
+            "no state_dict_ema",
+            "an official checkpoint with a moving average of the weights",
+            "leave out --ema",
+        )
+    checkpoint = parse_checkpoint(content, where)
+    chosen = None if config is None else resolve_config(config)
+    return build_model(chosen or own_config(checkpoint, where), checkpoint.state_dict, where), None

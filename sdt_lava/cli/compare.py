@@ -1,0 +1,102 @@
+"""``sdt-lava compare model.pt net.h5 --data digits``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sdt_lava.cli.console import console, make_table, print_table, progress_bar
+from sdt_lava.errors import ConfigError
+from sdt_lava.files import check_writable, write_json
+from sdt_lava.report.compare import Comparison, FirstDifference, compare
+from sdt_lava.simulate.result import Result
+from sdt_lava.simulate.run import BACKENDS, simulate
+
+_NETWORK_SUFFIXES = (".h5", ".hdf5", ".net")
+
+
+def compare_command(
+    left: Annotated[Path, typer.Argument(help="Checkpoint (float model) or network file.")],
+    right: Annotated[Path, typer.Argument(help="Checkpoint (float model) or network file.")],
+    data: Annotated[str, typer.Option(help="Data set name (digits) or .npz file.")],
+    samples: Annotated[int | None, typer.Option(min=1, help="Number of samples.")] = None,
+    left_backend: Annotated[
+        str, typer.Option(help=f"For a network file: one of {', '.join(BACKENDS)}.")
+    ] = "engine",
+    right_backend: Annotated[str, typer.Option(help="The same for the second.")] = "engine",
+    config: Annotated[
+        str | None, typer.Option(help="Preset or file, for checkpoints without a configuration.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the comparison to this file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw differences by layer to this PNG.")
+    ] = None,
+) -> None:
+    """Compare two executions layer by layer: share of differing spikes, and where it begins."""
+    from sdt_lava.datasets import load_dataset
+
+    for path in filter(None, (json, plot)):
+        check_writable(path)
+    x = load_dataset(data, "test", samples).x
+    first = _run(left, left_backend, x, config)
+    second = _run(right, right_backend, x, config)
+    comparison = compare(first, second)
+    names = (f"{left} ({first.backend})", f"{right} ({second.backend})")
+    _print(comparison, names)
+    if json is not None:
+        write_json(json, {"left": names[0], "right": names[1], **comparison.to_dict()})
+    if plot is not None:
+        from sdt_lava.report.figures import plot_comparison
+
+        plot_comparison(comparison, plot, names)
+    for path in filter(None, (json, plot)):
+        console.print(f"wrote {path}")
+
+
+def _run(path: Path, backend: str, x: Any, config: str | None) -> Result:
+    if backend not in BACKENDS:
+        raise ConfigError("back end", repr(backend), f"one of {BACKENDS}")
+    if path.suffix in _NETWORK_SUFFIXES:
+        from sdt_lava.netx import load_network
+
+        with progress_bar(f"{backend}: {path.name}") as update:
+            return simulate(load_network(path), x, backend, on_progress=update)
+    from sdt_lava.checkpoint import load_model
+
+    with progress_bar(f"torch: {path.name}") as update:
+        return simulate(load_model(path, config), x, "torch", on_progress=update)
+
+
+def _print(comparison: Comparison, names: tuple[str, str]) -> None:
+    console.print(f"left  {names[0]}\nright {names[1]}", markup=False)
+    columns = {"layer": "left", "decisions": "right", "differ": "right", "share": "right"}
+    rates = {"left rate": "right", "right rate": "right", "first difference": "left"}
+    table = make_table(f"Spikes, {comparison.samples} samples", {**columns, **rates})
+    for row in comparison.layers:
+        table.add_row(
+            row.name,
+            f"{row.decisions:,}",
+            f"{row.differing:,}",
+            f"{row.share:.3%}",
+            f"{row.left_rate:.4f}",
+            f"{row.right_rate:.4f}",
+            _place(row.first),
+        )
+    print_table(table)
+    first = comparison.first_layer
+    if first is None:
+        console.print("no spike differs")
+    else:
+        console.print(f"the first difference is in {first.name}: {_place(first.first)}")
+    console.print(
+        f"same prediction for {comparison.agreeing_labels} of {comparison.samples} samples"
+    )
+
+
+def _place(first: FirstDifference | None) -> str:
+    if first is None:
+        return ""
+    position = ", ".join(map(str, first.neuron))
+    return f"step {first.step}, sample {first.sample}, neuron ({position})"

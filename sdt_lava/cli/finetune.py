@@ -1,0 +1,86 @@
+"""``sdt-lava finetune`` and ``sdt-lava convert``: changing a trained model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sdt_lava.cli.console import console
+from sdt_lava.cli.train import training_progress
+from sdt_lava.errors import ConfigError
+from sdt_lava.files import check_writable
+
+_LARGEST_SEED = 2**63 - 1
+
+
+def finetune_command(
+    model: Annotated[Path, typer.Argument(help="Checkpoint of a trained model.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Checkpoint to write.")],
+    data: Annotated[str, typer.Option(help="Data set name or .npz file with x, y.")],
+    bits: Annotated[
+        int | None,
+        typer.Option(help="Train with weights rounded to this width; without it, in float."),
+    ] = None,
+    test_data: Annotated[str | None, typer.Option(help="Data to test on.")] = None,
+    config: Annotated[
+        str | None, typer.Option(help="Preset or file, for checkpoints without a configuration.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Largest learning rate.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=_LARGEST_SEED, help="Order of samples.")] = 0,
+) -> None:
+    """Train a model further, with the rounded weights that will be exported."""
+    from sdt_lava.checkpoint import load_model
+    from sdt_lava.datasets import load_dataset
+    from sdt_lava.model.training import train
+    from sdt_lava.quantize.fine_tune import FINE_TUNE_OPTIONS, fine_tune
+
+    check_writable(out)
+    if test_data is None and data.endswith(".npz"):
+        raise ConfigError("--test-data", "missing", "a data set or .npz file")
+    loaded = load_model(model, config)
+    parts = load_dataset(data, "train"), load_dataset(test_data or data, "test")
+    options = FINE_TUNE_OPTIONS
+    options = replace(
+        options,
+        epochs=epochs or options.epochs,
+        learning_rate=lr or options.learning_rate,
+        seed=seed,
+    )
+    with training_progress(options.epochs) as show:
+        if bits is None:
+            result = train(loaded, *parts, options, checkpoint_path=out, on_progress=show)
+        else:
+            _, result = fine_tune(
+                loaded, *parts, bits, options, checkpoint_path=out, on_progress=show
+            )
+    kind = "float" if bits is None else f"{bits}-bit weights"
+    console.print(f"test accuracy with {kind}: {result.test_accuracy:.2%}")
+    option = "" if bits is None else f" --bits {bits}"
+    console.print(f"next: sdt-export {out} --out {out.with_suffix('.h5')}{option}", soft_wrap=True)
+
+
+def convert_command(
+    model: Annotated[Path, typer.Argument(help="Checkpoint, such as an imported one.")],
+    pooling: Annotated[str, typer.Option(help="or (pool spikes) or stride (convolutions).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Checkpoint to write.")],
+    config: Annotated[
+        str | None, typer.Option(help="Preset or file, for checkpoints without a configuration.")
+    ] = None,
+) -> None:
+    """Replace the max-pool of the pre-activation by what Loihi 2 can do."""
+    from sdt_lava.checkpoint import load_model, save_checkpoint
+    from sdt_lava.quantize.fine_tune import convert_pooling
+
+    check_writable(out)
+    converted = convert_pooling(load_model(model, config), pooling)
+    save_checkpoint(out, converted)
+    console.print(f"wrote {out}: the same weights, pooling '{pooling}'; its spikes differ")
+    data = converted.config.dataset or "DATA"
+    tuned = out.with_name(f"tuned-{out.name}")
+    console.print(
+        f"next: sdt-lava finetune {out} --data {data} --out {tuned}", soft_wrap=True, markup=False
+    )

@@ -1,0 +1,174 @@
+"""CIFAR-10, CIFAR-100 and ImageNet, prepared as for the published networks."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sdt_lava.datasets.base import FloatArray, check_part
+from sdt_lava.datasets.source import LazySource, SourceOptions, fixed_order, missing_files
+from sdt_lava.errors import DataError
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+
+# Mean and standard deviation of each channel, as in the published configuration files.
+_CIFAR: dict[str, tuple[str, int, Statistics]] = {
+    "cifar10": ("CIFAR10", 10, ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))),
+    "cifar100": ("CIFAR100", 100, ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))),
+}
+_IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_IMAGENET_CLASSES = 1000
+_IMAGENET_FOLDERS = {"train": "train", "test": "val"}
+_WORDNET_ID = re.compile(r"n\d{8}")
+_SUFFIXES = (".jpeg", ".jpg", ".png")
+# Share of the resized image that is left by the crop to 224.
+_CROP_SHARE = 0.95
+
+
+def open_cifar(name: str, part: str, options: SourceOptions) -> LazySource:
+    """Return CIFAR-10 or CIFAR-100, 32x32, normalised.
+
+    The files are Python pickles. They are read by torchvision, and only if their MD5 sums are
+    those of the original files: a pickle of other origin could run any program.
+
+    Raises
+    ------
+    DataError
+        If the files are not there or are not the original ones.
+    """
+    check_part(name, part)
+    options.check_used(name, ())
+    class_name, classes, statistics = _CIFAR[name]
+    from torchvision import datasets
+
+    kind = getattr(datasets, class_name)
+    base = options.folder / kind.base_folder
+    files = [base / entry[0] for entry in (*kind.train_list, *kind.test_list)]
+    try:
+        # torchvision reports to standard output, which belongs to our tables.
+        with contextlib.redirect_stdout(sys.stderr):
+            stored = kind(options.folder, train=part == "train", download=options.download)
+    except (OSError, RuntimeError) as error:
+        raise missing_files(
+            name,
+            [*files, base / kind.meta["filename"]],
+            f"{class_name} for Python by A. Krizhevsky, University of Toronto "
+            f"({kind.filename}, MD5 {kind.tgz_md5})",
+            f"set download, or unpack {kind.filename} in {options.folder}",
+            error,
+        ) from error
+    labels = np.asarray(stored.targets, np.int64)
+    return LazySource(
+        f"{name}/{part}",
+        (3, 32, 32),
+        labels,
+        classes,
+        lambda index: normalise(stored.data[index], statistics),
+    )
+
+
+def open_imagenet(name: str, part: str, options: SourceOptions) -> LazySource:
+    """Return ImageNet (ILSVRC 2012) from class folders; 'test' is its validation set.
+
+    For 224 pixels, the image is scaled to 235 (224 / 0.95) on the short side with bicubic
+    interpolation and its centre is cut out; for 288 it is scaled to 320, bilinear, as the authors
+    do for the larger size. The label is the position of the class folder in the alphabet.
+
+    Raises
+    ------
+    DataError
+        If the folders are not there or not complete.
+    """
+    check_part(name, part)
+    options.check_used(name, ("image_size",))
+    prepare = _imagenet_transform(name, options.image_size or 224)
+    folder = _imagenet_folder(name, part, options)
+    paths, labels = _list_classes(name, folder)
+    order = fixed_order(len(paths))
+    side = options.image_size or 224
+    return LazySource(
+        f"{name}/{part}",
+        (3, side, side),
+        labels[order],
+        _IMAGENET_CLASSES,
+        lambda index: _read_image(paths[order[index]], prepare),
+    )
+
+
+def normalise(pixels: np.ndarray, statistics: Statistics) -> FloatArray:
+    """Return 8-bit pixels ``(H, W, C)`` as float32 ``(C, H, W)`` of mean 0 and deviation 1."""
+    mean, deviation = (np.asarray(values, np.float32) for values in statistics)
+    scaled = pixels.astype(np.float32) / np.float32(255)
+    result: FloatArray = ((scaled - mean) / deviation).transpose(2, 0, 1)
+    return result
+
+
+def _imagenet_transform(name: str, side: int) -> Callable[[Any], Any]:
+    from torchvision import transforms
+    from torchvision.transforms import InterpolationMode
+
+    resized = {
+        224: (math.floor(224 / _CROP_SHARE), InterpolationMode.BICUBIC),
+        288: (320, InterpolationMode.BILINEAR),
+    }
+    if side not in resized:
+        raise DataError(f"{name}: image_size", str(side), f"one of {sorted(resized)}")
+    return transforms.Compose([transforms.Resize(*resized[side]), transforms.CenterCrop(side)])
+
+
+def _imagenet_folder(name: str, part: str, options: SourceOptions) -> Path:
+    folder = _IMAGENET_FOLDERS[part]
+    places = [options.folder / "imagenet" / folder, options.folder / folder]
+    for place in places:
+        if place.is_dir():
+            return place
+    raise missing_files(
+        name,
+        [places[0] / "n01440764" / "*.JPEG"],
+        "ImageNet ILSVRC 2012, which image-net.org gives to registered users",
+        f"sort the images into {places[0]}/<WordNet id>/, a folder for each of the 1000 classes "
+        "(there is no automatic download), or name the folder that has them as root",
+    )
+
+
+def _list_classes(name: str, folder: Path) -> tuple[list[Path], np.ndarray]:
+    classes = sorted(entry.name for entry in folder.iterdir() if _WORDNET_ID.fullmatch(entry.name))
+    if len(classes) != _IMAGENET_CLASSES:
+        raise DataError(
+            f"{name}: {folder}",
+            f"{len(classes)} class folders",
+            f"{_IMAGENET_CLASSES} folders named by WordNet ids such as n01440764",
+            "keep the folders of all classes, even empty ones: a label is a position among them",
+        )
+    paths: list[Path] = []
+    labels: list[int] = []
+    for label, class_name in enumerate(classes):
+        found = sorted(
+            path for path in (folder / class_name).iterdir() if path.suffix.lower() in _SUFFIXES
+        )
+        paths += found
+        labels += [label] * len(found)
+    if not paths:
+        raise DataError(f"{name}: {folder}", "no images", f"files ending in {_SUFFIXES}")
+    return paths, np.asarray(labels, np.int64)
+
+
+def _read_image(path: Path, prepare: Callable[[Any], Any]) -> FloatArray:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(prepare(image.convert("RGB")))
+    # Pillow's decoders raise errors of many kinds on damaged files.
+    except Exception as error:
+        raise DataError(
+            str(path), f"not a readable image ({str(error)[:200]})", "a JPEG or PNG file"
+        ) from error
+    return normalise(pixels, _IMAGENET)

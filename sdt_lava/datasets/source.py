@@ -1,0 +1,246 @@
+"""Data sets that may be larger than memory: an index, and samples that are read when needed."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from sdt_lava.datasets.base import Dataset, FloatArray, IntArray
+from sdt_lava.errors import DataError
+
+# Bound on what is loaded at once: numbers of 4 bytes, so 4 GiB.
+MAX_NUMBERS = 2**30
+# Where files are looked for unless the caller says otherwise.
+ROOT_VARIABLE = "SDT_LAVA_DATA"
+DEFAULT_ROOT = "data"
+BINNINGS = ("time", "count")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """Where the files of a data set are and how samples are made of them.
+
+    Parameters
+    ----------
+    root : path-like, optional
+        Folder that holds the data sets; otherwise the environment variable ``SDT_LAVA_DATA``,
+        otherwise ``data``.
+    download : bool
+        Fetch and unpack what is missing, where the data set may be downloaded.
+    timesteps : int, optional
+        Event data: frames a recording; otherwise those of the paper's configuration.
+    binning : {'time', 'count'}, optional
+        Event data: frames of the same duration (the default) or with the same number of events.
+    image_size : int, optional
+        ImageNet: side of the image, 224 (the default) or 288.
+
+    Raises
+    ------
+    DataError
+        If a value is out of range.
+    """
+
+    root: str | os.PathLike[str] | None = None
+    download: bool = False
+    timesteps: int | None = None
+    binning: str | None = None
+    image_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.timesteps is not None and self.timesteps < 1:
+            raise DataError("timesteps", str(self.timesteps), "1 or more")
+        if self.binning not in (None, *BINNINGS):
+            raise DataError("binning", repr(self.binning), f"one of {BINNINGS}")
+
+    @property
+    def folder(self) -> Path:
+        """The folder to look in."""
+        return Path(self.root or os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT).expanduser()
+
+    def check_used(self, name: str, used: Sequence[str]) -> None:
+        """Raise `DataError` if an option is set that this data set does not have."""
+        for option in ("timesteps", "binning", "image_size"):
+            value = getattr(self, option)
+            if value is not None and option not in used:
+                raise DataError(
+                    f"{name}: {option}", repr(value), f"nothing: {name} has no such option"
+                )
+
+
+class SampleSource(Protocol):
+    """A data set with labels whose samples are read when needed.
+
+    Attributes
+    ----------
+    name : str
+        What to call it in reports.
+    sample_shape : tuple of int
+        Shape of one sample.
+    num_classes : int
+        Number of classes.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def sample_shape(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def num_classes(self) -> int: ...  # noqa: D102
+
+    def __len__(self) -> int: ...
+
+    def batches(
+        self, indices: Sequence[int] | IntArray | None = None, batch_size: int = 64
+    ) -> Iterator[Dataset]:
+        """Yield the samples of these indices (by default all) in order, a batch at a time."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class LazySource:
+    """Samples that a function reads by their index.
+
+    Parameters
+    ----------
+    name : str
+        What to call it in reports.
+    sample_shape : tuple of int
+        Shape of one sample.
+    labels : ndarray of int64
+        Label of every sample.
+    num_classes : int
+        Number of classes.
+    read : callable
+        Returns the float32 sample of an index; raises `DataError` if it cannot be read.
+    """
+
+    name: str
+    sample_shape: tuple[int, ...]
+    labels: IntArray
+    num_classes: int
+    read: Callable[[int], FloatArray]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batches(
+        self, indices: Sequence[int] | IntArray | None = None, batch_size: int = 64
+    ) -> Iterator[Dataset]:
+        """Yield the samples of these indices (by default all) in order, a batch at a time.
+
+        Raises
+        ------
+        DataError
+            If there is no such index, a batch is larger than 4 GiB, or a file cannot be read.
+        """
+        chosen = checked_indices(self, indices, batch_size)
+        for start in range(0, len(chosen), batch_size):
+            batch = chosen[start : start + batch_size]
+            x = np.empty((len(batch), *self.sample_shape), np.float32)
+            for row, index in enumerate(batch):
+                x[row] = self.read(int(index))
+            yield Dataset(self.name, x, self.labels[batch], self.num_classes)
+
+
+@dataclass(frozen=True, eq=False)
+class MemorySource:
+    """A data set in memory, read like one that is not; without labels, ``num_classes`` is 0."""
+
+    data: Dataset
+
+    @property
+    def name(self) -> str:
+        """What to call it in reports."""
+        return self.data.name
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+        return self.data.x.shape[1:]
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return self.data.num_classes
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def batches(
+        self, indices: Sequence[int] | IntArray | None = None, batch_size: int = 64
+    ) -> Iterator[Dataset]:
+        """Yield the samples of these indices (by default all) in order, a batch at a time."""
+        chosen = checked_indices(self, indices, batch_size)
+        y = self.data.y
+        for start in range(0, len(chosen), batch_size):
+            batch = chosen[start : start + batch_size]
+            labels = None if y is None else y[batch]
+            yield Dataset(self.name, self.data.x[batch], labels, self.num_classes)
+
+
+def checked_indices(
+    source: SampleSource, indices: Sequence[int] | IntArray | None, batch_size: int
+) -> IntArray:
+    """Return the indices as an array; raise `DataError` if one of them or the batch is wrong."""
+    if batch_size < 1:
+        raise DataError(f"{source.name}: batch_size", str(batch_size), "1 or more")
+    if indices is None:
+        chosen = np.arange(len(source), dtype=np.int64)
+    else:
+        chosen = np.asarray(indices, dtype=np.int64).reshape(-1)
+    if len(chosen) and not (chosen.min() >= 0 and chosen.max() < len(source)):
+        found = f"{chosen.min()} to {chosen.max()}"
+        raise DataError(f"{source.name}: indices", found, f"0 to {len(source) - 1}")
+    _check_memory(source, min(batch_size, len(chosen)))
+    return chosen
+
+
+def first_samples(source: SampleSource, samples: int | None = None) -> Dataset:
+    """Load the first samples of a source, by default all.
+
+    Raises
+    ------
+    DataError
+        If there are fewer, or they take more than 4 GiB.
+    """
+    wanted = len(source) if samples is None else samples
+    if not 1 <= wanted <= len(source):
+        raise DataError("samples", str(wanted), f"1 to {len(source)}, the size of {source.name}")
+    return next(source.batches(np.arange(wanted), wanted))
+
+
+def _check_memory(source: SampleSource, samples: int) -> None:
+    each = math.prod(source.sample_shape)
+    if samples * each > MAX_NUMBERS:
+        raise DataError(
+            source.name,
+            f"{samples} samples of shape {source.sample_shape}, {samples * each * 4 / 2**30:.1f} "
+            "GiB at once",
+            f"at most {MAX_NUMBERS // each} samples at once ({MAX_NUMBERS * 4 // 2**30} GiB)",
+            "ask for fewer samples, or read all in batches: "
+            "sdt_lava.datasets.open_source(...).batches()",
+        )
+
+
+def fixed_order(samples: int) -> IntArray:
+    """Return an order in which samples stored class by class come mixed, always the same."""
+    return np.random.default_rng(0).permutation(samples).astype(np.int64)
+
+
+def missing_files(
+    name: str, files: Sequence[Path], origin: str, remedy: str, cause: Exception | None = None
+) -> DataError:
+    """Return the error for files that are not there: which, where from, where to put them."""
+    reason = f" ({str(cause)[:200]})" if cause is not None else ""
+    return DataError(
+        f"{name}: files",
+        f"not found or incomplete: {', '.join(map(str, files))}{reason}",
+        f"the files of {origin}",
+        remedy,
+    )

@@ -1,0 +1,150 @@
+"""Two executions, layer by layer: how many spikes differ, and where it begins."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from sdt_lava.errors import DataError
+from sdt_lava.simulate.result import Result
+
+
+@dataclass(frozen=True)
+class FirstDifference:
+    """The earliest differing spike of a layer, by step, then sample, then neuron.
+
+    Parameters
+    ----------
+    step, sample : int
+        When, and in which sample.
+    neuron : tuple of int
+        Position in the layer, ``(C, H, W)`` or ``(C,)``.
+    left, right : int
+        What each execution has there: 1 for a spike.
+    """
+
+    step: int
+    sample: int
+    neuron: tuple[int, ...]
+    left: int
+    right: int
+
+
+@dataclass(frozen=True)
+class LayerComparison:
+    """Comparison of one LIF population.
+
+    Parameters
+    ----------
+    name : str
+        Layer.
+    decisions : int
+        Neurons times steps times samples.
+    differing : int
+        Decisions that differ.
+    left_rate, right_rate : float
+        Firing rates of the two executions.
+    first : FirstDifference or None
+        Where the difference begins.
+    """
+
+    name: str
+    decisions: int
+    differing: int
+    left_rate: float
+    right_rate: float
+    first: FirstDifference | None
+
+    @property
+    def share(self) -> float:
+        """Share of the decisions that differ."""
+        return self.differing / self.decisions
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Comparison of two executions of the same network on the same input.
+
+    Parameters
+    ----------
+    layers : tuple of LayerComparison
+        In the order in which signals reach them.
+    samples : int
+        Samples compared.
+    agreeing_labels : int
+        Samples in which both predict the same class.
+    """
+
+    layers: tuple[LayerComparison, ...]
+    samples: int
+    agreeing_labels: int
+
+    @property
+    def differing(self) -> int:
+        """Differing decisions of all layers."""
+        return sum(layer.differing for layer in self.layers)
+
+    @property
+    def first_layer(self) -> LayerComparison | None:
+        """The first layer with a difference: later ones may only inherit it."""
+        return next((layer for layer in self.layers if layer.differing), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        first = self.first_layer
+        return {
+            "samples": self.samples,
+            "agreeing_labels": self.agreeing_labels,
+            "differing": self.differing,
+            "first_layer": first.name if first else None,
+            "layers": [{**asdict(layer), "share": layer.share} for layer in self.layers],
+        }
+
+
+def compare(left: Result, right: Result) -> Comparison:
+    """Compare two results spike by spike.
+
+    Parameters
+    ----------
+    left, right : Result
+        Executions of the same network, on any back ends, on the same input.
+
+    Raises
+    ------
+    DataError
+        If they recorded other layers, shapes, steps or samples.
+    """
+    if set(left.spikes) != set(right.spikes):
+        only = sorted(set(left.spikes) ^ set(right.spikes))
+        raise DataError("results", f"layers in one of them only: {only}", "the same layers")
+    layers = [_compare_layer(name, left.spikes[name], right.spikes[name]) for name in left.spikes]
+    return Comparison(
+        layers=tuple(layers),
+        samples=len(left.logits),
+        agreeing_labels=int(np.count_nonzero(left.labels == right.labels)),
+    )
+
+
+def _compare_layer(name: str, left: np.ndarray, right: np.ndarray) -> LayerComparison:
+    if left.shape != right.shape:
+        raise DataError(
+            f"layer {name!r}", f"shapes {left.shape} and {right.shape}", "one shape (T, B, ...)"
+        )
+    different = left != right
+    first = None
+    if different.any():
+        step, sample, *neuron = (
+            int(index) for index in np.unravel_index(int(different.argmax()), different.shape)
+        )
+        place = (step, sample, *neuron)
+        first = FirstDifference(step, sample, tuple(neuron), int(left[place]), int(right[place]))
+    return LayerComparison(
+        name=name,
+        decisions=left.size,
+        differing=int(np.count_nonzero(different)),
+        left_rate=float(left.mean()),
+        right_rate=float(right.mean()),
+        first=first,
+    )
