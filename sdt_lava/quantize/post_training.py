@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 # Room demanded above what calibration data reached, because other data may reach further.
 CALIBRATION_MARGIN = 1.5
 _MOST_ROUNDS = 64
-_SYNTHETIC_SAMPLES = 8
+_SYNTHETIC_SAMPLES = 4
 # Few at once: networks that need measuring are large.
 _CALIBRATION_BATCH = 4
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from math import ceil, log2
 
 import numpy as np
 
@@ -59,11 +60,7 @@ class ScaleSearch:
         exponents, down to the scale at which none does. If a proof would need a still lower
         scale, the fine one is kept for measuring.
         """
-        means = filter(None, (token_mean_before(self._graph, name) for name in unproved))
-        if any(2**self.shift < token_count(self._graph, mean) for mean in means):
-            self.shift += 1
-            return True
-        changed = False
+        changed = self._shift_towards_proof(bounds, unproved)
         for group in self._groups:
             names = [name for name in self._direct(group) if name in unproved]
             if not names:
@@ -73,6 +70,18 @@ class ScaleSearch:
                 self._lower_group(group, _ROUNDING_ROOM * provable)
                 changed = True
         return changed
+
+    def _shift_towards_proof(
+        self, bounds: Mapping[str, Extremes], unproved: Collection[str]
+    ) -> bool:
+        before = self.shift
+        for name in unproved:
+            mean = token_mean_before(self._graph, name)
+            if mean is not None:
+                missing = ceil(log2(1 / headroom(bounds[name])))
+                most = ceil(log2(token_count(self._graph, mean)))
+                self.shift = max(self.shift, min(before + max(missing, 1), most))
+        return self.shift > before
 
     def lower(self, factors: Mapping[str, float]) -> None:
         """Lower the scales of some neurons' groups to these shares of what they are."""
