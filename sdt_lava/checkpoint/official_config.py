@@ -17,7 +17,6 @@ import yaml
 from sdt_lava.errors import ConfigError
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.normalisation import (
-    EVENT_DATASETS,
     EVENT_LEVELS,
     NORMALISATION,
     InputLevels,
@@ -130,8 +129,8 @@ def complete(settings: Settings, where: str) -> SdtConfig:
 def _input_fields(values: Settings, where: str) -> Settings:
     """Return normalisation and integer levels of the input, as far as they were not given."""
     dataset = values.get("dataset", "")
-    if dataset in EVENT_DATASETS:
-        return _levels(values, EVENT_LEVELS) | {"input_mean": (), "input_std": ()}
+    if dataset in EVENT_LEVELS:
+        return _levels(values, EVENT_LEVELS[dataset]) | {"input_mean": (), "input_std": ()}
     channels = values["in_channels"]
     mean, std = values.get("input_mean", ()), values.get("input_std", ())
     if not (mean and std):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from sdt_lava.compiler.partition import partition
 from sdt_lava.compiler.passes.lower_attention import lower_attention
 from sdt_lava.compiler.passes.lower_dilation import lower_dilation
 from sdt_lava.compiler.passes.lower_pooling import lower_pooling
 from sdt_lava.compiler.passes.lower_readout import READOUT_SUFFIX, lower_readout
 from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
 from sdt_lava.compiler.passes.unroll_convolutions import unroll_convolutions, unrolled_synapses
+from sdt_lava.compiler.process_table import ProcessRow, format_processes, process_rows
 from sdt_lava.compiler.schedule import Schedule, make_schedule, needs_matrix
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import (
@@ -25,6 +28,9 @@ from sdt_lava.graph import (
     Signal,
     Sparse,
 )
+
+if TYPE_CHECKING:
+    from sdt_lava.processes.blocks import SpikingNetwork
 
 Pass = Callable[[Graph], Graph]
 
@@ -75,8 +81,34 @@ class CompiledNetwork:
         """Number of Lava processes, without those that feed and record."""
         return len(self.graph) - 1
 
+    @property
+    def processes(self) -> tuple[ProcessRow, ...]:
+        """The Lava processes, their latencies, resets and delays."""
+        return process_rows(self.graph, self.schedule)
+
+    @property
+    def observed(self) -> tuple[str, ...]:
+        """Populations that can be recorded: every LIF, and the readout's relay."""
+        names = self.graph.lif_names
+        return names if self.output_name in names else (*names, self.output_name)
+
+    def build(self) -> SpikingNetwork:
+        """Make the Lava process of the whole network.
+
+        Returns
+        -------
+        SpikingNetwork
+            Hierarchical process: port ``inp`` for flat frames, ``out_port(name)`` for each
+            observed population. It starts nothing.
+        """
+        from sdt_lava.processes.blocks import SpikingNetwork
+
+        blocks = partition(self.graph, self.schedule, self.observed)
+        return SpikingNetwork(blocks, self.graph.input.name, self.graph.input_shape, self.observed)
+
     def __str__(self) -> str:
-        return f"{self.graph}\n{self.num_processes} Lava processes\n{self.schedule}"
+        table = format_processes(self.processes)
+        return f"{table}\n{self.num_processes} Lava processes\n{self.schedule}"
 
 
 def compile_network(

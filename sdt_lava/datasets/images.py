@@ -15,15 +15,12 @@ import numpy as np
 from sdt_lava.datasets.base import FloatArray, check_part
 from sdt_lava.datasets.source import LazySource, SourceOptions, fixed_order, missing_files
 from sdt_lava.errors import DataError
+from sdt_lava.model.normalisation import NORMALISATION
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
-# Mean and standard deviation of each channel, as in the published configuration files.
-_CIFAR: dict[str, tuple[str, int, Statistics]] = {
-    "cifar10": ("CIFAR10", 10, ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))),
-    "cifar100": ("CIFAR100", 100, ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))),
-}
-_IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+# Torchvision's class and the number of classes.
+_CIFAR = {"cifar10": ("CIFAR10", 10), "cifar100": ("CIFAR100", 100)}
 _IMAGENET_CLASSES = 1000
 _IMAGENET_FOLDERS = {"train": "train", "test": "val"}
 _WORDNET_ID = re.compile(r"n\d{8}")
@@ -45,7 +42,7 @@ def open_cifar(name: str, part: str, options: SourceOptions) -> LazySource:
     """
     check_part(name, part)
     options.check_used(name, ())
-    class_name, classes, statistics = _CIFAR[name]
+    class_name, classes = _CIFAR[name]
     from torchvision import datasets
 
     kind = getattr(datasets, class_name)
@@ -70,7 +67,7 @@ def open_cifar(name: str, part: str, options: SourceOptions) -> LazySource:
         (3, 32, 32),
         labels,
         classes,
-        lambda index: normalise(stored.data[index], statistics),
+        lambda index: normalise(stored.data[index], NORMALISATION[name]),
     )
 
 
@@ -171,4 +168,4 @@ def _read_image(path: Path, prepare: Callable[[Any], Any]) -> FloatArray:
         raise DataError(
             str(path), f"not a readable image ({str(error)[:200]})", "a JPEG or PNG file"
         ) from error
-    return normalise(pixels, _IMAGENET)
+    return normalise(pixels, NORMALISATION["imagenet"])

@@ -11,7 +11,6 @@ NORMALISATION: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
 }
-EVENT_DATASETS = ("cifar10-dvs", "dvs128-gesture")
 _PIXEL_LEVELS = 255
 
 
@@ -24,8 +23,12 @@ class InputLevels:
     high: int
 
 
-# Events are counted: each count is a level of its own.
-EVENT_LEVELS = InputLevels(1.0, 0, 255)
+# Events are counted. Frames of CIFAR10-DVS are halved by averaging 2x2 pixels, which leaves
+# multiples of 1/4.
+EVENT_LEVELS = {
+    "dvs128-gesture": InputLevels(1.0, 0, 255),
+    "cifar10-dvs": InputLevels(4.0, 0, 255),
+}
 
 
 def image_levels(mean: tuple[float, ...], std: tuple[float, ...]) -> InputLevels:

@@ -11,7 +11,19 @@ from typing import Any
 
 from sdt_lava.errors import ConfigError
 from sdt_lava.model.config import SdtConfig
-from sdt_lava.model.normalisation import NORMALISATION
+from sdt_lava.model.normalisation import NORMALISATION, image_levels
+
+
+def _normalised(dataset: str) -> dict[str, Any]:
+    mean, std = NORMALISATION[dataset]
+    levels = image_levels(mean, std)
+    return {
+        "input_mean": mean,
+        "input_std": std,
+        "input_scale": levels.scale,
+        "input_range": (levels.low, levels.high),
+        "dataset": dataset,
+    }
 
 
 def _imagenet(dim: int, depth: int) -> SdtConfig:
@@ -22,9 +34,7 @@ def _imagenet(dim: int, depth: int) -> SdtConfig:
         dim=dim,
         depth=depth,
         timesteps=4,
-        input_mean=NORMALISATION["imagenet"][0],
-        input_std=NORMALISATION["imagenet"][1],
-        dataset="imagenet",
+        **_normalised("imagenet"),
     )
 
 
@@ -37,9 +47,7 @@ def _cifar(dim: int) -> SdtConfig:
         depth=2,
         timesteps=4,
         pooling_stat="0011",
-        input_mean=NORMALISATION["cifar10"][0],
-        input_std=NORMALISATION["cifar10"][1],
-        dataset="cifar10",
+        **_normalised("cifar10"),
     )
 
 

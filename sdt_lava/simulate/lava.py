@@ -12,7 +12,6 @@ import numpy as np
 from lava.magma.core.run_configs import Loihi2SimCfg
 
 from sdt_lava.compiler.compile import CompiledNetwork
-from sdt_lava.compiler.partition import partition
 from sdt_lava.graph import Shape, Signal
 from sdt_lava.numerics import IntArray
 from sdt_lava.processes.blocks import SpikingNetwork
@@ -43,14 +42,8 @@ def build_processes(compiled: CompiledNetwork, frames: IntArray, directory: Path
     directory : Path
         Existing folder for the files that feed and record.
     """
-    observed = observed_populations(compiled)
     graph = compiled.graph
-    network = SpikingNetwork(
-        partition(graph, compiled.schedule, observed),
-        graph.input.name,
-        graph.input_shape,
-        observed,
-    )
+    network = compiled.build()
     source = FrameSource(_write_frames(frames, directory / "frames.npy"))
     source.s_out.connect(network.inp)
     signals = {
@@ -58,21 +51,13 @@ def build_processes(compiled: CompiledNetwork, frames: IntArray, directory: Path
             int(np.prod(graph.shapes[name])),
             "uint8" if graph.signals[name] is Signal.SPIKE else "int32",
         )
-        for name in observed
+        for name in compiled.observed
     }
     steps = compiled.schedule.machine_steps(frames.shape[1])
     recorder = SpikeRecorder(signals, directory, steps)
-    for name in observed:
+    for name in compiled.observed:
         network.out_port(name).connect(recorder.port(name))
     return LavaNetwork(source, network, recorder)
-
-
-def observed_populations(compiled: CompiledNetwork) -> tuple[str, ...]:
-    """Return the populations whose output is recorded: every LIF, and the readout's relay."""
-    names = [*compiled.graph.lif_names]
-    if compiled.output_name not in names:
-        names.append(compiled.output_name)
-    return tuple(names)
 
 
 def _write_frames(frames: IntArray, path: Path) -> Path:

@@ -72,7 +72,7 @@ def test_recorded_cases(name):
         ('"0011"', "0011", {"pooling_stat": "0011"}),  # a number in YAML, and an octal one
         ("img_size: 16", "img_size: [16, 32]", {"image_size": (16, 32)}),
         ("dataset: somewhere", "dataset: cifar10-dvs-tet", {"dvs_mode": True}),
-        ("dataset: somewhere", "dataset: cifar10-dvs", {"input_scale": 1.0, "dvs_mode": True}),
+        ("dataset: somewhere", "dataset: cifar10-dvs", {"input_scale": 4.0, "dvs_mode": True}),
         ("dataset: somewhere", "dataset: gesture", {"dvs_mode": False, "input_range": (0, 255)}),
         ("dataset: somewhere", "dataset: gesture", {"dataset": "dvs128-gesture"}),
         ("dataset: somewhere", "dataset: null", {"dataset": "", "dvs_mode": False}),

@@ -85,3 +85,16 @@ def test_print_shows_processes_and_schedule(compiled):
     text = str(compiled)
     assert f"{compiled.num_processes} Lava processes" in text
     assert "block.1.attn.talking_heads_lif" in text and "latency" in text
+
+
+def test_process_table_is_what_lava_gets(compiled, lava_network):
+    emitted = {leaf.name: leaf for leaf in expand(lava_network.source)}
+    assert {row.name for row in compiled.processes} <= set(emitted)
+    for row in compiled.processes:
+        leaf = emitted[row.name]
+        assert type(leaf).__name__ == row.process
+        if row.reset_offset is not None:
+            assert leaf.proc_params["reset_offset"] == row.reset_offset
+            assert leaf.proc_params["reset_interval"] == compiled.schedule.timesteps
+        if row.process == "DelaySparse":
+            assert set(leaf.delays.init.data) == {row.delay}

@@ -1,0 +1,95 @@
+"""Which Lava process each population and connection becomes, and when it acts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sdt_lava.compiler.schedule import Schedule
+from sdt_lava.graph import (
+    Conv,
+    Dense,
+    Gate,
+    Graph,
+    Input,
+    Lif,
+    MaxRelay,
+    Node,
+    Relay,
+    Shape,
+    Signal,
+    Sparse,
+)
+
+_POPULATIONS: dict[type[Node], str] = {
+    Lif: "LIFReset",
+    Gate: "LIF",
+    Relay: "GradedVec",
+    MaxRelay: "MaxRelay",
+}
+# Without and with a delay.
+_CONNECTIONS: dict[type[Node], tuple[str, str]] = {
+    Sparse: ("Sparse", "DelaySparse"),
+    Dense: ("Dense", "DelayDense"),
+    Conv: ("Conv", "Conv"),
+}
+
+
+@dataclass(frozen=True)
+class ProcessRow:
+    """One Lava process.
+
+    Parameters
+    ----------
+    name, block : str
+        Node and the block it belongs to.
+    process : str
+        Class of the Lava process.
+    shape : tuple of int
+        Shape of the output.
+    latency : int or None
+        Populations: machine steps after the input.
+    reset_offset : int or None
+        Neurons with memory: phase of the reset, for Lava's time step that starts at 1.
+    delay : int or None
+        Connections: extra steps.
+    """
+
+    name: str
+    block: str
+    process: str
+    shape: Shape
+    latency: int | None = None
+    reset_offset: int | None = None
+    delay: int | None = None
+
+
+def process_rows(graph: Graph, schedule: Schedule) -> tuple[ProcessRow, ...]:
+    """Return a row for each Lava process, inputs first."""
+    return tuple(_row(graph, schedule, node) for node in graph if not isinstance(node, Input))
+
+
+def _row(graph: Graph, schedule: Schedule, node: Node) -> ProcessRow:
+    shape = graph.shapes[node.name]
+    if graph.signals[node.name] is Signal.CURRENT:
+        delay = schedule.delay[node.name]
+        process = _CONNECTIONS[type(node)][bool(delay)]
+        return ProcessRow(node.name, node.block, process, shape, delay=delay)
+    reset = schedule.reset_offset(node.name) if isinstance(node, Lif) else None
+    latency = schedule.latency[node.name]
+    return ProcessRow(node.name, node.block, _POPULATIONS[type(node)], shape, latency, reset)
+
+
+def format_processes(rows: tuple[ProcessRow, ...]) -> str:
+    """Return a table in the manner of lava-dl's netx."""
+    widest = max(len(row.name) for row in rows)
+    lines = [f"| {'Name':<{widest}s}|  Process   |  W  |  H  |  C  |latency|reset|delay|"]
+    for row in rows:
+        channels, height, width = row.shape if len(row.shape) == 3 else (row.shape[0], 1, 1)
+        cells = [f"{row.process:<12s}", f"{width:5d}", f"{height:5d}", f"{channels:5d}"]
+        cells += [_cell(row.latency, 7), _cell(row.reset_offset, 5), _cell(row.delay, 5)]
+        lines.append(f"| {row.name:<{widest}s}|" + "|".join(cells) + "|")
+    return "\n".join(lines)
+
+
+def _cell(value: int | None, width: int) -> str:
+    return " " * width if value is None else f"{value:{width}d}"
