@@ -70,7 +70,7 @@ class TrainingOptions:
     epochs: int = 18
     batch_size: int = 64
     learning_rate: float = 6e-3
-    weight_decay: float = 1e-4
+    weight_decay: float = 5e-2
     label_smoothing: float = 0.05
     gradient_clip: float = 1.0
     max_shift: int = 0

@@ -28,7 +28,7 @@ from sdt_lava.quantize.integer import WeightFormat, event_unit
 from sdt_lava.quantize.post_training import quantize
 
 # Suits a network that is nearly right already; a full training starts from 6e-3.
-FINE_TUNE_OPTIONS = TrainingOptions(epochs=6, learning_rate=1e-3)
+FINE_TUNE_OPTIONS = TrainingOptions(epochs=6, learning_rate=1e-3, weight_decay=1e-4)
 
 
 class FoldedNorm(nn.BatchNorm3d):
