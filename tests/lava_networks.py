@@ -77,7 +77,8 @@ def nothing_left_behind() -> Iterator[None]:
     yield
     assert children() == before[0]
     assert becomes(lambda: not unused_shared_memory() - before[1])
-    assert logging.getLogger().handlers == before[2]
+    # A session also removes handlers of processes that were built before and never ran.
+    assert set(logging.getLogger().handlers) <= set(before[2])
     assert signal.getsignal(signal.SIGINT) == sigint
     assert signal.getsignal(signal.SIGTERM) == sigterm
 
