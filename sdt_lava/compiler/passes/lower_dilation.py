@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sdt_lava.compiler.connections import token_dilation
-from sdt_lava.compiler.passes.lower_pooling import POOL_THRESHOLD, POOL_WEIGHT
-from sdt_lava.graph import Gate, Graph, Node, Sparse, TokenDilate
+from sdt_lava.compiler.passes.lower_pooling import POOL_WEIGHT, or_gate
+from sdt_lava.graph import Graph, Node, TokenDilate
 
 
 def lower_dilation(graph: Graph) -> Graph:
@@ -16,21 +16,5 @@ def lower_dilation(graph: Graph) -> Graph:
 
 
 def _lower(graph: Graph, node: TokenDilate) -> list[Node]:
-    shape = graph.shapes[node.name]
-    window = Sparse(
-        name=f"{node.name}.window",
-        inputs=node.inputs,
-        block=node.block,
-        origin=node.name,
-        weight=token_dilation(shape, node.heads, POOL_WEIGHT),
-        shape=shape,
-        role="pool",
-    )
-    gate = Gate(
-        name=node.name,
-        inputs=(window.name,),
-        block=node.block,
-        origin=node.name,
-        threshold=POOL_THRESHOLD,
-    )
-    return [window, gate]
+    weight = token_dilation(graph.shapes[node.name], node.heads, POOL_WEIGHT)
+    return or_gate(graph, node, weight)
