@@ -70,6 +70,10 @@ class CompileError(SdtLavaError):
     """A network that cannot be mapped onto the target."""
 
 
+class TargetError(SdtLavaError):
+    """A target that does not exist, or whose description is not valid."""
+
+
 class NumericOverflowError(SdtLavaError):
     """An integer sum that left the hardware's range during a strict simulation."""
 

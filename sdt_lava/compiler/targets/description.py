@@ -1,0 +1,134 @@
+"""A target's description: named limits, boards, supported kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sdt_lava.errors import TargetError
+
+# Every limit that a target may state, with its unit. One that it does not state is unlimited.
+LIMITS: Mapping[str, str] = {
+    "cores_per_chip": "neuron cores",
+    "neurons_per_core": "neurons",
+    "neuron_groups_per_core": "populations",
+    "axons_in_per_core": "input axons",
+    "axons_out_per_core": "output axons",
+    "synapse_memory_per_core": "bytes",
+    "synapse_memory_unit": "bytes, the least that an input axon takes",
+    "synapse_bits": "bits of a synapse that is stored for itself",
+    "shared_synapse_bits": "bits of a weight that a convolution shares",
+    "weight_min": "integer weight",
+    "weight_max": "integer weight",
+    "weight_exponent_min": "power of two",
+    "weight_exponent_max": "power of two",
+    "threshold_max": "mantissa, shifted by six bits",
+    "bias_min": "mantissa",
+    "bias_max": "mantissa",
+    "bias_exponent_max": "power of two",
+    "decay_max": "1/4096 of a state lost in a step",
+    "state_max": "magnitude of u and v",
+    "activation_max": "magnitude of a neuron's summed input in a step",
+    "payload_max": "magnitude of a graded spike",
+    "message_bits_max": "bits of a graded spike",
+    "delay_max": "machine steps",
+    "fan_in_max": "synapses of a neuron",
+    "fan_out_max": "synapses that a spike reaches",
+}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit of a target.
+
+    Parameters
+    ----------
+    value : int
+        The limit, in the unit that `LIMITS` gives for its name.
+    source : str
+        Where the number was read, or how it was derived.
+    """
+
+    value: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board with chips of a target.
+
+    Parameters
+    ----------
+    name : str
+        Name of the board.
+    chips : int
+        Number of chips.
+    source : str
+        Where the number was read.
+    """
+
+    name: str
+    chips: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that runs compiled networks.
+
+    Parameters
+    ----------
+    name : str
+        Short name, as ``--target`` takes it.
+    title : str
+        Name for people.
+    kinds : tuple of str
+        Kinds of nodes of a compiled graph that it runs.
+    kinds_source : str
+        How that is known.
+    limits : mapping of str to Limit
+        By name; a limit that is not there is not known or does not exist.
+    boards : mapping of str to Board
+        By name; empty for a simulator.
+    default_board : str
+        Board that is meant when none is named; empty for a simulator.
+    """
+
+    name: str
+    title: str
+    kinds: tuple[str, ...]
+    kinds_source: str
+    limits: Mapping[str, Limit]
+    boards: Mapping[str, Board]
+    default_board: str
+
+    def limit(self, name: str) -> int | None:
+        """Return the value of a limit, or None where there is none."""
+        if name not in LIMITS:
+            raise KeyError(name)
+        found = self.limits.get(name)
+        return None if found is None else found.value
+
+    def source(self, name: str) -> str:
+        """Return the source of a limit, empty where there is none."""
+        found = self.limits.get(name)
+        return "" if found is None else found.source
+
+    @property
+    def is_hardware(self) -> bool:
+        """Whether it has boards, and so neuron cores to map to."""
+        return bool(self.boards)
+
+    def board(self, name: str | None = None) -> Board:
+        """Return a board by name, the default one without a name.
+
+        Raises
+        ------
+        TargetError
+            If the target has no such board.
+        """
+        wanted = self.default_board if name is None else name
+        if wanted not in self.boards:
+            found = f"board {name!r}" if name else "no board"
+            raise TargetError(f"target {self.name!r}", found, f"one of {list(self.boards)}")
+        return self.boards[wanted]
