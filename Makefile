@@ -4,10 +4,11 @@ PY := .venv/bin/python
 # Two OpenMP threads that spin on a busy machine are far slower than one that sleeps.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help setup demo test test-fast lint format clean
+.PHONY: help setup demo bench test test-fast lint format clean
 
 help:
 	@echo "make demo       train, export, simulate in Lava: runs/demo/"
+	@echo "make bench      speed against its peers, < 10 min: benchmarks/results/bench.json"
 	@echo "make test       all tests"
 	@echo "make test-fast  tests without the slow ones"
 	@echo "make lint       ruff and mypy"
@@ -19,6 +20,9 @@ setup:
 
 demo: setup
 	$(PY) examples/demo.py --out runs/demo
+
+bench: setup
+	$(PY) -m benchmarks.bench
 
 test: setup
 	$(PY) -m pytest
