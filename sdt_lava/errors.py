@@ -74,6 +74,10 @@ class TargetError(SdtLavaError):
     """A target that does not exist, or whose description is not valid."""
 
 
+class EnergyModelError(SdtLavaError):
+    """An energy model that does not exist, or whose table is not valid."""
+
+
 class NumericOverflowError(SdtLavaError):
     """An integer sum that left the hardware's range during a strict simulation."""
 

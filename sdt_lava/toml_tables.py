@@ -1,0 +1,117 @@
+"""Descriptions in TOML that users may write: every entry is checked where it is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from sdt_lava.errors import SdtLavaError
+
+# A description is a page of text; more is no description.
+MAX_FILE_BYTES = 1_000_000
+
+
+class TomlTable:
+    """A table of a TOML document, with checked access.
+
+    Parameters
+    ----------
+    where : str
+        What it describes, for errors.
+    content : dict
+        The parsed table.
+    error_type : type of SdtLavaError
+        Raised for every entry that is wrong.
+    """
+
+    def __init__(self, where: str, content: Any, error_type: type[SdtLavaError]) -> None:
+        if not isinstance(content, dict):
+            raise error_type(where, repr(content), "a table of named entries")
+        self.where = where
+        self.content = content
+        self.error_type = error_type
+
+    @classmethod
+    def parse(cls, where: str, text: str, error_type: type[SdtLavaError]) -> TomlTable:
+        """Parse a document."""
+        try:
+            return cls(where, tomli.loads(text), error_type)
+        except (tomli.TOMLDecodeError, RecursionError) as error:
+            raise error_type(where, f"no TOML: {error}") from None
+
+    def check_keys(self, allowed: set[str], required: set[str]) -> None:
+        """Check that nothing is unknown and nothing is missing."""
+        unknown = sorted(set(self.content) - allowed)
+        if unknown:
+            raise self.error_type(
+                self.where, f"unknown entry {unknown[0]!r}", f"one of {sorted(allowed)}"
+            )
+        missing = sorted(required - set(self.content))
+        if missing:
+            raise self.error_type(
+                self.where, f"no entry {missing[0]!r}", f"entries {sorted(required)}"
+            )
+
+    def tables(self, key: str, what: str) -> dict[str, TomlTable]:
+        """Return the tables ``[key.<name>]`` by name; none if there is no such entry."""
+        value = self.content.get(key, {})
+        if not isinstance(value, dict):
+            raise self.error_type(
+                self.where, f"{key} is {type(value).__name__}", f"tables [{key}.<name>]"
+            )
+        return {
+            name: TomlTable(f"{self.where}, {what} {name!r}", table, self.error_type)
+            for name, table in value.items()
+        }
+
+    def text(self, key: str, default: str = "") -> str:
+        """Return a string."""
+        value = self.content.get(key, default)
+        if not isinstance(value, str):
+            raise self.error_type(self.where, f"{key} = {value!r}", "a text in quotes")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return a list of strings; empty if there is no such entry."""
+        value = self.content.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+            raise self.error_type(self.where, f"{key} = {value!r}", "a list of texts in quotes")
+        return tuple(value)
+
+    def integer(self, key: str, low: int, high: int) -> int:
+        """Return an integer from ``low`` to ``high``."""
+        value = self.content.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise self.error_type(self.where, f"{key} = {value!r}", f"an integer, {low} to {high}")
+        return value
+
+    def number(self, key: str, low: float, high: float) -> float:
+        """Return a number from ``low`` to ``high``."""
+        value = self.content.get(key)
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise self.error_type(self.where, f"{key} = {value!r}", "a number")
+        if not low <= value <= high:  # also true of a NaN
+            raise self.error_type(self.where, f"{key} = {value!r}", f"{low:g} to {high:g}")
+        return float(value)
+
+
+def read_description(path: Path, error_type: type[SdtLavaError]) -> str:
+    """Return the text of a description.
+
+    Raises
+    ------
+    error_type
+        If it cannot be read, is no text, or is too long.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise error_type(str(path), f"more than {MAX_FILE_BYTES} bytes")
+        return data.decode("utf-8")
+    except OSError as error:
+        raise error_type(str(path), f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise error_type(str(path), "no UTF-8 text", "a TOML file") from None
