@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from sdt_lava.graph import Graph, Lif
-from sdt_lava.simulate.engine import _EVALUATE
+from sdt_lava.simulate.engine.registry import EVALUATE, Context
 
 
 def evaluate(graph: Graph, frames: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -26,7 +26,7 @@ def evaluate(graph: Graph, frames: torch.Tensor) -> dict[str, torch.Tensor]:
             flat = functional.max_pool2d(arriving[0].flatten(0, 1), 3, 2, 1)
             values[node.name] = flat.unflatten(0, frames.shape[:2])
         else:
-            values[node.name] = _EVALUATE[type(node)](node, arriving)
+            values[node.name] = EVALUATE[type(node)](node, arriving, Context())
     return values
 
 

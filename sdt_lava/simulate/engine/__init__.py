@@ -1,0 +1,12 @@
+"""The fast bit-exact simulator: the reference's semantics, vectorised over batch and time.
+
+Weighted sums run in float32, which adds integers exactly while every partial sum stays below
+2^24; where that cannot be proved from the weights, in float64 (below 2^53).
+"""
+
+# Imported for its registrations.
+from sdt_lava.simulate.engine import generic as _generic  # noqa: F401
+from sdt_lava.simulate.engine import neurons as _neurons  # noqa: F401
+from sdt_lava.simulate.engine.engine import Engine
+
+__all__ = ["Engine"]

@@ -1,0 +1,40 @@
+"""Neurons with memory, exactly, whatever their parameters."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sdt_lava.graph import Lif
+from sdt_lava.numerics import ACTIVATION_SHIFT, STATE_LIMIT
+from sdt_lava.quantize.bounds import Extremes
+from sdt_lava.simulate.engine.arithmetic import align, decay, total, wrap
+from sdt_lava.simulate.engine.registry import Context, evaluates
+from sdt_lava.simulate.reference import channel_vector, check_range
+
+
+@evaluates(Lif)
+def _lif(node: Lif, currents: list[Tensor], context: Context) -> Tensor:
+    activation = total(currents)
+    steps = activation.shape[0]
+    bias = 0 if node.bias is None else channel_vector(node.bias, activation.ndim - 2)
+    offset = torch.as_tensor(bias, dtype=torch.int64) << node.bias_exponent
+    threshold = int(node.threshold) << ACTIVATION_SHIFT
+    current = torch.zeros(activation.shape[1:], dtype=torch.int64)
+    voltage = torch.zeros_like(current)
+    spikes = torch.empty(activation.shape, dtype=torch.uint8)
+    largest = Extremes(int(activation.abs().max()) if activation.numel() else 0, 0)
+    for step in range(steps):
+        current = decay(current, node.current_decay) + align(activation[step])
+        current = wrap(current)
+        peak = decay(voltage, node.voltage_decay) + current + offset
+        membrane = int(peak.abs().max()) if peak.numel() else 0
+        largest = Extremes(largest.activation, max(largest.membrane, membrane))
+        if context.strict:
+            check_range(node.name, step, activation[step].numpy(), peak.numpy())
+        voltage = peak.clamp(-STATE_LIMIT, STATE_LIMIT)
+        fired = voltage > threshold
+        voltage = voltage.masked_fill(fired, 0)
+        spikes[step] = fired
+    context.note(node.name, largest)
+    return spikes

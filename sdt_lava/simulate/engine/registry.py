@@ -1,0 +1,54 @@
+"""Which function evaluates which kind of node, and what it may know about the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from sdt_lava.graph import Node
+from sdt_lava.quantize.bounds import Extremes
+
+
+@dataclass
+class Context:
+    """What executors share during a run.
+
+    Parameters
+    ----------
+    strict : bool
+        Raise when a sum leaves the hardware's range.
+    extremes : dict of str to Extremes
+        Largest magnitudes seen so far in each population of neurons.
+    """
+
+    strict: bool = True
+    extremes: dict[str, Extremes] = field(default_factory=dict)
+
+    def note(self, name: str, seen: Extremes) -> None:
+        """Remember the largest magnitudes of a population."""
+        before = self.extremes.get(name, Extremes(0, 0))
+        self.extremes[name] = Extremes(
+            max(before.activation, seen.activation), max(before.membrane, seen.membrane)
+        )
+
+
+Evaluate = Callable[[Any, list[Tensor], Context], Tensor]
+
+EVALUATE: dict[type[Node], Evaluate] = {}
+
+
+def evaluates(kind: type[Node]) -> Callable[[Evaluate], Evaluate]:
+    """Register the exact evaluation of a kind of node.
+
+    The function takes the node, its inputs ``(T, B, *shape)`` (uint8 for spikes, a signed integer
+    type for anything else, in any memory layout) and the context; it returns its output alike.
+    """
+
+    def register(function: Evaluate) -> Evaluate:
+        EVALUATE[kind] = function
+        return function
+
+    return register
