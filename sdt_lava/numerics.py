@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
+# u and v of neuron populations, by name.
+NeuronStates = dict[str, tuple[IntArray, IntArray]]
 
 # Synaptic weights: int8 mantissa times two. -256 is left out because Lava clips a purely
 # inhibitory matrix at -255.

@@ -26,6 +26,13 @@ def sim_command(
     timeout: Annotated[
         float | None, typer.Option(help="Lava: limit in seconds for starting and for running.")
     ] = None,
+    reset: Annotated[
+        bool,
+        typer.Option(
+            "--reset/--no-reset",
+            help="Start every sample from rest, or run them as one continuous stream.",
+        ),
+    ] = True,
     data_root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch missing files.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write results to this file.")] = None,
@@ -42,7 +49,7 @@ def sim_command(
     net = load_network(network)
     dataset = load_dataset(data, "test", samples, root=data_root, download=download)
     with progress_bar(f"{backend}: {network.name}") as update:
-        result = simulate(net, dataset.x, backend, timeout=timeout, on_progress=update)
+        result = simulate(net, dataset.x, backend, timeout=timeout, on_progress=update, reset=reset)
     summary = summarize(result, dataset.y)
     if json is not None:
         write_json(json, summary)
@@ -52,6 +59,7 @@ def sim_command(
         plot_run(result, plot, labels=dataset.y)
     print_synops(result.synops)
     _print_summary(summary)
+    console.print(str(result.timing), soft_wrap=True)
     for path in filter(None, (json, plot)):
         console.print(f"wrote {path}")
     other = "engine" if backend == "lava" else "lava"
@@ -64,6 +72,8 @@ def summarize(result: Result, y: Any) -> dict[str, Any]:
         "backend": result.backend,
         "samples": len(result.logits),
         "seconds": result.seconds,
+        "reset": result.reset,
+        "timing": result.timing.to_dict(),
         "labels": result.labels.tolist(),
         "logits": result.logits.tolist(),
         "synops": result.synops.to_dict(),

@@ -73,8 +73,7 @@ class CompiledNetwork:
     @property
     def output_name(self) -> str:
         """Population whose output is the network's result, before the head's bias."""
-        readout = self.source.readout
-        return readout.name + READOUT_SUFFIX if readout is not None else self.source.output_name
+        return output_population(self.source)
 
     @property
     def num_processes(self) -> int:
@@ -117,6 +116,7 @@ def compile_network(
     *,
     convolutions: str = "auto",
     timesteps: int | None = None,
+    reset: bool = True,
 ) -> CompiledNetwork:
     """Map an integer graph onto Lava's standard processes.
 
@@ -131,6 +131,9 @@ def compile_network(
         a delay or a weight exponent demands it.
     timesteps : int, optional
         Steps of a sample, for event data that differs from the graph's.
+    reset : bool
+        Start every sample from rest. Otherwise samples are one continuous stream: neurons are
+        reset once, when its first step reaches them.
 
     Returns
     -------
@@ -147,9 +150,14 @@ def compile_network(
     if convolutions not in CONVOLUTIONS:
         raise CompileError("convolutions", repr(convolutions), f"one of {CONVOLUTIONS}")
     graph = lower(net)
-    schedule = make_schedule(graph, timesteps)
+    schedule = make_schedule(graph, timesteps, reset=reset)
     graph = unroll_convolutions(graph, _to_unroll(graph, schedule, convolutions))
     return CompiledNetwork(net, graph, schedule, target)
+
+
+def output_population(net: Graph) -> str:
+    """Return the population of the compiled graph whose output is a network's result."""
+    return net.output_name if net.readout is None else net.readout.name + READOUT_SUFFIX
 
 
 def lower(net: Graph) -> Graph:

@@ -17,6 +17,9 @@ from sdt_lava.graph import Conv, Gate, Graph, Input, Lif, MaxRelay, Node, Relay
 # Loihi 2 delays have six bits; Lava's delay processes refuse more (lava.proc.sparse.models).
 MAX_DELAY = 62
 
+# Lava's LIFReset always has an interval: longer than any run, where samples are not reset.
+NO_RESET_INTERVAL = 2**31 - 1
+
 NEURON_KINDS = (Input, Lif, Gate, Relay, MaxRelay)
 
 
@@ -32,11 +35,15 @@ class Schedule:
         Machine steps between input and each population.
     delay : mapping of str to int
         Extra steps that each connection waits, beyond the one step of a synapse.
+    reset : bool
+        Whether every sample starts from rest. A continuous stream does so only once, when its
+        first step arrives.
     """
 
     timesteps: int
     latency: Mapping[str, int]
     delay: Mapping[str, int]
+    reset: bool = True
 
     @property
     def depth(self) -> int:
@@ -47,9 +54,14 @@ class Schedule:
         """Return the machine steps needed to run samples back to back."""
         return samples * self.timesteps + self.depth
 
+    @property
+    def reset_interval(self) -> int:
+        """Machine steps between two resets of a population."""
+        return self.timesteps if self.reset else NO_RESET_INTERVAL
+
     def reset_offset(self, name: str) -> int:
         """Return the phase at which a population is reset, for Lava's 1-based time step."""
-        return (self.latency[name] + 1) % self.timesteps
+        return (self.latency[name] + 1) % self.reset_interval
 
     def first_step(self, name: str, sample: int) -> int:
         """Return the machine step (from 0) at which a sample's step 0 leaves a population."""
@@ -68,7 +80,7 @@ class Schedule:
         return "\n".join(lines)
 
 
-def make_schedule(graph: Graph, timesteps: int | None = None) -> Schedule:
+def make_schedule(graph: Graph, timesteps: int | None = None, *, reset: bool = True) -> Schedule:
     """Balance the paths of a compiled graph.
 
     Parameters
@@ -77,6 +89,8 @@ def make_schedule(graph: Graph, timesteps: int | None = None) -> Schedule:
         Compiled graph: populations and connections only.
     timesteps : int, optional
         Steps of a sample, if they differ from the graph's.
+    reset : bool
+        Whether every sample starts from rest.
 
     Raises
     ------
@@ -94,7 +108,8 @@ def make_schedule(graph: Graph, timesteps: int | None = None) -> Schedule:
             for connection, source in sources.items():
                 delay[connection] = latency[node.name] - 1 - latency[source]
                 _check_delay(graph.nodes[connection], delay[connection])
-    return Schedule(graph.timesteps if timesteps is None else timesteps, latency, delay)
+    steps = graph.timesteps if timesteps is None else timesteps
+    return Schedule(steps, latency, delay, reset)
 
 
 def _check_delay(connection: Node, delay: int) -> None:

@@ -44,7 +44,7 @@ def _make_lif(node: Lif, shape: Shape, schedule: Schedule) -> Any:
         vth=int(node.threshold),
         bias_mant=np.repeat(bias, per_channel),
         bias_exp=node.bias_exponent,
-        reset_interval=schedule.timesteps,
+        reset_interval=schedule.reset_interval,
         reset_offset=schedule.reset_offset(node.name),
         name=node.name,
     )

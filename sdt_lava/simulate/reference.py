@@ -41,6 +41,7 @@ from sdt_lava.numerics import (
     STATE_LIMIT,
     IntArray,
     LifParameters,
+    NeuronStates,
     lif_step,
 )
 
@@ -56,7 +57,13 @@ def _evaluates(kind: type[Node]) -> Callable[[Evaluate], Evaluate]:
     return register
 
 
-def run_reference(graph: Graph, frames: IntArray, *, strict: bool = True) -> Mapping[str, IntArray]:
+def run_reference(
+    graph: Graph,
+    frames: IntArray,
+    *,
+    strict: bool = True,
+    states: NeuronStates | None = None,
+) -> Mapping[str, IntArray]:
     """Evaluate every node of an integer graph.
 
     Parameters
@@ -68,6 +75,9 @@ def run_reference(graph: Graph, frames: IntArray, *, strict: bool = True) -> Map
     strict : bool
         Raise when a neuron leaves the 24-bit range instead of wrapping and saturating as
         Lava does.
+    states : dict of str to tuple of ndarray, optional
+        u and v of each LIF, ``(B, *shape)``: where the run starts (0 where a name is missing) and,
+        afterwards, where it ended, so that another run can go on from there.
 
     Returns
     -------
@@ -84,7 +94,8 @@ def run_reference(graph: Graph, frames: IntArray, *, strict: bool = True) -> Map
         if isinstance(node, Input):
             values[node.name] = frames
         elif isinstance(node, Lif):
-            values[node.name] = _lif(node, [values[name] for name in node.inputs], strict)
+            currents = [values[name] for name in node.inputs]
+            values[node.name] = _lif(node, currents, strict, {} if states is None else states)
         else:
             inputs = [values[name] for name in node.inputs]
             if strict and isinstance(node, TokenMean):
@@ -99,7 +110,7 @@ def channel_vector(values: Any, ndim: int) -> IntArray:
     return vector.reshape(vector.shape + (1,) * (ndim - 1))
 
 
-def _lif(node: Lif, currents: list[IntArray], strict: bool) -> IntArray:
+def _lif(node: Lif, currents: list[IntArray], strict: bool, states: NeuronStates) -> IntArray:
     activation = np.sum(currents, axis=0, dtype=np.int64)
     parameters = LifParameters(
         threshold=int(node.threshold),
@@ -108,14 +119,15 @@ def _lif(node: Lif, currents: list[IntArray], strict: bool) -> IntArray:
         bias=0 if node.bias is None else channel_vector(node.bias, activation.ndim - 2),
         bias_exponent=node.bias_exponent,
     )
-    current = np.zeros(activation.shape[1:], np.int64)
-    voltage = np.zeros_like(current)
+    rest = np.zeros(activation.shape[1:], np.int64)
+    current, voltage = states.get(node.name, (rest, rest))
     spikes = np.zeros_like(activation)
     for step, arriving in enumerate(activation):
         current, voltage, fired, peak = lif_step(current, voltage, arriving, parameters)
         if strict:
             check_range(node.name, step, arriving, peak)
         spikes[step] = fired
+    states[node.name] = current, voltage
     return spikes
 
 

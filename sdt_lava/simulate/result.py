@@ -9,10 +9,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from sdt_lava.compiler.compile import lower, output_population
+from sdt_lava.compiler.schedule import make_schedule
 from sdt_lava.errors import DataError
 from sdt_lava.graph import Graph
 from sdt_lava.numerics import IntArray
 from sdt_lava.report.synops import SynopsTable, count_synops
+from sdt_lava.simulate.timing import Timing
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +37,8 @@ class Result:
         The integer graph that ran; None for 'torch'.
     frames : ndarray of int64 or None
         The integer input ``(T, B, *shape)``.
+    reset : bool
+        Whether every sample started from rest.
     """
 
     backend: str
@@ -42,6 +47,7 @@ class Result:
     seconds: float
     net: Graph | None = field(default=None, repr=False)
     frames: IntArray | None = field(default=None, repr=False)
+    reset: bool = True
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -57,14 +63,39 @@ class Result:
         DataError
             For the float model, whose operations are not the hardware's.
         """
+        net, frames = self._integer_run("synops")
+        return count_synops(net, frames, self.spikes)
+
+    @cached_property
+    def timing(self) -> Timing:
+        """Latency on Lava and Loihi, and the measured throughput.
+
+        Raises
+        ------
+        DataError
+            For the float model, which is not pipelined.
+        """
+        net, frames = self._integer_run("timing")
+        timesteps, samples = frames.shape[:2]
+        schedule = make_schedule(lower(net), timesteps, reset=self.reset)
+        machine_steps = schedule.machine_steps(samples)
+        return Timing(
+            timesteps=timesteps,
+            samples=samples,
+            latency=schedule.latency[output_population(net)],
+            steps=machine_steps if self.backend == "lava" else timesteps * samples,
+            seconds=self.seconds,
+        )
+
+    def _integer_run(self, what: str) -> tuple[Graph, IntArray]:
         if self.net is None or self.frames is None:
             raise DataError(
-                "result.synops",
+                f"result.{what}",
                 f"a result of backend {self.backend!r}",
                 "integer back ends: reference, engine, lava",
                 "export the model and simulate the network",
             )
-        return count_synops(self.net, self.frames, self.spikes)
+        return self.net, self.frames
 
 
 def spike_differences(left: Result, right: Result) -> int:

@@ -11,9 +11,10 @@ import numpy as np
 
 from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Graph
-from sdt_lava.numerics import IntArray
+from sdt_lava.numerics import IntArray, NeuronStates
 from sdt_lava.simulate.inputs import encode, to_time_first
 from sdt_lava.simulate.result import Result
+from sdt_lava.simulate.streaming import continuously
 
 if TYPE_CHECKING:
     from sdt_lava.model.transformer import SpikeDrivenTransformer
@@ -34,6 +35,7 @@ class RunOptions:
     batch_size: int | None
     timeout: float | None
     on_progress: Progress | None
+    reset: bool
 
 
 def simulate(
@@ -45,6 +47,7 @@ def simulate(
     batch_size: int | None = None,
     timeout: float | None = None,
     on_progress: Progress | None = None,
+    reset: bool = True,
 ) -> Result:
     """Run a network on some input.
 
@@ -65,6 +68,9 @@ def simulate(
         'lava': limit in seconds for starting and for running.
     on_progress : callable, optional
         Called with units of work done and in total.
+    reset : bool
+        Start every sample from rest. Otherwise the samples are one continuous stream of
+        ``B * T`` steps, and neurons keep their state from one to the next (not 'torch').
 
     Returns
     -------
@@ -90,9 +96,11 @@ def simulate(
         raise ConfigError("backend", repr(name), f"one of {allowed} for this network", remedy)
     if batch_size is not None and batch_size < 1:
         raise ConfigError("batch_size", str(batch_size), "at least 1")
-    options = RunOptions(strict, batch_size, timeout, on_progress)
+    options = RunOptions(strict, batch_size, timeout, on_progress, reset)
     started = time.perf_counter()
     if not isinstance(net, Graph):
+        if not reset:
+            raise ConfigError("reset", "False with back end 'torch'", f"one of {BACKENDS}")
         logits, spikes = _run_torch(net, x, options)
         return Result(name, logits, spikes, time.perf_counter() - started)
     frames = encode(net, x)
@@ -104,21 +112,24 @@ def simulate(
         seconds=time.perf_counter() - started,
         net=net,
         frames=frames,
+        reset=reset,
     )
 
 
 def _in_batches(
+    net: Graph,
     frames: IntArray,
-    size: int,
-    run: Callable[[IntArray], dict[str, IntArray]],
-    on_progress: Progress | None,
+    run: Callable[..., dict[str, IntArray]],
+    options: RunOptions,
 ) -> dict[str, IntArray]:
-    samples = frames.shape[1]
+    timesteps, samples = frames.shape[:2]
+    size = options.batch_size or _default_batch(net, timesteps)
+    run_part = run if options.reset else continuously(run)
     parts = []
     for start in range(0, samples, size):
-        parts.append(run(frames[:, start : start + size]))
-        if on_progress is not None:
-            on_progress(min(start + size, samples), samples)
+        parts.append(run_part(frames[:, start : start + size]))
+        if options.on_progress is not None:
+            options.on_progress(min(start + size, samples), samples)
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
 
@@ -134,22 +145,22 @@ def _default_batch(net: Graph, timesteps: int) -> int:
 def _run_engine(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, IntArray]:
     from sdt_lava.simulate.engine import Engine
 
-    engine = Engine(net, strict=options.strict)
-    size = options.batch_size or _default_batch(net, frames.shape[0])
-    return _in_batches(
-        frames, size, lambda part: engine.run(part, keep=_wanted(net)), options.on_progress
-    )
+    engine, wanted = Engine(net, strict=options.strict), _wanted(net)
+
+    def run(part: IntArray, states: NeuronStates | None = None) -> dict[str, IntArray]:
+        return engine.run(part, keep=wanted, states=states)
+
+    return _in_batches(net, frames, run, options)
 
 
 def _run_reference(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, IntArray]:
     from sdt_lava.simulate.reference import run_reference
 
-    def run(part: IntArray) -> dict[str, IntArray]:
-        values = run_reference(net, part, strict=options.strict)
+    def run(part: IntArray, states: NeuronStates | None = None) -> dict[str, IntArray]:
+        values = run_reference(net, part, strict=options.strict, states=states)
         return {name: values[name] for name in _wanted(net)}
 
-    size = options.batch_size or _default_batch(net, frames.shape[0])
-    return _in_batches(frames, size, run, options.on_progress)
+    return _in_batches(net, frames, run, options)
 
 
 def _run_lava(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, IntArray]:
@@ -158,7 +169,7 @@ def _run_lava(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, In
 
     if options.strict:
         _check_overflow(net, frames, options)
-    compiled = compile_network(net, timesteps=frames.shape[0])
+    compiled = compile_network(net, timesteps=frames.shape[0], reset=options.reset)
     outputs = run_lava(compiled, frames, timeout=options.timeout, on_progress=options.on_progress)
     readout = net.readout
     if readout is not None:
@@ -173,7 +184,8 @@ def _check_overflow(net: Graph, frames: IntArray, options: RunOptions) -> None:
     from sdt_lava.quantize.bounds import bound_extremes
     from sdt_lava.quantize.report import fits
 
-    timed = replace(net, timesteps=frames.shape[0])
+    steps, samples = frames.shape[:2]
+    timed = replace(net, timesteps=steps if options.reset else steps * samples)
     if not all(map(fits, bound_extremes(timed).values())):
         _run_engine(net, frames, replace(options, on_progress=None))
 

@@ -69,6 +69,22 @@ def test_sim_reports_accuracy_and_synops(run, network, tmp_path, backend):
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
+def test_sim_of_a_stream_reports_latency_and_throughput(run, network, tmp_path):
+    results = tmp_path / "out.json"
+    code, out, _ = run(
+        "main_sim", network, "--data", "digits", "--samples", 4, "--backend", "engine",
+        "--no-reset", "--json", results,
+    )  # fmt: skip
+    assert code == 0 and "machine steps to the first output" in out and "samples/s" in out
+    summary = json.loads(results.read_text())
+    assert summary["reset"] is False
+    timing, net = summary["timing"], sdt_lava.load_network(network)
+    assert timing["latency"] == sdt_lava.compile(net).schedule.depth
+    assert timing["steps"] == 4 * net.timesteps and timing["samples_per_second"] > 0
+    stream = sdt_lava.simulate(net, sdt_lava.load_dataset("digits").x[:4], reset=False)
+    assert summary["logits"] == stream.logits.tolist()
+
+
 @pytest.mark.slow
 def test_sim_in_lava_from_a_file_gives_the_engines_results(run, network, tmp_path):
     x = sdt_lava.load_dataset("digits").x[:3]

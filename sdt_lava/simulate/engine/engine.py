@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sdt_lava.graph import Graph, Input, Node
-from sdt_lava.numerics import IntArray
+from sdt_lava.numerics import IntArray, NeuronStates
 from sdt_lava.quantize.bounds import Extremes
 from sdt_lava.simulate.engine.registry import EVALUATE, Context
 
@@ -42,6 +42,7 @@ class Engine:
         frames: IntArray,
         keep: Iterable[str] | None = None,
         spikes: Mapping[str, NDArray[Any]] | None = None,
+        states: NeuronStates | None = None,
     ) -> dict[str, IntArray]:
         """Evaluate the graph.
 
@@ -53,6 +54,9 @@ class Engine:
             Nodes whose output is returned; all of them by default.
         spikes : mapping of str to ndarray, optional
             Recorded output of LIF nodes, used instead of simulating these neurons.
+        states : dict of str to tuple of ndarray, optional
+            u and v of each LIF, ``(B, *shape)``: where the run starts (0 where a name is missing)
+            and, afterwards, where it ended, so that another run can go on from there.
 
         Returns
         -------
@@ -66,6 +70,7 @@ class Engine:
         """
         kept = set(self.graph.nodes if keep is None else keep)
         recorded = spikes or {}
+        self._context.states = {} if states is None else states
         waiting = {name: len(readers) for name, readers in self.graph.consumers.items()}
         values: dict[str, Tensor] = {}
         results: dict[str, IntArray] = {}

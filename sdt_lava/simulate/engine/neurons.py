@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,8 +21,8 @@ def _lif(node: Lif, currents: list[Tensor], context: Context) -> Tensor:
     bias = 0 if node.bias is None else channel_vector(node.bias, activation.ndim - 2)
     offset = torch.as_tensor(bias, dtype=torch.int64) << node.bias_exponent
     threshold = int(node.threshold) << ACTIVATION_SHIFT
-    current = torch.zeros(activation.shape[1:], dtype=torch.int64)
-    voltage = torch.zeros_like(current)
+    rest = np.zeros(activation.shape[1:], np.int64)
+    current, voltage = map(torch.from_numpy, context.states.get(node.name, (rest, rest)))
     spikes = torch.empty(activation.shape, dtype=torch.uint8)
     largest = Extremes(int(activation.abs().max()) if activation.numel() else 0, 0)
     for step in range(steps):
@@ -36,5 +37,6 @@ def _lif(node: Lif, currents: list[Tensor], context: Context) -> Tensor:
         fired = voltage > threshold
         voltage = voltage.masked_fill(fired, 0)
         spikes[step] = fired
+    context.states[node.name] = current.numpy(), voltage.numpy()
     context.note(node.name, largest)
     return spikes

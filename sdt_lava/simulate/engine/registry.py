@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from sdt_lava.graph import Node
+from sdt_lava.numerics import NeuronStates
 from sdt_lava.quantize.bounds import Extremes
 
 
@@ -22,10 +23,14 @@ class Context:
         Raise when a sum leaves the hardware's range.
     extremes : dict of str to Extremes
         Largest magnitudes seen so far in each population of neurons.
+    states : dict of str to tuple of ndarray
+        u and v of each population with memory: where this run starts (0 where a name is missing),
+        and where it has ended.
     """
 
     strict: bool = True
     extremes: dict[str, Extremes] = field(default_factory=dict)
+    states: NeuronStates = field(default_factory=dict)
 
     def note(self, name: str, seen: Extremes) -> None:
         """Remember the largest magnitudes of a population."""
