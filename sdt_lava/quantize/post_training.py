@@ -102,6 +102,53 @@ def quantize(
     )
 
 
+def quantize_unmeasured(float_graph: Graph, bits: int = 8) -> Graph:
+    """Turn a float graph into an integer graph without running it.
+
+    Scales are lowered where that proves ranges at little cost, and where the input alone reaches
+    a layer's extremes. Deeper ranges that stay unproved are not looked at, so the network is good
+    for counting, checking and mapping; a network that is to be run needs `quantize`.
+
+    Parameters
+    ----------
+    float_graph : Graph
+        As traced from a model.
+    bits : int
+        Width of a weight, 2 to 8.
+
+    Returns
+    -------
+    Graph
+        The integer graph, without a quantization report.
+
+    Raises
+    ------
+    QuantizationError
+        If a weight is not finite or the network does not fit the integer ranges.
+    """
+    _check_finite(float_graph)
+    search = ScaleSearch(gather_biases(float_graph), bits)
+    for _ in range(_MOST_ROUNDS):
+        graph = search.graph()
+        bounds = bound_extremes(graph)
+        unproved = [name for name, extremes in bounds.items() if not fits(extremes)]
+        if search.towards_proof(bounds, unproved):
+            continue
+        certain = {name: headroom(bounds[name]) for name in unproved if _reads_input(graph, name)}
+        if not certain:
+            return graph
+        search.lower(certain)
+    raise QuantizationError(
+        f"neurons {list(certain)}", "sums leave the 24-bit state at every scale", "a finer input"
+    )
+
+
+def _reads_input(graph: Graph, lif: str) -> bool:
+    """Tell whether all currents of a neuron come straight from the input."""
+    synapses = [graph.nodes[name] for name in graph.nodes[lif].inputs]
+    return all(node.inputs == (graph.input.name,) for node in synapses)
+
+
 def _check_finite(graph: Graph) -> None:
     for node in graph:
         for field in ("weight", "bias"):

@@ -1,0 +1,44 @@
+"""The integer graph of a preset with random weights, for counting, checking and mapping."""
+
+from __future__ import annotations
+
+from sdt_lava.graph import Graph
+from sdt_lava.model.presets import preset
+from sdt_lava.quantize.post_training import quantize_unmeasured
+
+
+def untrained_network(name: str, seed: int = 0) -> Graph:
+    """Return the network of a preset as it is before training.
+
+    Shapes, connections and limits are those of a trained network; spikes and accuracy are not.
+    The largest preset takes some ten seconds and 3 GB.
+
+    Parameters
+    ----------
+    name : str
+        Name of the preset.
+    seed : int
+        Seed of the weights.
+
+    Returns
+    -------
+    Graph
+        The integer graph; its metadata says that the weights are random.
+
+    Raises
+    ------
+    ConfigError
+        If there is no preset of that name.
+    """
+    config = preset(name)
+    # Imported here: torch takes seconds, and a wrong name should not.
+    import torch
+
+    from sdt_lava.model.trace import trace
+    from sdt_lava.model.transformer import SpikeDrivenTransformer
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = SpikeDrivenTransformer(config).eval()
+    graph = quantize_unmeasured(trace(model))
+    return graph.with_metadata(preset=name, weights=f"random, seed {seed}")
