@@ -65,6 +65,29 @@ class LifParameters:
     bias_exponent: int
 
 
+def power_shift(sums: IntArray, exponent: int | IntArray, axis: int) -> IntArray:
+    """Multiply by ``2 ** exponent``, rounding down.
+
+    Parameters
+    ----------
+    sums : ndarray of int64
+        Weighted sums.
+    exponent : int or ndarray of int
+        One exponent for all, or one for each channel; negative ones shift to the right.
+    axis : int
+        Axis of the channels.
+
+    Returns
+    -------
+    ndarray of int64
+        Same shape.
+    """
+    exponents = np.asarray(exponent, np.int64)
+    if exponents.ndim:
+        exponents = exponents.reshape(-1, *(1,) * (sums.ndim - axis - 1))
+    return (sums << np.maximum(exponents, 0)) >> np.maximum(-exponents, 0)
+
+
 def decay(state: IntArray, fraction: int) -> IntArray:
     """Multiply by ``(4096 - fraction) / 4096``, rounding towards zero."""
     scaled = np.abs(state) * (DECAY_UNITY - fraction) >> DECAY_SHIFT

@@ -79,7 +79,7 @@ class GraphMaker:
     def _synapse(self, kind: type[Conv] | type[Dense], source: str, weight, **fields) -> str:
         fan_in = prod(weight.shape[1:])
         power = float((weight.astype(float) ** 2).mean()) * fan_in * self.power[source]
-        power *= 4 ** fields.get("exponent", 0)
+        power *= float(np.mean(4.0 ** np.asarray(fields.get("exponent", 0))))
         return self.add(kind(inputs=(source,), weight=weight, **fields), power)
 
     def conv(self, name: str, source: str, out: int, kernel=(3, 3), **fields) -> str:
@@ -249,7 +249,13 @@ def random_sdt_graph(
     bias = rng.integers(-5000, 5001, classes) if biases else None
     weight = maker.weights(classes, channels)
     readout = Readout(
-        name="head.fc", inputs=(spikes,), block="head", weight=weight, bias=bias, scale=63.5
+        name="head.fc",
+        inputs=(spikes,),
+        block="head",
+        weight=weight,
+        bias=bias,
+        scale=63.5,
+        exponent=rng.integers(0, 2, classes),
     )
     maker.add(readout)
     return maker.graph(timesteps, source="random_sdt_graph")
@@ -321,7 +327,8 @@ def _mlp(maker: GraphMaker, name: str, stream: str, hidden: int) -> str:
     spikes = maker.lif(f"{name}.fc1_lif", stream, block=name)
     spikes = maker.pointwise(f"{name}.fc1_conv", spikes, hidden, block=name)
     spikes = maker.lif(f"{name}.fc2_lif", spikes, block=name)
-    branch = maker.pointwise(f"{name}.fc2_conv", spikes, channels, block=name, exponent=1)
+    exponent = maker.rng.integers(0, 3, channels)
+    branch = maker.pointwise(f"{name}.fc2_conv", spikes, channels, block=name, exponent=exponent)
     return maker.shortcut(f"{name}.shortcut", stream, branch, block=name)
 
 

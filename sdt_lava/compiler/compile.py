@@ -12,6 +12,7 @@ from sdt_lava.compiler.passes.lower_dilation import lower_dilation
 from sdt_lava.compiler.passes.lower_pooling import lower_pooling
 from sdt_lava.compiler.passes.lower_readout import READOUT_SUFFIX, lower_readout
 from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
+from sdt_lava.compiler.passes.split_exponents import split_exponents
 from sdt_lava.compiler.passes.unroll_convolutions import unroll_convolutions, unrolled_synapses
 from sdt_lava.compiler.process_table import ProcessRow, format_processes, process_rows
 from sdt_lava.compiler.schedule import Schedule, make_schedule, needs_matrix
@@ -128,7 +129,7 @@ def compile_network(
         Where it will run.
     convolutions : {'auto', 'sparse', 'conv'}
         Unroll convolutions into sparse connections where they are small, always, or only where
-        a delay or a weight exponent demands it.
+        a delay demands it.
     timesteps : int, optional
         Steps of a sample, for event data that differs from the graph's.
     reset : bool
@@ -152,7 +153,8 @@ def compile_network(
     graph = lower(net)
     schedule = make_schedule(graph, timesteps, reset=reset)
     graph = unroll_convolutions(graph, _to_unroll(graph, schedule, convolutions))
-    return CompiledNetwork(net, graph, schedule, target)
+    graph = split_exponents(graph)
+    return CompiledNetwork(net, graph, make_schedule(graph, timesteps, reset=reset), target)
 
 
 def output_population(net: Graph) -> str:

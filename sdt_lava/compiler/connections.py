@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 
 from sdt_lava.graph import Conv, OrPool, Shape
+from sdt_lava.numerics import IntArray
 
 IndexArray = NDArray[np.int64]
 
@@ -79,6 +80,14 @@ def _window_taps(
         (in_y * size[1] + in_x)[inside],
         (tap_y * kernel[1] + tap_x)[inside],
     )
+
+
+def dense_rows(weight: IntArray, rows: IndexArray) -> csr_matrix:
+    """Connect every input to some of the outputs, with the weights ``(O, I)`` of a dense layer."""
+    outputs, inputs = weight.shape
+    columns = np.broadcast_to(np.arange(inputs), (rows.size, inputs))
+    selected = np.repeat(rows, inputs), columns.ravel(), weight[rows].ravel().astype(np.int32)
+    return _matrix(*selected, (outputs, inputs))
 
 
 def pooling(node: OrPool, shape: Shape, output: Shape, weight: int) -> csr_matrix:

@@ -123,8 +123,5 @@ def _check_delay(connection: Node, delay: int) -> None:
 
 
 def needs_matrix(node: Conv, delay: int) -> bool:
-    """Tell whether a convolution must be written as a matrix.
-
-    Lava's Conv process has no delays, and its CPU model ignores the weight exponent.
-    """
-    return delay > 0 or node.exponent > 0
+    """Tell whether a convolution must be written as a matrix: Lava's Conv has no delays."""
+    return delay > 0

@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 
 from sdt_lava.graph.base import CURRENTS, EVENTS, Node, Shape, Signal
 from sdt_lava.graph.nodes import Pool, Sum
+from sdt_lava.numerics import IntArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,14 +29,15 @@ class Sparse(Node):
         Output shape.
     role : str
         What it does, for reports: 'synapse', 'mask', 'token_sum', 'pool', 'shortcut'.
-    exponent : int
-        Weight exponent; a negative one shifts the sum to the right.
+    exponent : int or ndarray of int
+        Weight exponent, one or one for each output channel (first axis of `shape`); a negative
+        one shifts the sum to the right.
     """
 
     weight: csr_matrix
     shape: Shape
     role: str
-    exponent: int = 0
+    exponent: int | IntArray = 0
 
     kind: ClassVar[str] = "sparse"
     accepts: ClassVar[frozenset[Signal]] = EVENTS
@@ -45,6 +47,9 @@ class Sparse(Node):
         sizes = int(np.prod(self.shape)), int(np.prod(shapes[0]))
         if self.weight.shape != sizes:
             raise self.mismatch(f"weight {self.weight.shape}", f"{sizes} (outputs, inputs)")
+        if np.shape(self.exponent) not in ((), self.shape[:1]):
+            found = f"weight exponents of shape {np.shape(self.exponent)}"
+            raise self.mismatch(found, f"() or {self.shape[:1]}")
         return self.shape
 
 

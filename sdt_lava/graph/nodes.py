@@ -22,7 +22,7 @@ from sdt_lava.graph.base import (
     Shape,
     Signal,
 )
-from sdt_lava.numerics import MAX_WEIGHT_EXPONENT
+from sdt_lava.numerics import MAX_WEIGHT_EXPONENT, IntArray
 
 
 def _require_image(node: Node, shape: Shape) -> None:
@@ -81,19 +81,31 @@ class Synapse(Node):
     bias : ndarray, optional
         Per output channel, only in a float graph: an integer graph keeps biases in the
         neurons, where the hardware has them.
-    exponent : int
-        Integer graph: the sums are multiplied by ``2 ** exponent`` (0 to 7). It lets branches of
-        one residual stream with weights of different size share one scale.
+    exponent : int or ndarray of int
+        Integer graph: the sums are multiplied by ``2 ** exponent`` (0 to 7), one exponent for
+        the whole layer or one for each output channel, ``(O,)``. It lets branches of one residual
+        stream, and channels of one layer, with weights of different size share one scale. The
+        compiler makes one connection of each distinct exponent.
     """
 
     weight: Array
     bias: Array | None = None
-    exponent: int = 0
+    exponent: int | IntArray = 0
 
     accepts: ClassVar[frozenset[Signal]] = EVENTS
 
-    def _check_bias(self, channels: int) -> None:
-        if not 0 <= self.exponent <= MAX_WEIGHT_EXPONENT:
+    @property
+    def channel_exponents(self) -> IntArray:
+        """Weight exponent of each output channel, ``(O,)``."""
+        return np.broadcast_to(np.asarray(self.exponent, np.int64), self.weight.shape[:1])
+
+    def _check_channels(self, channels: int) -> None:
+        """Check what there may be one of for each output channel."""
+        exponents = np.asarray(self.exponent)
+        if exponents.shape not in ((), (channels,)) or exponents.dtype.kind not in "iu":
+            found = f"weight exponents of shape {exponents.shape} and type {exponents.dtype}"
+            raise self.mismatch(found, f"an integer, or integers of shape ({channels},)")
+        if exponents.min(initial=0) < 0 or exponents.max(initial=0) > MAX_WEIGHT_EXPONENT:
             raise self.mismatch(f"weight exponent {self.exponent}", f"0 to {MAX_WEIGHT_EXPONENT}")
         if self.bias is not None and self.bias.shape != (channels,):
             raise self.mismatch(f"bias of shape {self.bias.shape}", f"({channels},)")
@@ -139,7 +151,7 @@ class Conv(Synapse):
                 f"weight {self.weight.shape} in {self.groups} groups on {channels} channels",
                 "C/groups weights per output and O divisible by groups",
             )
-        self._check_bias(out)
+        self._check_channels(out)
         out_h = _window_output(height, kernel_h, self.stride[0], self.padding[0], self.dilation[0])
         out_w = _window_output(width, kernel_w, self.stride[1], self.padding[1], self.dilation[1])
         if min(out_h, out_w) < 1:
@@ -163,7 +175,7 @@ class Dense(Synapse):
                 f"weight {self.weight.shape} on input {shapes[0]}",
                 "weight (O, I) on an input of I values",
             )
-        self._check_bias(self.weight.shape[0])
+        self._check_channels(self.weight.shape[0])
         return (self.weight.shape[0],)
 
 
@@ -389,5 +401,5 @@ class Readout(Synapse):
             raise self.mismatch(
                 f"weight {self.weight.shape} on input {shapes[0]}", "weight (K, C) on input (C,)"
             )
-        self._check_bias(self.weight.shape[0])
+        self._check_channels(self.weight.shape[0])
         return (self.weight.shape[0],)

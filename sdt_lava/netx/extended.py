@@ -21,6 +21,7 @@ from sdt_lava.netx.schema import (
     TEXT_LIMIT,
     Array,
     Layer,
+    PerChannel,
     Scalar,
 )
 
@@ -35,13 +36,20 @@ def write_layers(layers: h5py.Group, graph: Graph, *, compress: bool) -> None:
         write_node_texts(group, node)
         if node.inputs:
             group.attrs["inputs"] = np.array([index_of[name] for name in node.inputs], np.int64)
-        for scalar in layer.scalars:
-            value = checked_scalar(scalar, getattr(node, scalar.name), node.name)
-            group.attrs[scalar.name] = np.array(value, np.float64 if scalar.real else np.int64)
-        for array in layer.arrays:
-            values = getattr(node, array.name)
-            if values is not None:
-                write_array(group, array.name, values, array.dtype, compress=compress)
+        fields: list[Scalar | Array] = [*layer.scalars, *layer.arrays]
+        fields += [field.form(getattr(node, field.name)) for field in layer.per_channel]
+        for field in fields:
+            _write_field(group, field, getattr(node, field.name), node.name, compress=compress)
+
+
+def _write_field(
+    group: h5py.Group, field: Scalar | Array, value: Any, where: str, *, compress: bool
+) -> None:
+    if isinstance(field, Scalar):
+        number = checked_scalar(field, value, where)
+        group.attrs[field.name] = np.array(number, np.float64 if field.real else np.int64)
+    elif value is not None:
+        write_array(group, field.name, value, field.dtype, compress=compress)
 
 
 def read_nodes(layers: list[SafeGroup], types: list[str]) -> list[Node]:
@@ -59,9 +67,11 @@ def read_nodes(layers: list[SafeGroup], types: list[str]) -> list[Node]:
 def _read_node(group: SafeGroup, layer: Layer, earlier: list[Node]) -> Node:
     required = {array.name for array in layer.arrays if not array.optional}
     optional = {array.name for array in layer.arrays if array.optional}
-    group.expect({"type"} | required, optional)
+    either = {field.name for field in layer.per_channel}
+    group.expect({"type"} | required, optional | either)
     group.expect_attributes(
-        {"name", *(scalar.name for scalar in layer.scalars)}, {"block", "origin", "inputs"}
+        {"name", *(scalar.name for scalar in layer.scalars)},
+        {"block", "origin", "inputs"} | either,
     )
     fields: dict[str, Any] = {"inputs": _read_inputs(group, earlier), **read_texts(group)}
     for scalar in layer.scalars:
@@ -70,7 +80,18 @@ def _read_node(group: SafeGroup, layer: Layer, earlier: list[Node]) -> Node:
     for array in layer.arrays:
         if array.name in present:
             fields[array.name] = read_array(group, array)
+    for field in layer.per_channel:
+        fields[field.name] = _read_per_channel(group, field)
     return layer.node(**fields)
+
+
+def _read_per_channel(group: SafeGroup, field: PerChannel) -> Any:
+    forms = (field.name in group.attributes(), field.name in group.names())
+    if forms.count(True) != 1:
+        found = "neither an attribute nor a dataset" if not any(forms) else "both"
+        allowed = "an attribute for all channels, or a dataset with one value a channel"
+        raise NetworkFileError(f"{group.where}: {field.name!r}", found, allowed)
+    return read_scalar(group, field.scalar) if forms[0] else read_array(group, field.array)
 
 
 def read_texts(group: SafeGroup) -> dict[str, str]:

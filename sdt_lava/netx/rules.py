@@ -91,6 +91,13 @@ def _check_node(node: Node) -> None:
         values = getattr(node, array.name)
         if values is not None or not array.optional:
             checked_array(array, values, where)
+    for field in layer.per_channel:
+        value = getattr(node, field.name)
+        form = field.form(value)
+        if isinstance(form, Array):
+            checked_array(form, value, where)
+        else:
+            checked_scalar(form, value, where)
     if isinstance(node, Input) and node.low > node.high:
         raise Violation(where, f"low {node.low} above high {node.high}", "low <= high")
     if isinstance(node, Synapse) and "bias" not in {array.name for array in layer.arrays}:

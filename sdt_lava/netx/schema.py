@@ -149,6 +149,40 @@ class Array:
 
 
 @dataclass(frozen=True)
+class PerChannel:
+    """An integer for all output channels, an attribute, or one for each, a dataset ``(O,)``.
+
+    Parameters
+    ----------
+    name : str
+        Name in the node class and in the file.
+    dtype : type
+        Type of the dataset.
+    low, high : int
+        Smallest and largest value.
+    """
+
+    name: str
+    dtype: type[np.signedinteger]
+    low: int
+    high: int
+
+    @property
+    def scalar(self) -> Scalar:
+        """The field where there is one value."""
+        return Scalar(self.name, self.low, self.high)
+
+    @property
+    def array(self) -> Array:
+        """The field where there is one for each channel."""
+        return Array(self.name, self.dtype, 1, self.low, self.high)
+
+    def form(self, value: object) -> Scalar | Array:
+        """Return the field that a value needs."""
+        return self.array if isinstance(value, np.ndarray) and value.ndim else self.scalar
+
+
+@dataclass(frozen=True)
 class Layer:
     """A layer type of the extended layout: one node.
 
@@ -158,7 +192,7 @@ class Layer:
         Node class.
     type : str
         Layer type, at most ten ASCII characters, unknown to stock netx.
-    scalars, arrays : tuple
+    scalars, arrays, per_channel : tuple
         Its fields apart from name, block, origin and inputs.
     """
 
@@ -166,13 +200,14 @@ class Layer:
     type: str
     scalars: tuple[Scalar, ...] = ()
     arrays: tuple[Array, ...] = ()
+    per_channel: tuple[PerChannel, ...] = ()
 
 
 def _weight(rank: int) -> Array:
     return Array("weight", np.int16, rank, -WEIGHT_LIMIT, WEIGHT_LIMIT, signed_even=True)
 
 
-_EXPONENT = Scalar("exponent", 0, MAX_WEIGHT_EXPONENT)
+_EXPONENT = (PerChannel("exponent", np.int8, 0, MAX_WEIGHT_EXPONENT),)
 _WINDOW = (
     Scalar("kernel", 1, WINDOW_LIMIT),
     Scalar("stride", 1, WINDOW_LIMIT),
@@ -197,11 +232,11 @@ _LAYERS = (
             Scalar("padding", 0, WINDOW_LIMIT, PAIR),
             Scalar("dilation", 1, WINDOW_LIMIT, PAIR),
             Scalar("groups", 1, GROUPS_LIMIT),
-            _EXPONENT,
         ),
         (_weight(4),),
+        _EXPONENT,
     ),
-    Layer(Dense, "dense_sdt", (_EXPONENT,), (_weight(2),)),
+    Layer(Dense, "dense_sdt", (), (_weight(2),), _EXPONENT),
     Layer(Flatten, "flat_sdt"),
     Layer(
         Lif,
@@ -225,11 +260,12 @@ _LAYERS = (
     Layer(
         Readout,
         "readout",
-        (Scalar("scale", 0, inf, real=True), _EXPONENT),
+        (Scalar("scale", 0, inf, real=True),),
         (
             _weight(2),
             Array("bias", np.int32, 1, -READOUT_BIAS_LIMIT, READOUT_BIAS_LIMIT, optional=True),
         ),
+        _EXPONENT,
     ),
 )
 LAYER_OF_NODE: dict[type[Node], Layer] = {layer.node: layer for layer in _LAYERS}

@@ -61,7 +61,7 @@ def _check_flatten(node: Flatten, follower: Node | None, graph: Graph) -> None:
 
 
 def _check_neuron(node: Conv | Dense, follower: Node | None) -> None:
-    if node.exponent:
+    if np.ndim(node.exponent) or node.exponent:
         raise NotSequentialError(f"{node.name!r} has a weight exponent, which netx lacks")
     if not isinstance(follower, Lif):
         raise NotSequentialError(f"{node.name!r} is not followed by neurons")

@@ -18,6 +18,7 @@ from sdt_lava.compiler.partition import Connection
 from sdt_lava.compiler.schedule import Schedule
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import Conv, Dense, Gate, Lif, MaxRelay, Node, Relay, Shape, Sparse
+from sdt_lava.numerics import power_shift
 from sdt_lava.processes.max_relay import MaxRelay as MaxRelayProcess
 
 # Message bits of a connection: 24-bit payloads for graded spikes. Binary spikes use 1, which
@@ -150,7 +151,9 @@ def _connect_conv(connection: Connection, source: Any, reader: Any) -> Any:
     assert isinstance(node, Conv)
     channels, height, width = connection.source_shape
     # Lava's convolution is (X, Y, C) and a true convolution, torch's is a correlation.
-    weight = np.asarray(node.weight, int)[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)
+    # Its CPU model ignores weight exponents, and limits no weight: they go into the weights.
+    shifted = power_shift(np.asarray(node.weight, np.int64), node.exponent, 0)
+    weight = shifted.astype(int)[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)
     process = ConvProcess(
         weight=weight,
         input_shape=(width, height, channels),

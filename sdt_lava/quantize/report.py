@@ -170,7 +170,7 @@ def _synapse_row(float_graph: Graph, node: Synapse, scale: float, bits: int) -> 
         shape=tuple(node.weight.shape),
         bits=bits,
         scale=scale,
-        exponent=node.exponent,
+        exponent=int(node.channel_exponents.max()),
         largest_weight=int(np.abs(rounded).max(initial=0)),
         clipped_share=float(np.mean(np.abs(wanted) > weights.largest + weights.step / 2)),
         rounding_error=error / power if power else 0.0,

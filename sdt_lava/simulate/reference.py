@@ -43,9 +43,13 @@ from sdt_lava.numerics import (
     LifParameters,
     NeuronStates,
     lif_step,
+    power_shift,
 )
 
 Evaluate = Callable[[Any, list[IntArray]], IntArray]
+# Of ``(T, B, C, ...)``.
+CHANNEL_AXIS = 2
+
 _EVALUATE: dict[type[Node], Evaluate] = {}
 
 
@@ -185,13 +189,14 @@ def _conv(node: Conv, inputs: list[IntArray]) -> IntArray:
                 result[:, :, outputs] += np.einsum(
                     "oc,tbchw->tbohw", weight[outputs, :, row, column], window
                 )
-    return result << node.exponent
+    return power_shift(result, node.exponent, CHANNEL_AXIS)
 
 
 @_evaluates(Dense)
 def _dense(node: Dense, inputs: list[IntArray]) -> IntArray:
     events = inputs[0].reshape(*inputs[0].shape[:2], -1)
-    return (events @ np.asarray(node.weight, np.int64).T) << node.exponent
+    sums = events @ np.asarray(node.weight, np.int64).T
+    return power_shift(sums, node.exponent, CHANNEL_AXIS)
 
 
 @_evaluates(Flatten)
@@ -274,20 +279,16 @@ def _token_dilate(node: TokenDilate, inputs: list[IntArray]) -> IntArray:
 @_evaluates(Readout)
 def _readout(node: Readout, inputs: list[IntArray]) -> IntArray:
     bias = 0 if node.bias is None else np.asarray(node.bias, np.int64)
-    return ((inputs[0] @ np.asarray(node.weight, np.int64).T) << node.exponent) + bias
+    sums = inputs[0] @ np.asarray(node.weight, np.int64).T
+    return power_shift(sums, node.exponent, CHANNEL_AXIS) + bias
 
 
 @_evaluates(Sparse)
 def _sparse(node: Sparse, inputs: list[IntArray]) -> IntArray:
     steps, batch = inputs[0].shape[:2]
     events = inputs[0].reshape(steps * batch, -1)
-    sums = (node.weight.astype(np.int64) @ events.T).T
-    return shifted(np.asarray(sums), node.exponent).reshape(steps, batch, *node.shape)
-
-
-def shifted(sums: IntArray, exponent: int) -> IntArray:
-    """Multiply by a power of two, rounding down."""
-    return sums << exponent if exponent >= 0 else sums >> -exponent
+    sums = np.asarray((node.weight.astype(np.int64) @ events.T).T)
+    return power_shift(sums.reshape(steps, batch, *node.shape), node.exponent, CHANNEL_AXIS)
 
 
 @_evaluates(Gate)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from sdt_lava.compiler import compile_network, lower
 from sdt_lava.compiler.compile import LOWERING_PASSES, MAPPABLE_KINDS
@@ -12,6 +15,7 @@ from sdt_lava.compiler.passes.lower_dilation import lower_dilation
 from sdt_lava.compiler.passes.lower_pooling import lower_pooling
 from sdt_lava.compiler.passes.lower_readout import lower_readout
 from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
+from sdt_lava.compiler.passes.split_exponents import split_exponents
 from sdt_lava.compiler.passes.unroll_convolutions import unroll_convolutions
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import (
@@ -29,11 +33,14 @@ from sdt_lava.graph import (
     Readout,
     Relay,
     Shortcut,
+    Sparse,
     Subsample,
+    Synapse,
     TokenDilate,
     TokenMean,
     TokenSum,
 )
+from sdt_lava.report.fan_out import fan_out
 from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 
@@ -92,14 +99,57 @@ def test_compiled_network_is_mappable_and_equal(convolutions):
             assert not compiled.graph.of_type(Conv)
 
 
-def test_convolutions_with_exponent_or_delay_become_matrices():
-    graph = random_sdt_graph(np.random.default_rng(4))
+def test_convolutions_with_a_delay_become_matrices():
+    graph = random_sdt_graph(np.random.default_rng(4), downsampling="subsample")
     compiled = compile_network(graph, convolutions="conv")
     kept = {node.name for node in compiled.graph.of_type(Conv)}
-    assert "block.0.mlp.fc1_conv" in kept
-    assert "block.0.mlp.fc2_conv" not in kept  # has a weight exponent
+    assert {"block.0.mlp.fc1_conv", "block.0.mlp.fc2_conv"} <= kept
+    assert np.ndim(compiled.graph.nodes["block.0.mlp.fc2_conv"].exponent) == 1
     for name in kept:
         assert compiled.schedule.delay[name] == 0
+
+
+@pytest.mark.parametrize("convolutions", ["auto", "sparse", "conv"])
+def test_one_connection_for_each_exponent(convolutions):
+    for graph in networks(6):
+        before = lower(graph)
+        compiled = compile_network(graph, convolutions=convolutions)
+        after = compiled.graph
+        for node in after:
+            if isinstance(node, (Sparse, Dense)):
+                assert isinstance(node.exponent, int)
+        for node in before.of_type(Synapse):
+            if node.name in after.nodes:
+                continue
+            parts = after.of_type(Sparse)
+            parts = [part for part in parts if part.name.rpartition(".e")[0] == node.name]
+            assert {part.exponent for part in parts} == set(node.channel_exponents.tolist())
+            assert len({compiled.schedule.delay[part.name] for part in parts}) == 1
+            shape = before.shapes[node.inputs[0]]
+            whole = fan_out(node, shape)
+            assert np.array_equal(sum(fan_out(part, shape) for part in parts), whole)
+
+
+def test_splitting_dense_layers_and_matrices_with_empty_rows():
+    rng = np.random.default_rng(8)
+    weight = csr_matrix(
+        2 * rng.integers(-9, 9, (4, 6)) * (rng.random((4, 6)) < 0.4), dtype=np.int32
+    )
+    weight.data[:2] = 0  # synapses of weight 0
+    exponents = np.array([3, 0, 3, 7])
+    entry = Input(name="x", shape=(6,), low=-3, high=3)
+    matrix = Sparse(
+        name="s", inputs=("x",), weight=weight, shape=(4,), role="synapse", exponent=exponents
+    )
+    dense = Dense(name="d", inputs=("x",), weight=2 * rng.integers(-9, 9, (4, 6)))
+    dense = replace(dense, exponent=np.full(4, 2))
+    graph = Graph.build([entry, matrix, dense, Relay(name="r", inputs=("s", "d"))], 2)
+    split = split_exponents(graph)
+    assert split.nodes["r"].inputs == ("s.e0", "s.e3", "s.e7", "d")
+    assert split.nodes["d"].exponent == 2 and isinstance(split.nodes["d"], Dense)
+    assert sum(part.weight.nnz for part in split.of_type(Sparse)) == weight.nnz
+    frames = random_frames(rng, graph, batch=3)
+    assert np.array_equal(run_reference(graph, frames)["r"], run_reference(split, frames)["r"])
 
 
 def test_populations_keep_their_names_and_blocks():

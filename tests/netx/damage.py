@@ -34,6 +34,14 @@ def put(key, value, **options):
     return damage
 
 
+def both(*damages):
+    def damage(file):
+        for one in damages:
+            one(file)
+
+    return damage
+
+
 def edit(key, function):
     """Replace a dataset by a function of its values."""
     return lambda file: put(key, function(file[key][()]))(file)

@@ -12,6 +12,7 @@ from sdt_lava.graph import Graph
 from sdt_lava.netx import guard, load_network, save_network
 from tests.netx.damage import (
     apply,
+    both,
     chain,
     drop,
     edit,
@@ -194,6 +195,21 @@ EXTENDED = {
     "negative side": put("layer/0:shape", [2, -6, 5]),
     "enormous image": put("layer/0:shape", [1, 2**20, 2**20]),
     "image with many axes": put("layer/0:shape", np.ones(9, int)),
+    "no exponent": drop(f"{CONV0}:exponent"),
+    "exponent twice": put(f"{CONV0}/exponent", np.zeros(4, "i1")),
+    "exponent out of range": put(f"{CONV0}:exponent", 8),
+    **{
+        f"{name} exponents": both(drop(f"{CONV0}:exponent"), put(f"{CONV0}/exponent", values))
+        for name, values in {
+            "float": np.zeros(4),
+            "negative": np.array([0, -1, 0, 0]),
+            "too large": np.array([0, 8, 0, 0]),
+            "too few": np.array([0, 1, 0]),
+            "no": np.zeros(0, int),
+            "two rows of": np.zeros((2, 4), int),
+            "scalar": np.int8(1),
+        }.items()
+    },
 }
 
 

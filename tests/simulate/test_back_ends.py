@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 import sdt_lava
 from sdt_lava.errors import ConfigError, DataError, NumericOverflowError
-from sdt_lava.graph import Conv, Dense, Graph, Input, Lif
+from sdt_lava.graph import Conv, Dense, Graph, Input, Lif, Synapse
 from sdt_lava.simulate.engine import Engine
 from sdt_lava.simulate.reference import run_reference
 from sdt_lava.simulate.result import spike_differences
@@ -57,6 +59,35 @@ def test_engine_equals_reference_on_chains(seed, timesteps, high):
     rng = np.random.default_rng(seed)
     graph = random_chain(rng, timesteps=timesteps, high=high)
     assert_same_nodes(graph, random_frames(rng, graph), strict=False)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), high=st.sampled_from([1, 255]))
+def test_an_exponent_for_each_channel_is_a_multiple_of_its_weights(seed, high):
+    rng = np.random.default_rng(seed)
+    graph = random_chain(rng, high=high)
+    exponents = {node.name: rng.integers(0, 8, len(node.weight)) for node in graph.of_type(Synapse)}
+    raised, multiplied = (
+        graph.rebuild(
+            [
+                replace(node, **change(node, exponents[node.name]))
+                if isinstance(node, Synapse)
+                else node
+                for node in graph
+            ]
+        )
+        for change in (lambda node, e: {"exponent": e}, multiplied_weights)
+    )
+    frames = random_frames(rng, graph)
+    assert_same_nodes(raised, frames, strict=False)
+    expected = run_reference(multiplied, frames, strict=False)
+    found = run_reference(raised, frames, strict=False)
+    for name in graph.order:
+        assert np.array_equal(expected[name], found[name]), name
+
+
+def multiplied_weights(node, exponents):
+    return {"weight": node.weight << exponents.reshape(-1, *(1,) * (node.weight.ndim - 1))}
 
 
 def test_the_random_networks_are_alive():

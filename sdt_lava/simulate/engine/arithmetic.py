@@ -14,7 +14,9 @@ from sdt_lava.numerics import (
     DECAY_UNITY,
     FLOAT32_EXACT,
     STATE_LIMIT,
+    IntArray,
 )
+from sdt_lava.simulate.reference import CHANNEL_AXIS
 
 
 def total(currents: list[Tensor]) -> Tensor:
@@ -42,6 +44,14 @@ def wrap(current: Tensor) -> Tensor:
     span = 2 * (STATE_LIMIT + 1)
     wrapped = torch.where(current > STATE_LIMIT + 1, current - span, current)
     return torch.where(wrapped <= -(STATE_LIMIT + 1), current + span, wrapped)
+
+
+def power_shift(sums: Tensor, exponent: int | IntArray) -> Tensor:
+    """Multiply ``(T, B, C, ...)`` by ``2 ** exponent`` (one, or one a channel), rounding down."""
+    exponents = torch.as_tensor(np.asarray(exponent, np.int64))
+    if exponents.ndim:
+        exponents = exponents.reshape(-1, *(1,) * (sums.ndim - CHANNEL_AXIS - 1))
+    return (sums << exponents.clamp(min=0)) >> (-exponents).clamp(min=0)
 
 
 def exact_dtype(weight: Any, largest_event: int) -> torch.dtype:

@@ -26,9 +26,9 @@ from sdt_lava.graph import (
     TokenMean,
     TokenSum,
 )
-from sdt_lava.simulate.engine.arithmetic import exact_dtype, largest_event, total
+from sdt_lava.simulate.engine.arithmetic import exact_dtype, largest_event, power_shift, total
 from sdt_lava.simulate.engine.registry import Context, evaluates
-from sdt_lava.simulate.reference import check_payload, shifted
+from sdt_lava.simulate.reference import check_payload
 
 
 @evaluates(Conv)
@@ -44,13 +44,14 @@ def _conv(node: Conv, inputs: list[Tensor], context: Context) -> Tensor:
         dilation=node.dilation,
         groups=node.groups,
     )
-    return sums.to(torch.int64).unflatten(0, events.shape[:2]) << node.exponent
+    return power_shift(sums.to(torch.int64).unflatten(0, events.shape[:2]), node.exponent)
 
 
 def _linear(node: Dense | Readout, events: Tensor) -> Tensor:
     dtype = exact_dtype(node.weight, largest_event(events))
     matrix = torch.from_numpy(np.asarray(node.weight, np.int64)).to(dtype)
-    return functional.linear(events.to(dtype), matrix).to(torch.int64) << node.exponent
+    sums = functional.linear(events.to(dtype), matrix).to(torch.int64)
+    return power_shift(sums, node.exponent)
 
 
 @evaluates(Dense)
@@ -131,8 +132,8 @@ def _max_relay(node: MaxRelay, inputs: list[Tensor], context: Context) -> Tensor
 def _sparse(node: Sparse, inputs: list[Tensor], context: Context) -> Tensor:
     steps, batch = inputs[0].shape[:2]
     events = inputs[0].reshape(steps * batch, -1).numpy().astype(np.int64)
-    sums = shifted((node.weight.astype(np.int64) @ events.T).T, node.exponent)
-    return torch.from_numpy(np.ascontiguousarray(sums)).reshape(steps, batch, *node.shape)
+    sums = (node.weight.astype(np.int64) @ events.T).T.reshape(steps, batch, *node.shape)
+    return power_shift(torch.from_numpy(np.ascontiguousarray(sums)), node.exponent)
 
 
 @evaluates(Gate)
