@@ -6,6 +6,7 @@ import typer
 
 from sdt_lava.cli.compare import compare_command
 from sdt_lava.cli.console import run_command
+from sdt_lava.cli.energy import energy_command
 from sdt_lava.cli.export import export_command
 from sdt_lava.cli.finetune import convert_command, finetune_command
 from sdt_lava.cli.info import info_command
@@ -27,6 +28,7 @@ def _app() -> typer.Typer:
     app.command("sim")(sim_command)
     app.command("info")(info_command)
     app.command("compare")(compare_command)
+    app.command("energy")(energy_command)
     app.command("finetune")(finetune_command)
     app.command("convert")(convert_command)
     return app

@@ -51,7 +51,7 @@ def plot_run(result: Result, path: str | os.PathLike[str], labels: Any = None) -
     OutputError
         If the file cannot be written.
     """
-    _save(run_figure(result, labels), path)
+    save_figure(run_figure(result, labels), path)
 
 
 def run_figure(result: Result, labels: Any = None) -> Figure:
@@ -95,10 +95,11 @@ def plot_comparison(
     rates.legend(fontsize=8)
     for axes in (shares, rates):
         axes.spines[["top", "right"]].set_visible(False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure, all or nothing; the suffix gives the format."""
     suffix = os.path.splitext(os.fspath(path))[1].lstrip(".") or "png"
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=_DPI, format=suffix)

@@ -1,11 +1,14 @@
-"""A small digits network that was never trained, as checkpoint and as network file."""
+"""Commands as a user types them, and a small network that was never trained."""
 
 from __future__ import annotations
+
+import sys
 
 import pytest
 import torch
 
 import sdt_lava
+from sdt_lava import cli
 from sdt_lava.model import SpikeDrivenTransformer, preset
 
 
@@ -27,3 +30,18 @@ def network(checkpoint):
     path = checkpoint.with_name("net.h5")
     sdt_lava.export(sdt_lava.load_model(checkpoint), path)
     return path
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command in this process; returns exit code, output and errors."""
+
+    def run_command(command, *arguments):
+        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ending:
+            getattr(cli, command)()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return ending.value.code or 0, captured.out, captured.err
+
+    return run_command

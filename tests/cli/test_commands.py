@@ -11,25 +11,9 @@ import numpy as np
 import pytest
 
 import sdt_lava
-from sdt_lava import cli
 from sdt_lava.numerics import WEIGHT_LIMIT
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run a command in this process; returns exit code, output and errors."""
-
-    def run_command(command, *arguments):
-        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ending:
-            getattr(cli, command)()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return ending.value.code or 0, captured.out, captured.err
-
-    return run_command
 
 
 def test_export_writes_network_and_report(run, checkpoint, tmp_path):

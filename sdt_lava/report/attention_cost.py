@@ -1,0 +1,93 @@
+"""Spike-driven against softmax attention: energy as a function of tokens, channels and rates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sdt_lava.report.energy_model import EnergyModel
+from sdt_lava.report.formula import vanilla_attention
+from sdt_lava.report.formula_energy import cost_of
+
+
+@dataclass(frozen=True)
+class AttentionRatio:
+    """Energy of both operators, one block, one sample.
+
+    Parameters
+    ----------
+    tokens, dim, timesteps : int
+        N, D and T.
+    vanilla_pj : float
+        Softmax attention: ``E_MAC (2 N^2 D + N^2 + 2 N^2)`` [pJ], and ``E_MAC 3 N D^2`` more if
+        the projections count.
+    sdsa_pj : float
+        SDSA: ``E_AC T R N D`` [pJ], and ``E_AC T R_in 3 N D^2`` more if the projections count.
+    """
+
+    tokens: int
+    dim: int
+    timesteps: int
+    vanilla_pj: float
+    sdsa_pj: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times less energy SDSA takes."""
+        return self.vanilla_pj / self.sdsa_pj if self.sdsa_pj else float("inf")
+
+
+def attention_ratio(
+    model: EnergyModel,
+    *,
+    tokens: int,
+    dim: int,
+    timesteps: int,
+    rate: float,
+    input_rate: float | None = None,
+) -> AttentionRatio:
+    """Compare SDSA with softmax attention by the paper's formulas.
+
+    Parameters
+    ----------
+    model : EnergyModel
+        Costs of 'mac' and 'accumulate'.
+    tokens, dim, timesteps : int
+        N, D and T.
+    rate : float
+        R: sum of the firing rates of the two operands of the column sum.
+    input_rate : float, optional
+        Firing rate of what the projections read. If given, the projections of queries, keys and
+        values count on both sides.
+    """
+    mac, ac = cost_of(model, "mac"), cost_of(model, "ac")
+    cost = vanilla_attention(tokens, dim)
+    vanilla = mac * (cost.total - cost.qkv)
+    sdsa = ac * timesteps * rate * tokens * dim
+    if input_rate is not None:
+        vanilla += mac * cost.qkv
+        sdsa += ac * timesteps * input_rate * cost.qkv
+    return AttentionRatio(tokens, dim, timesteps, vanilla, sdsa)
+
+
+def rate_for_ratio(
+    model: EnergyModel,
+    ratio: float,
+    *,
+    tokens: int,
+    dim: int,
+    timesteps: int,
+    with_projections: bool,
+) -> float:
+    """Return the firing rate, used for all operands alike, at which SDSA takes 1/ratio.
+
+    Without the projections it is the sum R of two rates, and may exceed what two rates can be.
+    """
+    unit = attention_ratio(
+        model,
+        tokens=tokens,
+        dim=dim,
+        timesteps=timesteps,
+        rate=2.0 if with_projections else 1.0,
+        input_rate=1.0 if with_projections else None,
+    )
+    return unit.ratio / ratio

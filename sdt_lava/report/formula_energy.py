@@ -1,0 +1,191 @@
+"""Energy by the paper's formula: ``E = cost * T * R * FLOPs`` for each layer, then their sum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sdt_lava.errors import EnergyModelError
+from sdt_lava.model.config import SdtConfig
+from sdt_lava.report.energy_model import EnergyModel
+from sdt_lava.report.formula import (
+    FormulaLayer,
+    formula_layers,
+    layer_rates,
+    total_parameters,
+    vanilla_attention,
+)
+
+_COST_OF = {"mac": "mac", "ac": "accumulate"}
+_PJ_PER_MJ = 1e9
+
+
+@dataclass(frozen=True)
+class FormulaRow:
+    """One layer's operations and energy by the formula.
+
+    Parameters
+    ----------
+    layer : FormulaLayer
+        The layer, with its FLOPs.
+    rate : float or None
+        R, the firing rate of its input; None where it is not known.
+    operations : float or None
+        ``T * R * FLOPs``.
+    energy_pj : float or None
+        Operations times the cost of one [pJ].
+    """
+
+    layer: FormulaLayer
+    rate: float | None
+    operations: float | None
+    energy_pj: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        row = asdict(self.layer) | {"inputs": list(self.layer.inputs)}
+        return row | {
+            "rate": self.rate,
+            "operations": self.operations,
+            "energy_pj": self.energy_pj,
+        }
+
+
+@dataclass(frozen=True)
+class FormulaEnergy:
+    """The paper's accounting of a whole network, for one sample.
+
+    Parameters
+    ----------
+    config : SdtConfig
+        The network.
+    model : EnergyModel
+        Costs.
+    rows : tuple of FormulaRow
+        A row a layer.
+    """
+
+    config: SdtConfig
+    model: EnergyModel
+    rows: tuple[FormulaRow, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers of the network."""
+        return total_parameters(tuple(row.layer for row in self.rows))
+
+    @property
+    def flops(self) -> int:
+        """Operations of one dense step, the masks and sums of attention left out."""
+        return sum(row.layer.flops for row in self.rows if row.layer.kind != "sdsa")
+
+    @property
+    def missing_rates(self) -> tuple[str, ...]:
+        """Layers whose energy is not known because the rate of their input is not."""
+        return tuple(row.layer.name for row in self.rows if row.rate is None)
+
+    @property
+    def energy_mj(self) -> float | None:
+        """Energy of the network [mJ]; None as long as a rate is missing."""
+        known = [row.energy_pj for row in self.rows if row.energy_pj is not None]
+        return sum(known) / _PJ_PER_MJ if len(known) == len(self.rows) else None
+
+    @property
+    def mac_energy_mj(self) -> float:
+        """Energy of the layers with real-valued input [mJ], which needs no rate."""
+        rows = [row for row in self.rows if row.layer.operation == "mac"]
+        return sum(row.energy_pj or 0.0 for row in rows) / _PJ_PER_MJ
+
+    @property
+    def dense_energy_mj(self) -> float:
+        """Energy of the same layers as a dense network with softmax attention [mJ].
+
+        One pass, all multiply-and-accumulate: the layers' FLOPs, and for each block the
+        products, scaling and softmax of attention.
+        """
+        attention = vanilla_attention(self.config.num_tokens, self.config.dim)
+        operators = self.config.depth * (attention.total - attention.qkv)
+        return (self.flops + operators) * cost_of(self.model, "mac") / _PJ_PER_MJ
+
+    def implied_rate(self, energy_mj: float) -> float:
+        """Return the one rate that, used for all layers of spikes, gives an energy [mJ]."""
+        additions = sum(
+            row.layer.flops * max(1, len(row.layer.inputs))
+            for row in self.rows
+            if row.layer.operation == "ac"
+        )
+        left = energy_mj - self.mac_energy_mj
+        cost = cost_of(self.model, "ac") * self.config.timesteps * additions
+        return left * _PJ_PER_MJ / cost
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {
+            "parameters": self.parameters,
+            "flops": self.flops,
+            "timesteps": self.config.timesteps,
+            "image_size": list(self.config.image_size),
+            "layers": [row.to_dict() for row in self.rows],
+            "energy": {
+                "model": self.model.name,
+                "total_mj": self.energy_mj,
+                "mac_mj": self.mac_energy_mj,
+                "dense_network_mj": self.dense_energy_mj,
+                "missing_rates": list(self.missing_rates),
+                "constants": {key: asdict(cost) for key, cost in self.model.costs.items()},
+                "source": self.model.source,
+                "assumptions": list(self.model.assumptions),
+            },
+        }
+
+
+def formula_energy(
+    config: SdtConfig, model: EnergyModel, rates: Mapping[str, float] | None = None
+) -> FormulaEnergy:
+    """Compute the paper's accounting.
+
+    Parameters
+    ----------
+    config : SdtConfig
+        The network, of which T matters too.
+    model : EnergyModel
+        Costs; it needs those of 'mac' and 'accumulate'.
+    rates : mapping of str to float, optional
+        Firing rates by layer or by population, see :func:`sdt_lava.report.formula.layer_rates`.
+
+    Raises
+    ------
+    EnergyModelError
+        If the model lacks one of the two costs.
+    """
+    layers = formula_layers(config)
+    known = layer_rates(layers, rates or {})
+    costs = {operation: cost_of(model, operation) for operation in _COST_OF}
+    rows = tuple(
+        _row(layer, known[layer.name], config.timesteps, costs[layer.operation]) for layer in layers
+    )
+    return FormulaEnergy(config, model, rows)
+
+
+def cost_of(model: EnergyModel, operation: str) -> float:
+    """Return the cost [pJ] of the formula's 'mac' or 'ac'.
+
+    Raises
+    ------
+    EnergyModelError
+        If the model does not state it.
+    """
+    key = _COST_OF[operation]
+    if key not in model.costs:
+        raise EnergyModelError(
+            f"energy model {model.name!r}", f"no cost of {key!r}", "costs of 'mac' and 'accumulate'"
+        )
+    return model.costs[key].pj
+
+
+def _row(layer: FormulaLayer, rate: float | None, timesteps: int, cost: float) -> FormulaRow:
+    if rate is None:
+        return FormulaRow(layer, None, None, None)
+    operations = timesteps * rate * layer.flops
+    return FormulaRow(layer, rate, operations, operations * cost)

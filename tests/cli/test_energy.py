@@ -1,0 +1,63 @@
+"""``sdt-lava energy`` and the paper's table."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_json(run):
+    code, out, _ = run("main", "energy", "--preset", "8-768", "--json")
+    content = json.loads(out)
+    assert code == 0
+    assert content["parameters"] == 66_338_632
+    assert content["layers"][0]["name"] == "patch_embed.proj_conv"
+    assert content["energy"]["total_mj"] is None
+    assert content["energy"]["missing_rates"]
+    assert content["energy"]["constants"]["mac"]["source"]
+
+
+def test_rates_complete_the_energy(run, tmp_path):
+    _, out, _ = run("main", "energy", "--preset", "cifar-2-256", "--json")
+    layers = json.loads(out)["layers"]
+    rates = tmp_path / "rates.csv"
+    rows = [f"{layer['name']},0.1" for layer in layers if layer["operation"] == "ac"]
+    rates.write_text("\n".join(["name,rate", *rows]))
+    arguments = ("--preset", "cifar-2-256", "--rates", rates)
+    _, out, _ = run("main", "energy", *arguments, "--json")
+    energy = json.loads(out)["energy"]
+    assert energy["missing_rates"] == []
+    assert energy["total_mj"] > energy["mac_mj"] > 0
+    _, out, _ = run("main", "energy", *arguments)
+    assert f"{energy['total_mj']:.3f} mJ" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--preset", "9-999"),
+        ("--preset", "8-384", "--model", "loihi2"),
+        ("--preset", "8-384", "--rates", "none.csv"),
+        ("--preset", "8-384", "--downsampling", "up"),
+        ("--preset", "8-384", "--image-size", "225"),
+    ],
+)
+def test_bad_arguments(run, arguments):
+    code, _, _ = run("main", "energy", *arguments)
+    assert code == 2
+
+
+def test_paper_table(monkeypatch, capsys, tmp_path):
+    plot = tmp_path / "attention.svg"
+    monkeypatch.setattr(sys, "argv", ["paper_table.py", "--plot", str(plot)])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(EXAMPLES / "paper_table.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert not end.value.code
+    assert "66.34 / 66.34" in printed
+    assert "needs rates" in printed
+    assert plot.read_text().lstrip().startswith("<?xml")
