@@ -36,6 +36,8 @@ BIAS_EXPONENT = 6
 # Decays: fractions of 4096.
 DECAY_SHIFT = 12
 DECAY_UNITY = 1 << DECAY_SHIFT
+# The largest voltage decay that fits 12 bit; gates have it. It leaves v >> 12 behind.
+GATE_DECAY = DECAY_UNITY - 1
 # A relay sends its 24-bit sum as the payload of a graded spike.
 PAYLOAD_LIMIT = STATE_LIMIT
 # float32 adds integers exactly while every partial sum stays below this.

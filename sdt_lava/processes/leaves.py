@@ -18,7 +18,7 @@ from sdt_lava.compiler.partition import Connection
 from sdt_lava.compiler.schedule import Schedule
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import Conv, Dense, Gate, Lif, MaxRelay, Node, Relay, Shape, Sparse
-from sdt_lava.numerics import power_shift
+from sdt_lava.numerics import GATE_DECAY, power_shift
 from sdt_lava.processes.max_relay import MaxRelay as MaxRelayProcess
 
 # Message bits of a connection: 24-bit payloads for graded spikes. Binary spikes use 1, which
@@ -26,8 +26,6 @@ from sdt_lava.processes.max_relay import MaxRelay as MaxRelayProcess
 _GRADED_BITS, _SPIKE_BITS = 24, 1
 # A current decay of 4096/4096: Lava adds one to ``du``.
 _NO_CURRENT_MEMORY = 4095
-# The largest voltage decay that fits 12 bit. What is left of v is v >> 12, which is 0 for gates.
-_GATE_DECAY = 4095
 
 
 def _size(shape: Shape) -> int:
@@ -55,7 +53,7 @@ def _make_gate(node: Gate, shape: Shape, schedule: Schedule) -> Any:
     return LIF(
         shape=(_size(shape),),
         du=_NO_CURRENT_MEMORY,
-        dv=_GATE_DECAY,
+        dv=GATE_DECAY,
         vth=node.threshold,
         name=node.name,
     )

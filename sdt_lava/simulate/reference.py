@@ -104,8 +104,24 @@ def run_reference(
             inputs = [values[name] for name in node.inputs]
             if strict and isinstance(node, TokenMean):
                 check_payload(node.name, inputs[0])
-            values[node.name] = _EVALUATE[type(node)](node, inputs)
+            values[node.name] = evaluate(node, inputs)
     return values
+
+
+def evaluate(node: Node, inputs: list[IntArray]) -> IntArray:
+    """Evaluate one node without memory: what it emits, ``(T, B, *shape)``."""
+    return _EVALUATE[type(node)](node, inputs)
+
+
+def lif_parameters(node: Lif, ndim: int) -> LifParameters:
+    """Return a population's parameters; a bias broadcasts over shapes of ``ndim`` axes."""
+    return LifParameters(
+        threshold=int(node.threshold),
+        voltage_decay=node.voltage_decay,
+        current_decay=node.current_decay,
+        bias=0 if node.bias is None else channel_vector(node.bias, ndim),
+        bias_exponent=node.bias_exponent,
+    )
 
 
 def channel_vector(values: Any, ndim: int) -> IntArray:
@@ -116,13 +132,7 @@ def channel_vector(values: Any, ndim: int) -> IntArray:
 
 def _lif(node: Lif, currents: list[IntArray], strict: bool, states: NeuronStates) -> IntArray:
     activation = np.sum(currents, axis=0, dtype=np.int64)
-    parameters = LifParameters(
-        threshold=int(node.threshold),
-        voltage_decay=node.voltage_decay,
-        current_decay=node.current_decay,
-        bias=0 if node.bias is None else channel_vector(node.bias, activation.ndim - 2),
-        bias_exponent=node.bias_exponent,
-    )
+    parameters = lif_parameters(node, activation.ndim - 2)
     rest = np.zeros(activation.shape[1:], np.int64)
     current, voltage = states.get(node.name, (rest, rest))
     spikes = np.zeros_like(activation)
