@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdt_lava.compiler.partition import partition
@@ -16,6 +17,7 @@ from sdt_lava.compiler.passes.split_exponents import split_exponents
 from sdt_lava.compiler.passes.unroll_convolutions import unroll_convolutions, unrolled_synapses
 from sdt_lava.compiler.process_table import ProcessRow, format_processes, process_rows
 from sdt_lava.compiler.schedule import Schedule, make_schedule, needs_matrix
+from sdt_lava.compiler.targets import Target, load_target
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import (
     Conv,
@@ -47,7 +49,6 @@ CONVOLUTIONS = ("auto", "sparse", "conv")
 # Above this many synapses a convolution stays a convolution in 'auto' mode: unrolled it would
 # take 8 bytes a synapse and process.
 AUTO_UNROLL_LIMIT = 8_000_000
-TARGETS = ("lava-cpu",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +63,14 @@ class CompiledNetwork:
         Populations (LIF, gates, relays) and connections.
     schedule : Schedule
         Latencies, delays and resets.
-    target : str
+    target : Target
         What it was compiled for.
     """
 
     source: Graph
     graph: Graph
     schedule: Schedule
-    target: str
+    target: Target
 
     @property
     def output_name(self) -> str:
@@ -113,9 +114,9 @@ class CompiledNetwork:
 
 def compile_network(
     net: Graph,
-    target: str = "lava-cpu",
+    target: str | Path | Target = "lava-cpu",
     *,
-    convolutions: str = "auto",
+    convolutions: str | None = None,
     timesteps: int | None = None,
     reset: bool = True,
 ) -> CompiledNetwork:
@@ -125,11 +126,12 @@ def compile_network(
     ----------
     net : Graph
         Integer graph.
-    target : {'lava-cpu'}
-        Where it will run.
-    convolutions : {'auto', 'sparse', 'conv'}
+    target : {'lava-cpu', 'loihi2', 'loihi1'}, path or Target
+        Where it will run; a path is that of a target's description, ``*.toml``.
+    convolutions : {'auto', 'sparse', 'conv'}, optional
         Unroll convolutions into sparse connections where they are small, always, or only where
-        a delay demands it.
+        a delay demands it. By default 'auto' for a simulator and 'conv' for hardware, where
+        convolutions share the memory of their weights.
     timesteps : int, optional
         Steps of a sample, for event data that differs from the graph's.
     reset : bool
@@ -144,17 +146,20 @@ def compile_network(
     Raises
     ------
     CompileError
-        If the network has a part that the target cannot run.
+        If the network has a part that cannot be lowered.
+    TargetError
+        If there is no such target.
     """
-    if target not in TARGETS:
-        raise CompileError("target", repr(target), f"one of {TARGETS}")
+    description = target if isinstance(target, Target) else load_target(target)
+    if convolutions is None:
+        convolutions = "conv" if description.is_hardware else "auto"
     if convolutions not in CONVOLUTIONS:
         raise CompileError("convolutions", repr(convolutions), f"one of {CONVOLUTIONS}")
     graph = lower(net)
     schedule = make_schedule(graph, timesteps, reset=reset)
     graph = unroll_convolutions(graph, _to_unroll(graph, schedule, convolutions))
     graph = split_exponents(graph)
-    return CompiledNetwork(net, graph, make_schedule(graph, timesteps, reset=reset), target)
+    return CompiledNetwork(net, graph, make_schedule(graph, timesteps, reset=reset), description)
 
 
 def output_population(net: Graph) -> str:

@@ -17,7 +17,7 @@ from sdt_lava.compiler.passes.lower_readout import lower_readout
 from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
 from sdt_lava.compiler.passes.split_exponents import split_exponents
 from sdt_lava.compiler.passes.unroll_convolutions import unroll_convolutions
-from sdt_lava.errors import CompileError
+from sdt_lava.errors import CompileError, TargetError
 from sdt_lava.graph import (
     And,
     Conv,
@@ -193,8 +193,23 @@ def test_max_pool_of_currents_becomes_one_population():
     [({"target": "loihi9"}, "target"), ({"convolutions": "dense"}, "convolutions")],
 )
 def test_unknown_options(arguments, said):
-    with pytest.raises(CompileError, match=said):
+    with pytest.raises((CompileError, TargetError), match=said):
         compile_network(random_chain(np.random.default_rng(0)), **arguments)
+
+
+def test_target_by_name_or_file(tmp_path):
+    net = random_chain(np.random.default_rng(0))
+    assert compile_network(net).target.name == "lava-cpu"
+    assert compile_network(net, "loihi2").target.is_hardware
+    path = tmp_path / "mine.toml"
+    path.write_text('title = "Mine"\nkinds = ["lif"]\n')
+    assert compile_network(net, path).target.title == "Mine"
+
+
+def test_convolutions_stay_shared_on_hardware():
+    net = random_chain(np.random.default_rng(0))
+    assert compile_network(net, "loihi2").graph.of_type(Conv)
+    assert not compile_network(net, "lava-cpu").graph.of_type(Conv)
 
 
 def test_unrolled_convolutions_keep_their_synapses():
