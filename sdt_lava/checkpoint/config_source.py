@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
-from sdt_lava.checkpoint.official_config import YML_SUFFIXES, complete, read_yml
+from sdt_lava.checkpoint.official_config import (
+    YML_SUFFIXES,
+    Settings,
+    complete,
+    in_official_names,
+    read_settings,
+    read_yml,
+)
 from sdt_lava.errors import ConfigError
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.presets import PRESETS
 
-ConfigSource = str | os.PathLike[str] | Mapping[str, Any] | SdtConfig
+ConfigSource = str | os.PathLike[str] | Mapping[str, Any] | Namespace | SdtConfig
 # A configuration has about twenty short entries.
 MAX_CONFIG_BYTES = 2**20
 
@@ -23,9 +31,10 @@ def resolve_config(source: ConfigSource) -> SdtConfig:
 
     Parameters
     ----------
-    source : SdtConfig, mapping, or str or path-like
-        A configuration, its values, the name of a preset, or the path of a JSON file or of an
-        official ``conf.yml``.
+    source : SdtConfig, mapping, Namespace, or str or path-like
+        A configuration, its values, the arguments of the authors' training, the name of a
+        preset, or the path of a JSON file or of an official ``conf.yml``. Values may have the
+        authors' names (``time_steps``, ``layer``, ``img_size``) or those of `SdtConfig`.
 
     Raises
     ------
@@ -34,24 +43,42 @@ def resolve_config(source: ConfigSource) -> SdtConfig:
     """
     if isinstance(source, SdtConfig):
         return source
+    settings = official_settings(source)
+    if settings is not None:
+        return complete(settings, source_label(source))
     if isinstance(source, Mapping):
         return SdtConfig.from_dict(source)
     if isinstance(source, str) and source in PRESETS:
         return PRESETS[source]
-    if is_yml(source):
-        return complete(read_yml(source), str(source))
     if isinstance(source, (str, os.PathLike)):
         return _read_json(Path(source))
     raise ConfigError(
         "config",
         f"a {type(source).__name__}",
-        "a preset name, a JSON or conf.yml file, a dict or an SdtConfig",
+        "a preset name, a JSON or conf.yml file, a dict, a Namespace or an SdtConfig",
     )
 
 
-def is_yml(source: ConfigSource) -> TypeGuard[str | os.PathLike[str]]:
-    """Tell whether a source is the path of an official configuration file."""
-    return isinstance(source, (str, os.PathLike)) and Path(source).suffix in YML_SUFFIXES
+def official_settings(source: ConfigSource) -> Settings | None:
+    """Return what a source in the authors' notation says, or None for any other source.
+
+    Raises
+    ------
+    ConfigError
+        If a file cannot be read or a value is of the wrong kind.
+    """
+    if isinstance(source, Namespace):
+        return read_settings(vars(source), source_label(source))
+    if isinstance(source, Mapping) and in_official_names(source):
+        return read_settings(source, source_label(source))
+    if isinstance(source, (str, os.PathLike)) and Path(source).suffix in YML_SUFFIXES:
+        return read_yml(source)
+    return None
+
+
+def source_label(source: ConfigSource) -> str:
+    """Return what to call a source in messages."""
+    return str(source) if isinstance(source, (str, os.PathLike)) else "the configuration"
 
 
 def _read_json(path: Path) -> SdtConfig:

@@ -27,9 +27,10 @@ def load_model(
     path : path-like
         A checkpoint of `save_checkpoint`, a checkpoint of the authors' training script, or a
         state dict of either.
-    config : SdtConfig, mapping, str or path-like, optional
-        Replaces the configuration in the file: a configuration, its values, the name of a
-        preset or the path of a JSON file or an official ``conf.yml``.
+    config : SdtConfig, mapping, Namespace, str or path-like, optional
+        Replaces the configuration in the file: a configuration, its values (under our names or
+        the authors'), the name of a preset or the path of a JSON file or an official
+        ``conf.yml``.
     ema : bool
         Take the moving average of the weights from an official checkpoint.
 

@@ -13,28 +13,37 @@ from typing import Any
 
 import torch
 
-from sdt_lava.checkpoint.config_source import ConfigSource, is_yml, resolve_config
-from sdt_lava.checkpoint.official_config import (
-    OFFICIAL,
-    Settings,
-    complete,
-    read_settings,
-    read_yml,
+from sdt_lava.checkpoint.config_source import (
+    ConfigSource,
+    official_settings,
+    resolve_config,
+    source_label,
 )
+from sdt_lava.checkpoint.official_config import OFFICIAL, Settings, complete, read_settings
 from sdt_lava.checkpoint.official_layout import (
     BIASED,
-    check_layout,
+    official_tensors,
     plain_state,
     without_unused,
 )
-from sdt_lava.checkpoint.official_shapes import check_against, deduce
+from sdt_lava.checkpoint.official_shapes import contradictions, deduce
 from sdt_lava.checkpoint.own import build_model
-from sdt_lava.checkpoint.tensors import check_kind, check_values, listed
-from sdt_lava.errors import CheckpointError
+from sdt_lava.checkpoint.tensors import (
+    check_kind,
+    check_layout,
+    check_values,
+    differences,
+    listed,
+)
+from sdt_lava.errors import CheckpointError, ConfigError
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.transformer import SpikeDrivenTransformer
 
 logger = logging.getLogger(__name__)
+
+
+# A wrong preset contradicts nearly every tensor: a few names show where.
+_NAMES_OF_CONTRADICTIONS = 4
 
 
 class TrainingArguments:
@@ -96,7 +105,7 @@ def import_official(
         What `read_archive` returned with `INERT_CLASSES`.
     where : str
         The file, for messages.
-    config : SdtConfig, mapping, str or path-like, optional
+    config : SdtConfig, mapping, Namespace, str or path-like, optional
         Configuration, preset name, or JSON or conf.yml file. By default, the training arguments
         in the checkpoint. Pooling of the pre-activation and the float neuron are always those
         of the authors, whatever it says.
@@ -120,7 +129,7 @@ def import_official(
     weights, raw = _choose_weights(content, where, ema)
     state, unused = without_unused(plain_state(raw, where), where)
     resolved, notes = _configure(content, config, state, unused, where)
-    check_layout(state, resolved, where)
+    check_layout(state, official_tensors(resolved), where)
     model = build_model(resolved, _own_layout(state, where), where)
     report = ImportReport(where, weights, tuple(unused), notes)
     for line in report.lines():
@@ -158,13 +167,30 @@ def _configure(
     if config is not None:
         notes += _compare(given, source, arguments, where)
     deduced = deduce(state, unused)
-    check_against(given, source, deduced, where)
     filled = {key: value for key, (value, _) in deduced.items()}
-    resolved = complete({**arguments, **filled, **given}, source)
+    settings = {**arguments, **filled, **given}
+    wrong = contradictions(given, source, deduced)
+    if wrong:
+        raise CheckpointError(
+            where,
+            "; ".join([*wrong, *_tensors_that_differ(settings, state)]),
+            "a configuration that describes these weights",
+            "pass the conf.yml or the preset that the network was trained with",
+        )
+    resolved = complete(settings, source)
     for key, value in OFFICIAL.items():
         if given.get(key, value) != value:
             notes.append(f"{key} is {value!r} as in the official network, not {given[key]!r}")
     return resolved, tuple(notes)
+
+
+def _tensors_that_differ(settings: Settings, state: Mapping[str, torch.Tensor]) -> list[str]:
+    """Name the tensors that a wrong configuration asks for, if it can be completed at all."""
+    try:
+        expected = official_tensors(complete(settings, ""))
+    except ConfigError:
+        return []
+    return differences(state, expected, _NAMES_OF_CONTRADICTIONS)
 
 
 def _given(config: ConfigSource | None, arguments: Settings, where: str) -> tuple[Settings, str]:
@@ -177,11 +203,10 @@ def _given(config: ConfigSource | None, arguments: Settings, where: str) -> tupl
                 remedy="pass --config with the official conf.yml, a preset name or a JSON file",
             )
         return arguments, f"{where}: args"
-    if is_yml(config):
-        return read_yml(config), str(config)
-    resolved = resolve_config(config)
-    label = str(config) if not isinstance(config, (Mapping, SdtConfig)) else "the configuration"
-    return dict(vars(resolved)), label
+    settings = official_settings(config)
+    if settings is None:
+        settings = dict(vars(resolve_config(config)))
+    return settings, source_label(config)
 
 
 def _arguments(content: Mapping[str, Any], where: str) -> Settings:

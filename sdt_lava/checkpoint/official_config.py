@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from math import isfinite
 from typing import Any
 
@@ -68,6 +69,14 @@ def read_yml(path: str | os.PathLike[str]) -> Settings:
     if not isinstance(values, dict):
         raise ConfigError(where, f"a {type(values).__name__}", "a mapping of names to values")
     return read_settings(values, where)
+
+
+def in_official_names(values: Mapping[Any, Any]) -> bool:
+    """Tell whether values have the authors' names, rather than those of `SdtConfig`."""
+    own = {field.name for field in fields(SdtConfig)}
+    return any(key in _FIELDS and key not in own for key in values) and not any(
+        key in own and key not in _FIELDS for key in values
+    )
 
 
 def read_settings(values: Mapping[Any, Any], where: str) -> Settings:
@@ -201,6 +210,8 @@ def _text(value: Any) -> str:
 
 
 def _truth(value: Any) -> bool:
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
     if not isinstance(value, bool):
         raise TypeError("not true or false")
     return value

@@ -80,37 +80,3 @@ def without_unused(
             "train with spike_mode: lif",
         )
     return used, unused
-
-
-def check_layout(state: Mapping[str, torch.Tensor], config: SdtConfig, where: str) -> None:
-    """Compare all names and shapes with what a configuration asks for.
-
-    Raises
-    ------
-    CheckpointError
-        Naming what is missing, unexpected, and of the wrong shape.
-    """
-    expected = official_tensors(config)
-    missing = [name for name in expected if name not in state]
-    unexpected = [name for name in state if name not in expected]
-    misshapen = [
-        f"{name} {tuple(state[name].shape)} instead of {shape}"
-        for name, shape in expected.items()
-        if name in state and tuple(state[name].shape) != shape
-    ]
-    found = [
-        f"{what} {listed(names)}"
-        for what, names in (
-            ("missing tensors", missing),
-            ("unexpected tensors", unexpected),
-            ("tensors of the wrong shape", misshapen),
-        )
-        if names
-    ]
-    if found:
-        raise CheckpointError(
-            where,
-            "; ".join(found),
-            "the tensors of the Spike-driven Transformer with this configuration",
-            "check that the configuration is the one the network was trained with",
-        )

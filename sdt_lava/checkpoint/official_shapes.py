@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from sdt_lava.checkpoint.official_config import Settings
-from sdt_lava.errors import CheckpointError
 
 _BLOCK = re.compile(r"block\.(\d{1,9})\.")
 # Field of the configuration, tensor and axis that shows it.
@@ -54,26 +53,13 @@ def deduce(state: Mapping[str, torch.Tensor], unused: Mapping[str, torch.Tensor]
     return deduced
 
 
-def check_against(given: Settings, source: str, deduced: Deduced, where: str) -> None:
-    """Raise if settings contradict the weights.
-
-    Raises
-    ------
-    CheckpointError
-        Naming both values of every contradiction.
-    """
-    wrong = [
+def contradictions(given: Settings, source: str, deduced: Deduced) -> list[str]:
+    """Return where settings contradict the weights: both values, and the tensor that shows it."""
+    return [
         f"{field} is {given[field]} in {source} and {value} in the weights ({name})"
         for field, (value, name) in deduced.items()
         if field in given and not _agree(field, given, value, deduced)
     ]
-    if wrong:
-        raise CheckpointError(
-            where,
-            "; ".join(wrong),
-            "a configuration that describes these weights",
-            "pass the conf.yml or the preset that the network was trained with",
-        )
 
 
 def _agree(field: str, given: Settings, value: Any, deduced: Deduced) -> bool:

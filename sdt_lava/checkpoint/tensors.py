@@ -13,6 +13,8 @@ from sdt_lava.model.config import SdtConfig
 Shape = tuple[int, ...]
 # Names of a file are shown to the user; a hostile file could have very many, very long ones.
 _SHOWN_NAMES = 12
+# A block has 40 tensors: one that is missing altogether is listed in full.
+_NAMES_OF_A_BLOCK = 40
 _SHOWN_CHARACTERS = 80
 
 
@@ -62,31 +64,63 @@ def check_tensors(state: Mapping[Any, Any], config: SdtConfig, where: str) -> No
     Raises
     ------
     CheckpointError
-        Naming the first tensor that is missing, unknown, of the wrong kind or shape, or that has
-        NaN, infinite or (variances) negative values.
+        Naming the tensors that are missing, unexpected or of the wrong shape, or the first of
+        another kind or with NaN, infinite or (variances) negative values.
     """
     expected = expected_tensors(config)
-    _check_names(state, expected, where)
+    check_layout(state, expected, where)
     for name, shape in expected.items():
         check_kind(state[name], shape, name, where)
     for name in expected:
         check_values(state[name], name, where)
 
 
-def _check_names(state: Mapping[Any, Any], expected: Mapping[str, Shape], where: str) -> None:
-    remedy = "check that the configuration (dim, depth) is the one the network was trained with"
+def differences(state: Mapping[Any, Any], expected: Mapping[str, Shape], most: int) -> list[str]:
+    """Return what is missing, unexpected and of the wrong shape in a state dict.
+
+    Parameters
+    ----------
+    state : mapping
+        Names to tensors.
+    expected : mapping of str to tuple of int
+        Names to shapes.
+    most : int
+        Names of each kind to list.
+    """
     missing = [name for name in expected if name not in state]
-    if missing:
-        raise CheckpointError(where, f"missing tensors {listed(missing)}", remedy=remedy)
-    unknown = [str(name) for name in state if name not in expected]
-    if unknown:
-        raise CheckpointError(where, f"unknown tensors {listed(unknown)}", remedy=remedy)
+    unexpected = [str(name) for name in state if name not in expected]
+    misshapen = [
+        f"{name} {tuple(state[name].shape)} instead of {shape}"
+        for name, shape in expected.items()
+        if isinstance(state.get(name), torch.Tensor) and tuple(state[name].shape) != shape
+    ]
+    return [
+        f"{what} {listed(names, most)}"
+        for what, names in (
+            ("missing tensors", missing),
+            ("unexpected tensors", unexpected),
+            ("tensors of the wrong shape", misshapen),
+        )
+        if names
+    ]
 
 
-def listed(names: Sequence[str]) -> str:
+def check_layout(state: Mapping[Any, Any], expected: Mapping[str, Shape], where: str) -> None:
+    """Raise `CheckpointError` naming all tensors that do not fit."""
+    found = differences(state, expected, _NAMES_OF_A_BLOCK)
+    if found:
+        raise CheckpointError(
+            where,
+            "; ".join(found),
+            "the tensors of the Spike-driven Transformer with this configuration",
+            "check that the configuration (dim, depth) is the one the network was trained with",
+        )
+
+
+def listed(names: Sequence[str], most: int = _SHOWN_NAMES) -> str:
     """Return names for a message, shortened if they are many or long."""
-    shown = ", ".join(repr(name[:_SHOWN_CHARACTERS]) for name in names[:_SHOWN_NAMES])
-    more = len(names) - _SHOWN_NAMES
+    shown = ", ".join(repr(name[:_SHOWN_CHARACTERS]) for name in names[:most])
+    more = len(names) - most
     return f"{shown} and {more} more" if more > 0 else shown
 
 

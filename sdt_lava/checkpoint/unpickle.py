@@ -17,7 +17,10 @@ from typing import Any, ClassVar
 
 import torch
 
-# What torch.save (pickle protocol 2) writes for containers, numbers, text and tensors.
+from sdt_lava.checkpoint.numpy_scalar import ScalarType, encoded, scalar, scalar_type
+
+# What torch.save writes for containers, numbers, text and tensors: with protocol 2, its default,
+# and with the later ones that `pickle_protocol` may ask for.
 _OPCODES = (
     pickle.PROTO,
     pickle.STOP,
@@ -51,6 +54,12 @@ _OPCODES = (
     pickle.REDUCE,
     pickle.NEWOBJ,
     pickle.BUILD,
+    pickle.BINBYTES,
+    pickle.SHORT_BINBYTES,
+    pickle.SHORT_BINUNICODE,
+    pickle.STACK_GLOBAL,
+    pickle.MEMOIZE,
+    pickle.FRAME,
 )
 _STORAGE_DTYPES = {
     "DoubleStorage": torch.float64,
@@ -115,12 +124,8 @@ class TensorUnpickler(pickle._Unpickler):
         full = f"{module}.{name}"
         if module == "torch" and name in _STORAGE_DTYPES:
             return _Symbol(full, dtype=_STORAGE_DTYPES[name])
-        if full == "torch._utils._rebuild_tensor_v2":
-            return _Symbol(full, call=_rebuild_tensor)
-        if full == "torch._utils._rebuild_parameter":
-            return _Symbol(full, call=_rebuild_parameter)
-        if full == "collections.OrderedDict":
-            return _Symbol(full, call=_empty_ordered_dict)
+        if (module, name) in _CALLS:
+            return _Symbol(full, call=_CALLS[module, name])
         if (module, name) in self._inert:
             return _Symbol(full, inert=self._inert[module, name])
         raise pickle.UnpicklingError(
@@ -159,6 +164,9 @@ class TensorUnpickler(pickle._Unpickler):
     def _load_build(self) -> None:
         state = self.stack.pop()
         target = self.stack[-1]
+        if type(target) is ScalarType:
+            target.restore(state)
+            return
         if type(target) is OrderedDict:
             return  # the ``_metadata`` attribute of a state dict: not needed
         if type(target) not in self._inert.values() or type(state) is not dict:
@@ -202,7 +210,9 @@ def _require_count(value: object) -> int:
     return value
 
 
-def _empty_ordered_dict() -> OrderedDict[Any, Any]:
+def _empty_ordered_dict(*arguments: Any) -> OrderedDict[Any, Any]:
+    if arguments:
+        raise pickle.UnpicklingError("an OrderedDict with arguments")
     return OrderedDict()
 
 
@@ -237,3 +247,16 @@ def _rebuild_parameter(data: Any, *_rest: Any) -> torch.Tensor:
     if not isinstance(data, torch.Tensor):
         raise pickle.UnpicklingError("a parameter without tensor")
     return data
+
+
+# What a pickle may call, and what is called in its place.
+_CALLS: dict[tuple[str, str], Callable[..., Any]] = {
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    ("collections", "OrderedDict"): _empty_ordered_dict,
+    ("numpy.core.multiarray", "scalar"): scalar,
+    # The same since NumPy 2.
+    ("numpy._core.multiarray", "scalar"): scalar,
+    ("numpy", "dtype"): scalar_type,
+    ("_codecs", "encode"): encoded,
+}

@@ -16,6 +16,8 @@ from tests.checkpoint.official_cases import CASES, YML, golden, write_yml
 
 CIFAR10 = "dataset: torch/cifar10\nnum_classes: 10\nimg_size: 32\npooling_stat: '0011'\n"
 CIFAR10 += "mean:\n    - 0.4914\n    - 0.4822\n    - 0.4465\nstd: [0.2470, 0.2435, 0.2616]\n"
+CIFAR100 = "dataset: torch/cifar100\nnum_classes: 100\nimg_size: 32\npooling_stat: '0011'\n"
+CIFAR100 += "mean: [0.5071, 0.4867, 0.4408]\nstd: [0.2675, 0.2565, 0.2761]\n"
 IMAGENET = "dataset: imagenet\nnum_classes: 1000\nimg_size: 224\npooling_stat: '1111'\n"
 IMAGENET += "in_channels: 3\nmean: [0.485, 0.456, 0.406]\nstd: [0.229, 0.224, 0.225]\n"
 IMAGENET += "input_size: null\nspike_mode: lif\npatch_size: null\ndrop_path: 0.2\n"
@@ -31,8 +33,12 @@ SHIPPED = {
     "8-512": IMAGENET + "time_steps: 4\ndim: 512\nlayer: 8\nmlp_ratio: 4\n",
     "10-512": IMAGENET + "time_steps: 4\ndim: 512\nlayer: 10\nmlp_ratio: 4\n",
     "8-768": IMAGENET + "time_steps: 4\ndim: 768\nlayer: 8\nmlp_ratio: 4\n",
+    "8-768-288": IMAGENET.replace("img_size: 224", "img_size: 288") + "time_steps: 4\ndim: 768\nlayer: 8\n",
     "cifar-2-256": CIFAR10 + "time_steps: 4\ndim: 256\nlayer: 2\nmlp_ratio: 4\n",
     "cifar-2-512": CIFAR10 + "time_steps: 4\ndim: 512\nlayer: 2\n",
+    "cifar100-2-256": CIFAR100 + "time_steps: 4\ndim: 256\nlayer: 2\nmlp_ratio: 4\n",
+    "cifar100-2-512": CIFAR100 + "time_steps: 4\ndim: 512\nlayer: 2\nmlp_ratio: 4\n",
+    "gesture-2-256-t10": GESTURE + "time_steps: 10\ndim: 256\nlayer: 2\nmlp_ratio: 4\n",
     "gesture-2-256": GESTURE + "time_steps: 16\ndim: 256\nlayer: 2\nmlp-ratio: 4\n",
     "cifar10-dvs-2-256": CIFAR_DVS + "time_steps: 10\ndim: 256\nlayer: 2\nmlp_ratio: 4\n",
 }
@@ -54,6 +60,10 @@ def test_shipped_files_mean_the_presets(name, file):
         input_range=config.input_range,
     )
     assert config == expected
+
+
+def test_every_preset_of_the_paper_has_its_file():
+    assert set(SHIPPED) == set(PRESETS) - {"digits", "synthetic-dvs"}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -154,11 +154,11 @@ def test_a_huge_configuration_is_refused_before_anything_is_built(path, tmp_path
 def test_the_wrong_tensor_is_named(value, found, path, tmp_path):
     with pytest.raises(CheckpointError, match=found) as caught:
         load_model(with_tensor(path, tmp_path, value))
-    assert NAME in caught.value.where
+    assert NAME in str(caught.value)
 
 
 def test_unknown_and_missing_tensors_are_named(path, tmp_path):
-    with pytest.raises(CheckpointError, match="unknown tensors 'surprise'"):
+    with pytest.raises(CheckpointError, match="unexpected tensors 'surprise'"):
         load_model(with_tensor(path, tmp_path, torch.ones(1), "surprise"))
     state = torch.load(path, weights_only=True)["state_dict"]
     del state[NAME]
