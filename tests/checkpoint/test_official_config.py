@@ -33,7 +33,8 @@ SHIPPED = {
     "8-512": IMAGENET + "time_steps: 4\ndim: 512\nlayer: 8\nmlp_ratio: 4\n",
     "10-512": IMAGENET + "time_steps: 4\ndim: 512\nlayer: 10\nmlp_ratio: 4\n",
     "8-768": IMAGENET + "time_steps: 4\ndim: 768\nlayer: 8\nmlp_ratio: 4\n",
-    "8-768-288": IMAGENET.replace("img_size: 224", "img_size: 288") + "time_steps: 4\ndim: 768\nlayer: 8\n",
+    "8-768-288": IMAGENET.replace("img_size: 224", "img_size: 288")
+    + "time_steps: 4\ndim: 768\nlayer: 8\n",
     "cifar-2-256": CIFAR10 + "time_steps: 4\ndim: 256\nlayer: 2\nmlp_ratio: 4\n",
     "cifar-2-512": CIFAR10 + "time_steps: 4\ndim: 512\nlayer: 2\n",
     "cifar100-2-256": CIFAR100 + "time_steps: 4\ndim: 256\nlayer: 2\nmlp_ratio: 4\n",

@@ -13,28 +13,35 @@ LEVELS = 4096
 
 
 class NumpySdt:
-    """Runs one network; afterwards `spikes` and the `margin` of each decision are known."""
+    """Runs one network; then its spikes, membranes and the margin of each decision are known."""
 
     def __init__(self, config, state):
         self.config = config
         self.state = {key: np.asarray(value, np.float64) for key, value in state.items()}
         self.spikes = {}
         self.margins = {}
+        self.membranes = {}
 
     def __call__(self, x):
         """Return logits ``(B, classes)`` of images ``(B, C, H, W)`` or frames ``(B, T, ...)``."""
+        return self.step_logits(x).mean(axis=0)
+
+    def step_logits(self, x):
+        """Return the logits of each step ``(T, B, classes)``."""
         x = np.asarray(x, np.float64)
         if x.ndim == 4:
             frames = np.repeat(x[None], self.config.timesteps, axis=0)
         else:
             frames = np.moveaxis(x, 1, 0)
-        potential = self.patches(frames)
+        potential = self.membranes["patch_embed"] = self.patches(frames)
         for block in range(self.config.depth):
-            potential = self.attention(potential, f"block.{block}.attn")
-            potential = self.mlp(potential, f"block.{block}.mlp")
-        spikes = self.lif(potential.mean(axis=(3, 4)), "head_lif")
-        logits = spikes @ self.state["head.weight"].T + self.state["head.bias"]
-        return logits.mean(axis=0)
+            for part in ("attn", "mlp"):
+                name = f"block.{block}.{part}"
+                step = self.attention if part == "attn" else self.mlp
+                potential = self.membranes[name] = step(potential, name)
+        mean = self.membranes["head_mean"] = potential.mean(axis=(3, 4))
+        spikes = self.lif(mean, "head_lif")
+        return spikes @ self.state["head.weight"].T + self.state["head.bias"]
 
     def patches(self, frames):
         kind = self.config.downsampling
