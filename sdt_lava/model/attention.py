@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.layers import Record, batch_norm, conv1x1, dilate_image, dilate_tokens, keep
 from sdt_lava.model.neurons import make_attention_lif, make_lif
+from sdt_lava.model.shortcut import Shortcut
 
 
 class SpikeDrivenSelfAttention(nn.Module):
@@ -29,7 +30,7 @@ class SpikeDrivenSelfAttention(nn.Module):
         self.num_heads = config.num_heads
         self.dvs_mode = config.dvs_mode
         dim = config.dim
-        self.shortcut_lif = make_lif(config)
+        self.shortcut = Shortcut(config, name, reads="shortcut_lif", emits="proj_lif")
         for branch in ("q", "k", "v"):
             self.add_module(f"{branch}_conv", conv1x1(dim, dim))
             self.add_module(f"{branch}_bn", batch_norm(dim))
@@ -40,8 +41,7 @@ class SpikeDrivenSelfAttention(nn.Module):
 
     def forward(self, potential: Tensor, record: Record | None = None) -> Tensor:
         """Return the membrane potentials ``(B, D, H, W, T)`` with the attention added."""
-        spikes = self.shortcut_lif(potential)
-        keep(record, f"{self.name}.shortcut_lif", spikes)
+        spikes = self.shortcut.read(potential, record)
         q, k, v = (self._branch(branch, spikes, record) for branch in ("q", "k", "v"))
         if self.dvs_mode:
             k, v = dilate_image(k), dilate_image(v)
@@ -50,7 +50,7 @@ class SpikeDrivenSelfAttention(nn.Module):
         keep(record, f"{self.name}.talking_heads_lif", mask)
         masked = self._dilate(q * mask[:, :, None, None, :])
         attended: Tensor = self.proj_bn(self.proj_conv(masked))
-        return potential + attended
+        return potential + self.shortcut.emit(attended, record)
 
     def _branch(self, branch: str, spikes: Tensor, record: Record | None) -> Tensor:
         conv = getattr(self, f"{branch}_conv")

@@ -12,6 +12,7 @@ from sdt_lava.errors import ConfigError
 
 DOWNSAMPLINGS = ("stride", "or", "max")
 NEURONS = ("cuba", "lif")
+SHORTCUTS = ("membrane", "sew")
 NUM_STAGES = 4
 
 
@@ -49,6 +50,10 @@ class SdtConfig:
     neuron : {'cuba', 'lif'}
         SLAYER's CUBA neuron, which keeps its voltage in steps of 1/4096 and fires above its
         threshold as the hardware does, or the authors' float32 neuron, which fires at it.
+    shortcut : {'membrane', 'sew'}
+        What is added around a layer: membrane potentials, as in the paper, or spikes after
+        their neurons (SEW, Fang et al., NeurIPS 2021), which then take values 0, 1, 2, ... SEW
+        is here for comparisons and cannot be exported.
     threshold : float
         Firing threshold of every LIF but the attention's.
     attention_threshold : float
@@ -77,6 +82,7 @@ class SdtConfig:
     downsampling: str = "stride"
     dvs_mode: bool = False
     neuron: str = "cuba"
+    shortcut: str = "membrane"
     threshold: float = 1.0
     attention_threshold: float = 0.5
     input_scale: float = 64.0
@@ -182,7 +188,7 @@ def _check_types(config: SdtConfig) -> None:
             raise ConfigError(
                 f"config.{name}", short_repr(values), "a number for each channel, or nothing"
             )
-    for name in ("pooling_stat", "downsampling", "neuron", "dataset"):
+    for name in ("pooling_stat", "downsampling", "neuron", "shortcut", "dataset"):
         if not isinstance(getattr(config, name), str):
             raise ConfigError(f"config.{name}", short_repr(getattr(config, name)), "a string")
     if not isinstance(config.dvs_mode, bool):
@@ -236,6 +242,8 @@ def _check_structure(config: SdtConfig) -> None:
         )
     if config.neuron not in NEURONS:
         raise ConfigError("config.neuron", repr(config.neuron), f"one of {NEURONS}")
+    if config.shortcut not in SHORTCUTS:
+        raise ConfigError("config.shortcut", repr(config.shortcut), f"one of {SHORTCUTS}")
     if config.dim % 8:
         raise ConfigError(
             "config.dim", str(config.dim), "a multiple of 8 (the stages have D/8, D/4, D/2, D)"

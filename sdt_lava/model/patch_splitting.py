@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from sdt_lava.model.config import NUM_STAGES, SdtConfig
 from sdt_lava.model.layers import Record, batch_norm, conv3x3, keep, max_pool
 from sdt_lava.model.neurons import make_lif
+from sdt_lava.model.shortcut import Shortcut
 
 
 def _suffix(stage: int) -> str:
@@ -45,6 +46,8 @@ class PatchSplitting(nn.Module):
             in_channels = out_channels
         self.rpe_conv = conv3x3(config.dim, config.dim)
         self.rpe_bn = batch_norm(config.dim)
+        # The last stage's neurons read the stream already, so only SEW needs neurons here.
+        self.shortcut = Shortcut(config, name, reads="proj_lif3", emits="rpe_lif")
 
     def forward(self, x: Tensor, steps: int, record: Record | None = None) -> Tensor:
         """Return the membrane potentials ``U``.
@@ -72,9 +75,10 @@ class PatchSplitting(nn.Module):
             if self.halves[stage] and self.downsampling != "stride":
                 spikes = max_pool(spikes)
             current = self._current(spikes, stage + 1)
-        shortcut, spikes = self._last_stage(current, record)
+        potential, spikes = self._last_stage(current, record)
+        stream = potential if self.shortcut.membrane else spikes
         position: Tensor = self.rpe_bn(self.rpe_conv(spikes))
-        return shortcut + position
+        return stream + self.shortcut.emit(position, record)
 
     def _last_stage(self, current: Tensor, record: Record | None) -> tuple[Tensor, Tensor]:
         """Return the membrane shortcut and the spikes of the last stage."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from sdt_lava.errors import ConfigError
 from sdt_lava.graph import (
     And,
     Conv,
@@ -40,7 +41,19 @@ def trace(model: SpikeDrivenTransformer) -> Graph:
     -------
     Graph
         Nodes named as the model's modules; weights in float64, biases on the synapses.
+
+    Raises
+    ------
+    ConfigError
+        If the model adds spikes instead of membrane potentials.
     """
+    if model.config.shortcut != "membrane":
+        raise ConfigError(
+            "config.shortcut",
+            f"{model.config.shortcut!r}: sums of spikes, with values 0, 1, 2 and more",
+            "'membrane': what is exported sends binary spikes only",
+            "train the network with membrane shortcuts",
+        )
     tracer = _Tracer(model)
     stream = tracer.patch_splitting()
     for index in range(model.config.depth):
