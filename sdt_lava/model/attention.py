@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.layers import Record, batch_norm, conv1x1, dilate_image, dilate_tokens, keep
 from sdt_lava.model.neurons import make_attention_lif, make_lif
-from sdt_lava.model.shortcut import Shortcut
+from sdt_lava.model.shortcut import ResidualBranch
 
 
-class SpikeDrivenSelfAttention(nn.Module):
+class SpikeDrivenSelfAttention(ResidualBranch):
     """``U + BN(W_p (q * LIF(sum over tokens of k * v)))`` with spiking q, k and v.
 
     The paper writes SDSA(Q, K, V) = SN(SUM(Q * K)) * V; the authors' code, and with it the
@@ -25,12 +25,10 @@ class SpikeDrivenSelfAttention(nn.Module):
     """
 
     def __init__(self, config: SdtConfig, name: str) -> None:
-        super().__init__()
-        self.name = name
+        super().__init__(config, name, reads="shortcut_lif", emits="proj_lif")
         self.num_heads = config.num_heads
         self.dvs_mode = config.dvs_mode
         dim = config.dim
-        self.shortcut = Shortcut(config, name, reads="shortcut_lif", emits="proj_lif")
         for branch in ("q", "k", "v"):
             self.add_module(f"{branch}_conv", conv1x1(dim, dim))
             self.add_module(f"{branch}_bn", batch_norm(dim))
@@ -41,7 +39,7 @@ class SpikeDrivenSelfAttention(nn.Module):
 
     def forward(self, potential: Tensor, record: Record | None = None) -> Tensor:
         """Return the membrane potentials ``(B, D, H, W, T)`` with the attention added."""
-        spikes = self.shortcut.read(potential, record)
+        spikes = self.read(potential, record)
         q, k, v = (self._branch(branch, spikes, record) for branch in ("q", "k", "v"))
         if self.dvs_mode:
             k, v = dilate_image(k), dilate_image(v)
@@ -50,7 +48,7 @@ class SpikeDrivenSelfAttention(nn.Module):
         keep(record, f"{self.name}.talking_heads_lif", mask)
         masked = self._dilate(q * mask[:, :, None, None, :])
         attended: Tensor = self.proj_bn(self.proj_conv(masked))
-        return potential + self.shortcut.emit(attended, record)
+        return potential + self.emit(attended, record)
 
     def _branch(self, branch: str, spikes: Tensor, record: Record | None) -> Tensor:
         conv = getattr(self, f"{branch}_conv")

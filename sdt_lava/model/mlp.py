@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.layers import Record, batch_norm, conv1x1, keep
 from sdt_lava.model.neurons import make_lif
-from sdt_lava.model.shortcut import Shortcut
+from sdt_lava.model.shortcut import ResidualBranch
 
 
-class SpikingMlp(nn.Module):
+class SpikingMlp(ResidualBranch):
     """``U + BN(W2 LIF(BN(W1 LIF(U))))``.
 
     If the hidden layer is as wide as the network, the official code adds a shortcut inside:
@@ -25,10 +25,8 @@ class SpikingMlp(nn.Module):
     """
 
     def __init__(self, config: SdtConfig, name: str) -> None:
-        super().__init__()
-        self.name = name
-        self.shortcut = Shortcut(config, name, reads="fc1_lif", emits="fc2_output_lif")
-        self.inner_shortcut = self.shortcut.membrane and config.hidden_dim == config.dim
+        super().__init__(config, name, reads="fc1_lif", emits="fc2_output_lif")
+        self.inner_shortcut = self.membrane and config.hidden_dim == config.dim
         self.fc1_conv = conv1x1(config.dim, config.hidden_dim)
         self.fc1_bn = batch_norm(config.hidden_dim)
         self.fc2_lif = make_lif(config)
@@ -37,11 +35,11 @@ class SpikingMlp(nn.Module):
 
     def forward(self, potential: Tensor, record: Record | None = None) -> Tensor:
         """Return the membrane potentials ``(B, D, H, W, T)`` with the MLP's output added."""
-        spikes = self.shortcut.read(potential, record)
+        spikes = self.read(potential, record)
         hidden: Tensor = self.fc1_bn(self.fc1_conv(spikes))
         if self.inner_shortcut:
             hidden = potential = hidden + potential
         spikes = self.fc2_lif(hidden)
         keep(record, f"{self.name}.fc2_lif", spikes)
         out: Tensor = self.fc2_bn(self.fc2_conv(spikes))
-        return potential + self.shortcut.emit(out, record)
+        return potential + self.emit(out, record)

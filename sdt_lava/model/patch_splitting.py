@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from sdt_lava.model.config import NUM_STAGES, SdtConfig
 from sdt_lava.model.layers import Record, batch_norm, conv3x3, keep, max_pool
 from sdt_lava.model.neurons import make_lif
-from sdt_lava.model.shortcut import Shortcut
+from sdt_lava.model.shortcut import ResidualBranch
 
 
 def _suffix(stage: int) -> str:
@@ -15,7 +15,7 @@ def _suffix(stage: int) -> str:
     return str(stage) if stage else ""
 
 
-class PatchSplitting(nn.Module):
+class PatchSplitting(ResidualBranch):
     """Turn an image into the membrane potentials of a grid of tokens.
 
     The first three stages are ``s = LIF(BN(conv(s)))``, the last leaves its pre-activation
@@ -32,8 +32,8 @@ class PatchSplitting(nn.Module):
     """
 
     def __init__(self, config: SdtConfig, name: str = "patch_embed") -> None:
-        super().__init__()
-        self.name = name
+        # The last stage's neurons read the membrane stream already.
+        super().__init__(config, name, reads="", emits="rpe_lif")
         self.downsampling = config.downsampling
         self.halves = tuple(flag == "1" for flag in config.pooling_stat)
         in_channels = config.in_channels
@@ -46,8 +46,6 @@ class PatchSplitting(nn.Module):
             in_channels = out_channels
         self.rpe_conv = conv3x3(config.dim, config.dim)
         self.rpe_bn = batch_norm(config.dim)
-        # The last stage's neurons read the stream already, so only SEW needs neurons here.
-        self.shortcut = Shortcut(config, name, reads="proj_lif3", emits="rpe_lif")
 
     def forward(self, x: Tensor, steps: int, record: Record | None = None) -> Tensor:
         """Return the membrane potentials ``U``.
@@ -76,9 +74,9 @@ class PatchSplitting(nn.Module):
                 spikes = max_pool(spikes)
             current = self._current(spikes, stage + 1)
         potential, spikes = self._last_stage(current, record)
-        stream = potential if self.shortcut.membrane else spikes
+        stream = potential if self.membrane else spikes
         position: Tensor = self.rpe_bn(self.rpe_conv(spikes))
-        return stream + self.shortcut.emit(position, record)
+        return stream + self.emit(position, record)
 
     def _last_stage(self, current: Tensor, record: Record | None) -> tuple[Tensor, Tensor]:
         """Return the membrane shortcut and the spikes of the last stage."""

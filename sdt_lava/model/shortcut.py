@@ -9,8 +9,8 @@ from sdt_lava.model.layers import Record, keep
 from sdt_lava.model.neurons import make_lif
 
 
-class Shortcut(nn.Module):
-    """Where the neurons of a residual branch sit.
+class ResidualBranch(nn.Module):
+    """A branch with a shortcut around it, and the neurons where the kind of shortcut has them.
 
     Membrane shortcut: neurons read the stream of potentials, ``U + f(LIF(U))``. SEW ("spike
     element-wise", Fang et al., NeurIPS 2021, with addition): neurons end the branch,
@@ -21,29 +21,29 @@ class Shortcut(nn.Module):
     config : SdtConfig
         The network's configuration.
     name : str
-        Prefix of what is recorded.
+        Prefix of the recorded LIFs.
     reads, emits : str
-        Names of the neurons that read a membrane stream, or end a SEW branch.
+        Names of the neurons that read a membrane stream, and of those that end a SEW branch;
+        only one of them is there. Without `reads` the stream is read elsewhere.
     """
 
     def __init__(self, config: SdtConfig, name: str, reads: str, emits: str) -> None:
         super().__init__()
+        self.name = name
         self.membrane = config.shortcut == "membrane"
-        self.reads, self.emits = f"{name}.{reads}", f"{name}.{emits}"
-        self.lif = make_lif(config)
+        self._shortcut_lif = reads if self.membrane else emits
+        if self._shortcut_lif:
+            self.add_module(self._shortcut_lif, make_lif(config))
 
     def read(self, stream: Tensor, record: Record | None) -> Tensor:
         """Return what the branch reads: spikes of the stream, or the stream itself."""
-        if not self.membrane:
-            return stream
-        spikes: Tensor = self.lif(stream)
-        keep(record, self.reads, spikes)
-        return spikes
+        return self._spikes(stream, record) if self.membrane else stream
 
     def emit(self, current: Tensor, record: Record | None) -> Tensor:
         """Return what the branch adds to the stream: currents, or their spikes."""
-        if self.membrane:
-            return current
-        spikes: Tensor = self.lif(current)
-        keep(record, self.emits, spikes)
+        return current if self.membrane else self._spikes(current, record)
+
+    def _spikes(self, current: Tensor, record: Record | None) -> Tensor:
+        spikes: Tensor = getattr(self, self._shortcut_lif)(current)
+        keep(record, f"{self.name}.{self._shortcut_lif}", spikes)
         return spikes

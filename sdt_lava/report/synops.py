@@ -6,22 +6,13 @@ integer graph, the input and the recorded spikes alone, so it is the same whiche
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sdt_lava.compiler.compile import lower
-from sdt_lava.graph import Graph, Input, Node, Signal, Sparse
-from sdt_lava.numerics import IntArray
-from sdt_lava.report.fan_out import fan_out
+from sdt_lava.report.counts import Counts, LayerCounts
 
 # What a synaptic operation is for; every connection of a compiled graph has one of these roles.
 ROLES = ("synapse", "mask", "token_sum", "pool", "shortcut")
-# Samples that are replayed at once.
-_CHUNK = 16
 
 
 @dataclass(frozen=True)
@@ -129,85 +120,44 @@ class SynopsTable:
         return "\n".join([header, *rows, end])
 
 
-def count_synops(
-    net: Graph, frames: IntArray, spikes: Mapping[str, NDArray[np.uint8]]
-) -> SynopsTable:
-    """Count synaptic operations.
+def synops_table(counts: Counts) -> SynopsTable:
+    """Sum up counts over samples and steps.
 
     Parameters
     ----------
-    net : Graph
-        Integer graph.
-    frames : ndarray of int
-        Input ``(T, B, *shape)``.
-    spikes : mapping of str to ndarray
-        What every LIF sent, ``(T, B, *shape)``.
+    counts : Counts
+        Exact counts of a run.
 
     Returns
     -------
     SynopsTable
-        A row for each population of the compiled graph.
+        A row for each population but the input.
     """
-    graph = lower(net)
-    events = _count_events(graph, frames, spikes)
-    steps, samples = frames.shape[:2]
-    layers = [
-        _layer(graph, node, events, samples * steps)
-        for node in graph
-        if graph.signals[node.name] is not Signal.CURRENT and not isinstance(node, Input)
-    ]
+    first, *layers = counts.layers
     return SynopsTable(
-        layers=tuple(layers),
-        samples=samples,
-        timesteps=steps,
-        input_events=int(events[graph.input.name].sum()),
+        layers=tuple(_layer(layer) for layer in layers),
+        samples=counts.samples,
+        timesteps=counts.timesteps,
+        input_events=int(first.events.sum()),
     )
 
 
-def _count_events(
-    graph: Graph, frames: IntArray, spikes: Mapping[str, NDArray[np.uint8]]
-) -> dict[str, IntArray]:
-    """Count the events of every source neuron over all samples and steps: ``(*shape)`` each."""
-    # Imported here, so that tables of counts can be read without torch.
-    from sdt_lava.simulate.engine import Engine
-
-    engine = Engine(graph, strict=False)
-    populations = [name for name in graph.order if graph.signals[name] is not Signal.CURRENT]
-    totals = {name: np.zeros(graph.shapes[name], np.int64) for name in populations}
-    for start in range(0, frames.shape[1], _CHUNK):
-        part = slice(start, start + _CHUNK)
-        recorded = {name: np.asarray(values)[:, part] for name, values in spikes.items()}
-        values = engine.run(frames[:, part], keep=populations, spikes=recorded)
-        for name in populations:
-            totals[name] += np.count_nonzero(values[name], axis=(0, 1))
-    return totals
-
-
-def _layer(graph: Graph, node: Node, events: dict[str, IntArray], steps: int) -> LayerSynops:
+def _layer(layer: LayerCounts) -> LayerSynops:
     received = dict.fromkeys(ROLES, 0)
-    mac = 0
-    for name in node.inputs:
-        connection = graph.nodes[name]
-        source = connection.inputs[0]
-        count = int((events[source] * fan_out(connection, graph.shapes[source])).sum())
-        role = connection.role if isinstance(connection, Sparse) else "synapse"
-        received[role] += count
-        if role == "synapse" and graph.signals[source] is Signal.GRADED:
-            mac += count
-    sent = int(events[node.name].sum())
-    neurons = int(np.prod(graph.shapes[node.name]))
+    for connection in layer.connections:
+        received[connection.role] += int(connection.operations.sum())
     return LayerSynops(
-        name=node.name,
-        kind=node.kind,
-        block=node.block,
-        connections=node.inputs,
-        neurons=neurons,
-        events=sent,
-        firing_rate=sent / (neurons * steps),
-        mac=mac,
+        name=layer.name,
+        kind=layer.kind,
+        block=layer.block,
+        connections=tuple(connection.name for connection in layer.connections),
+        neurons=layer.neurons,
+        events=int(layer.events.sum()),
+        firing_rate=layer.rate,
+        mac=int(layer.operations("mac").sum()),
         synops=sum(received.values()),
         **received,
     )
 
 
-__all__ = ["ROLES", "LayerSynops", "SynopsTable", "count_synops"]
+__all__ = ["ROLES", "LayerSynops", "SynopsTable", "synops_table"]

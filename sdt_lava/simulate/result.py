@@ -14,7 +14,9 @@ from sdt_lava.compiler.schedule import make_schedule
 from sdt_lava.errors import DataError
 from sdt_lava.graph import Graph
 from sdt_lava.numerics import IntArray
-from sdt_lava.report.synops import SynopsTable, count_synops
+from sdt_lava.report.counts import Counts
+from sdt_lava.report.events import count_events
+from sdt_lava.report.synops import SynopsTable, synops_table
 from sdt_lava.simulate.timing import Timing
 
 
@@ -55,6 +57,18 @@ class Result:
         return np.argmax(self.logits, axis=1)
 
     @cached_property
+    def counts(self) -> Counts:
+        """Exact counts by layer, step and sample.
+
+        Raises
+        ------
+        DataError
+            For the float model, whose operations are not the hardware's.
+        """
+        net, frames = self.integer_run("counts")
+        return count_events(net, frames, self.spikes)
+
+    @cached_property
     def synops(self) -> SynopsTable:
         """Synaptic operations by layer.
 
@@ -63,8 +77,7 @@ class Result:
         DataError
             For the float model, whose operations are not the hardware's.
         """
-        net, frames = self._integer_run("synops")
-        return count_synops(net, frames, self.spikes)
+        return synops_table(self.counts)
 
     @cached_property
     def timing(self) -> Timing:
@@ -75,7 +88,7 @@ class Result:
         DataError
             For the float model, which is not pipelined.
         """
-        net, frames = self._integer_run("timing")
+        net, frames = self.integer_run("timing")
         timesteps, samples = frames.shape[:2]
         schedule = make_schedule(lower(net), timesteps, reset=self.reset)
         machine_steps = schedule.machine_steps(samples)
@@ -87,7 +100,14 @@ class Result:
             seconds=self.seconds,
         )
 
-    def _integer_run(self, what: str) -> tuple[Graph, IntArray]:
+    def integer_run(self, what: str) -> tuple[Graph, IntArray]:
+        """Return network and input of a run of an integer back end.
+
+        Raises
+        ------
+        DataError
+            For the float model; `what` cannot be had from it.
+        """
         if self.net is None or self.frames is None:
             raise DataError(
                 f"result.{what}",

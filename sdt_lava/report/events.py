@@ -1,0 +1,152 @@
+"""From recorded spikes to counts: replay the compiled graph and add up fan-outs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdt_lava.graph import Conv, Dense, Graph, Input, Node, Signal, Sparse
+from sdt_lava.numerics import IntArray
+from sdt_lava.report.counts import ROLE_OPERATIONS, ConnectionCounts, Counts, LayerCounts
+from sdt_lava.report.fan_out import fan_out
+
+# Values of all populations that are held at once when a run is replayed [bytes].
+_CHUNK_BYTES = 256_000_000
+_BYTES_PER_VALUE = 9  # int64 or uint8, and a mask
+_MOST_SAMPLES = 64
+
+
+def count_events(
+    net: Graph,
+    frames: IntArray,
+    spikes: Mapping[str, NDArray[np.uint8]],
+    graph: Graph | None = None,
+) -> Counts:
+    """Count what a run did.
+
+    Parameters
+    ----------
+    net : Graph
+        Integer graph.
+    frames : ndarray of int
+        Input ``(T, B, *shape)``.
+    spikes : mapping of str to ndarray
+        What every LIF sent, ``(T, B, *shape)``.
+    graph : Graph, optional
+        The compiled graph to count; by default the one with relays for shortcuts.
+
+    Returns
+    -------
+    Counts
+        A row for each population of the compiled graph.
+    """
+    from sdt_lava.compiler.compile import lower
+
+    compiled = lower(net) if graph is None else graph
+    counter = _Counter(compiled, frames.shape[:2])
+    chunk = _samples_at_once(compiled, len(frames))
+    # Imported here, so that tables of counts can be read without torch.
+    from sdt_lava.simulate.engine import Engine
+
+    engine = Engine(compiled, strict=False)
+    for start in range(0, frames.shape[1], chunk):
+        part = slice(start, start + chunk)
+        recorded = {name: np.asarray(values)[:, part] for name, values in spikes.items()}
+        values = engine.run(frames[:, part], keep=counter.populations, spikes=recorded)
+        counter.add(part, values)
+    return counter.counts()
+
+
+def _samples_at_once(graph: Graph, timesteps: int) -> int:
+    values = sum(int(np.prod(shape)) for shape in graph.shapes.values())
+    return max(1, min(_MOST_SAMPLES, _CHUNK_BYTES // (_BYTES_PER_VALUE * values * timesteps)))
+
+
+class _Counter:
+    """Adds up events and the synapses that they reach."""
+
+    def __init__(self, graph: Graph, size: tuple[int, ...]) -> None:
+        self.graph = graph
+        self.size = size
+        is_current = {name: graph.signals[name] is Signal.CURRENT for name in graph.order}
+        self.populations = [name for name in graph.order if not is_current[name]]
+        connections = [graph.nodes[name] for name in graph.order if is_current[name]]
+        self.fan_out = {
+            node.name: fan_out(node, graph.shapes[node.inputs[0]]).ravel() for node in connections
+        }
+        self.events = {name: np.zeros(size, np.int64) for name in self.populations}
+        self.operations = {node.name: np.zeros(size, np.int64) for node in connections}
+
+    def add(self, samples: slice, values: Mapping[str, NDArray[np.generic]]) -> None:
+        """Count the events of some samples; values are ``(T, b, *shape)``."""
+        for name in self.populations:
+            value = values[name]
+            happened = (value != 0).reshape(*value.shape[:2], -1)
+            self.events[name][:, samples] = happened.sum(axis=2, dtype=np.int64)
+            for connection in self._read_by(name):
+                self.operations[connection][:, samples] = _reached(
+                    happened, self.fan_out[connection]
+                )
+
+    def _read_by(self, population: str) -> list[str]:
+        return [name for name in self.graph.consumers[population] if name in self.fan_out]
+
+    def counts(self) -> Counts:
+        """Return the tables."""
+        layers = tuple(self._layer(self.graph.nodes[name]) for name in self.populations)
+        return Counts(layers, samples=self.size[1], timesteps=self.size[0])
+
+    def _layer(self, node: Node) -> LayerCounts:
+        graph = self.graph
+        neurons = int(np.prod(graph.shapes[node.name]))
+        driven = sum(int(self.fan_out[name].sum()) for name in self._read_by(node.name))
+        incoming = () if isinstance(node, Input) else node.inputs
+        return LayerCounts(
+            name=node.name,
+            kind=node.kind,
+            block=node.block,
+            neurons=neurons,
+            fan_out=driven / neurons,
+            graded=graph.signals[node.name] is Signal.GRADED,
+            events=self.events[node.name],
+            connections=tuple(self._connection(graph.nodes[name], node) for name in incoming),
+        )
+
+    def _connection(self, node: Node, reader: Node) -> ConnectionCounts:
+        source = node.inputs[0]
+        role = node.role if isinstance(node, Sparse) else "synapse"
+        graded = self.graph.signals[source] is Signal.GRADED
+        synapses = int(self.fan_out[node.name].sum())
+        return ConnectionCounts(
+            name=node.name,
+            origin=node.origin or node.name,
+            source=source,
+            reader=reader.name,
+            role=role,
+            operation=ROLE_OPERATIONS.get(role, "mac" if graded else "accumulate"),
+            synapses=synapses,
+            flops=_formula_flops(node, self.graph) or synapses,
+            source_neurons=int(np.prod(self.graph.shapes[source])),
+            events=self.events[source],
+            operations=self.operations[node.name],
+        )
+
+
+def _reached(happened: NDArray[np.bool_], synapses: IntArray) -> IntArray:
+    """Sum up, for each step and sample, the synapses of the neurons where something happened."""
+    if synapses.size and (synapses == synapses[0]).all():
+        return happened.sum(axis=2, dtype=np.int64) * int(synapses[0])
+    reached = np.zeros(happened.shape[:2], np.int64)
+    for step, sample in np.ndindex(*reached.shape):
+        reached[step, sample] = synapses[happened[step, sample]].sum()
+    return reached
+
+
+def _formula_flops(node: Node, graph: Graph) -> int:
+    """Return ``k^2 h w c_in c_out`` of a convolution, ``i o`` of a dense layer, or 0."""
+    if isinstance(node, Conv):
+        positions = int(np.prod(graph.shapes[node.name][1:]))
+        return int(node.weight.size) * positions
+    return int(node.weight.size) if isinstance(node, Dense) else 0
