@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar
+from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, model_input
 from sdt_lava.errors import ConfigError
 from sdt_lava.files import check_writable, write_json
 from sdt_lava.report.compare import Comparison, FirstDifference, compare
@@ -29,19 +31,23 @@ def compare_command(
     config: Annotated[
         str | None, typer.Option(help="Preset or file, for checkpoints without a configuration.")
     ] = None,
+    data_root: DataRoot = None,
+    download: Download = False,
+    binning: Binning = None,
     json: Annotated[Path | None, typer.Option(help="Write the comparison to this file.")] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw differences by layer to this PNG.")
     ] = None,
 ) -> None:
     """Compare two executions layer by layer: share of differing spikes, and where it begins."""
-    from sdt_lava.datasets import load_dataset
+    from sdt_lava.datasets import SourceOptions
 
     for path in filter(None, (json, plot)):
         check_writable(path)
-    x = load_dataset(data, "test", samples).x
-    first = _run(left, left_backend, x, config)
-    second = _run(right, right_backend, x, config)
+    sides = [_Side.load(left, left_backend, config), _Side.load(right, right_backend, config)]
+    options = SourceOptions(root=data_root, download=download, binning=binning)
+    x = load_fitting(data, "test", sides[0].takes, options, samples).x
+    first, second = (side.run(x) for side in sides)
     comparison = compare(first, second)
     names = (f"{left} ({first.backend})", f"{right} ({second.backend})")
     _print(comparison, names)
@@ -55,18 +61,32 @@ def compare_command(
         console.print(f"wrote {path}")
 
 
-def _run(path: Path, backend: str, x: Any, config: str | None) -> Result:
-    if backend not in BACKENDS:
-        raise ConfigError("back end", repr(backend), f"one of {BACKENDS}")
-    if path.suffix in _NETWORK_SUFFIXES:
-        from sdt_lava.netx import load_network
+@dataclass(frozen=True)
+class _Side:
+    """One of the two executions: a network file on a back end, or the float model."""
 
-        with progress_bar(f"{backend}: {path.name}") as update:
-            return simulate(load_network(path), x, backend, on_progress=update)
-    from sdt_lava.checkpoint import load_model
+    name: str
+    network: Any
+    backend: str
+    takes: tuple[tuple[int, ...], int]
 
-    with progress_bar(f"torch: {path.name}") as update:
-        return simulate(load_model(path, config), x, "torch", on_progress=update)
+    @classmethod
+    def load(cls, path: Path, backend: str, config: str | None) -> _Side:
+        if backend not in BACKENDS:
+            raise ConfigError("back end", repr(backend), f"one of {BACKENDS}")
+        if path.suffix in _NETWORK_SUFFIXES:
+            from sdt_lava.netx import load_network
+
+            net = load_network(path)
+            return cls(path.name, net, backend, (net.input_shape, net.timesteps))
+        from sdt_lava.checkpoint import load_model
+
+        model = load_model(path, config)
+        return cls(path.name, model, "torch", model_input(model.config))
+
+    def run(self, x: Any) -> Result:
+        with progress_bar(f"{self.backend}: {self.name}") as update:
+            return simulate(self.network, x, self.backend, on_progress=update)
 
 
 def _print(comparison: Comparison, names: tuple[str, str]) -> None:

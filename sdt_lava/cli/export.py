@@ -10,8 +10,16 @@ import typer
 from rich.table import Table
 
 from sdt_lava.cli.console import console, make_table, print_table, simulation_hint
-from sdt_lava.datasets import DATASETS, SourceOptions, first_samples, open_source
+from sdt_lava.cli.data import Binning, DataRoot, Download, model_input
+from sdt_lava.datasets import (
+    DATASETS,
+    SourceOptions,
+    first_samples,
+    fitting_options,
+    open_source,
+)
 from sdt_lava.files import write_json
+from sdt_lava.model.config import SdtConfig
 from sdt_lava.quantize.post_training import CalibrationData
 from sdt_lava.quantize.report import QuantizationReport
 
@@ -33,8 +41,9 @@ def export_command(
     ema: Annotated[
         bool, typer.Option("--ema", help="Moving average of the weights (official checkpoints).")
     ] = False,
-    data_root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch missing files.")] = False,
+    data_root: DataRoot = None,
+    download: Download = False,
+    binning: Binning = None,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
 ) -> None:
     """Quantize a trained model and write it as an HDF5 network file."""
@@ -46,8 +55,9 @@ def export_command(
     for line in imported.lines() if imported else ():
         console.print(line)
     name = calibration or (loaded.config.dataset if loaded.config.dataset in DATASETS else None)
-    options = SourceOptions(root=data_root, download=download)
-    report = export(loaded, out, bits, _calibration(name, options) if name else None)
+    options = SourceOptions(root=data_root, download=download, binning=binning)
+    data = _calibration(name, loaded.config, options) if name else None
+    report = export(loaded, out, bits, data)
     if json is not None:
         write_json(json, report.to_dict())
     print_report(report)
@@ -60,8 +70,8 @@ def export_command(
 _CALIBRATION_SAMPLES = 256
 
 
-def _calibration(name: str, options: SourceOptions) -> CalibrationData:
-    source = open_source(name, "train", options)
+def _calibration(name: str, config: SdtConfig, options: SourceOptions) -> CalibrationData:
+    source = open_source(name, "train", fitting_options(name, *model_input(config), options))
     data = first_samples(source, min(_CALIBRATION_SAMPLES, len(source)))
     return CalibrationData(data.x, f"{len(data.x)} training samples of {data.name}")
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sdt_lava.cli.console import console
+from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, model_input
 from sdt_lava.cli.train import training_progress
 from sdt_lava.errors import ConfigError
 from sdt_lava.files import check_writable
@@ -31,10 +32,13 @@ def finetune_command(
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
     lr: Annotated[float | None, typer.Option(help="Largest learning rate.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=_LARGEST_SEED, help="Order of samples.")] = 0,
+    data_root: DataRoot = None,
+    download: Download = False,
+    binning: Binning = None,
 ) -> None:
     """Train a model further, with the rounded weights that will be exported."""
     from sdt_lava.checkpoint import load_model
-    from sdt_lava.datasets import load_dataset
+    from sdt_lava.datasets import SourceOptions
     from sdt_lava.model.training import train
     from sdt_lava.quantize.fine_tune import FINE_TUNE_OPTIONS, fine_tune
 
@@ -42,7 +46,12 @@ def finetune_command(
     if test_data is None and data.endswith(".npz"):
         raise ConfigError("--test-data", "missing", "a data set or .npz file")
     loaded = load_model(model, config)
-    parts = load_dataset(data, "train"), load_dataset(test_data or data, "test")
+    source = SourceOptions(root=data_root, download=download, binning=binning)
+    takes = model_input(loaded.config)
+    parts = (
+        load_fitting(data, "train", takes, source),
+        load_fitting(test_data or data, "test", takes, source),
+    )
     options = FINE_TUNE_OPTIONS
     options = replace(
         options,
@@ -70,13 +79,16 @@ def convert_command(
     config: Annotated[
         str | None, typer.Option(help="Preset or file, for checkpoints without a configuration.")
     ] = None,
+    ema: Annotated[
+        bool, typer.Option("--ema", help="Moving average of the weights (official checkpoints).")
+    ] = False,
 ) -> None:
     """Replace the max-pool of the pre-activation by what Loihi 2 can do."""
     from sdt_lava.checkpoint import load_model, save_checkpoint
     from sdt_lava.quantize.fine_tune import convert_pooling
 
     check_writable(out)
-    converted = convert_pooling(load_model(model, config), pooling)
+    converted = convert_pooling(load_model(model, config, ema), pooling)
     save_checkpoint(out, converted)
     console.print(f"wrote {out}: the same weights, pooling '{pooling}'; its spikes differ")
     data = converted.config.dataset or "DATA"

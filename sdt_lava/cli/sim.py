@@ -9,6 +9,7 @@ import numpy as np
 import typer
 
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar
+from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
 from sdt_lava.errors import ConfigError
 from sdt_lava.files import check_writable, write_json
 from sdt_lava.report.synops import ROLES, SynopsTable
@@ -33,13 +34,14 @@ def sim_command(
             help="Start every sample from rest, or run them as one continuous stream.",
         ),
     ] = True,
-    data_root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch missing files.")] = False,
+    data_root: DataRoot = None,
+    download: Download = False,
+    binning: Binning = None,
     json: Annotated[Path | None, typer.Option(help="Write results to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw spikes and rates to this PNG.")] = None,
 ) -> None:
     """Simulate a network file and report accuracy, spikes and synaptic operations."""
-    from sdt_lava.datasets import load_dataset
+    from sdt_lava.datasets import SourceOptions
     from sdt_lava.netx import load_network
 
     if backend not in BACKENDS:
@@ -47,7 +49,8 @@ def sim_command(
     for path in filter(None, (json, plot)):
         check_writable(path)
     net = load_network(network)
-    dataset = load_dataset(data, "test", samples, root=data_root, download=download)
+    options = SourceOptions(root=data_root, download=download, binning=binning)
+    dataset = load_fitting(data, "test", (net.input_shape, net.timesteps), options, samples)
     with progress_bar(f"{backend}: {network.name}") as update:
         result = simulate(net, dataset.x, backend, timeout=timeout, on_progress=update, reset=reset)
     summary = summarize(result, dataset.y)

@@ -18,7 +18,14 @@ from sdt_lava.cli.console import (
     make_table,
     print_table,
 )
-from sdt_lava.datasets import Dataset, SourceOptions, first_samples, open_source
+from sdt_lava.cli.data import Binning, DataRoot, Download, model_input
+from sdt_lava.datasets import (
+    Dataset,
+    SourceOptions,
+    first_samples,
+    fitting_options,
+    open_source,
+)
 from sdt_lava.errors import ConfigError, DataError
 from sdt_lava.files import check_writable
 from sdt_lava.model.config import SdtConfig
@@ -48,6 +55,8 @@ class Training:
         Folder that holds the data sets.
     download : bool
         Fetch what is missing.
+    binning : str, optional
+        How the frames of event data are cut.
     samples : int, optional
         Use at most this many of each part.
     epochs, batch_size, learning_rate : int, int, float, optional
@@ -66,6 +75,7 @@ class Training:
     test_data: str | None = None
     data_root: Path | None = None
     download: bool = False
+    binning: str | None = None
     samples: int | None = None
     epochs: int | None = None
     batch_size: int | None = None
@@ -96,8 +106,9 @@ def train_command(
     test_data: Annotated[
         str | None, typer.Option(help="Data set or .npz file to test on; by default --data.")
     ] = None,
-    data_root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch missing files.")] = False,
+    data_root: DataRoot = None,
+    download: Download = False,
+    binning: Binning = None,
     samples: Annotated[
         int | None, typer.Option(min=1, help="Use at most this many of each part.")
     ] = None,
@@ -114,8 +125,9 @@ def train_command(
     run_training(
         Training(
             preset=preset, out=out, data=data, test_data=test_data, data_root=data_root,
-            download=download, samples=samples, epochs=epochs, batch_size=batch_size,
-            learning_rate=lr, seed=seed, resume=resume, tensorboard=tensorboard,
+            download=download, binning=binning, samples=samples, epochs=epochs,
+            batch_size=batch_size, learning_rate=lr, seed=seed, resume=resume,
+            tensorboard=tensorboard,
         )
     )  # fmt: skip
 
@@ -162,10 +174,13 @@ def _load(training: Training, config: SdtConfig) -> tuple[Dataset, Dataset]:
         raise ConfigError(
             "--test-data", "missing", "a data set or .npz file", "an .npz file has only one part"
         )
-    options = SourceOptions(root=training.data_root, download=training.download)
+    options = SourceOptions(
+        root=training.data_root, download=training.download, binning=training.binning
+    )
     parts = []
     for part_name, part in ((name, "train"), (test_name, "test")):
-        source = open_source(part_name, part, options)
+        fitting = fitting_options(part_name, *model_input(config), options)
+        source = open_source(part_name, part, fitting)
         wanted = None if training.samples is None else min(training.samples, len(source))
         data = first_samples(source, wanted)
         _check_fits(data, config, training.preset)
@@ -174,7 +189,7 @@ def _load(training: Training, config: SdtConfig) -> tuple[Dataset, Dataset]:
 
 
 def _check_fits(data: Dataset, config: SdtConfig, name: str) -> None:
-    frame = (config.in_channels, *config.image_size)
+    frame, _ = model_input(config)
     if data.x.ndim not in (4, 5) or data.x.shape[-3:] != frame:
         raise DataError(
             data.name, f"samples of shape {data.x.shape[1:]}", f"frames {frame} for preset {name!r}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sdt_lava.datasets.base import Dataset
 from sdt_lava.datasets.digits import load_digits_split
@@ -23,6 +25,7 @@ from sdt_lava.errors import DataError
 
 __all__ = [
     "DATASETS",
+    "OPTIONS",
     "SOURCES",
     "Dataset",
     "LazySource",
@@ -31,6 +34,7 @@ __all__ = [
     "SourceOptions",
     "SyntheticDvsOptions",
     "first_samples",
+    "fitting_options",
     "load_dataset",
     "load_digits_split",
     "load_npz",
@@ -50,6 +54,12 @@ SOURCES: dict[str, Callable[[str, str, SourceOptions], LazySource]] = {
     "imagenet": open_imagenet,
     "dvs128-gesture": open_gesture,
     "cifar10-dvs": open_cifar10_dvs,
+}
+# The fields of `SourceOptions`, beside root and download, that these data sets have.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "imagenet": ("image_size",),
+    "dvs128-gesture": ("timesteps", "binning"),
+    "cifar10-dvs": ("timesteps", "binning"),
 }
 
 
@@ -93,6 +103,31 @@ def load_dataset(
     return first_samples(source, samples)
 
 
+def fitting_options(
+    name: str, frame: tuple[int, ...], timesteps: int, options: SourceOptions
+) -> SourceOptions:
+    """Return options with which a data set gives the samples that a network takes.
+
+    Parameters
+    ----------
+    name : str
+        Data set, as in `load_dataset`.
+    frame : tuple of int
+        The network's input shape ``(C, H, W)`` or ``(features,)``.
+    timesteps : int
+        The network's steps T: frames of a recording of event data.
+    options : SourceOptions
+        What the caller wants; fields that are set stay.
+    """
+    fitting = {"timesteps": timesteps, "image_size": frame[-1] if len(frame) == 3 else None}
+    chosen: dict[str, Any] = {
+        field: value
+        for field, value in fitting.items()
+        if field in OPTIONS.get(name, ()) and getattr(options, field) is None
+    }
+    return replace(options, **chosen)
+
+
 def open_source(
     name_or_path: str | os.PathLike[str],
     part: str = "test",
@@ -108,6 +143,7 @@ def open_source(
         If a package that the data set needs is not installed.
     """
     name, options = os.fspath(name_or_path), options or SourceOptions()
+    options.check_used(name, OPTIONS.get(name, ()))
     if name in SOURCES:
         return SOURCES[name](name, part, options)
     if name in DATASETS:
@@ -117,5 +153,4 @@ def open_source(
     else:
         names = sorted((*DATASETS, *SOURCES))
         raise DataError("data set", repr(name), f"one of {names} or an .npz file")
-    options.check_used(name, ())
     return MemorySource(data)

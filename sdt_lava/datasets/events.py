@@ -6,6 +6,7 @@ import contextlib
 import math
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ _SENSOR = (128, 128, 2)
 _GESTURE_STEPS, _CIFAR10_DVS_STEPS = 16, 10
 # The first nine tenths of each class are for training.
 _TRAINING_SHARE = 0.9
-_BINS = {"time": "n_time_bins", "count": "n_event_bins"}
+# The authors' loader (spikingjelly's ``split_by="number"``), for both data sets.
+_DEFAULT_BINNING = "count"
 
 
 def open_gesture(name: str, part: str, options: SourceOptions) -> LazySource:
@@ -34,12 +36,11 @@ def open_gesture(name: str, part: str, options: SourceOptions) -> LazySource:
         If the files are not there.
     """
     check_part(name, part)
-    options.check_used(name, ("timesteps", "binning"))
     train = part == "train"
     stored = _open_tonic(name, "DVSGesture", options, {"train": train})
     order = _sorted_by_path(stored)[fixed_order(len(stored.data))]
     steps = options.timesteps or _GESTURE_STEPS
-    read = _reader(stored, order, steps, options.binning or "time")
+    read = _reader(stored, order, steps, options.binning or _DEFAULT_BINNING)
     labels = np.asarray(stored.targets, np.int64)[order]
     return LazySource(f"{name}/{part}", (steps, 2, 128, 128), labels, 11, read)
 
@@ -59,13 +60,12 @@ def open_cifar10_dvs(name: str, part: str, options: SourceOptions) -> LazySource
         If the files are not there.
     """
     check_part(name, part)
-    options.check_used(name, ("timesteps", "binning"))
     stored = _open_tonic(name, "CIFAR10DVS", options, {})
     _require("aedat")
     chosen = _split(_sorted_by_path(stored), np.asarray(stored.targets, np.int64), part)
     order = chosen[fixed_order(len(chosen))]
     steps = options.timesteps or _CIFAR10_DVS_STEPS
-    read = _reader(stored, order, steps, options.binning or "time")
+    read = _reader(stored, order, steps, options.binning or _DEFAULT_BINNING)
     labels = np.asarray(stored.targets, np.int64)[order]
     return LazySource(
         f"{name}/{part}", (steps, 2, 64, 64), labels, 10, lambda index: halve(read(index))
@@ -155,13 +155,41 @@ def _split(indices: np.ndarray, targets: np.ndarray, part: str) -> np.ndarray:
     return result
 
 
+def _by_time(events: np.ndarray, steps: int) -> np.ndarray:
+    """Frames of the same duration; the events of the last few microseconds are left out."""
+    from tonic.transforms import ToFrame
+
+    frames: np.ndarray = ToFrame(sensor_size=_SENSOR, n_time_bins=steps)(events)
+    return frames
+
+
+def _by_count(events: np.ndarray, steps: int) -> np.ndarray:
+    """Frames with the same number of events, the remainder in the last, as the authors' loader.
+
+    tonic's own ``n_event_bins`` leaves the remainder out.
+    """
+    from tonic.transforms import ToFrame
+
+    whole = ToFrame(sensor_size=_SENSOR, n_event_bins=1)
+    edges = len(events) // steps * np.arange(steps + 1)
+    edges[-1] = len(events)
+    return np.concatenate(
+        [
+            whole(events[first:last]) if last > first else np.zeros((1, *_SENSOR[::-1]))
+            for first, last in pairwise(edges)
+        ]
+    )
+
+
+# How frames are cut: by `SourceOptions.binning`.
+_CUTS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {"time": _by_time, "count": _by_count}
+
+
 def _reader(
     stored: Any, order: np.ndarray, steps: int, binning: str
 ) -> Callable[[int], FloatArray]:
     """Return a function that reads the frames of a recording."""
-    from tonic.transforms import ToFrame
-
-    to_frames = ToFrame(sensor_size=_SENSOR, **{_BINS[binning]: steps})
+    cut = _CUTS[binning]
 
     def read(index: int) -> FloatArray:
         path = stored.data[order[index]]
@@ -169,7 +197,7 @@ def _reader(
             events, _ = stored[order[index]]
             _check_pixels(events)
             # tonic cannot divide a recording without events.
-            frames = to_frames(events) if len(events) else np.zeros((steps, *_SENSOR[::-1]))
+            frames = cut(events, steps) if len(events) else np.zeros((steps, *_SENSOR[::-1]))
         # The readers raise errors of many kinds on damaged files.
         except Exception as error:
             raise DataError(

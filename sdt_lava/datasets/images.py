@@ -41,7 +41,6 @@ def open_cifar(name: str, part: str, options: SourceOptions) -> LazySource:
         If the files are not there or are not the original ones.
     """
     check_part(name, part)
-    options.check_used(name, ())
     class_name, classes = _CIFAR[name]
     from torchvision import datasets
 
@@ -84,9 +83,8 @@ def open_imagenet(name: str, part: str, options: SourceOptions) -> LazySource:
         If the folders are not there or not complete.
     """
     check_part(name, part)
-    options.check_used(name, ("image_size",))
-    prepare = _imagenet_transform(name, options.image_size or 224)
     folder = _imagenet_folder(name, part, options)
+    prepare = _imagenet_transform(name, options.image_size or 224)
     paths, labels = _list_classes(name, folder)
     order = fixed_order(len(paths))
     side = options.image_size or 224

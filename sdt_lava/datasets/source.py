@@ -36,7 +36,8 @@ class SourceOptions:
     timesteps : int, optional
         Event data: frames a recording; otherwise those of the paper's configuration.
     binning : {'time', 'count'}, optional
-        Event data: frames of the same duration (the default) or with the same number of events.
+        Event data: frames of the same duration, or with the same number of events (the default,
+        as in the training of the published networks).
     image_size : int, optional
         ImageNet: side of the image, 224 (the default) or 288.
 

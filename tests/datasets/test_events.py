@@ -43,7 +43,10 @@ def by_time(recording, steps):
 
 
 def by_count(recording, steps):
-    return counted(recording, len(recording[0]) // steps * np.arange(steps + 1))
+    """As spikingjelly's loader: equal shares, and what is left over in the last frame."""
+    edges = len(recording[0]) // steps * np.arange(steps + 1)
+    edges[-1] = len(recording[0])
+    return counted(recording, edges)
 
 
 @pytest.fixture
@@ -81,10 +84,28 @@ def test_gesture_defaults_and_order(gesture):
     root, _ = gesture
     source = open_source("dvs128-gesture", options=SourceOptions(root=root))
     assert source.sample_shape == (16, 2, 128, 128)
+    first = next(source.batches([0])).x
+    options = SourceOptions(root=root, binning="count")
+    assert np.array_equal(first, load_dataset("dvs128-gesture", samples=1, options=options).x)
     labels = np.concatenate([batch.y for batch in source.batches(batch_size=50)])
     assert len(set(labels[:10].tolist())) > 3
     with pytest.raises(DataError, match=r"ibmGestureTrain\.tar\.gz"):
         load_dataset("dvs128-gesture", "train", root=root)
+
+
+@pytest.mark.parametrize("count", [1, 5, 15, 16, 17, 31, 33])
+def test_no_event_is_lost_by_count(gesture, count):
+    """Also where there are fewer events than frames: all of them are then in the last."""
+    root, _ = gesture
+    recording = events(np.random.default_rng(count), count)
+    t, x, y, p = recording
+    path = root / "DVSGesture" / "ibmGestureTest" / "user00_led" / "0.npy"
+    np.save(path, np.stack([x, y, p, t], axis=1))
+    expected = by_count((t * 1000, x, y, p), 16).astype(np.float32)
+    assert expected.sum() == count
+    source = open_source("dvs128-gesture", options=SourceOptions(root=root))
+    found = [sample for batch in source.batches() for sample in batch.x]
+    assert sum(np.array_equal(sample, expected) for sample in found) == 1
 
 
 def test_empty_and_damaged_recordings(gesture):
@@ -127,7 +148,7 @@ def cifar10_dvs(tmp_path):
     for label, name in enumerate(CLASSES):
         folder = tmp_path / "CIFAR10DVS" / name
         folder.mkdir(parents=True)
-        recordings[label] = events(rng, 130)
+        recordings[label] = events(rng, 137)
         for number in range(100):
             write_aedat4(folder / f"cifar10_{name}_{number}.aedat4", *recordings[label])
     (tmp_path / "CIFAR10DVS" / "CIFAR10DVS.zip").touch()
@@ -143,6 +164,10 @@ def test_cifar10_dvs(cifar10_dvs):
     assert test.sample_shape == (10, 2, 64, 64)
     data = load_dataset("cifar10-dvs", "test", 30, root)
     assert np.array_equal(data.x * 4, np.rint(data.x * 4))
+    for sample, label in zip(data.x, data.y, strict=True):
+        assert np.array_equal(sample, halve(by_count(recordings[int(label)], 10)))
+    options = SourceOptions(root=root, binning="time")
+    data = load_dataset("cifar10-dvs", "test", 30, options=options)
     for sample, label in zip(data.x, data.y, strict=True):
         assert np.array_equal(sample, halve(by_time(recordings[int(label)], 10)))
 

@@ -142,6 +142,7 @@ def test_options_out_of_range(tmp_path):
         SourceOptions(timesteps=0)
     with pytest.raises(DataError, match="binning"):
         SourceOptions(binning="frames")
+    (tmp_path / "imagenet" / "val").mkdir(parents=True)
     with pytest.raises(DataError, match="224, 288"):
         load_dataset("imagenet", options=SourceOptions(root=tmp_path, image_size=256))
 
