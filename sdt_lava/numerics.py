@@ -7,17 +7,21 @@ widths are those that Lava's process models document for Loihi hardware.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
-# u and v of neuron populations, by name.
-NeuronStates = dict[str, tuple[IntArray, IntArray]]
+# u and v of neuron populations, by name; of CUBA populations also what they sent last.
+NeuronStates = dict[str, tuple[IntArray, ...]]
 
-# Synaptic weights: int8 mantissa times two. -256 is left out because Lava clips a purely
-# inhibitory matrix at -255.
+# Synaptic weights that the quantization makes: int8 mantissa times two, without -256, which is
+# no neighbour of -254 in a purely inhibitory matrix (see lava_weights).
 WEIGHT_LIMIT = 254
+# Synaptic weights that a connection can hold at all: eight bits, one of them the sign if both
+# signs occur; there the weights are doubled.
+WEIGHT_LOW, WEIGHT_HIGH = -256, 255
 # Weight exponent of a connection: signed four bits on Loihi, -8 to 7.
 MAX_WEIGHT_EXPONENT = 7
 # State variables u and v: 24 bit, signed (lava LIF: uv_bitwidth).
@@ -46,25 +50,37 @@ FLOAT32_EXACT = 2**24
 
 @dataclass(frozen=True)
 class LifParameters:
-    """Integer parameters of a population of LIF neurons.
+    """Integer parameters of a population of LIF neurons; arrays broadcast to the population.
 
     Parameters
     ----------
-    threshold : int
+    threshold : int or ndarray of int64
         Threshold mantissa; a neuron fires when ``v > threshold << 6``.
-    voltage_decay, current_decay : int
+    voltage_decay, current_decay : int or ndarray of int64
         Lost share of v and u in a step, in 1/4096. A current decay of 4096 is no memory in u.
     bias : ndarray of int64 or int
-        Bias mantissa, broadcastable to the population.
+        Bias mantissa.
     bias_exponent : int
         The bias that is added is ``bias << bias_exponent``.
+    drive_shift : int
+        ``u + bias`` is divided by ``2 ** drive_shift``, rounding towards zero, before it reaches v.
     """
 
-    threshold: int
-    voltage_decay: int
-    current_decay: int
+    threshold: int | IntArray
+    voltage_decay: int | IntArray
+    current_decay: int | IntArray
     bias: IntArray | int
     bias_exponent: int
+    drive_shift: int = 0
+
+
+def channel_vector(values: Any, ndim: int) -> IntArray:
+    """Shape a value per channel so that it broadcasts over ``(C, ...)`` of ``ndim`` axes.
+
+    A single value, for all channels, stays one.
+    """
+    vector = np.asarray(values, dtype=np.int64)
+    return vector.reshape(vector.shape + (1,) * (ndim - 1)) if vector.ndim else vector
 
 
 def power_shift(sums: IntArray, exponent: int | IntArray, axis: int) -> IntArray:
@@ -90,7 +106,40 @@ def power_shift(sums: IntArray, exponent: int | IntArray, axis: int) -> IntArray
     return (sums << np.maximum(exponents, 0)) >> np.maximum(-exponents, 0)
 
 
-def decay(state: IntArray, fraction: int) -> IntArray:
+def lava_weights(weight: IntArray) -> tuple[IntArray, int] | None:
+    """Write weights as a matrix that Lava's connections leave as it is, and a weight exponent.
+
+    Loihi keeps eight bits of a weight. With both signs they are an int8 times two: Lava clips at
+    -256 and drops the lowest bit. With one sign they are a magnitude, clipped at 255. The weight
+    exponent, -8 to 7 on Loihi, moves these ranges (``lava.utils.weightutils``).
+
+    Parameters
+    ----------
+    weight : ndarray of int
+        Any shape.
+
+    Returns
+    -------
+    matrix : ndarray of int64
+        Same shape.
+    exponent : int
+        ``weight = matrix * 2 ** exponent``.
+    None
+        If eight bits do not hold the weights.
+    """
+    weight = np.asarray(weight, np.int64)
+    low, high = int(weight.min(initial=0)), int(weight.max(initial=0))
+    even = not (weight & 1).any()
+    if low < 0 < high:
+        if even and low >= WEIGHT_LOW and high < WEIGHT_HIGH:
+            return weight, 0
+        return (2 * weight, -1) if 2 * low >= WEIGHT_LOW and 2 * high < WEIGHT_HIGH else None
+    if max(-low, high) <= WEIGHT_HIGH:
+        return weight, 0
+    return (weight // 2, 1) if even and low == WEIGHT_LOW else None
+
+
+def decay(state: IntArray, fraction: int | IntArray) -> IntArray:
     """Multiply by ``(4096 - fraction) / 4096``, rounding towards zero."""
     scaled = np.abs(state) * (DECAY_UNITY - fraction) >> DECAY_SHIFT
     return np.asarray(np.sign(state) * scaled, dtype=np.int64)
@@ -108,13 +157,20 @@ def wrap_current(current: IntArray) -> IntArray:
     return np.where(wrapped <= -(STATE_LIMIT + 1), current + span, wrapped)
 
 
+def divide_by_power(values: IntArray, shift: int) -> IntArray:
+    """Divide by ``2 ** shift``, rounding towards zero; a negative shift multiplies."""
+    if shift <= 0:
+        return values << -shift
+    return np.asarray(np.sign(values) * (np.abs(values) >> shift), dtype=np.int64)
+
+
 def lif_step(
     current: IntArray, voltage: IntArray, activation: IntArray, parameters: LifParameters
 ) -> tuple[IntArray, IntArray, NDArray[np.bool_], IntArray]:
     """Advance a LIF population by one step.
 
     ``u <- trunc0(u (4096 - du) / 4096) + (a << 6)``,
-    ``v <- trunc0(v (4096 - dv) / 4096) + u + (bias << bias_exponent)``,
+    ``v <- trunc0(v (4096 - dv) / 4096) + trunc0((u + (bias << bias_exponent)) / 2^drive_shift)``,
     ``s = v > (threshold << 6)``, then ``v <- 0`` where ``s``. u wraps and v saturates at 24 bit.
 
     Parameters
@@ -137,7 +193,8 @@ def lif_step(
     """
     current = wrap_current(decay(current, parameters.current_decay) + align_activation(activation))
     bias = np.asarray(parameters.bias, dtype=np.int64) << parameters.bias_exponent
-    peak = decay(voltage, parameters.voltage_decay) + current + bias
+    drive = divide_by_power(current + bias, parameters.drive_shift)
+    peak = decay(voltage, parameters.voltage_decay) + drive
     voltage = np.clip(peak, -STATE_LIMIT, STATE_LIMIT)
     spikes = voltage > (parameters.threshold << ACTIVATION_SHIFT)
     return current, np.where(spikes, 0, voltage), spikes, peak

@@ -6,8 +6,16 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lava.proc.lif.models import PyLifModelBitAcc
+from lava.utils.weightutils import clip_weights, determine_sign_mode, truncate_weights
 
-from sdt_lava.numerics import ACTIVATION_LIMIT, STATE_LIMIT, LifParameters, decay, lif_step
+from sdt_lava.numerics import (
+    ACTIVATION_LIMIT,
+    STATE_LIMIT,
+    LifParameters,
+    decay,
+    lava_weights,
+    lif_step,
+)
 
 PARAMETERS = st.builds(
     LifParameters,
@@ -68,3 +76,28 @@ def test_threshold_is_strict():
 def test_decay_rounds_towards_zero(state, fraction):
     exact = state * (4096 - fraction) / 4096
     assert decay(np.array([state]), fraction)[0] == int(exact)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    low=st.integers(-260, 0), high=st.integers(-3, 260), even=st.booleans(), seed=st.integers(0, 99)
+)
+def test_lava_leaves_stored_weights_as_they_are(low, high, even, seed):
+    weight = np.random.default_rng(seed).integers(min(low, high), high, (3, 4), endpoint=True)
+    weight.flat[:2] = low, high
+    weight = weight // 2 * 2 if even else weight
+    stored = lava_weights(weight)
+    lowest, highest = weight.min(), weight.max()
+    if lowest < 0 < highest:
+        fits = (lowest >= -128 and highest <= 127) or (
+            not (weight % 2).any() and lowest >= -256 and highest <= 254
+        )
+    else:
+        fits = (lowest >= -255 and highest <= 255) or (lowest == -256 and not (weight % 2).any())
+    assert (stored is not None) == fits
+    if stored is not None:
+        matrix, exponent = stored
+        mode = determine_sign_mode(matrix)
+        used = truncate_weights(clip_weights(matrix, mode, num_bits=8), mode, 8)
+        assert np.array_equal(used, matrix)
+        assert np.array_equal(used * 2.0**exponent, weight)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sdt_lava.compiler.partition import partition
 from sdt_lava.compiler.passes.lower_attention import lower_attention
 from sdt_lava.compiler.passes.lower_dilation import lower_dilation
+from sdt_lava.compiler.passes.lower_direct_input import lower_direct_input
 from sdt_lava.compiler.passes.lower_pooling import lower_pooling
 from sdt_lava.compiler.passes.lower_readout import READOUT_SUFFIX, lower_readout
 from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
@@ -20,12 +21,12 @@ from sdt_lava.compiler.schedule import Schedule, make_schedule, needs_matrix
 from sdt_lava.compiler.targets import Target, load_target
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import (
+    LIF_KINDS,
     Conv,
     Dense,
     Gate,
     Graph,
     Input,
-    Lif,
     MaxRelay,
     Relay,
     Signal,
@@ -38,13 +39,14 @@ if TYPE_CHECKING:
 Pass = Callable[[Graph], Graph]
 
 LOWERING_PASSES: tuple[Pass, ...] = (
+    lower_direct_input,
     lower_readout,
     lower_pooling,
     lower_dilation,
     lower_attention,
     lower_shortcuts,
 )
-MAPPABLE_KINDS = (Input, Conv, Dense, Sparse, Lif, Gate, Relay, MaxRelay)
+MAPPABLE_KINDS = (Input, Conv, Dense, Sparse, *LIF_KINDS, Gate, Relay, MaxRelay)
 CONVOLUTIONS = ("auto", "sparse", "conv")
 # Above this many synapses a convolution stays a convolution in 'auto' mode: unrolled it would
 # take 8 bytes a synapse and process.

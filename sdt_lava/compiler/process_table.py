@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from sdt_lava.compiler.schedule import Schedule
 from sdt_lava.graph import (
+    LIF_KINDS,
     Conv,
+    CubaLif,
     Dense,
     Gate,
     Graph,
@@ -22,6 +24,7 @@ from sdt_lava.graph import (
 
 _POPULATIONS: dict[type[Node], str] = {
     Lif: "LIFReset",
+    CubaLif: "CubaLif",
     Gate: "LIF",
     Relay: "GradedVec",
     MaxRelay: "MaxRelay",
@@ -74,9 +77,11 @@ def _row(graph: Graph, schedule: Schedule, node: Node) -> ProcessRow:
         delay = schedule.delay[node.name]
         process = _CONNECTIONS[type(node)][bool(delay)]
         return ProcessRow(node.name, node.block, process, shape, delay=delay)
-    reset = schedule.reset_offset(node.name) if isinstance(node, Lif) else None
+    reset = schedule.reset_offset(node.name) if isinstance(node, LIF_KINDS) else None
     latency = schedule.latency[node.name]
-    return ProcessRow(node.name, node.block, _POPULATIONS[type(node)], shape, latency, reset)
+    standard = isinstance(node, CubaLif) and node.is_plain
+    process = _POPULATIONS[Lif if standard else type(node)]
+    return ProcessRow(node.name, node.block, process, shape, latency, reset)
 
 
 def format_processes(rows: tuple[ProcessRow, ...]) -> str:

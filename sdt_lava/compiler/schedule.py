@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import Conv, Gate, Graph, Input, Lif, MaxRelay, Node, Relay
+from sdt_lava.graph import LIF_KINDS, Conv, Gate, Graph, Input, MaxRelay, Node, Relay
 
 # Loihi 2 delays have six bits; Lava's delay processes refuse more (lava.proc.sparse.models).
 MAX_DELAY = 62
@@ -20,7 +20,7 @@ MAX_DELAY = 62
 # Lava's LIFReset always has an interval: longer than any run, where samples are not reset.
 NO_RESET_INTERVAL = 2**31 - 1
 
-NEURON_KINDS = (Input, Lif, Gate, Relay, MaxRelay)
+NEURON_KINDS = (Input, *LIF_KINDS, Gate, Relay, MaxRelay)
 
 
 @dataclass(frozen=True)

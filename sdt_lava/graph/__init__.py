@@ -1,15 +1,16 @@
 """The integer graph: node kinds, checks, and the table that shows it."""
 
 from sdt_lava.graph.base import NODE_KINDS, Node, Shape, Signal
+from sdt_lava.graph.cuba import LIF_KINDS, CubaLif
 from sdt_lava.graph.dilation import TokenDilate
 from sdt_lava.graph.graph import Graph
+from sdt_lava.graph.input import Input
 from sdt_lava.graph.mapped import Gate, MaxRelay, Relay, Sparse
 from sdt_lava.graph.nodes import (
     And,
     Conv,
     Dense,
     Flatten,
-    Input,
     Lif,
     MaxPool,
     OrPool,
@@ -23,9 +24,11 @@ from sdt_lava.graph.nodes import (
 )
 
 __all__ = [
+    "LIF_KINDS",
     "NODE_KINDS",
     "And",
     "Conv",
+    "CubaLif",
     "Dense",
     "Flatten",
     "Gate",

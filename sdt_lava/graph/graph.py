@@ -11,7 +11,9 @@ import networkx as nx
 
 from sdt_lava.errors import GraphError
 from sdt_lava.graph.base import Node, Shape, Signal
-from sdt_lava.graph.nodes import Flatten, Input, Lif, Readout
+from sdt_lava.graph.cuba import LIF_KINDS
+from sdt_lava.graph.input import Input
+from sdt_lava.graph.nodes import Flatten, Readout
 
 NodeT = TypeVar("NodeT", bound=Node)
 
@@ -155,8 +157,8 @@ class Graph:
 
     @property
     def lif_names(self) -> tuple[str, ...]:
-        """Names of all LIF nodes, inputs first."""
-        return tuple(node.name for node in self if isinstance(node, Lif))
+        """Names of all populations of neurons with memory, inputs first."""
+        return tuple(node.name for node in self if isinstance(node, LIF_KINDS))
 
     @property
     def output_name(self) -> str:

@@ -35,42 +35,6 @@ def _window_output(size: int, kernel: int, stride: int, padding: int, dilation: 
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Input(Node):
-    """Entry of the network: integers presented at every step.
-
-    ``x_int = clip(rint(x * scale), low, high)`` is applied once, before any back end runs.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Shape of one frame.
-    scale : float
-        Integer levels per unit of the real input.
-    low, high : int
-        Smallest and largest value; ``(0, 1)`` makes the input binary spikes.
-    """
-
-    shape: Shape
-    scale: float = 1.0
-    low: int = 0
-    high: int = 1
-
-    kind: ClassVar[str] = "input"
-    min_inputs: ClassVar[int] = 0
-    max_inputs: ClassVar[int | None] = 0
-
-    def output_signal(self, signals: Sequence[Signal]) -> Signal:
-        """Binary input is spikes, everything else graded."""
-        return Signal.SPIKE if (self.low, self.high) == (0, 1) else Signal.GRADED
-
-    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
-        """Return the declared shape."""
-        if not self.shape or any(side < 1 for side in self.shape):
-            raise self.mismatch(f"shape {self.shape}", "positive sides")
-        return self.shape
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class Synapse(Node):
     """Base of the connections that multiply events by weights and sum them up.
 

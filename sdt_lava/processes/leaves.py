@@ -16,9 +16,11 @@ from lava.proc.sparse.process import Sparse as SparseProcess
 
 from sdt_lava.compiler.partition import Connection
 from sdt_lava.compiler.schedule import Schedule
+from sdt_lava.cuba import cuba_parameters
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import Conv, Dense, Gate, Lif, MaxRelay, Node, Relay, Shape, Sparse
-from sdt_lava.numerics import GATE_DECAY, power_shift
+from sdt_lava.graph import Conv, CubaLif, Dense, Gate, Lif, MaxRelay, Node, Relay, Shape, Sparse
+from sdt_lava.numerics import GATE_DECAY, lava_weights, power_shift
+from sdt_lava.processes.cuba import CubaLif as CubaLifProcess
 from sdt_lava.processes.max_relay import MaxRelay as MaxRelayProcess
 
 # Message bits of a connection: 24-bit payloads for graded spikes. Binary spikes use 1, which
@@ -32,17 +34,37 @@ def _size(shape: Shape) -> int:
     return int(np.prod(shape))
 
 
-def _make_lif(node: Lif, shape: Shape, schedule: Schedule) -> Any:
+def _per_neuron(values: Any, shape: Shape) -> Any:
+    """Return one integer where all channels agree, otherwise one for each neuron."""
+    channels = np.unique(values)
+    if channels.size == 1:
+        return int(channels[0])
+    return np.repeat(np.asarray(values, int), _size(shape) // shape[0])
+
+
+def _make_lif(node: Lif | CubaLif, shape: Shape, schedule: Schedule) -> Any:
     size = _size(shape)
     per_channel = size // shape[0]
     bias = np.zeros(shape[0], int) if node.bias is None else np.asarray(node.bias, int)
     return LIFReset(
         shape=(size,),
-        du=node.current_decay - 1,
-        dv=node.voltage_decay,
-        vth=int(node.threshold),
+        du=_per_neuron(np.asarray(node.current_decay) - 1, shape),
+        dv=_per_neuron(node.voltage_decay, shape),
+        vth=_per_neuron(node.threshold, shape),
         bias_mant=np.repeat(bias, per_channel),
         bias_exp=node.bias_exponent,
+        reset_interval=schedule.reset_interval,
+        reset_offset=schedule.reset_offset(node.name),
+        name=node.name,
+    )
+
+
+def _make_cuba(node: CubaLif, shape: Shape, schedule: Schedule) -> Any:
+    if node.is_plain:
+        return _make_lif(node, shape, schedule)
+    return CubaLifProcess(
+        parameters=cuba_parameters(node, len(shape)),
+        shape=shape,
         reset_interval=schedule.reset_interval,
         reset_offset=schedule.reset_offset(node.name),
         name=node.name,
@@ -80,6 +102,7 @@ def _make_max_relay(node: MaxRelay, shape: Shape, schedule: Schedule) -> Any:
 
 _POPULATIONS: dict[type[Node], Callable[[Any, Shape, Schedule], Any]] = {
     Lif: _make_lif,
+    CubaLif: _make_cuba,
     Gate: _make_gate,
     Relay: _make_relay,
     MaxRelay: _make_max_relay,
@@ -91,11 +114,24 @@ def make_population(node: Node, shape: Shape, schedule: Schedule) -> Any:
     return _POPULATIONS[type(node)](node, shape, schedule)
 
 
+def _stored(weights: Any, node: Sparse | Dense) -> tuple[Any, Any]:
+    """Return weights that Lava does not clip or round, and the exponent that goes with them."""
+    found = lava_weights(weights)
+    if found is None:
+        raise CompileError(
+            f"connection {node.name!r}",
+            f"weights from {weights.min()} to {weights.max()}",
+            "eight bits: even within -256..254, any within -128..127, or of one sign up to 255",
+        )
+    return found[0].astype(np.int32), node.exponent + found[1]
+
+
 def _connect_sparse(connection: Connection, source: Any, reader: Any) -> Any:
     node = connection.node
     assert isinstance(node, Sparse)
     bits = _GRADED_BITS if connection.graded else _SPIKE_BITS
     weights = node.weight.astype(np.int32)
+    weights.data, exponent = _stored(weights.data, node)
     if connection.delay:
         if node.exponent < 0:
             raise CompileError(
@@ -110,12 +146,12 @@ def _connect_sparse(connection: Connection, source: Any, reader: Any) -> Any:
             weights=weights,
             delays=delays,
             num_message_bits=bits,
-            weight_exp=node.exponent,
+            weight_exp=exponent,
             name=node.name,
         )
     else:
         process = SparseProcess(
-            weights=weights, num_message_bits=bits, weight_exp=node.exponent, name=node.name
+            weights=weights, num_message_bits=bits, weight_exp=exponent, name=node.name
         )
     source.connect(process.s_in)
     process.a_out.connect(reader)
@@ -126,18 +162,18 @@ def _connect_dense(connection: Connection, source: Any, reader: Any) -> Any:
     node = connection.node
     assert isinstance(node, Dense)
     bits = _GRADED_BITS if connection.graded else 0
-    weights = np.asarray(node.weight, np.int32)
+    weights, exponent = _stored(np.asarray(node.weight), node)
     if connection.delay:
         process = DelayDense(
             weights=weights,
             delays=connection.delay,
             num_message_bits=bits,
-            weight_exp=node.exponent,
+            weight_exp=exponent,
             name=node.name,
         )
     else:
         process = DenseProcess(
-            weights=weights, num_message_bits=bits, weight_exp=node.exponent, name=node.name
+            weights=weights, num_message_bits=bits, weight_exp=exponent, name=node.name
         )
     source.connect(process.s_in)
     process.a_out.connect(reader)

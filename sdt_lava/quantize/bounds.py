@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from sdt_lava.graph import (
+    LIF_KINDS,
     And,
     Conv,
+    CubaLif,
     Dense,
     Flatten,
     Graph,
@@ -32,7 +34,7 @@ from sdt_lava.graph import (
     TokenSum,
 )
 from sdt_lava.graph.base import Shape
-from sdt_lava.numerics import ACTIVATION_SHIFT, DECAY_UNITY, IntArray, decay
+from sdt_lava.numerics import ACTIVATION_SHIFT, DECAY_UNITY, IntArray, decay, divide_by_power
 
 Interval = tuple[IntArray, IntArray]
 
@@ -66,13 +68,15 @@ def bound_extremes(graph: Graph) -> dict[str, Extremes]:
     for node in graph:
         arriving = [intervals[name] for name in node.inputs]
         shapes = [graph.shapes[name] for name in node.inputs]
-        if isinstance(node, Lif):
+        if isinstance(node, LIF_KINDS):
+            if isinstance(node, CubaLif) and node.weight_rec is not None:
+                arriving.append(_feedback(node.weight_rec, graph.shapes[node.name]))
             extremes[node.name] = _lif_extremes(node, arriving, graph.timesteps)
         intervals[node.name] = _INTERVALS[type(node)](node, arriving, shapes)
     return extremes
 
 
-def _lif_extremes(node: Lif, arriving: list[Interval], timesteps: int) -> Extremes:
+def _lif_extremes(node: Lif | CubaLif, arriving: list[Interval], timesteps: int) -> Extremes:
     low = np.sum([interval[0] for interval in arriving], axis=0, dtype=np.int64)
     high = np.sum([interval[1] for interval in arriving], axis=0, dtype=np.int64)
     bias = np.int64(0) if node.bias is None else np.asarray(node.bias, np.int64)
@@ -80,21 +84,24 @@ def _lif_extremes(node: Lif, arriving: list[Interval], timesteps: int) -> Extrem
     current_low, current_high = np.zeros_like(low), np.zeros_like(high)
     lowest, highest = np.zeros_like(low), np.zeros_like(high)
     rest = np.zeros_like(low)
-    ceiling = np.int64(int(node.threshold) << ACTIVATION_SHIFT)
+    shift = node.drive_shift if isinstance(node, CubaLif) else 0
+    ceiling = np.maximum(np.asarray(node.threshold, np.int64) << ACTIVATION_SHIFT, 0)
     for _ in range(_most_steps(node, timesteps)):
         before = (current_low, current_high, lowest, highest, rest)
         current_low = decay(current_low, node.current_decay) + (low << ACTIVATION_SHIFT)
         current_high = decay(current_high, node.current_decay) + (high << ACTIVATION_SHIFT)
         # After a step the membrane is at most the threshold, or it has fired and is 0.
-        rest = decay(np.minimum(rest, 0), node.voltage_decay) + current_low + bias
+        drive_low = divide_by_power(current_low + bias, shift)
+        drive_high = divide_by_power(current_high + bias, shift)
+        rest = decay(np.minimum(rest, 0), node.voltage_decay) + drive_low
         lowest = np.minimum(lowest, rest)
-        start = decay(np.minimum(np.maximum(highest, 0), max(int(ceiling), 0)), node.voltage_decay)
-        highest = np.maximum(highest, start + current_high + bias)
+        start = decay(np.minimum(np.maximum(highest, 0), ceiling), node.voltage_decay)
+        highest = np.maximum(highest, start + drive_high)
         after = (current_low, current_high, lowest, highest, rest)
         if all(map(np.array_equal, before, after)):
             break
     activation = int(max(np.abs(low).max(initial=0), np.abs(high).max(initial=0)))
-    if node.current_decay < DECAY_UNITY:
+    if np.min(node.current_decay) < DECAY_UNITY:
         # With memory in u, the current accumulates beyond one step's activation.
         largest = max(np.abs(current_low).max(initial=0), np.abs(current_high).max(initial=0))
         activation = max(activation, int(largest) >> ACTIVATION_SHIFT)
@@ -107,8 +114,16 @@ def _lif_extremes(node: Lif, arriving: list[Interval], timesteps: int) -> Extrem
 _MOST_STEPS = 65_536
 
 
-def _most_steps(node: Lif, timesteps: int) -> int:
-    return _MOST_STEPS if node.voltage_decay and node.current_decay else timesteps
+def _most_steps(node: Lif | CubaLif, timesteps: int) -> int:
+    leaks = np.min(node.voltage_decay) > 0 and np.min(node.current_decay) > 0
+    return _MOST_STEPS if leaks else timesteps
+
+
+def _feedback(weight_rec: Any, shape: Shape) -> Interval:
+    """Bound what a population sends to itself: per channel, from none to all of its spikes."""
+    weight = np.asarray(weight_rec, np.int64)
+    low, high = np.minimum(weight, 0).sum(axis=1), np.maximum(weight, 0).sum(axis=1)
+    return low.reshape(shape[0], -1).min(axis=1), high.reshape(shape[0], -1).max(axis=1)
 
 
 def _weight_interval(weight: Any, events: Interval, groups: int = 1) -> Interval:
@@ -187,6 +202,7 @@ _INTERVALS: dict[type[Node], Callable[[Any, list[Interval], list[Shape]], Interv
     Dense: _dense,
     Flatten: _flatten,
     Lif: _spikes,
+    CubaLif: _spikes,
     And: _spikes,
     OrPool: _spikes,
     TokenDilate: _spikes,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.graph import Conv, Dense, Graph, Input, Node, Signal, Sparse
+from sdt_lava.graph import Conv, CubaLif, Dense, Graph, Input, Node, Signal, Sparse
 from sdt_lava.numerics import IntArray
 from sdt_lava.report.counts import ROLE_OPERATIONS, ConnectionCounts, Counts, LayerCounts
 from sdt_lava.report.fan_out import fan_out
@@ -103,6 +103,10 @@ class _Counter:
         neurons = int(np.prod(graph.shapes[node.name]))
         driven = sum(int(self.fan_out[name].sum()) for name in self._read_by(node.name))
         incoming = () if isinstance(node, Input) else node.inputs
+        connections = [self._connection(graph.nodes[name], node) for name in incoming]
+        if isinstance(node, CubaLif) and node.weight_rec is not None:
+            connections.append(_recurrent(node, neurons, self.events[node.name]))
+            driven += connections[-1].synapses
         return LayerCounts(
             name=node.name,
             kind=node.kind,
@@ -111,7 +115,7 @@ class _Counter:
             fan_out=driven / neurons,
             graded=graph.signals[node.name] is Signal.GRADED,
             events=self.events[node.name],
-            connections=tuple(self._connection(graph.nodes[name], node) for name in incoming),
+            connections=tuple(connections),
         )
 
     def _connection(self, node: Node, reader: Node) -> ConnectionCounts:
@@ -132,6 +136,23 @@ class _Counter:
             events=self.events[source],
             operations=self.operations[node.name],
         )
+
+
+def _recurrent(node: CubaLif, neurons: int, events: IntArray) -> ConnectionCounts:
+    """Count what a population sends to itself: each spike reaches all of its neurons."""
+    return ConnectionCounts(
+        name=f"{node.name}.recurrent",
+        origin=node.name,
+        source=node.name,
+        reader=node.name,
+        role="synapse",
+        operation="accumulate",
+        synapses=neurons**2,
+        flops=neurons**2,
+        source_neurons=neurons,
+        events=events,
+        operations=events * neurons,
+    )
 
 
 def _reached(happened: NDArray[np.bool_], synapses: IntArray) -> IntArray:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from sdt_lava.errors import DataError
-from sdt_lava.graph import Graph, Shape
-from sdt_lava.numerics import IntArray
+from sdt_lava.graph import Graph, Input, Shape
+from sdt_lava.numerics import PAYLOAD_LIMIT, IntArray
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def to_time_first(x: Any, frame_shape: Shape, timesteps: int) -> np.ndarray:
 
 
 def encode(graph: Graph, x: Any) -> IntArray:
-    """Return the integer frames ``clip(rint(x * scale), low, high)``.
+    """Return the integer frames ``clip(rint(x * scale + offset), low, high)``.
 
     Parameters
     ----------
@@ -69,8 +70,7 @@ def encode(graph: Graph, x: Any) -> IntArray:
         If the input does not fit.
     """
     entry = graph.input
-    values = to_time_first(x, entry.shape, graph.timesteps)
-    scaled = np.rint(values.astype(np.float64) * entry.scale)
+    scaled = _scaled(entry, to_time_first(x, entry.shape, graph.timesteps))
     outside = np.count_nonzero((scaled < entry.low) | (scaled > entry.high))
     if outside:
         logger.warning(
@@ -82,3 +82,30 @@ def encode(graph: Graph, x: Any) -> IntArray:
             entry.scale,
         )
     return np.clip(scaled, entry.low, entry.high).astype(np.int64)
+
+
+def widened(graph: Graph, x: Any) -> Graph:
+    """Return the graph with the range of its data, if its input's range is only an expectation.
+
+    Parameters
+    ----------
+    graph : Graph
+        Unchanged if its input does not widen, or holds the data already.
+    x : array_like
+        As for :func:`encode`.
+    """
+    entry = graph.input
+    if not entry.widens:
+        return graph
+    scaled = _scaled(entry, to_time_first(x, entry.shape, graph.timesteps))
+    low = max(min(entry.low, int(scaled.min())), -PAYLOAD_LIMIT)
+    high = min(max(entry.high, int(scaled.max())), PAYLOAD_LIMIT)
+    if (low, high) == (entry.low, entry.high):
+        return graph
+    logger.info("%s: payloads from %d to %d", entry.name, low, high)
+    fitting = replace(entry, low=low, high=high)
+    return graph.rebuild(fitting if node is entry else node for node in graph.nodes.values())
+
+
+def _scaled(entry: Input, values: np.ndarray) -> np.ndarray:
+    return np.rint(values.astype(np.float64) * entry.scale + entry.offset)

@@ -16,7 +16,8 @@ import numpy as np
 
 from sdt_lava.compiler.compile import CompiledNetwork
 from sdt_lava.compiler.schedule import Schedule
-from sdt_lava.graph import Gate, Input, Lif, MaxRelay, Node, Relay, Signal
+from sdt_lava.cuba import CubaPopulation, cuba_parameters
+from sdt_lava.graph import CubaLif, Gate, Input, Lif, MaxRelay, Node, Relay, Signal
 from sdt_lava.numerics import (
     DECAY_UNITY,
     GATE_DECAY,
@@ -110,6 +111,18 @@ def _lif(node: Lif, arriving: list[IntArray], schedule: Schedule) -> IntArray:
     return _integrate(arriving, parameters, lambda step: (step + 1) % interval == offset)
 
 
+def _cuba(node: CubaLif, arriving: list[IntArray], schedule: Schedule) -> IntArray:
+    interval, offset = schedule.reset_interval, schedule.reset_offset(node.name)
+    activation = np.sum(arriving, axis=0, dtype=np.int64)
+    population = CubaPopulation(cuba_parameters(node, activation.ndim - 2), activation.shape[1:])
+    sent = np.zeros_like(activation)
+    for step, sums in enumerate(activation):
+        if (step + 1) % interval == offset:
+            population.reset()
+        sent[step] = population.step(sums)[0]
+    return sent
+
+
 def _gate(node: Gate, arriving: list[IntArray], schedule: Schedule) -> IntArray:
     return _integrate(
         arriving, LifParameters(threshold=node.threshold, **_GATE), lambda step: False
@@ -122,6 +135,7 @@ def _without_memory(node: Node, arriving: list[IntArray], schedule: Schedule) ->
 
 _RUN: dict[type[Node], Callable[[Any, list[IntArray], Schedule], IntArray]] = {
     Lif: _lif,
+    CubaLif: _cuba,
     Gate: _gate,
     Relay: _without_memory,
     MaxRelay: _without_memory,

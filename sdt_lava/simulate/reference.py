@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from sdt_lava.cuba import CubaPopulation, cuba_parameters
 from sdt_lava.errors import NumericOverflowError
 from sdt_lava.graph import (
     And,
     Conv,
+    CubaLif,
     Dense,
     Flatten,
     Gate,
@@ -42,6 +44,7 @@ from sdt_lava.numerics import (
     IntArray,
     LifParameters,
     NeuronStates,
+    channel_vector,
     lif_step,
     power_shift,
 )
@@ -100,6 +103,9 @@ def run_reference(
         elif isinstance(node, Lif):
             currents = [values[name] for name in node.inputs]
             values[node.name] = _lif(node, currents, strict, {} if states is None else states)
+        elif isinstance(node, CubaLif):
+            currents = [values[name] for name in node.inputs]
+            values[node.name] = _cuba(node, currents, strict, {} if states is None else states)
         else:
             inputs = [values[name] for name in node.inputs]
             if strict and isinstance(node, TokenMean):
@@ -124,12 +130,6 @@ def lif_parameters(node: Lif, ndim: int) -> LifParameters:
     )
 
 
-def channel_vector(values: Any, ndim: int) -> IntArray:
-    """Shape a value per channel so that it broadcasts over ``(C, ...)`` of ``ndim`` axes."""
-    vector = np.asarray(values, dtype=np.int64)
-    return vector.reshape(vector.shape + (1,) * (ndim - 1))
-
-
 def _lif(node: Lif, currents: list[IntArray], strict: bool, states: NeuronStates) -> IntArray:
     activation = np.sum(currents, axis=0, dtype=np.int64)
     parameters = lif_parameters(node, activation.ndim - 2)
@@ -143,6 +143,19 @@ def _lif(node: Lif, currents: list[IntArray], strict: bool, states: NeuronStates
         spikes[step] = fired
     states[node.name] = current, voltage
     return spikes
+
+
+def _cuba(node: CubaLif, currents: list[IntArray], strict: bool, states: NeuronStates) -> IntArray:
+    activation = np.sum(currents, axis=0, dtype=np.int64)
+    population = CubaPopulation(cuba_parameters(node, activation.ndim - 2), activation.shape[1:])
+    population.state = states.get(node.name, population.state)
+    sent = np.zeros_like(activation)
+    for step, current in enumerate(activation):
+        sent[step], arriving, peak = population.step(current)
+        if strict:
+            check_range(node.name, step, arriving, peak)
+    states[node.name] = population.state
+    return sent
 
 
 def check_range(name: str, step: int, activation: IntArray, peak: IntArray) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Graph
 from sdt_lava.numerics import IntArray, NeuronStates
-from sdt_lava.simulate.inputs import encode, to_time_first
+from sdt_lava.simulate.inputs import encode, to_time_first, widened
 from sdt_lava.simulate.result import Result
 from sdt_lava.simulate.streaming import continuously
 
@@ -103,6 +103,7 @@ def simulate(
             raise ConfigError("reset", "False with back end 'torch'", f"one of {BACKENDS}")
         logits, spikes = _run_torch(net, x, options)
         return Result(name, logits, spikes, time.perf_counter() - started)
+    net = widened(net, x)
     frames = encode(net, x)
     outputs = _INTEGER_BACKENDS[name](net, frames, options)
     return Result(

@@ -14,9 +14,9 @@ from scipy.sparse import csr_matrix
 
 from sdt_lava.compiler.connections import identity, subsample, token_sum
 from sdt_lava.graph import (
+    LIF_KINDS,
     Gate,
     Graph,
-    Lif,
     MaxPool,
     MaxRelay,
     Node,
@@ -27,7 +27,7 @@ from sdt_lava.graph import (
     TokenMean,
 )
 
-_NEURONS = (Lif, Gate, Relay, MaxRelay)
+_NEURONS = (*LIF_KINDS, Gate, Relay, MaxRelay)
 # Nodes that vanish: what they compute moves into relays and connections.
 _SUMS = (Shortcut, Subsample, TokenMean, MaxPool)
 

@@ -5,6 +5,7 @@ Weighted sums run in float32, which adds integers exactly while every partial su
 """
 
 # Imported for its registrations.
+from sdt_lava.simulate.engine import cuba as _cuba  # noqa: F401
 from sdt_lava.simulate.engine import generic as _generic  # noqa: F401
 from sdt_lava.simulate.engine import neurons as _neurons  # noqa: F401
 from sdt_lava.simulate.engine.engine import Engine

@@ -1,0 +1,112 @@
+"""CUBA neurons: per-channel parameters, recurrence and axonal delays, exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sdt_lava.graph import CubaLif
+from sdt_lava.numerics import (
+    ACTIVATION_SHIFT,
+    DECAY_SHIFT,
+    DECAY_UNITY,
+    STATE_LIMIT,
+    channel_vector,
+)
+from sdt_lava.quantize.bounds import Extremes
+from sdt_lava.simulate.engine.arithmetic import align, exact_dtype, total, wrap
+from sdt_lava.simulate.engine.registry import Context, evaluates
+from sdt_lava.simulate.reference import check_range
+
+
+@evaluates(CubaLif)
+def _cuba(node: CubaLif, inputs: list[Tensor], context: Context) -> Tensor:
+    activation = total([values.to(torch.int64) for values in inputs])
+    spikes, history = _integrate(node, activation, context)
+    if not node.longest_delay:
+        return spikes
+    return _delayed(node, spikes, history)
+
+
+def _per_channel(values: Any, activation: Tensor) -> Tensor:
+    return torch.as_tensor(channel_vector(values, activation.ndim - 2))
+
+
+def _integrate(node: CubaLif, activation: Tensor, context: Context) -> tuple[Tensor, Tensor]:
+    """Return the undelayed spikes, and those that were made before the first step."""
+    keep_u, keep_v = (
+        DECAY_UNITY - _per_channel(values, activation)
+        for values in (node.current_decay, node.voltage_decay)
+    )
+    threshold = _per_channel(node.threshold, activation) << ACTIVATION_SHIFT
+    bias = _per_channel(0 if node.bias is None else node.bias, activation) << node.bias_exponent
+    current, voltage, history = _start(node, activation, context)
+    feedback = None if node.weight_rec is None else _feedback(node.weight_rec)
+    spikes = torch.empty(activation.shape, dtype=torch.uint8)
+    last, largest = history[0], Extremes(0, 0)
+    for step, weighted in enumerate(activation):
+        arriving = weighted if feedback is None else weighted + feedback(last)
+        current = wrap(_decay(current, keep_u) + align(arriving))
+        peak = _decay(voltage, keep_v) + _divide(current + bias, node.drive_shift)
+        largest = _larger(largest, arriving, peak)
+        if context.strict:
+            check_range(node.name, step, arriving.numpy(), peak.numpy())
+        voltage = peak.clamp(-STATE_LIMIT, STATE_LIMIT)
+        fired = voltage > threshold
+        voltage = voltage.masked_fill(fired, 0)
+        spikes[step] = last = fired
+    made = torch.cat([spikes.flip(0).to(torch.int64), history])[: len(history)]
+    context.states[node.name] = current.numpy(), voltage.numpy(), made.numpy()
+    context.note(node.name, largest)
+    return spikes, history
+
+
+def _start(node: CubaLif, activation: Tensor, context: Context) -> tuple[Tensor, ...]:
+    shape = activation.shape[1:]
+    at_rest = (shape, shape, (node.longest_delay + 1, *shape))
+    rest = tuple(np.zeros(shape, np.int64) for shape in at_rest)
+    return tuple(map(torch.from_numpy, context.states.get(node.name, rest)))
+
+
+def _feedback(weight_rec: Any) -> Any:
+    """Return what turns the spikes of a step, ``(B, *shape)``, into recurrent currents."""
+    dtype = exact_dtype(weight_rec, 1)
+    matrix = torch.from_numpy(np.asarray(weight_rec, np.int64)).to(dtype)
+
+    def currents(spikes: Tensor) -> Tensor:
+        sums = functional.linear(spikes.flatten(1).to(dtype), matrix)
+        return sums.to(torch.int64).reshape(spikes.shape)
+
+    return currents
+
+
+def _decay(state: Tensor, kept: Tensor) -> Tensor:
+    return torch.sign(state) * ((state.abs() * kept) >> DECAY_SHIFT)
+
+
+def _divide(values: Tensor, shift: int) -> Tensor:
+    if shift <= 0:
+        return values << -shift
+    return torch.sign(values) * (values.abs() >> shift)
+
+
+def _larger(seen: Extremes, arriving: Tensor, peak: Tensor) -> Extremes:
+    activation, membrane = (int(x.abs().max()) if x.numel() else 0 for x in (arriving, peak))
+    return Extremes(max(seen.activation, activation), max(seen.membrane, membrane))
+
+
+def _delayed(node: CubaLif, spikes: Tensor, history: Tensor) -> Tensor:
+    """Let every channel's spikes leave later; the first come from before the first step."""
+    longest = node.longest_delay
+    # history[d] was made d + 1 steps before step 0.
+    timeline = torch.cat([history[:longest].flip(0).to(torch.uint8), spikes])
+    sent = torch.empty_like(spikes)
+    delays = np.broadcast_to(np.asarray(node.delay), spikes.shape[2:3])
+    for channel, delay in enumerate(delays.tolist()):
+        start = longest - delay
+        sent[:, :, channel] = timeline[start : start + len(spikes), :, channel]
+    return sent
