@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from sdt_lava.compiler.partition import partition
 from sdt_lava.compiler.passes.lower_attention import lower_attention
+from sdt_lava.compiler.passes.lower_cuba import lower_cuba
 from sdt_lava.compiler.passes.lower_dilation import lower_dilation
-from sdt_lava.compiler.passes.lower_direct_input import lower_direct_input
 from sdt_lava.compiler.passes.lower_pooling import lower_pooling
 from sdt_lava.compiler.passes.lower_readout import READOUT_SUFFIX, lower_readout
 from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Pass = Callable[[Graph], Graph]
 
 LOWERING_PASSES: tuple[Pass, ...] = (
-    lower_direct_input,
+    lower_cuba,
     lower_readout,
     lower_pooling,
     lower_dilation,

@@ -179,6 +179,9 @@ def test_plain_cuba_neurons_are_lif_neurons():
     values = run_reference(graph, random_frames(rng, graph))
     assert values["a"].any()
     assert np.array_equal(values["a"], values["b"])
+    lowered = lower(graph)
+    assert type(lowered.nodes["b"]) is Lif
+    assert lowered.nodes["image"].is_plain and type(lowered.nodes["image"]) is CubaLif
 
 
 @pytest.mark.parametrize(
