@@ -1,62 +1,173 @@
-"""``sdt-lava energy --preset 8-768``."""
+"""``sdt-lava energy --preset 8-768`` and ``sdt-lava energy net.h5 --data digits``."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from sdt_lava.cli.console import console, make_table, print_table
+from sdt_lava.cli.console import console, make_table, print_table, progress_bar
+from sdt_lava.errors import ConfigError
+from sdt_lava.report.accounting import Accounting, compare_accountings
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
+from sdt_lava.report.energy_table import EnergyTable, energy
 from sdt_lava.report.formula import formula_layers
 from sdt_lava.report.formula_energy import FormulaEnergy, formula_energy
 from sdt_lava.report.rates import read_rates
 
+_PAPER_MODEL = ENERGY_MODELS[0]
+
 
 def energy_command(
-    preset: Annotated[str, typer.Option(help="Network of the paper, such as 8-768.")],
+    network: Annotated[
+        Path | None, typer.Argument(help="Network file (net.h5) to run and count.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Network of the paper, such as 8-768: formulas, no run.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="For a network file: data set name or .npz file.")
+    ] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Number of samples to run.")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch missing files.")] = False,
     rates: Annotated[
-        Path | None, typer.Option(help="CSV name,rate: firing rates by layer or population.")
+        Path | None,
+        typer.Option(help="For a preset: CSV name,rate with firing rates by layer or population."),
     ] = None,
     model: Annotated[
-        str, typer.Option(help=f"Costs: one of {', '.join(ENERGY_MODELS)}, or a .toml file.")
-    ] = "horowitz45-fp32",
+        list[str] | None,
+        typer.Option(help=f"Costs: {', '.join(ENERGY_MODELS)}, or a .toml file; may be repeated."),
+    ] = None,
     timesteps: Annotated[int | None, typer.Option(min=1, help="T, if not the preset's.")] = None,
     image_size: Annotated[
         int | None, typer.Option(min=1, help="Side of the image, if not the preset's.")
     ] = None,
     downsampling: Annotated[
-        str, typer.Option(help="max (the paper's network), or or stride.")
+        str, typer.Option(help="For a preset: max (the paper's network), or, stride.")
     ] = "max",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compute operations and energy by the paper's formula, layer by layer."""
+    """Count operations and energy: of a run, exactly, or of a preset by the paper's formula."""
+    if (network is None) == (preset is None):
+        raise ConfigError("arguments", "need one network", "a network file, or --preset NAME")
+    if preset is not None:
+        costs = (model or [_PAPER_MODEL])[0]
+        changes = {"timesteps": timesteps, "image_size": image_size, "downsampling": downsampling}
+        _preset_energy(preset, changes, rates, costs, json)
+        return
+    if data is None:
+        raise ConfigError("--data", "missing", "a data set name or an .npz file")
+    assert network is not None
+    options = {"root": data_root, "download": download}
+    _run_energy(network, data, samples, options, list(model or ENERGY_MODELS), json)
+
+
+def _preset_energy(
+    preset: str, changes: dict[str, Any], rates: Path | None, costs: str, json: bool
+) -> None:
     from sdt_lava.model.presets import preset as preset_config
 
-    config = preset_config(preset, downsampling=downsampling)
-    if timesteps is not None:
-        config = replace(config, timesteps=timesteps)
-    if image_size is not None:
-        config = replace(config, image_size=(image_size, image_size))
+    config = preset_config(preset, downsampling=changes["downsampling"])
+    if changes["timesteps"] is not None:
+        config = replace(config, timesteps=changes["timesteps"])
+    if changes["image_size"] is not None:
+        config = replace(config, image_size=(changes["image_size"],) * 2)
     known = read_rates(rates, formula_layers(config)) if rates is not None else {}
-    energy = formula_energy(config, load_energy_model(model), known)
+    result = formula_energy(config, load_energy_model(costs), known)
     if json:
-        console.print_json(data={"preset": preset, **energy.to_dict()})
+        console.print_json(data={"preset": preset, **result.to_dict()})
     else:
-        _print(preset, energy)
+        _print(preset, result)
 
 
-def _print(name: str, energy: FormulaEnergy) -> None:
+def _run_energy(
+    network: Path,
+    data: str,
+    samples: int | None,
+    options: dict[str, Any],
+    models: list[str],
+    json: bool,
+) -> None:
+    from sdt_lava.datasets import load_dataset
+    from sdt_lava.netx import load_network
+    from sdt_lava.simulate.run import simulate
+
+    costs = [load_energy_model(name) for name in models]
+    net = load_network(network)
+    dataset = load_dataset(data, "test", samples, **options)
+    with progress_bar(f"engine: {network.name}") as update:
+        result = simulate(net, dataset.x, "engine", on_progress=update)
+    counts = result.counts
+    accounting = compare_accountings(counts)
+    tables = [energy(counts, cost) for cost in costs]
+    if json:
+        content = {
+            "network": str(network),
+            "counts": counts.to_dict(),
+            "accounting": accounting.to_dict(),
+            "energy": [table.to_dict() for table in tables],
+        }
+        console.print_json(data=content)
+        return
+    _print_accounting(accounting, counts.samples)
+    for table in tables:
+        _print_table(table)
+    console.print(f"next: sdt-lava energy {network} --data {data} --json")
+
+
+def _print_accounting(accounting: Accounting, samples: int) -> None:
+    columns = {"layer": "left", "R": "right", "FLOPs": "right", "T R FLOPs": "right"}
+    table = make_table(
+        f"Operations of a sample, mean of {samples}: the formula and what happened",
+        {**columns, "exact": "right", "difference": "left"},
+    )
+    for row in accounting.rows:
+        table.add_row(
+            row.name,
+            f"{row.rate:.4f}",
+            f"{row.flops:,}",
+            f"{row.formula:,.0f}",
+            f"{row.exact:,.0f} {'MAC' if row.operation == 'mac' else 'AC'}",
+            row.reason,
+        )
+    table.add_section()
+    for name, operations in accounting.not_in_formula.items():
+        formula = f"{accounting.sdsa_formula:,.0f}" if name == "mask" else ""
+        table.add_row(name, "", "", formula, f"{operations:,.0f}", "")
+    table.add_row("total", "", "", f"{accounting.formula:,.0f}", f"{accounting.exact:,.0f}", "")
+    print_table(table)
+
+
+def _print_table(table: EnergyTable) -> None:
+    model = table.model
+    console.print(f"{model.name}: {table.per_sample_nj:,.1f} nJ a sample", style="bold")
+    console.print(f"  {model.title} ({model.source})", markup=False, soft_wrap=True)
+    for operation, picojoule in table.by_operation.items():
+        cost = model.costs[operation]
+        share = f"{picojoule / table.samples / 1e3:,.1f} nJ"
+        console.print(
+            f"  {operation}: {share}, {cost.pj:g} pJ each ({cost.source})",
+            markup=False,
+            soft_wrap=True,
+        )
+    for assumption in model.assumptions:
+        console.print(f"  - {assumption}", markup=False, soft_wrap=True)
+    for operation, number in table.not_charged.items():
+        console.print(f"  not charged: {number / table.samples:,.0f} {operation} a sample")
+
+
+def _print(name: str, result: FormulaEnergy) -> None:
     columns = {"layer": "left", "FLOPs": "right", "from": "left", "parameters": "right"}
     rest = {"R": "right", "operations": "right", "energy [µJ]": "right"}
-    config = energy.config
+    config = result.config
     table = make_table(
         f"{name}, {config.image_size[0]} x {config.image_size[1]}, T = {config.timesteps}",
         {**columns, **rest},
     )
-    for row in energy.rows:
+    for row in result.rows:
         known = row.energy_pj is not None
         table.add_row(
             row.layer.name,
@@ -68,24 +179,24 @@ def _print(name: str, energy: FormulaEnergy) -> None:
             f"{(row.energy_pj or 0.0) / 1e6:,.2f}" if known else "?",
         )
     print_table(table)
-    console.print(f"parameters {energy.parameters:,}; {energy.flops:,} FLOPs a step")
-    _print_energy(energy)
+    console.print(f"parameters {result.parameters:,}; {result.flops:,} FLOPs a step")
+    _print_energy(result)
 
 
-def _print_energy(energy: FormulaEnergy) -> None:
-    model = energy.model
+def _print_energy(result: FormulaEnergy) -> None:
+    model = result.model
     console.print(f"costs: {model.name}, {model.title} ({model.source})", markup=False)
     for assumption in model.assumptions:
         console.print(f"  - {assumption}", markup=False)
-    console.print(f"first convolution, T * FLOPs * E_MAC: {energy.mac_energy_mj:.3f} mJ")
+    console.print(f"first convolution, T * FLOPs * E_MAC: {result.mac_energy_mj:.3f} mJ")
     console.print(
         f"the same layers as a dense network with softmax attention: "
-        f"{energy.dense_energy_mj:.2f} mJ"
+        f"{result.dense_energy_mj:.2f} mJ"
     )
-    if energy.energy_mj is not None:
-        console.print(f"energy of a sample: {energy.energy_mj:.3f} mJ", style="bold")
+    if result.energy_mj is not None:
+        console.print(f"energy of a sample: {result.energy_mj:.3f} mJ", style="bold")
         return
-    missing = energy.missing_rates
+    missing = result.missing_rates
     console.print(
         f"energy of a sample: not known, {len(missing)} layers lack a rate: {missing[0]}, ...; "
         "give --rates rates.csv"

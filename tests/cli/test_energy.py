@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from sdt_lava.report.energy_model import ENERGY_MODELS
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -49,6 +51,25 @@ def test_rates_complete_the_energy(run, tmp_path):
 def test_bad_arguments(run, arguments):
     code, _, _ = run("main", "energy", *arguments)
     assert code == 2
+
+
+def test_energy_of_a_run(run, network):
+    _, out, _ = run("main", "energy", network, "--data", "digits", "--samples", 3, "--json")
+    content = json.loads(out)
+    assert [table["model"] for table in content["energy"]] == list(ENERGY_MODELS)
+    assert content["counts"]["samples"] == 3
+    exact = content["accounting"]["exact"]
+    assert exact == pytest.approx(content["counts"]["synops"] / 3)
+    arguments = ("--data", "digits", "--samples", 3, "--model", "loihi1")
+    code, out, _ = run("main", "energy", network, *arguments)
+    assert code == 0
+    assert "taps outside the image" in out
+    assert "loihi1:" in out and "horowitz" not in out
+
+
+@pytest.mark.parametrize("arguments", [(), ("net.h5", "--preset", "8-384"), ("net.h5",)])
+def test_one_network_is_needed(run, arguments):
+    assert run("main", "energy", *arguments)[0] == 2
 
 
 def test_paper_table(monkeypatch, capsys, tmp_path):
