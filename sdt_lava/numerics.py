@@ -23,7 +23,7 @@ WEIGHT_LIMIT = 254
 # signs occur; there the weights are doubled.
 WEIGHT_LOW, WEIGHT_HIGH = -256, 255
 # Weight exponent of a connection: signed four bits on Loihi, -8 to 7.
-MAX_WEIGHT_EXPONENT = 7
+MIN_WEIGHT_EXPONENT, MAX_WEIGHT_EXPONENT = -8, 7
 # State variables u and v: 24 bit, signed (lava LIF: uv_bitwidth).
 STATE_LIMIT = 2**23 - 1
 # Activations and thresholds are shifted left by six bits to align with the state.

@@ -264,7 +264,11 @@ def random_sdt_graph(
 def _patch_splitting(maker: GraphMaker, frame: str, channels: int, downsampling: str) -> str:
     name = "patch"
     strided = downsampling in ("stride", "subsample")
-    first = maker.conv(f"{name}.conv0", frame, channels, padding=(1, 1), block=name)
+    # Sums of large inputs may be shifted to the right, unless they have to wait for others.
+    lowest = 0 if downsampling == "subsample" else -2
+    exponent = maker.rng.choice([lowest, 0], channels)
+    fields = {"padding": (1, 1), "block": name, "exponent": exponent}
+    first = maker.conv(f"{name}.conv0", frame, channels, **fields)
     spikes = maker.lif(f"{name}.lif0", first, block=name)
     window = {"kernel": 3, "stride": 2, "padding": 1, "block": name}
     if downsampling == "or":
@@ -327,7 +331,7 @@ def _mlp(maker: GraphMaker, name: str, stream: str, hidden: int) -> str:
     spikes = maker.lif(f"{name}.fc1_lif", stream, block=name)
     spikes = maker.pointwise(f"{name}.fc1_conv", spikes, hidden, block=name)
     spikes = maker.lif(f"{name}.fc2_lif", spikes, block=name)
-    exponent = maker.rng.integers(0, 3, channels)
+    exponent = maker.rng.choice([0, 2], channels)
     branch = maker.pointwise(f"{name}.fc2_conv", spikes, channels, block=name, exponent=exponent)
     return maker.shortcut(f"{name}.shortcut", stream, branch, block=name)
 

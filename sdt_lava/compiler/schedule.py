@@ -123,5 +123,8 @@ def _check_delay(connection: Node, delay: int) -> None:
 
 
 def needs_matrix(node: Conv, delay: int) -> bool:
-    """Tell whether a convolution must be written as a matrix: Lava's Conv has no delays."""
-    return delay > 0
+    """Tell whether a convolution must be written as a matrix.
+
+    Lava's Conv has no delays, and its CPU model cannot shift sums to the right.
+    """
+    return delay > 0 or bool((node.channel_exponents < 0).any())

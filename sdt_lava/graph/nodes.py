@@ -22,7 +22,7 @@ from sdt_lava.graph.base import (
     Shape,
     Signal,
 )
-from sdt_lava.numerics import MAX_WEIGHT_EXPONENT, IntArray
+from sdt_lava.numerics import MAX_WEIGHT_EXPONENT, MIN_WEIGHT_EXPONENT, IntArray
 
 
 def _require_image(node: Node, shape: Shape) -> None:
@@ -46,10 +46,10 @@ class Synapse(Node):
         Per output channel, only in a float graph: an integer graph keeps biases in the
         neurons, where the hardware has them.
     exponent : int or ndarray of int
-        Integer graph: the sums are multiplied by ``2 ** exponent`` (0 to 7), one exponent for
-        the whole layer or one for each output channel, ``(O,)``. It lets branches of one residual
-        stream, and channels of one layer, with weights of different size share one scale. The
-        compiler makes one connection of each distinct exponent.
+        Integer graph: the sums are multiplied by ``2 ** exponent`` (-8 to 7), rounding down; one
+        exponent for the whole layer or one for each output channel, ``(O,)``. It lets branches of
+        one residual stream, and channels of one layer, with weights of different size share one
+        scale. The compiler makes one connection of each distinct exponent.
     """
 
     weight: Array
@@ -69,8 +69,10 @@ class Synapse(Node):
         if exponents.shape not in ((), (channels,)) or exponents.dtype.kind not in "iu":
             found = f"weight exponents of shape {exponents.shape} and type {exponents.dtype}"
             raise self.mismatch(found, f"an integer, or integers of shape ({channels},)")
-        if exponents.min(initial=0) < 0 or exponents.max(initial=0) > MAX_WEIGHT_EXPONENT:
-            raise self.mismatch(f"weight exponent {self.exponent}", f"0 to {MAX_WEIGHT_EXPONENT}")
+        low, high = int(exponents.min(initial=0)), int(exponents.max(initial=0))
+        if low < MIN_WEIGHT_EXPONENT or high > MAX_WEIGHT_EXPONENT:
+            allowed = f"{MIN_WEIGHT_EXPONENT} to {MAX_WEIGHT_EXPONENT}"
+            raise self.mismatch(f"weight exponent {self.exponent}", allowed)
         if self.bias is not None and self.bias.shape != (channels,):
             raise self.mismatch(f"bias of shape {self.bias.shape}", f"({channels},)")
 

@@ -34,6 +34,7 @@ from sdt_lava.numerics import (
     BIAS_MANTISSA_LOW,
     DECAY_UNITY,
     MAX_WEIGHT_EXPONENT,
+    MIN_WEIGHT_EXPONENT,
     PAYLOAD_LIMIT,
     THRESHOLD_LIMIT,
     WEIGHT_LIMIT,
@@ -207,7 +208,7 @@ def _weight(rank: int) -> Array:
     return Array("weight", np.int16, rank, -WEIGHT_LIMIT, WEIGHT_LIMIT, signed_even=True)
 
 
-_EXPONENT = (PerChannel("exponent", np.int8, 0, MAX_WEIGHT_EXPONENT),)
+_EXPONENT = (PerChannel("exponent", np.int8, MIN_WEIGHT_EXPONENT, MAX_WEIGHT_EXPONENT),)
 _WINDOW = (
     Scalar("kernel", 1, WINDOW_LIMIT),
     Scalar("stride", 1, WINDOW_LIMIT),

@@ -126,19 +126,23 @@ def _stored(weights: Any, node: Sparse | Dense) -> tuple[Any, Any]:
     return found[0].astype(np.int32), node.exponent + found[1]
 
 
+def _check_shift(connection: Connection) -> None:
+    if connection.delay and np.min(connection.node.exponent) < 0:
+        raise CompileError(
+            f"connection {connection.node.name!r}",
+            "a delay and a negative weight exponent",
+            "one of them: a delayed sum would be rounded in parts",
+        )
+
+
 def _connect_sparse(connection: Connection, source: Any, reader: Any) -> Any:
     node = connection.node
     assert isinstance(node, Sparse)
+    _check_shift(connection)
     bits = _GRADED_BITS if connection.graded else _SPIKE_BITS
     weights = node.weight.astype(np.int32)
     weights.data, exponent = _stored(weights.data, node)
     if connection.delay:
-        if node.exponent < 0:
-            raise CompileError(
-                f"connection {node.name!r}",
-                "a delay and a negative weight exponent",
-                "one of them: a delayed sum would be rounded in parts",
-            )
         # A matrix of delays with the weights' own pattern keeps it sparse.
         delays = weights.astype(int)
         delays.data[:] = connection.delay
@@ -161,6 +165,7 @@ def _connect_sparse(connection: Connection, source: Any, reader: Any) -> Any:
 def _connect_dense(connection: Connection, source: Any, reader: Any) -> Any:
     node = connection.node
     assert isinstance(node, Dense)
+    _check_shift(connection)
     bits = _GRADED_BITS if connection.graded else 0
     weights, exponent = _stored(np.asarray(node.weight), node)
     if connection.delay:

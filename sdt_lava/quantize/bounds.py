@@ -34,7 +34,14 @@ from sdt_lava.graph import (
     TokenSum,
 )
 from sdt_lava.graph.base import Shape
-from sdt_lava.numerics import ACTIVATION_SHIFT, DECAY_UNITY, IntArray, decay, divide_by_power
+from sdt_lava.numerics import (
+    ACTIVATION_SHIFT,
+    DECAY_UNITY,
+    IntArray,
+    decay,
+    divide_by_power,
+    power_shift,
+)
 
 Interval = tuple[IntArray, IntArray]
 
@@ -151,13 +158,14 @@ def _input(node: Input, arriving: list[Interval], shapes: list[Shape]) -> Interv
 
 def _conv(node: Conv, arriving: list[Interval], shapes: list[Shape]) -> Interval:
     low, high = _weight_interval(node.weight, arriving[0], node.groups)
-    return low << node.exponent, high << node.exponent
+    return power_shift(low, node.exponent, 0), power_shift(high, node.exponent, 0)
 
 
 def _dense(node: Dense | Readout, arriving: list[Interval], shapes: list[Shape]) -> Interval:
     low, high = _weight_interval(node.weight, _per_value(arriving[0], shapes[0]))
     bias = 0 if node.bias is None else np.asarray(node.bias, np.int64)
-    return (low << node.exponent) + bias, (high << node.exponent) + bias
+    low, high = power_shift(low, node.exponent, 0), power_shift(high, node.exponent, 0)
+    return low + bias, high + bias
 
 
 def _flatten(node: Flatten, arriving: list[Interval], shapes: list[Shape]) -> Interval:

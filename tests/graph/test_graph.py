@@ -54,7 +54,7 @@ def lif(name, *sources, **fields):
         ([IMAGE, conv(bias=np.zeros(4))], "bias"),
         ([IMAGE, conv(exponent=8)], "weight exponent"),
         ([IMAGE, conv(exponent=np.array([0, 8, 1]))], "weight exponent"),
-        ([IMAGE, conv(exponent=np.array([0, -1, 1]))], "weight exponent"),
+        ([IMAGE, conv(exponent=np.array([0, -9, 1]))], "weight exponent"),
         ([IMAGE, conv(exponent=np.array([1, 2]))], "weight exponents of shape"),
         ([IMAGE, conv(exponent=np.array([0.0, 1.0, 2.0]))], "type float64"),
         ([IMAGE, conv(exponent=1.5)], "type float64"),

@@ -33,6 +33,7 @@ def index_of(graph, name):
 
 CONV0 = "layer/1"  # the first synapse in both layouts
 LIF0 = f"layer/{index_of(transformer(), 'patch.lif0')}"
+FC1 = f"layer/{index_of(transformer(), 'block.0.mlp.fc1_conv')}"  # one exponent, 8 channels
 SHORTCUT = f"layer/{index_of(transformer(), 'patch.shortcut')}"
 
 
@@ -195,18 +196,18 @@ EXTENDED = {
     "negative side": put("layer/0:shape", [2, -6, 5]),
     "enormous image": put("layer/0:shape", [1, 2**20, 2**20]),
     "image with many axes": put("layer/0:shape", np.ones(9, int)),
-    "no exponent": drop(f"{CONV0}:exponent"),
-    "exponent twice": put(f"{CONV0}/exponent", np.zeros(4, "i1")),
-    "exponent out of range": put(f"{CONV0}:exponent", 8),
+    "no exponent": drop(f"{FC1}:exponent"),
+    "exponent twice": put(f"{FC1}/exponent", np.zeros(8, "i1")),
+    "exponent out of range": put(f"{FC1}:exponent", 8),
     **{
-        f"{name} exponents": both(drop(f"{CONV0}:exponent"), put(f"{CONV0}/exponent", values))
+        f"{name} exponents": both(drop(f"{FC1}:exponent"), put(f"{FC1}/exponent", values))
         for name, values in {
-            "float": np.zeros(4),
-            "negative": np.array([0, -1, 0, 0]),
-            "too large": np.array([0, 8, 0, 0]),
+            "float": np.zeros(8),
+            "too small": np.array([0, -9, 0, 0, 0, 0, 0, 0]),
+            "too large": np.array([0, 8, 0, 0, 0, 0, 0, 0]),
             "too few": np.array([0, 1, 0]),
             "no": np.zeros(0, int),
-            "two rows of": np.zeros((2, 4), int),
+            "two rows of": np.zeros((2, 8), int),
             "scalar": np.int8(1),
         }.items()
     },

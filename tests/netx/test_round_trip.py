@@ -88,8 +88,8 @@ def test_weight_exponents_survive(tmp_path_factory, seed, forms, channels):
     rng = np.random.default_rng(seed)
     exponents = {
         "zero": lambda out: 0,
-        "one": lambda out: int(rng.integers(0, 8)),
-        "each": lambda out: rng.integers(0, 8, out),
+        "one": lambda out: int(rng.integers(-8, 8)),
+        "each": lambda out: rng.integers(-8, 8, out),
         "equal": lambda out: np.full(out, rng.integers(0, 8)),
     }
     maker = GraphMaker(rng)
@@ -189,7 +189,7 @@ def tiny(**changes):
         {"dense": {"weight": np.array([[3, -2], [0, 0]])}},
         {"dense": {"bias": np.zeros(2, int)}},
         {"dense": {"exponent": True}},
-        {"dense": {"exponent": np.array([0, 8])}},
+        {"dense": {"exponent": np.array([0, -9])}},
         {"dense": {"exponent": np.array([0.0, 1.0])}},
         {"lif": {"threshold": 2**17}},
         {"lif": {"threshold": -1}},

@@ -63,6 +63,21 @@ def test_engine_equals_reference_on_chains(seed, timesteps, high):
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), high=st.sampled_from([1, 255]))
+def test_any_exponents_alike(seed, high):
+    rng = np.random.default_rng(seed)
+    graph = random_chain(rng, high=high)
+    nodes = [
+        replace(node, exponent=rng.integers(-8, 8, len(node.weight)))
+        if isinstance(node, Synapse)
+        else node
+        for node in graph
+    ]
+    shifted = graph.rebuild(nodes)
+    assert_same_nodes(shifted, random_frames(rng, graph), strict=False)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), high=st.sampled_from([1, 255]))
 def test_an_exponent_for_each_channel_is_a_multiple_of_its_weights(seed, high):
     rng = np.random.default_rng(seed)
     graph = random_chain(rng, high=high)
