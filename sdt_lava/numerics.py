@@ -44,6 +44,8 @@ DECAY_UNITY = 1 << DECAY_SHIFT
 GATE_DECAY = DECAY_UNITY - 1
 # A relay sends its 24-bit sum as the payload of a graded spike.
 PAYLOAD_LIMIT = STATE_LIMIT
+# Message bits that a connection asks for when its source sends payloads.
+GRADED_BITS = 24
 # float32 adds integers exactly while every partial sum stays below this.
 FLOAT32_EXACT = 2**24
 

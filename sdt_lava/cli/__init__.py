@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from sdt_lava.cli.check import check_command
 from sdt_lava.cli.compare import compare_command
 from sdt_lava.cli.console import run_command
 from sdt_lava.cli.energy import energy_command
@@ -27,6 +28,7 @@ def _app() -> typer.Typer:
     app.command("export")(export_command)
     app.command("sim")(sim_command)
     app.command("info")(info_command)
+    app.command("check")(check_command)
     app.command("compare")(compare_command)
     app.command("energy")(energy_command)
     app.command("finetune")(finetune_command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from sdt_lava.compiler.passes.lower_dilation import lower_dilation
 from sdt_lava.compiler.passes.lower_pooling import lower_pooling
 from sdt_lava.compiler.passes.lower_readout import READOUT_SUFFIX, lower_readout
 from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
+from sdt_lava.compiler.passes.split_convolutions import split_convolutions
 from sdt_lava.compiler.passes.split_exponents import split_exponents
 from sdt_lava.compiler.passes.unroll_convolutions import unroll_convolutions, unrolled_synapses
 from sdt_lava.compiler.process_table import ProcessRow, format_processes, process_rows
@@ -34,6 +36,7 @@ from sdt_lava.graph import (
 )
 
 if TYPE_CHECKING:
+    from sdt_lava.compiler.rules import Violation
     from sdt_lava.processes.blocks import SpikingNetwork
 
 Pass = Callable[[Graph], Graph]
@@ -67,17 +70,27 @@ class CompiledNetwork:
         Latencies, delays and resets.
     target : Target
         What it was compiled for.
+    board : str or None
+        Board of the target, by name; None for its default, and for a simulator.
     """
 
     source: Graph
     graph: Graph
     schedule: Schedule
     target: Target
+    board: str | None = None
 
     @property
     def output_name(self) -> str:
         """Population whose output is the network's result, before the head's bias."""
         return output_population(self.source)
+
+    @cached_property
+    def violations(self) -> tuple[Violation, ...]:
+        """What the target does not allow, errors first: see :mod:`sdt_lava.compiler.rules`."""
+        from sdt_lava.compiler.rules import check_rules
+
+        return check_rules(self)
 
     @property
     def num_processes(self) -> int:
@@ -118,6 +131,7 @@ def compile_network(
     net: Graph,
     target: str | Path | Target = "lava-cpu",
     *,
+    board: str | None = None,
     convolutions: str | None = None,
     timesteps: int | None = None,
     reset: bool = True,
@@ -130,6 +144,8 @@ def compile_network(
         Integer graph.
     target : {'lava-cpu', 'loihi2', 'loihi1'}, path or Target
         Where it will run; a path is that of a target's description, ``*.toml``.
+    board : str, optional
+        Board of the target; its default board if none is named.
     convolutions : {'auto', 'sparse', 'conv'}, optional
         Unroll convolutions into sparse connections where they are small, always, or only where
         a delay demands it. By default 'auto' for a simulator and 'conv' for hardware, where
@@ -150,9 +166,11 @@ def compile_network(
     CompileError
         If the network has a part that cannot be lowered.
     TargetError
-        If there is no such target.
+        If there is no such target or board.
     """
     description = target if isinstance(target, Target) else load_target(target)
+    if board is not None:
+        description.board(board)
     if convolutions is None:
         convolutions = "conv" if description.is_hardware else "auto"
     if convolutions not in CONVOLUTIONS:
@@ -161,7 +179,10 @@ def compile_network(
     schedule = make_schedule(graph, timesteps, reset=reset)
     graph = unroll_convolutions(graph, _to_unroll(graph, schedule, convolutions))
     graph = split_exponents(graph)
-    return CompiledNetwork(net, graph, make_schedule(graph, timesteps, reset=reset), description)
+    if description.limit("conv_exponent_max") is not None:
+        graph = split_convolutions(graph)
+    schedule = make_schedule(graph, timesteps, reset=reset)
+    return CompiledNetwork(net, graph, schedule, description, board)
 
 
 def output_population(net: Graph) -> str:

@@ -90,7 +90,7 @@ def partition(graph: Graph, schedule: Schedule, observed: tuple[str, ...]) -> tu
     read_elsewhere = {
         connection.source
         for block, members in blocks.items()
-        for connection in _connections(graph, schedule, members)
+        for connection in connections_into(graph, schedule, members)
         if home.get(connection.source) != block
     }
     return tuple(
@@ -102,7 +102,7 @@ def partition(graph: Graph, schedule: Schedule, observed: tuple[str, ...]) -> tu
 def _plan(
     graph: Graph, schedule: Schedule, block: str, members: list[Node], visible: set[str]
 ) -> BlockPlan:
-    connections = _connections(graph, schedule, members)
+    connections = connections_into(graph, schedule, members)
     inside = {node.name for node in members}
     sources = dict.fromkeys(c.source for c in connections if c.source not in inside)
     return BlockPlan(
@@ -116,7 +116,8 @@ def _plan(
     )
 
 
-def _connections(graph: Graph, schedule: Schedule, members: list[Node]) -> list[Connection]:
+def connections_into(graph: Graph, schedule: Schedule, members: list[Node]) -> list[Connection]:
+    """Return the connections that end in some populations of a compiled graph."""
     found = []
     for reader in members:
         for name in reader.inputs:

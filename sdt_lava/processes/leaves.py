@@ -19,13 +19,13 @@ from sdt_lava.compiler.schedule import Schedule
 from sdt_lava.cuba import cuba_parameters
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import Conv, CubaLif, Dense, Gate, Lif, MaxRelay, Node, Relay, Shape, Sparse
-from sdt_lava.numerics import GATE_DECAY, lava_weights, power_shift
+from sdt_lava.numerics import GATE_DECAY, GRADED_BITS, lava_weights, power_shift
 from sdt_lava.processes.cuba import CubaLif as CubaLifProcess
 from sdt_lava.processes.max_relay import MaxRelay as MaxRelayProcess
 
-# Message bits of a connection: 24-bit payloads for graded spikes. Binary spikes use 1, which
-# computes the same as 0 and takes Lava's faster code path.
-_GRADED_BITS, _SPIKE_BITS = 24, 1
+# Message bits of a connection from binary spikes: computes the same as 0, and takes Lava's faster
+# code path.
+_SPIKE_BITS = 1
 # A current decay of 4096/4096: Lava adds one to ``du``.
 _NO_CURRENT_MEMORY = 4095
 
@@ -139,7 +139,7 @@ def _connect_sparse(connection: Connection, source: Any, reader: Any) -> Any:
     node = connection.node
     assert isinstance(node, Sparse)
     _check_shift(connection)
-    bits = _GRADED_BITS if connection.graded else _SPIKE_BITS
+    bits = GRADED_BITS if connection.graded else _SPIKE_BITS
     weights = node.weight.astype(np.int32)
     weights.data, exponent = _stored(weights.data, node)
     if connection.delay:
@@ -166,7 +166,7 @@ def _connect_dense(connection: Connection, source: Any, reader: Any) -> Any:
     node = connection.node
     assert isinstance(node, Dense)
     _check_shift(connection)
-    bits = _GRADED_BITS if connection.graded else 0
+    bits = GRADED_BITS if connection.graded else 0
     weights, exponent = _stored(np.asarray(node.weight), node)
     if connection.delay:
         process = DelayDense(
@@ -200,7 +200,7 @@ def _connect_conv(connection: Connection, source: Any, reader: Any) -> Any:
         padding=node.padding[::-1],
         dilation=node.dilation[::-1],
         groups=node.groups,
-        num_message_bits=_GRADED_BITS if connection.graded else 0,
+        num_message_bits=GRADED_BITS if connection.graded else 0,
         name=node.name,
     )
     image = source.reshape((channels, height, width)).transpose((2, 1, 0))

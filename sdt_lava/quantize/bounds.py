@@ -20,14 +20,18 @@ from sdt_lava.graph import (
     CubaLif,
     Dense,
     Flatten,
+    Gate,
     Graph,
     Input,
     Lif,
     MaxPool,
+    MaxRelay,
     Node,
     OrPool,
     Readout,
+    Relay,
     Shortcut,
+    Sparse,
     Subsample,
     TokenDilate,
     TokenMean,
@@ -62,14 +66,24 @@ class Extremes:
     membrane: int
 
 
-def bound_extremes(graph: Graph) -> dict[str, Extremes]:
-    """Bound the activation and membrane of every LIF for any input.
+@dataclass(frozen=True)
+class Bounds:
+    """What every node of an integer graph, traced or compiled, can reach.
 
-    Returns
-    -------
-    dict of str to Extremes
-        By LIF name.
+    Parameters
+    ----------
+    intervals : dict of str to tuple of ndarray
+        Lowest and highest value that each node emits, by channel, ``(C,)``.
+    extremes : dict of str to Extremes
+        Of each LIF.
     """
+
+    intervals: dict[str, Interval]
+    extremes: dict[str, Extremes]
+
+
+def bound(graph: Graph) -> Bounds:
+    """Bound the output of every node, and the state of every LIF, for any input."""
     intervals: dict[str, Interval] = {}
     extremes: dict[str, Extremes] = {}
     for node in graph:
@@ -80,7 +94,18 @@ def bound_extremes(graph: Graph) -> dict[str, Extremes]:
                 arriving.append(_feedback(node.weight_rec, graph.shapes[node.name]))
             extremes[node.name] = _lif_extremes(node, arriving, graph.timesteps)
         intervals[node.name] = _INTERVALS[type(node)](node, arriving, shapes)
-    return extremes
+    return Bounds(intervals, extremes)
+
+
+def bound_extremes(graph: Graph) -> dict[str, Extremes]:
+    """Bound the activation and membrane of every LIF for any input.
+
+    Returns
+    -------
+    dict of str to Extremes
+        By LIF name.
+    """
+    return bound(graph).extremes
 
 
 def _lif_extremes(node: Lif | CubaLif, arriving: list[Interval], timesteps: int) -> Extremes:
@@ -183,7 +208,21 @@ def _spikes(node: Node, arriving: list[Interval], shapes: list[Shape]) -> Interv
     return np.zeros(channels, np.int64), np.ones(channels, np.int64)
 
 
-def _shortcut(node: Shortcut, arriving: list[Interval], shapes: list[Shape]) -> Interval:
+def _sparse(node: Sparse, arriving: list[Interval], shapes: list[Shape]) -> Interval:
+    low, high = _per_value(arriving[0], shapes[0])
+    event_low, event_high = np.minimum(low, 0), np.maximum(high, 0)
+    weight = node.weight.astype(np.int64)
+    positive, negative = weight.maximum(0), weight.minimum(0)
+    lowest = positive @ event_low + negative @ event_high
+    highest = positive @ event_high + negative @ event_low
+    channels = node.shape[0]
+    return (
+        power_shift(lowest.reshape(channels, -1).min(axis=1), node.exponent, 0),
+        power_shift(highest.reshape(channels, -1).max(axis=1), node.exponent, 0),
+    )
+
+
+def _sum(node: Node, arriving: list[Interval], shapes: list[Shape]) -> Interval:
     return (
         np.sum([low for low, _ in arriving], axis=0, dtype=np.int64),
         np.sum([high for _, high in arriving], axis=0, dtype=np.int64),
@@ -214,7 +253,11 @@ _INTERVALS: dict[type[Node], Callable[[Any, list[Interval], list[Shape]], Interv
     And: _spikes,
     OrPool: _spikes,
     TokenDilate: _spikes,
-    Shortcut: _shortcut,
+    Shortcut: _sum,
+    Relay: _sum,
+    MaxRelay: _sum,
+    Gate: _spikes,
+    Sparse: _sparse,
     Subsample: _same,
     MaxPool: _same,
     TokenSum: _token_sum,

@@ -20,8 +20,10 @@ LIMITS: Mapping[str, str] = {
     "shared_synapse_bits": "bits of a weight that a convolution shares",
     "weight_min": "integer weight",
     "weight_max": "integer weight",
+    "mixed_weight_step": "weights of a matrix with both signs are multiples of it",
     "weight_exponent_min": "power of two",
     "weight_exponent_max": "power of two",
+    "conv_exponent_max": "power of two, of a convolution",
     "threshold_max": "mantissa, shifted by six bits",
     "bias_min": "mantissa",
     "bias_max": "mantissa",
@@ -34,6 +36,9 @@ LIMITS: Mapping[str, str] = {
     "delay_max": "machine steps",
     "fan_in_max": "synapses of a neuron",
     "fan_out_max": "synapses that a spike reaches",
+    "conv_input_reported": "neurons that a convolution reads; more are reported not to run",
+    "conv_width_reported": "columns that a convolution reads; more are reported to be inexact",
+    "lif_scaling_reported": "1 where neurons are reported to differ from the simulator's",
 }
 
 
@@ -86,6 +91,8 @@ class Target:
         Kinds of nodes of a compiled graph that it runs.
     kinds_source : str
         How that is known.
+    processes : tuple of str
+        Lava processes that it has models of; empty if it has them of all.
     limits : mapping of str to Limit
         By name; a limit that is not there is not known or does not exist.
     boards : mapping of str to Board
@@ -98,6 +105,7 @@ class Target:
     title: str
     kinds: tuple[str, ...]
     kinds_source: str
+    processes: tuple[str, ...]
     limits: Mapping[str, Limit]
     boards: Mapping[str, Board]
     default_board: str

@@ -13,7 +13,15 @@ BUILT_IN_TARGETS = ("loihi2", "loihi1", "lava-cpu")
 # Larger than any count or range of a chip, and safe in 64-bit products.
 MAX_VALUE = 2**40
 
-_TOP_KEYS = {"title", "kinds", "kinds_source", "default_board", "boards", "limits"}
+_TOP_KEYS = {
+    "title",
+    "kinds",
+    "kinds_source",
+    "processes",
+    "default_board",
+    "boards",
+    "limits",
+}
 
 
 def load_target(name: str | Path) -> Target:
@@ -75,6 +83,7 @@ def read_target(name: str, text: str) -> Target:
         title=table.text("title"),
         kinds=table.texts("kinds"),
         kinds_source=table.text("kinds_source"),
+        processes=table.texts("processes"),
         limits=limits,
         boards=boards,
         default_board=default_board,

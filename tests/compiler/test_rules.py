@@ -1,0 +1,457 @@
+"""Every design rule finds what it is for, and nothing at the limit itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from sdt_lava.compiler import compile_network
+from sdt_lava.compiler.passes.split_convolutions import split_convolutions
+from sdt_lava.compiler.rules import ERROR, RULES, WARNING, RuleContext
+from sdt_lava.compiler.schedule import Schedule
+from sdt_lava.compiler.targets import LIMITS, Limit, load_target
+from sdt_lava.graph import Conv, CubaLif, Dense, Graph, Input, Lif, MaxPool, Relay, Sparse
+from sdt_lava.numerics import lava_weights
+from sdt_lava.quantize.bounds import Extremes
+from sdt_lava.simulate.engine import Engine
+from tests.graphs import random_chain, random_frames, random_sdt_graph
+
+LOIHI2 = load_target("loihi2")
+# A limit at which none of the small networks here is in the way of any rule.
+UNLIMITED = replace(LOIHI2, limits={})
+
+
+def target(base=UNLIMITED, **limits):
+    """A target with a few limits changed."""
+    added = {name: Limit(value, "a test") for name, value in limits.items()}
+    return replace(base, limits={**base.limits, **added})
+
+
+def dense(weight, *, source=None, timesteps=2, metadata=None, exponent=0, **lif):
+    """Input, one dense layer, its neurons."""
+    weight = np.asarray(weight)
+    source = source or {"shape": (weight.shape[1],)}
+    nodes = [
+        Input(name="input", **source),
+        Dense(name="fc", inputs=("input",), weight=weight, exponent=exponent),
+        Lif(name="lif", inputs=("fc",), **{"threshold": 10, **lif}),
+    ]
+    return Graph.build(nodes, timesteps, metadata)
+
+
+def conv(shape=(2, 5, 6), kernel=(3, 3), exponent=0, **fields):
+    """Input, one convolution, its neurons."""
+    rng = np.random.default_rng(0)
+    weight = 2 * rng.integers(-127, 128, (4, shape[0], *kernel))
+    nodes = [
+        Input(name="input", shape=shape),
+        Conv(name="conv", inputs=("input",), weight=weight, exponent=exponent, **fields),
+        Lif(name="lif", inputs=("conv",), threshold=100),
+    ]
+    return Graph.build(nodes, 2)
+
+
+def found(name, net, chip=UNLIMITED, measured=None, compiled=None):
+    """What one rule finds, checked for completeness."""
+    compiled = compiled or compile_network(net, chip)
+    violations = list(RULES[name].check(RuleContext(compiled, measured or {})))
+    for violation in violations:
+        assert violation.rule == name
+        assert violation.found and violation.allowed and violation.remedy
+        assert violation.severity in (ERROR, WARNING)
+        assert violation.node in {*compiled.graph.nodes, *compiled.source.nodes, "network"}
+    return violations
+
+
+def test_every_rule_has_a_test_and_names_limits():
+    tests = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert set(RULES) <= tests
+    for rule in RULES.values():
+        assert set(rule.limits) <= set(LIMITS)
+        assert rule.summary.endswith(".")
+
+
+def test_every_limit_of_a_range_belongs_to_a_rule():
+    """The others are limits of a core, which the core map keeps."""
+    ruled = {limit for rule in RULES.values() for limit in rule.limits}
+    core = {name for name in LIMITS if "core" in name or name.endswith(("_unit", "_bits"))}
+    assert set(LIMITS) - core <= ruled
+
+
+def test_errors_come_first():
+    net = dense([[0, 0], [0, 0]], threshold=10**6)
+    violations = compile_network(net, "loihi2").violations
+    assert [v.severity for v in violations] == sorted(v.severity for v in violations)
+    assert {v.rule for v in violations} >= {"threshold", "zero_weights"}
+
+
+@pytest.mark.parametrize("name", ["loihi2", "lava-cpu"])
+def test_a_network_that_fits_has_no_errors(name):
+    net = random_sdt_graph(np.random.default_rng(0))
+    assert not [v for v in compile_network(net, name).violations if v.severity == ERROR]
+
+
+def test_node_kind():
+    net = random_sdt_graph(np.random.default_rng(0))
+    assert not found("node_kind", net, LOIHI2)
+    chip = replace(LOIHI2, kinds=tuple(kind for kind in LOIHI2.kinds if kind != "relay"))
+    violations = found("node_kind", net, chip)
+    relays = compile_network(net, chip).graph.of_type(Relay)
+    assert [v.node for v in violations] == [relay.name for relay in relays]
+    assert "unrolled" in violations[0].remedy
+    nodes = [
+        Input(name="input", shape=(3,)),
+        CubaLif(name="lif", inputs=("input",), threshold=2, voltage_decay=9, drive_shift=1),
+    ]
+    (violation,) = found("node_kind", Graph.build(nodes, 2), LOIHI2)
+    assert violation.found == "cuba_lif: a divided input"
+
+
+def test_process_kind():
+    net = dense([[2, -4]])
+    assert not found("process_kind", net, LOIHI2)
+    chip = replace(LOIHI2, processes=("Dense",))
+    assert [(v.node, v.found) for v in found("process_kind", net, chip)] == [("lif", "LIFReset")]
+    assert not found("process_kind", net, replace(LOIHI2, processes=()))
+
+
+def test_max_pool():
+    net = random_sdt_graph(np.random.default_rng(0), downsampling="max")
+    (violation,) = found("max_pool", net, LOIHI2)
+    assert violation.node == net.of_type(MaxPool)[0].name
+    assert "--pooling" in violation.remedy
+    assert not found("node_kind", net, LOIHI2)  # said once
+    assert not found("max_pool", net, load_target("lava-cpu"))
+    assert not found("max_pool", random_sdt_graph(np.random.default_rng(0)), LOIHI2)
+
+
+@pytest.mark.parametrize(
+    ("weights", "fits"),
+    [
+        ([-256, 254], True),
+        ([-257, 254], False),
+        ([-256, 255], True),
+        ([-256, 256], False),
+        ([0, 255], True),
+        ([0, 256], False),
+        ([-255, 0], True),
+        ([-256, 0], True),  # halved, with a weight exponent of 1
+        ([-257, 0], False),
+        ([-256, -1], False),
+    ],
+)
+def test_weight_range(weights, fits):
+    assert bool(found("weight_range", dense([weights]), LOIHI2)) is not fits
+
+
+def test_weight_range_of_every_kind_of_connection():
+    assert not found("weight_range", conv(), target(weight_min=-254, weight_max=254))
+    net = conv()
+    largest = int(net.nodes["conv"].weight.max())
+    chip = target(weight_min=-254, weight_max=largest - 1)
+    for convolutions in ("conv", "sparse"):
+        compiled = compile_network(net, chip, convolutions=convolutions)
+        assert [v.node for v in found("weight_range", net, compiled=compiled)] == ["conv"]
+
+
+@pytest.mark.parametrize(
+    ("weights", "fits"),
+    [
+        ([-254, 254], True),
+        ([-2, 253], False),
+        ([-127, 3], True),  # doubled, with a weight exponent of -1
+        ([-128, 127], True),
+        ([-129, 3], False),
+        ([1, 253], True),
+        ([-1, -253], True),
+    ],
+)
+def test_mixed_weight_step(weights, fits):
+    assert bool(found("mixed_weight_step", dense([weights]), LOIHI2)) is not fits
+
+
+def test_convolutions_have_no_exponent_to_double_weights_with():
+    net = conv()
+    odd = replace(net.nodes["conv"], weight=net.nodes["conv"].weight // 2)
+    net = net.rebuild([odd if node.name == "conv" else node for node in net])
+    assert [v.node for v in found("mixed_weight_step", net, LOIHI2)] == ["conv"]
+    compiled = compile_network(net, LOIHI2, convolutions="sparse")
+    assert not found("mixed_weight_step", net, compiled=compiled)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_weights_that_pass_are_the_weights_that_lava_runs(seed):
+    """The rules agree with the compiler, and Lava's own functions keep what the compiler makes."""
+    from lava.utils.weightutils import (
+        clip_weights,
+        determine_sign_mode,
+        optimize_weight_bits,
+        truncate_weights,
+    )
+
+    rng = np.random.default_rng(seed)
+    low, high = sorted(rng.integers(-257, 258, 2))
+    weights = rng.integers(low, high + 1, (3, 4)) // rng.integers(1, 3) * rng.integers(1, 3)
+    net = dense(weights)
+    passes = not (found("weight_range", net, LOIHI2) + found("mixed_weight_step", net, LOIHI2))
+    stored = lava_weights(weights)
+    assert passes == (stored is not None)
+    if stored is not None:
+        matrix, exponent = stored
+        mode = determine_sign_mode(matrix)
+        kept = truncate_weights(clip_weights(matrix, mode, 8), mode, 8)
+        optimized = optimize_weight_bits(kept, mode)
+        total = optimized.weight_exp + exponent
+        assert np.array_equal(optimized.weights * 2.0**total, weights)
+        assert optimized.num_weight_bits <= 8
+
+
+def test_zero_weights():
+    (violation,) = found("zero_weights", dense([[0, 0]]), LOIHI2)
+    assert violation.node == "fc" and violation.severity == WARNING
+    assert not found("zero_weights", dense([[0, 1]]), LOIHI2)
+    empty = Sparse(
+        name="fc", inputs=("input",), weight=csr_matrix((1, 2), dtype=int), shape=(1,), role="x"
+    )
+    net = dense([[0, 1]])
+    net = net.rebuild([empty if node.name == "fc" else node for node in net])
+    assert found("zero_weights", net, LOIHI2)
+
+
+def test_weight_exponent():
+    net = dense([[2, -4]], exponent=3)
+    assert not found("weight_exponent", net, target(weight_exponent_min=0, weight_exponent_max=3))
+    assert found("weight_exponent", net, target(weight_exponent_min=0, weight_exponent_max=2))
+    assert found("weight_exponent", net, target(weight_exponent_min=4, weight_exponent_max=7))
+    # Odd weights are stored doubled, with an exponent one lower.
+    chip = target(LOIHI2, weight_exponent_min=0)
+    assert not found("weight_exponent", dense([[2, -4]]), chip)
+    assert [v.found for v in found("weight_exponent", dense([[3, -4]]), chip)] == ["-1"]
+
+
+@pytest.mark.parametrize("exponent", [1, 3, np.array([0, 4, 2, 1])])
+def test_conv_exponent(exponent):
+    net = conv(exponent=exponent)
+    compiled = compile_network(net, UNLIMITED)
+    chip = target(conv_exponent_max=int(np.max(exponent)))
+    assert not found("conv_exponent", net, compiled=replace(compiled, target=chip))
+    chip = target(conv_exponent_max=int(np.max(exponent)) - 1)
+    assert found("conv_exponent", net, compiled=replace(compiled, target=chip))
+    # The compiler knows the limit, and splits.
+    assert not found("conv_exponent", net, target(conv_exponent_max=0))
+
+
+@pytest.mark.parametrize("exponent", [0, 2, 7, np.array([0, 5, 1, 0])])
+def test_split_convolutions_add_up(exponent):
+    net = conv(exponent=exponent)
+    split = split_convolutions(net)
+    parts = split.of_type(Conv)
+    assert all(np.abs(part.weight).max() <= 254 and part.exponent == 0 for part in parts)
+    assert len(parts) == 1 if np.max(exponent) == 0 else len(parts) > 1
+    frames = random_frames(np.random.default_rng(0), net)
+    expected, actual = (
+        Engine(graph, strict=False).run(frames, keep=("lif",)) for graph in (net, split)
+    )
+    assert np.array_equal(expected["lif"], actual["lif"])
+    assert 0 < expected["lif"].mean() < 1
+
+
+def test_threshold():
+    assert not found("threshold", dense([[2]], threshold=131071), LOIHI2)
+    assert found("threshold", dense([[2]], threshold=131072), LOIHI2)
+    assert found("threshold", dense([[2]], threshold=-1), LOIHI2)
+    gate = random_sdt_graph(np.random.default_rng(0))
+    assert {v.node for v in found("threshold", gate, target(threshold_max=2))} >= {
+        "block.0.attn.kv",
+        "block.0.attn.mask",
+    }
+
+
+def test_bias():
+    fits = dense([[2], [2]], bias=np.array([-4096, 4095]))
+    assert not found("bias", fits, LOIHI2)
+    for bias in ([0, 4096], [-4097, 0]):
+        assert found("bias", dense([[2], [2]], bias=np.array(bias)), LOIHI2)
+
+
+def test_bias_exponent():
+    assert not found("bias_exponent", dense([[2]], bias=np.ones(1, int), bias_exponent=7), LOIHI2)
+    assert found("bias_exponent", dense([[2]], bias=np.ones(1, int), bias_exponent=8), LOIHI2)
+
+
+def test_voltage_decay():
+    assert not found("voltage_decay", dense([[2]], voltage_decay=4095), LOIHI2)
+    (violation,) = found("voltage_decay", dense([[2]], voltage_decay=4096), LOIHI2)
+    assert violation.found == "4,096"
+    assert not found("voltage_decay", dense([[2]], voltage_decay=4096), load_target("lava-cpu"))
+    assert found("voltage_decay", dense([[2]], voltage_decay=-1), LOIHI2)
+
+
+def test_current_decay():
+    """Lava's du is one less, and 12 bits hold it up to 4095."""
+    for decay, fits in ((4096, True), (1, True), (0, False), (4097, False)):
+        net = dense([[2]], current_decay=decay)
+        assert bool(found("current_decay", net, LOIHI2)) is not fits
+        assert bool(found("current_decay", net, load_target("lava-cpu"))) is not fits
+    assert found("current_decay", dense([[2]], current_decay=101), target(decay_max=99))
+    assert not found("current_decay", dense([[2]], current_decay=100), target(decay_max=99))
+
+
+def test_shared_parameters():
+    def net(threshold):
+        nodes = list(dense([[2], [2]]))
+        fields = {"threshold": np.array(threshold), "voltage_decay": 7}
+        nodes[-1] = CubaLif(name="lif", inputs=("fc",), **fields)
+        return Graph.build(nodes, 2)
+
+    assert not found("shared_parameters", net([9, 9]), LOIHI2)
+    (violation,) = found("shared_parameters", net([9, 8]), LOIHI2)
+    assert "threshold" in violation.found
+    assert not found("node_kind", net([9, 8]), LOIHI2)  # said once
+    assert not found("shared_parameters", net([9, 8]), load_target("lava-cpu"))
+
+
+def test_activation():
+    net = dense([[100, 20, -30]])
+    assert not found("activation", net, target(activation_max=120))
+    (violation,) = found("activation", net, target(activation_max=119))
+    assert violation.node == "lif" and violation.severity == ERROR
+    assert "120" in violation.found
+
+
+def test_state_width():
+    # v leaks half, and is at the threshold at most when 100 arrives: 50 / 2 + 100.
+    net = dense([[100]], threshold=50)
+    assert not found("state_width", net, target(state_max=125 << 6))
+    assert found("state_width", net, target(state_max=(125 << 6) - 1))
+
+
+def test_what_is_not_proved_may_be_measured():
+    net, chip = dense([[100]], threshold=50), target(activation_max=99)
+    unknown = found("activation", net, chip)
+    fine = found("activation", net, chip, measured={"lif": Extremes(99, 1)})
+    over = found("activation", net, chip, measured={"lif": Extremes(100, 1)})
+    assert [v[0].severity for v in (unknown, fine, over)] == [ERROR, WARNING, ERROR]
+
+
+def reported(evidence, headroom):
+    """What an export wrote into a file about the neurons."""
+    row = {"name": "lif", "evidence": evidence, "headroom": headroom}
+    return {"quantization": {"neurons": [row]}}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "severity"),
+    [
+        ({"weights": "random, seed 0"}, WARNING),
+        (reported("measured", 1.5), WARNING),
+        (reported("measured", 0.5), ERROR),
+        (reported("proved", 1.5), ERROR),
+        (reported("measured", "many"), ERROR),
+        ({"quantization": {"neurons": [3, {"name": "lif"}]}}, ERROR),
+        ({"quantization": [1], "weights": 7}, ERROR),
+    ],
+)
+def test_what_a_file_says_of_its_export_counts_if_it_was_measured(metadata, severity):
+    net = dense([[100]], metadata=metadata)
+    (violation,) = found("activation", net, target(activation_max=99))
+    assert violation.severity == severity
+
+
+def test_payload():
+    net = dense([[2]], source={"shape": (1,), "low": -300, "high": 5})
+    assert not found("payload", net, target(payload_max=300))
+    (violation,) = found("payload", net, target(payload_max=299))
+    assert violation.node == "input" and violation.severity == ERROR
+    stream = random_sdt_graph(np.random.default_rng(0))
+    assert not found("payload", stream, LOIHI2)
+    sources = {v.node for v in found("payload", stream, target(payload_max=1))}
+    assert "patch.shortcut" in sources and "block.0.attn.lif" not in sources
+
+
+def test_message_bits():
+    stream = random_sdt_graph(np.random.default_rng(0))
+    assert not found("message_bits", stream, target(message_bits_max=24))
+    violations = found("message_bits", stream, target(message_bits_max=23))
+    assert violations and all("24 bits" in v.found for v in violations)
+    assert not found("message_bits", random_chain(np.random.default_rng(0)), target())
+
+
+def test_delay():
+    net = random_sdt_graph(np.random.default_rng(0))
+    compiled = compile_network(net, LOIHI2)
+    longest = max(compiled.schedule.delay.values())
+    assert longest > 1
+    at_limit = replace(compiled, target=target(delay_max=longest))
+    assert not found("delay", net, compiled=at_limit)
+    over = replace(compiled, target=target(delay_max=longest - 1))
+    assert {v.found for v in found("delay", net, compiled=over)} == {f"{longest} steps"}
+
+
+def test_conv_delay():
+    compiled = compile_network(conv(), LOIHI2)
+    assert not found("conv_delay", None, compiled=compiled)
+    late = Schedule(2, compiled.schedule.latency, {"conv": 1})
+    (violation,) = found("conv_delay", None, compiled=replace(compiled, schedule=late))
+    assert violation.node == "conv"
+
+
+FAN_IN = [
+    (dense(np.full((2, 7), 2)), 7),
+    (conv(), 2 * 9),
+    (conv(padding=(1, 1)), 2 * 9),
+    (conv(shape=(2, 1, 1), padding=(1, 1)), 2),
+    (conv(shape=(2, 2, 9), padding=(1, 1), stride=(2, 3), dilation=(1, 2)), 2 * 2 * 3),
+]
+
+
+@pytest.mark.parametrize(("net", "most"), FAN_IN)
+@pytest.mark.parametrize("convolutions", ["conv", "sparse"])
+def test_fan_in(net, most, convolutions):
+    for limit, is_over in ((most, False), (most - 1, True)):
+        compiled = compile_network(net, target(fan_in_max=limit), convolutions=convolutions)
+        assert bool(found("fan_in", net, compiled=compiled)) is is_over
+
+
+def test_axons():
+    """The stream's neurons read two branches: their sources add up."""
+    net = random_sdt_graph(np.random.default_rng(0), channels=8)
+    reader = "block.0.mlp.shortcut"  # identity of the stream, and 16 hidden neurons
+    assert reader not in {v.node for v in found("axons", net, target(axons_in_per_core=17))}
+    violations = {v.node: v for v in found("axons", net, target(axons_in_per_core=16))}
+    assert "17 sources" in violations[reader].found
+
+
+def test_fan_out():
+    net = dense(np.full((5, 2), 2))
+    assert not found("fan_out", net, target(fan_out_max=5))
+    assert [v.node for v in found("fan_out", net, target(fan_out_max=4))] == ["input"]
+    stream = random_sdt_graph(np.random.default_rng(0), channels=8)
+    # q, k and v read it, 8 channels each.
+    fans = {v.node: v.found for v in found("fan_out", stream, target(fan_out_max=1))}
+    assert fans["block.0.attn.lif"].startswith("24 ")
+
+
+def test_conv_input_size():
+    net = conv(shape=(2, 5, 6))
+    assert not found("conv_input_size", net, target(conv_input_reported=60))
+    (violation,) = found("conv_input_size", net, target(conv_input_reported=59))
+    assert violation.severity == WARNING
+
+
+def test_conv_width():
+    net = conv(shape=(2, 5, 6))
+    assert not found("conv_width", net, target(conv_width_reported=6))
+    (violation,) = found("conv_width", net, target(conv_width_reported=5))
+    assert violation.severity == WARNING
+
+
+def test_lif_scaling():
+    net = dense([[2]])
+    (violation,) = found("lif_scaling", net, LOIHI2)
+    assert violation.node == "network" and violation.severity == WARNING
+    assert not found("lif_scaling", net, load_target("lava-cpu"))
+    assert not found("lif_scaling", net, target(lif_scaling_reported=0))
