@@ -2,54 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sdt_lava.compiler.choose import Choice, choose_lowering
+from sdt_lava.compiler.columns import AND
+from sdt_lava.compiler.cost import ASSUMED_RATE, Rates
+from sdt_lava.compiler.lowering import Lowering, lower, output_population
 from sdt_lava.compiler.partition import partition
-from sdt_lava.compiler.passes.lower_attention import lower_attention
-from sdt_lava.compiler.passes.lower_cuba import lower_cuba
-from sdt_lava.compiler.passes.lower_dilation import lower_dilation
-from sdt_lava.compiler.passes.lower_pooling import lower_pooling
-from sdt_lava.compiler.passes.lower_readout import READOUT_SUFFIX, lower_readout
-from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
 from sdt_lava.compiler.passes.split_convolutions import split_convolutions
+from sdt_lava.compiler.passes.split_delays import DelaySplit, split_delays
 from sdt_lava.compiler.passes.split_exponents import split_exponents
 from sdt_lava.compiler.passes.unroll_convolutions import unroll_convolutions, unrolled_synapses
 from sdt_lava.compiler.process_table import ProcessRow, format_processes, process_rows
 from sdt_lava.compiler.schedule import Schedule, make_schedule, needs_matrix
+from sdt_lava.compiler.streams import RELAY, UNROLLED, forced_relays
 from sdt_lava.compiler.targets import Target, load_target
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import (
-    LIF_KINDS,
-    Conv,
-    Dense,
-    Gate,
-    Graph,
-    Input,
-    MaxRelay,
-    Relay,
-    Signal,
-    Sparse,
-)
+from sdt_lava.graph import Conv, Graph
 
 if TYPE_CHECKING:
     from sdt_lava.compiler.rules import Violation
     from sdt_lava.processes.blocks import SpikingNetwork
 
-Pass = Callable[[Graph], Graph]
-
-LOWERING_PASSES: tuple[Pass, ...] = (
-    lower_cuba,
-    lower_readout,
-    lower_pooling,
-    lower_dilation,
-    lower_attention,
-    lower_shortcuts,
-)
-MAPPABLE_KINDS = (Input, Conv, Dense, Sparse, *LIF_KINDS, Gate, Relay, MaxRelay)
 CONVOLUTIONS = ("auto", "sparse", "conv")
 # Above this many synapses a convolution stays a convolution in 'auto' mode: unrolled it would
 # take 8 bytes a synapse and process.
@@ -72,6 +49,10 @@ class CompiledNetwork:
         What it was compiled for.
     board : str or None
         Board of the target, by name; None for its default, and for a simulator.
+    lowering : Lowering
+        How residual streams and columns of SDSA were lowered.
+    splits : tuple of DelaySplit
+        Delays that were too long for a connection.
     """
 
     source: Graph
@@ -79,6 +60,8 @@ class CompiledNetwork:
     schedule: Schedule
     target: Target
     board: str | None = None
+    lowering: Lowering = field(default_factory=Lowering)
+    splits: tuple[DelaySplit, ...] = ()
 
     @property
     def output_name(self) -> str:
@@ -104,9 +87,25 @@ class CompiledNetwork:
 
     @property
     def observed(self) -> tuple[str, ...]:
-        """Populations that can be recorded: every LIF, and the readout's relay."""
-        names = self.graph.lif_names
+        """Populations that can be recorded: what stands for a LIF, and the readout's relay."""
+        names = tuple(name for name in self.source.lif_names if name in self.graph.nodes)
         return names if self.output_name in names else (*names, self.output_name)
+
+    @property
+    def implied(self) -> tuple[str, ...]:
+        """LIFs without a population: the host works out their spikes from those recorded."""
+        return tuple(name for name in self.source.lif_names if name not in self.graph.nodes)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the compiler did beyond what it was asked for, a sentence each."""
+        ways = self.lowering.shortcut
+        kept = forced_relays(self.source) if UNROLLED in ways.values() else {}
+        return (
+            *(f"{name} stays a relay: {why}" for name, why in kept.items()),
+            *(f"{name} has no neurons: its spikes follow from others" for name in self.implied),
+            *map(str, self.splits),
+        )
 
     def build(self) -> SpikingNetwork:
         """Make the Lava process of the whole network.
@@ -124,7 +123,8 @@ class CompiledNetwork:
 
     def __str__(self) -> str:
         table = format_processes(self.processes)
-        return f"{table}\n{self.num_processes} Lava processes\n{self.schedule}"
+        lines = [table, f"{self.num_processes} Lava processes", *self.notes, str(self.schedule)]
+        return "\n".join(lines)
 
 
 def compile_network(
@@ -135,6 +135,9 @@ def compile_network(
     convolutions: str | None = None,
     timesteps: int | None = None,
     reset: bool = True,
+    shortcut: Choice = RELAY,
+    sdsa: Choice = AND,
+    rates: Rates = ASSUMED_RATE,
 ) -> CompiledNetwork:
     """Map an integer graph onto Lava's standard processes.
 
@@ -155,6 +158,15 @@ def compile_network(
     reset : bool
         Start every sample from rest. Otherwise samples are one continuous stream: neurons are
         reset once, when its first step reaches them.
+    shortcut : {'relay', 'unrolled', 'auto'} or mapping of str to str
+        How membrane shortcuts are carried out: by relays that send residual streams on as graded
+        spikes, by synapses from every producer to every later reader, or the cheaper of both; one
+        way for all residual streams, or a way for each of some, the others by relays.
+    sdsa : {'and', 'column-gate', 'columnless', 'single-gate', 'auto'} or mapping of str to str
+        How the columns of SDSA are carried out (:mod:`sdt_lava.compiler.passes.lower_columns`),
+        for all of them or for each of some, the others by 'and'.
+    rates : float or mapping of str to float
+        Events per neuron and step, of all LIFs or by name, from which 'auto' estimates the work.
 
     Returns
     -------
@@ -175,52 +187,18 @@ def compile_network(
         convolutions = "conv" if description.is_hardware else "auto"
     if convolutions not in CONVOLUTIONS:
         raise CompileError("convolutions", repr(convolutions), f"one of {CONVOLUTIONS}")
-    graph = lower(net)
-    schedule = make_schedule(graph, timesteps, reset=reset)
+    lowering = choose_lowering(net, description, shortcut, sdsa, rates=rates)
+    graph = lower(net, lowering)
+    timed = partial(make_schedule, timesteps=timesteps, reset=reset)
+    longest = description.limit("delay_max")
+    graph, splits, least = split_delays(graph, timed(graph), longest)
+    schedule = timed(graph, least=least)
     graph = unroll_convolutions(graph, _to_unroll(graph, schedule, convolutions))
     graph = split_exponents(graph)
     if description.limit("conv_exponent_max") is not None:
         graph = split_convolutions(graph)
-    schedule = make_schedule(graph, timesteps, reset=reset)
-    return CompiledNetwork(net, graph, schedule, description, board)
-
-
-def output_population(net: Graph) -> str:
-    """Return the population of the compiled graph whose output is a network's result."""
-    return net.output_name if net.readout is None else net.readout.name + READOUT_SUFFIX
-
-
-def lower(net: Graph) -> Graph:
-    """Apply all lowering passes and check that only mappable nodes are left."""
-    graph = net
-    for lowering in LOWERING_PASSES:
-        graph = lowering(graph)
-    check_mappable(graph)
-    return graph
-
-
-def check_mappable(graph: Graph) -> None:
-    """Check that a graph consists of populations joined by connections.
-
-    Raises
-    ------
-    CompileError
-        Naming the first node that is something else, or a connection that is shared.
-    """
-    for node in graph:
-        if not isinstance(node, MAPPABLE_KINDS):
-            raise CompileError(
-                f"node {node.name!r}",
-                f"kind {node.kind}",
-                f"one of {[kind.kind for kind in MAPPABLE_KINDS]}",
-            )
-        is_connection = graph.signals[node.name] is Signal.CURRENT
-        if is_connection and len(graph.consumers[node.name]) != 1:
-            raise CompileError(
-                f"connection {node.name!r}",
-                f"{len(graph.consumers[node.name])} readers",
-                "exactly one population",
-            )
+    schedule = timed(graph, least=least)
+    return CompiledNetwork(net, graph, schedule, description, board, lowering, splits)
 
 
 def _to_unroll(graph: Graph, schedule: Schedule, convolutions: str) -> set[str]:

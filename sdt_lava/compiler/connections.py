@@ -113,6 +113,15 @@ def token_dilation(shape: Shape, heads: int, weight: int) -> csr_matrix:
     return _constant(start + outputs[None], start + inputs[None], weight, (size, size))
 
 
+def channel_neighbours(channels: int, heads: int) -> csr_matrix:
+    """Connect each channel to itself and its neighbours in its head, with weight 1."""
+    index = np.arange(channels)
+    near = np.abs(np.subtract.outer(index, index)) <= 1
+    share = channels // heads
+    rows, columns = np.nonzero(near & np.equal.outer(index // share, index // share))
+    return _constant(rows, columns, 1, (channels, channels))
+
+
 def convolution(node: Conv, shape: Shape, output: Shape) -> csr_matrix:
     """Unroll a convolution: an entry for each kernel element at each position it reaches."""
     out, per_group, kernel_h, kernel_w = node.weight.shape

@@ -9,18 +9,77 @@ so that samples follow one another every T steps without a gap.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from sdt_lava.errors import CompileError
-from sdt_lava.graph import LIF_KINDS, Conv, Gate, Graph, Input, MaxRelay, Node, Relay
-
-# Loihi 2 delays have six bits; Lava's delay processes refuse more (lava.proc.sparse.models).
-MAX_DELAY = 62
+from sdt_lava.graph import LIF_KINDS, Conv, Gate, Graph, Input, MaxRelay, Relay
 
 # Lava's LIFReset always has an interval: longer than any run, where samples are not reset.
 NO_RESET_INTERVAL = 2**31 - 1
 
 NEURON_KINDS = (Input, *LIF_KINDS, Gate, Relay, MaxRelay)
+
+
+@dataclass(frozen=True)
+class DelayReason:
+    """Why a connection waits.
+
+    Parameters
+    ----------
+    connection, source, reader : str
+        The connection and the populations that it joins.
+    delay : int
+        Extra steps.
+    longer_path : tuple of str
+        Populations along the path that decides when the reader computes, from where both paths
+        part to the reader. For a link of a chain that splits a longer delay, source and reader.
+    """
+
+    connection: str
+    source: str
+    reader: str
+    delay: int
+    longer_path: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if self.longer_path == (self.source, self.reader):
+            return f"{self.connection}: waits {self.delay} steps, one hop of a longer delay"
+        return (
+            f"{self.connection}: {self.source} waits {self.delay} steps for the longer path "
+            f"{' -> '.join(self.longer_path)}"
+        )
+
+
+@dataclass(frozen=True)
+class ResetReason:
+    """When a population with memory is reset.
+
+    Parameters
+    ----------
+    population : str
+        Population.
+    latency : int
+        Machine step, from 0, at which step 0 of the first sample reaches it.
+    interval : int or None
+        Machine steps from one reset to the next; None for a stream, which has one reset only.
+    offset : int
+        Phase of the reset, for Lava's time step that starts at 1.
+    """
+
+    population: str
+    latency: int
+    interval: int | None
+    offset: int
+
+    def __str__(self) -> str:
+        if self.interval is None:
+            return (
+                f"{self.population}: once, at machine step {self.latency}, when the stream arrives"
+            )
+        return (
+            f"{self.population}: at machine step {self.latency} and every {self.interval} steps "
+            f"later, when step 0 of a sample arrives (phase {self.offset} for Lava)"
+        )
 
 
 @dataclass(frozen=True)
@@ -38,12 +97,18 @@ class Schedule:
     reset : bool
         Whether every sample starts from rest. A continuous stream does so only once, when its
         first step arrives.
+    ends : mapping of str to tuple of str
+        Source and reader of each connection.
+    memory : tuple of str
+        Populations that have something to reset.
     """
 
     timesteps: int
     latency: Mapping[str, int]
     delay: Mapping[str, int]
     reset: bool = True
+    ends: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
+    memory: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def depth(self) -> int:
@@ -67,20 +132,72 @@ class Schedule:
         """Return the machine step (from 0) at which a sample's step 0 leaves a population."""
         return sample * self.timesteps + self.latency[name]
 
+    @property
+    def delays(self) -> tuple[DelayReason, ...]:
+        """Why each connection that waits does so, in the order in which signals reach it."""
+        return tuple(
+            DelayReason(name, *self.ends[name], delay, self._longer_path(name))
+            for name, delay in self.delay.items()
+            if delay
+        )
+
+    @property
+    def resets(self) -> tuple[ResetReason, ...]:
+        """When each population with memory is reset, in the order in which signals reach it."""
+        interval = self.timesteps if self.reset else None
+        return tuple(
+            ResetReason(name, self.latency[name], interval, self.reset_offset(name))
+            for name in self.memory
+        )
+
+    def _longer_path(self, connection: str) -> tuple[str, ...]:
+        start, reader = self.ends[connection]
+        path = [reader]
+        while self.latency[path[0]] > self.latency[start]:
+            path.insert(0, self._last_source(path[0]))
+        return tuple(path)
+
+    def _last_source(self, reader: str) -> str:
+        """Return the source whose events reach a population without a step to spare."""
+        sources = {
+            source: self.delay[name]
+            for name, (source, other) in self.ends.items()
+            if other == reader
+        }
+        return min(sources, key=sources.__getitem__)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {
+            "timesteps": self.timesteps,
+            "reset": self.reset,
+            "depth": self.depth,
+            "latency": dict(self.latency),
+            "delays": [asdict(reason) for reason in self.delays],
+            "resets": [asdict(reason) for reason in self.resets],
+        }
+
     def __str__(self) -> str:
-        """One line for each delay and each latency, in order of time."""
+        """Return every latency, delay and reset with its reason, in order of time."""
+        enters = "and start from rest" if self.reset else "as one stream, without resets between"
         lines = [
-            f"samples enter every {self.timesteps} steps; the last output has latency {self.depth}"
+            f"samples enter every {self.timesteps} steps {enters}; the last output has latency "
+            f"{self.depth}"
         ]
         for name, latency in sorted(self.latency.items(), key=lambda item: item[1]):
             lines.append(f"latency {latency:3d}  {name}")
-        for name, delay in self.delay.items():
-            if delay:
-                lines.append(f"delay   {delay:3d}  {name}: waits for the longer path")
+        lines += [f"delay   {reason.delay:3d}  {reason}" for reason in self.delays]
+        lines += [f"reset   {reason.latency:3d}  {reason}" for reason in self.resets]
         return "\n".join(lines)
 
 
-def make_schedule(graph: Graph, timesteps: int | None = None, *, reset: bool = True) -> Schedule:
+def make_schedule(
+    graph: Graph,
+    timesteps: int | None = None,
+    *,
+    reset: bool = True,
+    least: Mapping[str, int] | None = None,
+) -> Schedule:
     """Balance the paths of a compiled graph.
 
     Parameters
@@ -91,35 +208,33 @@ def make_schedule(graph: Graph, timesteps: int | None = None, *, reset: bool = T
         Steps of a sample, if they differ from the graph's.
     reset : bool
         Whether every sample starts from rest.
-
-    Raises
-    ------
-    CompileError
-        If a connection would need a longer delay than the hardware has.
+    least : mapping of str to int, optional
+        Connections that wait at least so long.
     """
     latency: dict[str, int] = {}
     delay: dict[str, int] = {}
+    ends: dict[str, tuple[str, str]] = {}
+    slowest = least or {}
     for node in graph:
         if isinstance(node, Input):
             latency[node.name] = 0
         elif isinstance(node, NEURON_KINDS):
             sources = {name: graph.nodes[name].inputs[0] for name in node.inputs}
-            latency[node.name] = 1 + max(latency[source] for source in sources.values())
-            for connection, source in sources.items():
-                delay[connection] = latency[node.name] - 1 - latency[source]
-                _check_delay(graph.nodes[connection], delay[connection])
-    steps = graph.timesteps if timesteps is None else timesteps
-    return Schedule(steps, latency, delay, reset)
-
-
-def _check_delay(connection: Node, delay: int) -> None:
-    if delay > MAX_DELAY:
-        raise CompileError(
-            f"connection {connection.name!r}",
-            f"delay of {delay} steps",
-            f"at most {MAX_DELAY}",
-            "shorten the path that it is balanced with",
-        )
+            earliest = {
+                name: 1 + latency[source] + slowest.get(name, 0) for name, source in sources.items()
+            }
+            latency[node.name] = max(earliest.values())
+            for name, source in sources.items():
+                delay[name] = latency[node.name] - 1 - latency[source]
+                ends[name] = (source, node.name)
+    return Schedule(
+        timesteps=graph.timesteps if timesteps is None else timesteps,
+        latency=latency,
+        delay=delay,
+        reset=reset,
+        ends=ends,
+        memory=tuple(node.name for node in graph if isinstance(node, LIF_KINDS)),
+    )
 
 
 def needs_matrix(node: Conv, delay: int) -> bool:

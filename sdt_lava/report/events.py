@@ -42,7 +42,7 @@ def count_events(
     Counts
         A row for each population of the compiled graph.
     """
-    from sdt_lava.compiler.compile import lower
+    from sdt_lava.compiler.lowering import lower
 
     compiled = lower(net) if graph is None else graph
     counter = _Counter(compiled, frames.shape[:2])

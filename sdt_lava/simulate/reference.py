@@ -108,8 +108,8 @@ def run_reference(
             values[node.name] = _cuba(node, currents, strict, {} if states is None else states)
         else:
             inputs = [values[name] for name in node.inputs]
-            if strict and isinstance(node, TokenMean):
-                check_payload(node.name, inputs[0])
+            if strict and isinstance(node, TokenMean | Relay):
+                check_payload(node.name, np.sum(inputs, axis=0, dtype=np.int64))
             values[node.name] = evaluate(node, inputs)
     return values
 
@@ -117,6 +117,25 @@ def run_reference(
 def evaluate(node: Node, inputs: list[IntArray]) -> IntArray:
     """Evaluate one node without memory: what it emits, ``(T, B, *shape)``."""
     return _EVALUATE[type(node)](node, inputs)
+
+
+def evaluate_from(graph: Graph, name: str, known: Mapping[str, IntArray]) -> IntArray:
+    """Evaluate one node of a graph from what others emitted.
+
+    Parameters
+    ----------
+    graph : Graph
+        Integer graph.
+    name : str
+        Node wanted.
+    known : mapping of str to ndarray
+        ``(T, B, *shape)`` of nodes on every path that leads to it.
+    """
+    if name in known:
+        return np.asarray(known[name], np.int64)
+    node = graph.nodes[name]
+    inputs = [evaluate_from(graph, source, known) for source in node.inputs]
+    return _lif(node, inputs, False, {}) if isinstance(node, Lif) else evaluate(node, inputs)
 
 
 def lif_parameters(node: Lif, ndim: int) -> LifParameters:
@@ -175,7 +194,7 @@ def check_range(name: str, step: int, activation: IntArray, peak: IntArray) -> N
 
 
 def check_payload(name: str, stream: IntArray) -> None:
-    """Raise if a residual stream does not fit the payload of the relays that carry it."""
+    """Raise if a current does not fit the payload of the relay that carries it."""
     largest = int(np.abs(stream).max(initial=0))
     if largest > PAYLOAD_LIMIT:
         raise NumericOverflowError(

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.compiler.compile import lower, output_population
+from sdt_lava.compiler.compile import CompiledNetwork
+from sdt_lava.compiler.lowering import lower, output_population
 from sdt_lava.compiler.schedule import make_schedule
 from sdt_lava.errors import DataError
 from sdt_lava.graph import Graph
@@ -41,6 +42,8 @@ class Result:
         The integer input ``(T, B, *shape)``.
     reset : bool
         Whether every sample started from rest.
+    compiled : CompiledNetwork or None
+        The compiled network that ran; None if the integer graph itself did.
     """
 
     backend: str
@@ -50,6 +53,7 @@ class Result:
     net: Graph | None = field(default=None, repr=False)
     frames: IntArray | None = field(default=None, repr=False)
     reset: bool = True
+    compiled: CompiledNetwork | None = field(default=None, repr=False)
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -58,7 +62,10 @@ class Result:
 
     @cached_property
     def counts(self) -> Counts:
-        """Exact counts by layer, step and sample.
+        """Exact counts by layer, step and sample, of the network lowered as usual.
+
+        They do not depend on what ran: residual streams are relays, columns of SDSA neurons. What
+        another lowering takes is in `compiled_counts`.
 
         Raises
         ------
@@ -70,7 +77,7 @@ class Result:
 
     @cached_property
     def synops(self) -> SynopsTable:
-        """Synaptic operations by layer.
+        """Synaptic operations by layer, of the network lowered as usual.
 
         Raises
         ------
@@ -78,6 +85,25 @@ class Result:
             For the float model, whose operations are not the hardware's.
         """
         return synops_table(self.counts)
+
+    @cached_property
+    def compiled_counts(self) -> Counts:
+        """Exact counts of the compiled network that ran, which depend on its lowering.
+
+        Raises
+        ------
+        DataError
+            If no compiled network ran.
+        """
+        net, frames = self.integer_run("compiled_counts")
+        if self.compiled is None:
+            raise DataError(
+                "result.compiled_counts",
+                "a run of the integer graph itself",
+                "a run on Lava, or with a lowering",
+                "pass shortcut='relay' to simulate",
+            )
+        return count_events(net, frames, self.spikes, self.compiled.graph)
 
     @cached_property
     def timing(self) -> Timing:
@@ -90,7 +116,7 @@ class Result:
         """
         net, frames = self.integer_run("timing")
         timesteps, samples = frames.shape[:2]
-        schedule = make_schedule(lower(net), timesteps, reset=self.reset)
+        schedule = self.compiled.schedule if self.compiled else make_schedule(lower(net), timesteps)
         machine_steps = schedule.machine_steps(samples)
         return Timing(
             timesteps=timesteps,

@@ -12,11 +12,14 @@ import numpy as np
 from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Graph
 from sdt_lava.numerics import IntArray, NeuronStates
+from sdt_lava.simulate.host import network_outputs
 from sdt_lava.simulate.inputs import encode, to_time_first, widened
 from sdt_lava.simulate.result import Result
 from sdt_lava.simulate.streaming import continuously
 
 if TYPE_CHECKING:
+    from sdt_lava.compiler.choose import Choice
+    from sdt_lava.compiler.compile import CompiledNetwork
     from sdt_lava.model.transformer import SpikeDrivenTransformer
 
 Progress = Callable[[int, int], None]
@@ -29,13 +32,17 @@ _BYTES_PER_NEURON = 64
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Options of :func:`simulate` that only some back ends use."""
+    """Options of :func:`simulate` that only some back ends use, and the compiled network.
+
+    Without a compiled network the integer graph itself runs.
+    """
 
     strict: bool
     batch_size: int | None
     timeout: float | None
     on_progress: Progress | None
     reset: bool
+    compiled: CompiledNetwork | None = None
 
 
 def simulate(
@@ -48,6 +55,8 @@ def simulate(
     timeout: float | None = None,
     on_progress: Progress | None = None,
     reset: bool = True,
+    shortcut: Choice | None = None,
+    sdsa: Choice | None = None,
 ) -> Result:
     """Run a network on some input.
 
@@ -71,6 +80,10 @@ def simulate(
     reset : bool
         Start every sample from rest. Otherwise the samples are one continuous stream of
         ``B * T`` steps, and neurons keep their state from one to the next (not 'torch').
+    shortcut, sdsa : str or mapping of str to str, optional
+        How membrane shortcuts and SDSA are lowered, as :func:`sdt_lava.compile` takes it. 'lava':
+        'relay' and 'and' by default. With one of them, 'engine' and 'reference' run the compiled
+        graph instead of the integer graph.
 
     Returns
     -------
@@ -99,13 +112,16 @@ def simulate(
     options = RunOptions(strict, batch_size, timeout, on_progress, reset)
     started = time.perf_counter()
     if not isinstance(net, Graph):
-        if not reset:
-            raise ConfigError("reset", "False with back end 'torch'", f"one of {BACKENDS}")
+        _check_float_options(reset, shortcut, sdsa)
         logits, spikes = _run_torch(net, x, options)
         return Result(name, logits, spikes, time.perf_counter() - started)
     net = widened(net, x)
     frames = encode(net, x)
+    if name in _COMPILED_BACKENDS or shortcut is not None or sdsa is not None:
+        options = replace(options, compiled=_compile(net, frames, reset, shortcut, sdsa))
     outputs = _INTEGER_BACKENDS[name](net, frames, options)
+    if options.compiled is not None:
+        outputs = network_outputs(options.compiled, outputs)
     return Result(
         backend=name,
         logits=outputs[net.output_name].sum(axis=0, dtype=np.int64),
@@ -114,6 +130,29 @@ def simulate(
         net=net,
         frames=frames,
         reset=reset,
+        compiled=options.compiled,
+    )
+
+
+def _check_float_options(reset: bool, shortcut: Choice | None, sdsa: Choice | None) -> None:
+    given = {"reset": not reset, "shortcut": shortcut is not None, "sdsa": sdsa is not None}
+    for option, is_given in given.items():
+        if is_given:
+            found = "an option that back end 'torch' does not have"
+            raise ConfigError(option, found, f"one of {BACKENDS}")
+
+
+def _compile(
+    net: Graph, frames: IntArray, reset: bool, shortcut: Choice | None, sdsa: Choice | None
+) -> CompiledNetwork:
+    from sdt_lava.compiler.compile import compile_network
+
+    return compile_network(
+        net,
+        timesteps=frames.shape[0],
+        reset=reset,
+        shortcut="relay" if shortcut is None else shortcut,
+        sdsa="and" if sdsa is None else sdsa,
     )
 
 
@@ -134,8 +173,11 @@ def _in_batches(
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
 
-def _wanted(net: Graph) -> tuple[str, ...]:
-    return (*net.lif_names, net.output_name)
+def _what_runs(net: Graph, options: RunOptions) -> tuple[Graph, tuple[str, ...]]:
+    """Return the graph that runs, and the nodes whose output is wanted."""
+    if options.compiled is not None:
+        return options.compiled.graph, options.compiled.observed
+    return net, (*net.lif_names, net.output_name)
 
 
 def _default_batch(net: Graph, timesteps: int) -> int:
@@ -146,38 +188,36 @@ def _default_batch(net: Graph, timesteps: int) -> int:
 def _run_engine(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, IntArray]:
     from sdt_lava.simulate.engine import Engine
 
-    engine, wanted = Engine(net, strict=options.strict), _wanted(net)
+    graph, wanted = _what_runs(net, options)
+    engine = Engine(graph, strict=options.strict)
 
     def run(part: IntArray, states: NeuronStates | None = None) -> dict[str, IntArray]:
         return engine.run(part, keep=wanted, states=states)
 
-    return _in_batches(net, frames, run, options)
+    return _in_batches(graph, frames, run, options)
 
 
 def _run_reference(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, IntArray]:
     from sdt_lava.simulate.reference import run_reference
 
-    def run(part: IntArray, states: NeuronStates | None = None) -> dict[str, IntArray]:
-        values = run_reference(net, part, strict=options.strict, states=states)
-        return {name: values[name] for name in _wanted(net)}
+    graph, wanted = _what_runs(net, options)
 
-    return _in_batches(net, frames, run, options)
+    def run(part: IntArray, states: NeuronStates | None = None) -> dict[str, IntArray]:
+        values = run_reference(graph, part, strict=options.strict, states=states)
+        return {name: values[name] for name in wanted}
+
+    return _in_batches(graph, frames, run, options)
 
 
 def _run_lava(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, IntArray]:
-    from sdt_lava.compiler.compile import compile_network
     from sdt_lava.simulate.lava import run_lava
 
     if options.strict:
         _check_overflow(net, frames, options)
-    compiled = compile_network(net, timesteps=frames.shape[0], reset=options.reset)
-    outputs = run_lava(compiled, frames, timeout=options.timeout, on_progress=options.on_progress)
-    readout = net.readout
-    if readout is not None:
-        # The relay sends the weighted sums; the head's bias is added here, on the host.
-        bias = 0 if readout.bias is None else np.asarray(readout.bias, np.int64)
-        outputs[readout.name] = outputs.pop(compiled.output_name).astype(np.int64) + bias
-    return outputs
+    assert options.compiled is not None
+    return run_lava(
+        options.compiled, frames, timeout=options.timeout, on_progress=options.on_progress
+    )
 
 
 def _check_overflow(net: Graph, frames: IntArray, options: RunOptions) -> None:
@@ -188,7 +228,7 @@ def _check_overflow(net: Graph, frames: IntArray, options: RunOptions) -> None:
     steps, samples = frames.shape[:2]
     timed = replace(net, timesteps=steps if options.reset else steps * samples)
     if not all(map(fits, bound_extremes(timed).values())):
-        _run_engine(net, frames, replace(options, on_progress=None))
+        _run_engine(net, frames, replace(options, on_progress=None, compiled=None))
 
 
 _INTEGER_BACKENDS: dict[str, Callable[[Graph, IntArray, RunOptions], dict[str, IntArray]]] = {
@@ -197,6 +237,8 @@ _INTEGER_BACKENDS: dict[str, Callable[[Graph, IntArray, RunOptions], dict[str, I
     "lava": _run_lava,
 }
 BACKENDS = tuple(_INTEGER_BACKENDS)
+# Those that always run a compiled network.
+_COMPILED_BACKENDS = ("lava",)
 
 
 def _run_torch(

@@ -9,7 +9,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from sdt_lava.compiler import compile_network, lower
-from sdt_lava.compiler.compile import LOWERING_PASSES, MAPPABLE_KINDS
+from sdt_lava.compiler.lowering import LOWERING_PASSES, MAPPABLE_KINDS
 from sdt_lava.compiler.passes.lower_attention import lower_attention
 from sdt_lava.compiler.passes.lower_dilation import lower_dilation
 from sdt_lava.compiler.passes.lower_pooling import lower_pooling

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from scipy.sparse import csr_matrix
+
 from sdt_lava.compiler.connections import convolution
 from sdt_lava.graph import Conv, Graph, Node, Sparse
 
@@ -16,16 +18,22 @@ from sdt_lava.graph import Conv, Graph, Node, Sparse
 def unroll_convolutions(graph: Graph, names: Collection[str]) -> Graph:
     """Replace the named convolutions by sparse connections."""
     nodes: list[Node] = []
+    matrices: dict[tuple[object, ...], csr_matrix] = {}
     for node in graph:
         if isinstance(node, Conv) and node.name in names:
             shape, output = graph.shapes[node.inputs[0]], graph.shapes[node.name]
+            # The copies of a convolution that an unrolled stream has share one matrix.
+            window = node.stride, node.padding, node.dilation, node.groups
+            key = (id(node.weight), *window, shape)
+            if key not in matrices:
+                matrices[key] = convolution(node, shape, output)
             nodes.append(
                 Sparse(
                     name=node.name,
                     inputs=node.inputs,
                     block=node.block,
                     origin=node.origin or node.name,
-                    weight=convolution(node, shape, output),
+                    weight=matrices[key],
                     shape=output,
                     role="synapse",
                     exponent=node.exponent,

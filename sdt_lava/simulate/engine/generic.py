@@ -143,4 +143,7 @@ def _gate(node: Gate, inputs: list[Tensor], context: Context) -> Tensor:
 
 @evaluates(Relay)
 def _relay(node: Relay, inputs: list[Tensor], context: Context) -> Tensor:
-    return total(inputs)
+    sums = total(inputs)
+    if context.strict:
+        check_payload(node.name, sums.numpy())
+    return sums

@@ -1,0 +1,212 @@
+"""The columns of SDSA: neurons that sum spikes over tokens, and when that sum is a plain OR.
+
+A *column* is a population with one neuron a channel that reads nothing but a token sum, such as
+``block.0.attn.talking_heads_lif``. With the official threshold one spike makes it fire and no spike
+leaves it at rest, so that it has no memory, and cheaper circuits compute the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sdt_lava.errors import CompileError
+from sdt_lava.graph import And, Graph, Lif, Node, TokenDilate, TokenSum
+from sdt_lava.numerics import DECAY_UNITY, WEIGHT_LIMIT
+
+AND, COLUMN_GATE, COLUMNLESS, SINGLE_GATE = "and", "column-gate", "columnless", "single-gate"
+WAYS = (AND, COLUMN_GATE, COLUMNLESS, SINGLE_GATE)
+# A gate's leak leaves threshold / 64 of an activation's unit behind: below this, less than one.
+MAX_GATE_THRESHOLD = 4095
+# Weight of a spike of the column in a gate that reads all of them.
+COLUMN_SPIKE = 2
+# Synapses of the masks that read whole columns; 8 bytes each while they are compiled.
+COLUMNLESS_LIMIT = 8_000_000
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column and what surrounds it.
+
+    Parameters
+    ----------
+    lif : Lif
+        The column's neurons.
+    total : TokenSum
+        What they read.
+    dilation : TokenDilate or None
+        A dilation of the summed spikes that nobody else reads.
+    source : str
+        The spikes that are summed, before that dilation.
+    readers : tuple of Node
+        What reads the column.
+    """
+
+    lif: Lif
+    total: TokenSum
+    dilation: TokenDilate | None
+    source: str
+    readers: tuple[Node, ...]
+
+    @property
+    def neighbours(self) -> int:
+        """Channels that one channel reads, with the dilation."""
+        return 1 if self.dilation is None else 3
+
+
+def find_columns(graph: Graph) -> dict[str, Column]:
+    """Return the columns of a graph by the names of their neurons."""
+    return {node.name: found for node in graph.of_type(Lif) if (found := _column(graph, node))}
+
+
+def _column(graph: Graph, lif: Lif) -> Column | None:
+    total = graph.nodes[lif.inputs[0]]
+    if len(lif.inputs) != 1 or not isinstance(total, TokenSum):
+        return None
+    if len(graph.consumers[total.name]) > 1:
+        return None
+    summed = graph.nodes[total.inputs[0]]
+    is_fused = isinstance(summed, TokenDilate) and len(graph.consumers[summed.name]) == 1
+    return Column(
+        lif=lif,
+        total=total,
+        dilation=summed if isinstance(summed, TokenDilate) and is_fused else None,
+        source=summed.inputs[0] if is_fused else summed.name,
+        readers=tuple(graph.nodes[name] for name in graph.consumers[lif.name]),
+    )
+
+
+def obstacles(graph: Graph, column: Column) -> dict[str, str]:
+    """Return for each way why a column cannot be lowered like that, empty where it can."""
+    memory = _memory(column)
+    return {
+        AND: "",
+        COLUMN_GATE: memory,
+        COLUMNLESS: memory or _not_columnless(graph, column),
+        SINGLE_GATE: memory or _not_single(graph, column),
+    }
+
+
+def _memory(column: Column) -> str:
+    """Say why a column is not an OR over its tokens, or return nothing."""
+    lif, weight = column.lif, column.total.weight
+    if not 0 <= lif.threshold < weight:
+        return f"threshold {int(lif.threshold)} on spikes of weight {weight}: more than an OR"
+    if lif.bias is not None and np.any(lif.bias):
+        return "a bias, which adds up from step to step"
+    if lif.current_decay != DECAY_UNITY:
+        return f"a current decay of {lif.current_decay}/{DECAY_UNITY}, which is a memory"
+    return ""
+
+
+def _not_columnless(graph: Graph, column: Column) -> str:
+    for reader in column.readers:
+        if not (isinstance(reader, And) and _is_mask(graph, reader, column)):
+            return f"read by {reader.name} ({reader.kind}), which is not a mask over its tokens"
+    if not column.readers:
+        return "it is an output of the network"
+    fan_in = column_fan_in(graph, column)
+    threshold = MaskWeights.of(fan_in).threshold
+    if threshold > MAX_GATE_THRESHOLD:
+        return (
+            f"{fan_in} spikes a gate, which needs a threshold of {threshold}: above "
+            f"{MAX_GATE_THRESHOLD} its leak could decide"
+        )
+    synapses = fan_in * int(np.prod(graph.shapes[column.source]))
+    if synapses > COLUMNLESS_LIMIT:
+        return f"{synapses} synapses from columns to masks, more than {COLUMNLESS_LIMIT}"
+    return ""
+
+
+def column_fan_in(graph: Graph, column: Column) -> int:
+    """Return the largest number of spikes that reach a column's neuron in a step."""
+    channels, height, width = graph.shapes[column.source]
+    heads = column.dilation.heads if column.dilation else 1
+    return height * width * min(column.neighbours, channels // heads)
+
+
+@dataclass(frozen=True)
+class MaskWeights:
+    """Weights of a mask's gate that reads q and a whole column, each spike of it with 2.
+
+    q weighs at least as much as the whole column, and the threshold is one more: q alone and the
+    column alone do not reach it, q and one spike of the column do. All sums are even and the
+    threshold is odd, so that what a gate's leak leaves behind never decides.
+
+    Parameters
+    ----------
+    mantissa, exponent : int
+        Weight of q, ``mantissa << exponent``.
+    """
+
+    mantissa: int
+    exponent: int
+
+    @classmethod
+    def of(cls, fan_in: int) -> MaskWeights:
+        """Return the smallest weights for a column of so many spikes."""
+        least, exponent = COLUMN_SPIKE * fan_in, 0
+        # Even mantissas: the lowest bit of a weight gets lost beside weights of the other sign.
+        while 2 * -(-least // (2 << exponent)) > WEIGHT_LIMIT:
+            exponent += 1
+        return cls(2 * -(-least // (2 << exponent)), exponent)
+
+    @property
+    def threshold(self) -> int:
+        """Threshold of the gate."""
+        return (self.mantissa << self.exponent) + 1
+
+
+def _is_mask(graph: Graph, reader: And, column: Column) -> bool:
+    is_broadcast = graph.shapes[reader.name] == graph.shapes[column.source]
+    return is_broadcast and reader.inputs[1] == column.lif.name != reader.inputs[0]
+
+
+def _not_single(graph: Graph, column: Column) -> str:
+    reason = _not_columnless(graph, column)
+    tokens = column_fan_in(graph, column)
+    source = graph.nodes[column.source]
+    if reason:
+        return reason
+    if tokens > 1:
+        return f"{tokens} spikes a column, more than one token"
+    if not isinstance(source, And) or len(graph.consumers[source.name]) > 1:
+        return f"{source.name} ({source.kind}) is not a mask that only this column reads"
+    return ""
+
+
+def sdsa_ways(graph: Graph, sdsa: str | Mapping[str, str]) -> dict[str, str]:
+    """Return for each column how it is lowered.
+
+    Parameters
+    ----------
+    graph : Graph
+        Integer graph.
+    sdsa : {'and', 'column-gate', 'columnless', 'single-gate'} or mapping of str to str
+        One way for all columns, or a way for each of some: the others get 'and'.
+
+    Raises
+    ------
+    CompileError
+        If a column or a way does not exist, or the way would not give the column's spikes.
+    """
+    columns = find_columns(graph)
+    chosen = dict.fromkeys(columns, sdsa) if isinstance(sdsa, str) else dict(sdsa)
+    if isinstance(sdsa, str):
+        _check_way("sdsa", sdsa)
+    for name, way in chosen.items():
+        if name not in columns:
+            raise CompileError("sdsa", f"column {name!r}", f"one of {list(columns)}")
+        _check_way(f"sdsa of {name!r}", way)
+        reasons = obstacles(graph, columns[name])
+        if reasons[way]:
+            allowed = [other for other in WAYS if not reasons[other]]
+            raise CompileError(f"sdsa {way!r} of {name!r}", reasons[way], f"one of {allowed}")
+    return {name: chosen.get(name, AND) for name in columns}
+
+
+def _check_way(where: str, way: str) -> None:
+    if way not in WAYS:
+        raise CompileError(where, repr(way), f"one of {WAYS}")

@@ -1,0 +1,134 @@
+"""Delays longer than the hardware's, over populations that only pass events on.
+
+A population that some connections read too late gets a chain behind it: gates for spikes, relays
+for graded spikes, each as many steps later as a connection can wait. All connections that wait
+long read the same chain, each at its last population that is early enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sdt_lava.compiler.connections import identity
+from sdt_lava.compiler.passes.lower_pooling import POOL_THRESHOLD, POOL_WEIGHT
+from sdt_lava.compiler.schedule import Schedule
+from sdt_lava.graph import Gate, Graph, Input, Node, Relay, Signal, Sparse
+
+
+@dataclass(frozen=True)
+class DelaySplit:
+    """A connection whose delay was split.
+
+    Parameters
+    ----------
+    connection, source, reader : str
+        The connection and the populations that it joins.
+    delay : int
+        Steps that it would have to wait.
+    through : tuple of str
+        Populations that pass the events on.
+    kind : str
+        What they are: 'gate' or 'relay'.
+    """
+
+    connection: str
+    source: str
+    reader: str
+    delay: int
+    through: tuple[str, ...]
+    kind: str
+
+    def __str__(self) -> str:
+        kinds = f"{len(self.through)} {self.kind}{'s' * (len(self.through) > 1)}"
+        return (
+            f"{self.connection}: a delay of {self.delay} steps is split over {kinds}: "
+            f"{', '.join(self.through)}"
+        )
+
+
+def split_delays(
+    graph: Graph, schedule: Schedule, longest: int | None
+) -> tuple[Graph, tuple[DelaySplit, ...], dict[str, int]]:
+    """Let no connection wait longer than the hardware can.
+
+    Parameters
+    ----------
+    graph : Graph
+        Compiled graph.
+    schedule : Schedule
+        Its timing.
+    longest : int or None
+        Longest delay of a connection, in steps; None if there is no limit.
+
+    Returns
+    -------
+    graph : Graph
+        With the chains.
+    splits : tuple of DelaySplit
+        What was split.
+    least : dict of str to int
+        Delays of the connections inside the chains, which the schedule must keep.
+    """
+    if longest is None or max(schedule.delay.values(), default=0) <= longest:
+        return graph, (), {}
+    chains = _Chains(graph, longest)
+    nodes: list[Node] = []
+    splits: list[DelaySplit] = []
+    for node in graph:
+        delay = schedule.delay.get(node.name, 0)
+        if delay > longest:
+            through = chains.populations(node, delay // (longest + 1))
+            (reader,) = graph.consumers[node.name]
+            kind = chains.kind(node.inputs[0])
+            splits.append(DelaySplit(node.name, node.inputs[0], reader, delay, through, kind.kind))
+            node = replace(node, inputs=(through[-1],))
+        nodes.append(node)
+    return graph.rebuild(chains.placed(nodes)), tuple(splits), chains.least
+
+
+class _Chains:
+    def __init__(self, graph: Graph, longest: int) -> None:
+        self.graph, self.longest = graph, longest
+        self.least: dict[str, int] = {}
+        self._made: dict[str, list[Node]] = {}
+        self._names: dict[str, list[str]] = {}
+
+    def kind(self, source: str) -> type[Gate] | type[Relay]:
+        return Gate if self.graph.signals[source] is Signal.SPIKE else Relay
+
+    def populations(self, connection: Node, count: int) -> tuple[str, ...]:
+        """Return the first populations of the chain that a connection reads."""
+        source = connection.inputs[0]
+        names = self._names.setdefault(source, [])
+        while len(names) < count:
+            self._extend(source, connection.block)
+        return tuple(names[:count])
+
+    def _extend(self, source: str, reader_block: str) -> None:
+        names = self._names[source]
+        node, shape = self.graph.nodes[source], self.graph.shapes[source]
+        block = reader_block if isinstance(node, Input) else node.block
+        before, name = (names or [source])[-1], f"{source}.later{len(names) + 1}"
+        is_gate = self.kind(source) is Gate
+        link = Sparse(
+            name=f"{before}->{name}",
+            inputs=(before,),
+            block=block,
+            origin=source,
+            weight=identity(int(np.prod(shape)), POOL_WEIGHT if is_gate else 1),
+            shape=shape,
+            role="shortcut",
+        )
+        relay = Relay(name=name, inputs=(link.name,), block=block, origin=source)
+        gate = Gate(
+            name=name, inputs=(link.name,), block=block, origin=source, threshold=POOL_THRESHOLD
+        )
+        self._made.setdefault(source, []).extend([link, gate if is_gate else relay])
+        names.append(name)
+        self.least[link.name] = self.longest
+
+    def placed(self, nodes: list[Node]) -> list[Node]:
+        """Return all nodes, the chains behind their sources."""
+        return [placed for node in nodes for placed in (node, *self._made.get(node.name, ()))]

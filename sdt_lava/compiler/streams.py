@@ -1,0 +1,111 @@
+"""Residual streams: currents that several populations read, and the two ways to carry them.
+
+A *stream* is a current with more than one reader, or one that is read through a subsampling or a
+token mean: the sum at one place of the membrane shortcut, such as ``block.0.attn.shortcut``. As a
+*relay* it is a population that sums it up and sends it on as graded spikes. *Unrolled* it is not a
+population at all: every producer is connected to every later reader, by binary spikes that wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sdt_lava.compiler.passes.unroll_convolutions import unrolled_synapses
+from sdt_lava.errors import CompileError
+from sdt_lava.graph import Conv, Graph, MaxPool, Node, Shortcut, Signal, Subsample, TokenMean
+
+RELAY, UNROLLED = "relay", "unrolled"
+# A token mean of a longer sum could exceed the 24-bit payload: the neuron behind it reads at most
+# 17 bits, shifted by this.
+MAX_UNROLLED_SHIFT = 6
+# Synapses that the sum over tokens of one branch may have; 8 bytes each while it is compiled.
+TOKEN_SUM_LIMIT = 8_000_000
+
+
+def stream_names(graph: Graph) -> tuple[str, ...]:
+    """Return the names of the residual streams, in the order in which signals reach them."""
+    return tuple(node.name for node in graph if _is_stream(graph, node))
+
+
+def _is_stream(graph: Graph, node: Node) -> bool:
+    # A pooled current is a population anyway; a selection or a mean belongs to what it selects.
+    if isinstance(node, Subsample | TokenMean | MaxPool):
+        return False
+    if graph.signals[node.name] is not Signal.CURRENT:
+        return False
+    readers = [graph.nodes[name] for name in graph.consumers[node.name]]
+    return len(readers) > 1 or any(isinstance(reader, Subsample | TokenMean) for reader in readers)
+
+
+def forced_relays(graph: Graph) -> dict[str, str]:
+    """Return the streams that cannot be unrolled, each with the reason."""
+    reasons: dict[str, str] = {}
+    for mean in graph.of_type(TokenMean):
+        stream, reason = _selected(graph, mean.inputs[0]), _not_unrolled(graph, mean)
+        if reason and _is_stream(graph, graph.nodes[stream]):
+            reasons[stream] = reason
+    return reasons
+
+
+def _not_unrolled(graph: Graph, mean: TokenMean) -> str:
+    if mean.shift > MAX_UNROLLED_SHIFT:
+        return (
+            f"{mean.name} shifts its sum by {mean.shift} bits, the payload of a relay has room "
+            f"for {MAX_UNROLLED_SHIFT}"
+        )
+    producers = [graph.nodes[name] for name in _producers(graph, mean.inputs[0])]
+    for node in producers:
+        synapses = unrolled_synapses(graph, node) if isinstance(node, Conv) else 0
+        if synapses > TOKEN_SUM_LIMIT:
+            return (
+                f"{mean.name} over {node.name} would take {synapses} synapses, more than "
+                f"{TOKEN_SUM_LIMIT}"
+            )
+    return ""
+
+
+def _selected(graph: Graph, current: str) -> str:
+    """Return the current from which a chain of subsamplings selects."""
+    node = graph.nodes[current]
+    return _selected(graph, node.inputs[0]) if isinstance(node, Subsample) else current
+
+
+def _producers(graph: Graph, current: str) -> list[str]:
+    """Return the synapses and poolings whose currents add up to a current."""
+    node = graph.nodes[current]
+    if isinstance(node, Shortcut | Subsample):
+        return [name for source in node.inputs for name in _producers(graph, source)]
+    return [current]
+
+
+def shortcut_ways(graph: Graph, shortcut: str | Mapping[str, str]) -> dict[str, str]:
+    """Return for each stream whether it becomes a relay or is unrolled.
+
+    Parameters
+    ----------
+    graph : Graph
+        Integer graph.
+    shortcut : {'relay', 'unrolled'} or mapping of str to str
+        One way for all streams, or a way for each of some: the others become relays.
+
+    Raises
+    ------
+    CompileError
+        If a stream or a way does not exist, or a stream that is named cannot be unrolled.
+    """
+    names, forced = stream_names(graph), forced_relays(graph)
+    if isinstance(shortcut, str):
+        _check_way(f"shortcut {shortcut!r}", shortcut)
+        return {name: RELAY if name in forced else shortcut for name in names}
+    for name, way in shortcut.items():
+        if name not in names:
+            raise CompileError("shortcut", f"stream {name!r}", f"one of {list(names)}")
+        _check_way(f"shortcut of {name!r}", way)
+        if way == UNROLLED and name in forced:
+            raise CompileError(f"shortcut of {name!r}", UNROLLED, RELAY, forced[name])
+    return {name: shortcut.get(name, RELAY) for name in names}
+
+
+def _check_way(where: str, way: str) -> None:
+    if way not in (RELAY, UNROLLED):
+        raise CompileError(where, repr(way), f"one of {(RELAY, UNROLLED)}")

@@ -1,0 +1,199 @@
+"""The terms of a current: which producers add up to it, and what lies between them and a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from sdt_lava.compiler.connections import convolution, identity, subsample, token_sum
+from sdt_lava.graph import Conv, Graph, MaxPool, Node, Shape, Shortcut, Sparse, Subsample, TokenMean
+from sdt_lava.numerics import WEIGHT_LIMIT
+
+
+@dataclass(frozen=True)
+class Term:
+    """One producer of a current.
+
+    Parameters
+    ----------
+    source : str
+        The producer: a synapse, or a current behind which there is a relay population.
+    relayed : bool
+        Whether it is such a population.
+    label : str
+        What the reader reads, for names: the producer, or the last selection or mean after it.
+    stride : int
+        Every how many rows and columns of it are read.
+    summed : bool
+        Whether it is summed over tokens.
+    shift : int
+        Bits by which that sum is shifted to the right.
+    """
+
+    source: str
+    relayed: bool
+    label: str
+    stride: int = 1
+    summed: bool = False
+    shift: int = 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the producer's current arrives as it is."""
+        return self.stride == 1 and not self.summed
+
+
+def terms(graph: Graph, current: str, relayed: Collection[str]) -> list[Term]:
+    """Return the producers of a current.
+
+    Parameters
+    ----------
+    graph : Graph
+        Graph that the current belongs to.
+    current : str
+        Any node that emits a current.
+    relayed : collection of str
+        Currents behind which there is a relay.
+    """
+    node = graph.nodes[current]
+    if current in relayed or isinstance(node, MaxPool):
+        return [Term(current, True, current)]
+    if isinstance(node, Shortcut):
+        return [term for source in node.inputs for term in terms(graph, source, relayed)]
+    if isinstance(node, Subsample):
+        found = _labelled(node, terms(graph, node.inputs[0], relayed))
+        return [replace(term, stride=term.stride * node.stride) for term in found]
+    if isinstance(node, TokenMean):
+        found = _labelled(node, summands(graph, node, relayed))
+        if node.shift and (len(found) > 1 or not found[0].relayed):
+            # Only the whole sum may be rounded: a relay of one neuron a channel adds it up.
+            return [Term(current, True, current, shift=node.shift)]
+        return [replace(term, shift=node.shift) for term in found]
+    return [Term(current, False, current)]
+
+
+def summands(graph: Graph, mean: TokenMean, relayed: Collection[str]) -> list[Term]:
+    """Return the terms of a token mean before it is rounded."""
+    return [replace(term, summed=True) for term in terms(graph, mean.inputs[0], relayed)]
+
+
+def _labelled(node: Node, found: list[Term]) -> list[Term]:
+    """Name what is read of a relay after the selection or mean, where that is one thing."""
+    if len(found) == 1 and found[0].relayed:
+        return [replace(found[0], label=node.name)]
+    return found
+
+
+class Connector:
+    """Makes the connections of terms, each matrix once.
+
+    Parameters
+    ----------
+    graph : Graph
+        Graph of the producers.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._matrices: dict[tuple[str, int], list[csr_matrix]] = {}
+
+    def connections(self, term: Term, population: str) -> list[Node]:
+        """Return the connections of a term, without reader and with the producer's name.
+
+        Parameters
+        ----------
+        term : Term
+            A term.
+        population : str
+            The relay population, for a term that has one.
+        """
+        if term.relayed:
+            return [self._from_relay(term, population)]
+        node = self.graph.nodes[term.source]
+        if term.is_plain:
+            return [node]
+        if isinstance(node, Conv) and not term.summed:
+            # Every s-th output of a convolution is a convolution with s times the stride.
+            rows, columns = node.stride
+            return [replace(node, stride=(rows * term.stride, columns * term.stride))]
+        return self._composed(term, node)
+
+    def _from_relay(self, term: Term, population: str) -> Node:
+        # A token mean with a relay of its own has been summed before.
+        source = self.graph.shapes[term.source]
+        return Sparse(
+            name=term.label,
+            inputs=(population,),
+            origin=term.label,
+            weight=_selection(source, term.stride, term.summed),
+            shape=_read_shape(source, term),
+            role="token_sum" if term.summed or term.shift else "shortcut",
+            exponent=-term.shift,
+        )
+
+    def _composed(self, term: Term, node: Node) -> list[Node]:
+        """Write a synapse and what comes after it as matrices of 8-bit weights."""
+        source = self.graph.shapes[term.source]
+        key = term.source, term.stride
+        if key not in self._matrices:
+            matrix = _selection(source, term.stride, term.summed) @ _matrix(self.graph, node)
+            self._matrices[key] = split_weights(matrix)
+        return [
+            Sparse(
+                name=node.name,
+                inputs=node.inputs,
+                origin=node.name,
+                weight=weight,
+                shape=_read_shape(source, term),
+                role="synapse",
+                exponent=getattr(node, "exponent", 0),
+            )
+            for weight in self._matrices[key]
+        ]
+
+
+def _read_shape(shape: Shape, term: Term) -> Shape:
+    if term.summed:
+        return shape[:1]
+    if term.stride == 1:
+        return shape
+    return shape[0], -(-shape[1] // term.stride), -(-shape[2] // term.stride)
+
+
+def _selection(shape: Shape, stride: int, summed: bool) -> csr_matrix:
+    """Return the matrix that selects positions of a current and sums them over tokens."""
+    kept = identity(int(np.prod(shape)), 1) if stride == 1 else subsample(shape, stride)
+    if not summed:
+        return kept
+    selected = shape if stride == 1 else (shape[0], *(-(-side // stride) for side in shape[1:]))
+    return token_sum(selected, 1) @ kept
+
+
+def _matrix(graph: Graph, node: Node) -> csr_matrix:
+    if isinstance(node, Sparse):
+        return node.weight
+    assert isinstance(node, Conv)
+    return convolution(node, graph.shapes[node.inputs[0]], graph.shapes[node.name])
+
+
+def split_weights(matrix: csr_matrix) -> list[csr_matrix]:
+    """Write a matrix as a sum of matrices whose weights have eight bits.
+
+    Sums of even weights are even, so that every part is. The first part keeps all synapses, also
+    those whose weights cancelled out.
+    """
+    parts: list[csr_matrix] = []
+    rest = matrix.astype(np.int32).tocoo()
+    rows, columns, weights = rest.row, rest.col, rest.data
+    while not parts or weights.size:
+        part = np.clip(weights, -WEIGHT_LIMIT, WEIGHT_LIMIT)
+        kept = csr_matrix((part, (rows, columns)), shape=matrix.shape)
+        kept.sort_indices()
+        parts.append(kept)
+        left = weights - part
+        more = left != 0
+        rows, columns, weights = rows[more], columns[more], left[more]
+    return parts

@@ -1,0 +1,46 @@
+"""What the host adds to the output of a compiled network to make it the network's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sdt_lava.compiler.compile import CompiledNetwork
+from sdt_lava.graph import Graph
+from sdt_lava.numerics import IntArray
+from sdt_lava.simulate.reference import evaluate_from
+
+
+def network_outputs(
+    compiled: CompiledNetwork, recorded: Mapping[str, IntArray]
+) -> dict[str, IntArray]:
+    """Return what the network's own nodes emit, from what was recorded of its populations.
+
+    Parameters
+    ----------
+    compiled : CompiledNetwork
+        What ran.
+    recorded : mapping of str to ndarray
+        ``(T, B, *shape)`` of each of its observed populations.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``(T, B, *shape)`` of every LIF and of the network's output: with the head's bias, and with
+        the spikes of neurons that have no population of their own.
+    """
+    net = compiled.source
+    outputs = dict(recorded)
+    if net.readout is not None:
+        # The relay sends the weighted sums.
+        sums = outputs.pop(compiled.output_name).astype(np.int64)
+        outputs[net.readout.name] = sums + _bias(net)
+    for name in compiled.implied:
+        outputs[name] = evaluate_from(net, name, outputs)
+    return outputs
+
+
+def _bias(net: Graph) -> IntArray | int:
+    bias = net.readout.bias if net.readout is not None else None
+    return 0 if bias is None else np.asarray(bias, np.int64)
