@@ -11,6 +11,7 @@ from sdt_lava.cli.energy import energy_command
 from sdt_lava.cli.export import export_command
 from sdt_lava.cli.finetune import convert_command, finetune_command
 from sdt_lava.cli.info import info_command
+from sdt_lava.cli.report import report_command
 from sdt_lava.cli.sim import sim_command
 from sdt_lava.cli.train import train_command
 
@@ -31,6 +32,7 @@ def _app() -> typer.Typer:
     app.command("check")(check_command)
     app.command("compare")(compare_command)
     app.command("energy")(energy_command)
+    app.command("report")(report_command)
     app.command("finetune")(finetune_command)
     app.command("convert")(convert_command)
     return app

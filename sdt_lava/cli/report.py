@@ -1,0 +1,73 @@
+"""``sdt-lava report net.h5 --data digits --out report/``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sdt_lava.cli.console import console, progress_bar
+from sdt_lava.errors import ConfigError
+from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
+from sdt_lava.simulate.run import BACKENDS
+
+_INTEGER_BACKENDS = tuple(name for name in BACKENDS if name != "torch")
+
+
+def report_command(
+    network: Annotated[Path, typer.Argument(help="Network file (net.h5).")],
+    data: Annotated[str, typer.Option(help="Data set name (digits) or .npz file with x, y.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
+    samples: Annotated[int | None, typer.Option(min=1, help="Number of samples.")] = None,
+    backend: Annotated[
+        str, typer.Option(help=f"One of {', '.join(_INTEGER_BACKENDS)}.")
+    ] = "engine",
+    compare_with: Annotated[
+        list[str] | None,
+        typer.Option(help="Back end that runs the first samples again; may be repeated."),
+    ] = None,
+    compare_samples: Annotated[int, typer.Option(min=1, help="How many samples it runs.")] = 2,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Costs: {', '.join(ENERGY_MODELS)}, or a .toml file; may be repeated."),
+    ] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch missing files.")] = False,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Also write figures as PNG and SVG.")
+    ] = False,
+) -> None:
+    """Run a network and write a page that explains every number."""
+    from sdt_lava.datasets import load_dataset
+    from sdt_lava.netx import load_network
+    from sdt_lava.report.page import ReportOptions, collect_report, write_report
+    from sdt_lava.report.page.collect import file_digest
+
+    others = tuple(compare_with or ["reference"])
+    for name in (backend, *others):
+        if name not in _INTEGER_BACKENDS:
+            raise ConfigError("back end", repr(name), f"one of {_INTEGER_BACKENDS}")
+    options = ReportOptions(
+        backend=backend,
+        others=others,
+        compared_samples=compare_samples,
+        models=tuple(load_energy_model(name) for name in model or ENERGY_MODELS),
+    )
+    net = load_network(network)
+    dataset = load_dataset(data, "test", samples, root=data_root, download=download)
+    run = {"network": network.name, "sha256": file_digest(network), "data": data}
+    with progress_bar(f"report: {network.name}") as update:
+        report = collect_report(
+            net, dataset.x, dataset.y, run, options, lambda stage, done, total: update(done, total)
+        )
+    page = write_report(report, out, figures=figures)
+    if report.accuracy is not None:
+        console.print(f"accuracy {report.accuracy:.2%} on {len(dataset.x)} samples")
+    console.print(
+        f"{report.counts.synops / report.counts.samples:,.0f} synaptic operations a sample"
+    )
+    for row in report.differences:
+        console.print(f"{row.backend}: {row.differing} of {row.decisions:,} spike decisions differ")
+    console.print(f"wrote {page}, report.json and tables")
+    console.print(f"next: open {page} in a browser")

@@ -1,0 +1,131 @@
+"""Small pictures as data URIs: spike rasters, images and attention maps."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sdt_lava.graph import And
+from sdt_lava.simulate.result import Result
+
+RASTER_ROWS = 40
+# Sides of the pictures of samples, in pixels before the browser scales them.
+_PICTURE_SIDE = 160
+
+
+@dataclass(frozen=True)
+class Raster:
+    """Spikes of a layer as a picture: a row a neuron, a column a step.
+
+    Parameters
+    ----------
+    name : str
+        Layer.
+    neurons : int
+        Rows.
+    uri : str
+        PNG as data URI; black is a spike, the rest is transparent.
+    """
+
+    name: str
+    neurons: int
+    uri: str
+
+
+@dataclass(frozen=True)
+class AttentionPicture:
+    """A sample, and for each block where its attention lets queries pass.
+
+    Parameters
+    ----------
+    image : str
+        The sample as data URI.
+    label, predicted : int or None
+        True and predicted class.
+    maps : tuple of (str, str, float)
+        Block, picture as data URI, share of query channels that passed.
+    """
+
+    image: str
+    label: int | None
+    predicted: int
+    maps: tuple[tuple[str, str, float], ...]
+
+
+def rasters(result: Result, samples: int) -> tuple[Raster, ...]:
+    """Draw the spikes of every layer for the first samples."""
+    pictures = []
+    for name, spikes in result.spikes.items():
+        chosen = np.asarray(spikes)[:, :samples]
+        flat = np.swapaxes(chosen, 0, 1).reshape(-1, int(np.prod(chosen.shape[2:]))).T
+        rows = np.unique(np.linspace(0, len(flat) - 1, RASTER_ROWS).astype(int))
+        alpha = np.where(flat[rows] != 0, 255, 0).astype(np.uint8)
+        pixels = np.stack([np.zeros_like(alpha), alpha], axis=-1)
+        pictures.append(Raster(name, len(rows), _uri(Image.fromarray(pixels, "LA"))))
+    return tuple(pictures)
+
+
+def attention_pictures(
+    result: Result, labels: NDArray[np.int64] | None, samples: int
+) -> tuple[AttentionPicture, ...]:
+    """Draw where attention lets queries pass; nothing for networks without attention."""
+    from sdt_lava.simulate.engine import Engine
+
+    net, frames = result.integer_run("attention")
+    masks = [
+        node.name
+        for node in net.of_type(And)
+        if node.name.endswith(".mask") and len(net.shapes[node.name]) == 3
+    ]
+    if not masks or len(net.input_shape) != 3:
+        return ()
+    recorded = {name: np.asarray(spikes)[:, :samples] for name, spikes in result.spikes.items()}
+    passed = Engine(net, strict=False).run(frames[:, :samples], keep=masks, spikes=recorded)
+    pictures = []
+    for sample in range(min(samples, frames.shape[1])):
+        image = _gray(frames[:, sample].astype(float).mean(axis=(0, 1)))
+        maps = tuple(
+            (name.rsplit(".", 2)[0], *_overlay(image, passed[name][:, sample])) for name in masks
+        )
+        label = None if labels is None else int(labels[sample])
+        pictures.append(
+            AttentionPicture(_uri(_enlarged(image)), label, int(result.labels[sample]), maps)
+        )
+    return tuple(pictures)
+
+
+def _overlay(image: NDArray[np.uint8], passed: NDArray[np.generic]) -> tuple[str, float]:
+    """Colour an image by the share of channels that pass at each token."""
+    share = np.asarray(passed, float).mean(axis=(0, 1))
+    strongest = share.max()
+    heat = Image.fromarray(np.uint8(255 * share / strongest if strongest else share))
+    picture = _enlarged(image)
+    strength = np.asarray(heat.resize(picture.size, Image.Resampling.NEAREST), float)[..., None]
+    gray = np.repeat(np.asarray(picture, float)[..., None], 3, axis=2)
+    warm = np.array([255.0, 120.0, 20.0])
+    mixed = gray * (1 - 0.65 * strength / 255) + warm * (0.65 * strength / 255)
+    return _uri(Image.fromarray(np.uint8(mixed))), float(share.mean())
+
+
+def _gray(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    low, high = values.min(), values.max()
+    span = high - low if high > low else 1.0
+    return (255 * (values - low) / span).astype(np.uint8)
+
+
+def _enlarged(image: NDArray[np.uint8]) -> Image.Image:
+    height, width = image.shape
+    factor = max(1, _PICTURE_SIDE // max(height, width))
+    size = (width * factor, height * factor)
+    return Image.fromarray(image).resize(size, Image.Resampling.NEAREST)
+
+
+def _uri(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
