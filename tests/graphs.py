@@ -264,9 +264,8 @@ def random_sdt_graph(
 def _patch_splitting(maker: GraphMaker, frame: str, channels: int, downsampling: str) -> str:
     name = "patch"
     strided = downsampling in ("stride", "subsample")
-    # Sums of large inputs may be shifted to the right, unless they have to wait for others.
-    lowest = 0 if downsampling == "subsample" else -2
-    exponent = maker.rng.choice([lowest, 0], channels)
+    # Sums of large inputs may be shifted to the right.
+    exponent = maker.rng.choice([-2, 0], channels)
     fields = {"padding": (1, 1), "block": name, "exponent": exponent}
     first = maker.conv(f"{name}.conv0", frame, channels, **fields)
     spikes = maker.lif(f"{name}.lif0", first, block=name)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from sdt_lava.compiler.passes.unroll_convolutions import unrolled_synapses
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import Conv, Graph, MaxPool, Node, Shortcut, Signal, Subsample, TokenMean
@@ -55,6 +57,8 @@ def _not_unrolled(graph: Graph, mean: TokenMean) -> str:
         )
     producers = [graph.nodes[name] for name in _producers(graph, mean.inputs[0])]
     for node in producers:
+        if np.min(getattr(node, "exponent", 0)) < 0:
+            return f"{node.name} rounds its sums before {mean.name} adds them up"
         synapses = unrolled_synapses(graph, node) if isinstance(node, Conv) else 0
         if synapses > TOKEN_SUM_LIMIT:
             return (

@@ -126,24 +126,15 @@ def _stored(weights: Any, node: Sparse | Dense) -> tuple[Any, Any]:
     return found[0].astype(np.int32), node.exponent + found[1]
 
 
-def _check_shift(connection: Connection) -> None:
-    if connection.delay and np.min(connection.node.exponent) < 0:
-        raise CompileError(
-            f"connection {connection.node.name!r}",
-            "a delay and a negative weight exponent",
-            "one of them: a delayed sum would be rounded in parts",
-        )
-
-
 def _connect_sparse(connection: Connection, source: Any, reader: Any) -> Any:
     node = connection.node
     assert isinstance(node, Sparse)
-    _check_shift(connection)
     bits = GRADED_BITS if connection.graded else _SPIKE_BITS
     weights = node.weight.astype(np.int32)
     weights.data, exponent = _stored(weights.data, node)
     if connection.delay:
-        # A matrix of delays with the weights' own pattern keeps it sparse.
+        # A matrix of delays with the weights' own pattern keeps it sparse. All are equal, so that
+        # a sum that is shifted to the right waits and is rounded as a whole.
         delays = weights.astype(int)
         delays.data[:] = connection.delay
         process = DelaySparse(
@@ -165,7 +156,6 @@ def _connect_sparse(connection: Connection, source: Any, reader: Any) -> Any:
 def _connect_dense(connection: Connection, source: Any, reader: Any) -> Any:
     node = connection.node
     assert isinstance(node, Dense)
-    _check_shift(connection)
     bits = GRADED_BITS if connection.graded else 0
     weights, exponent = _stored(np.asarray(node.weight), node)
     if connection.delay:

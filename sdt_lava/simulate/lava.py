@@ -124,4 +124,4 @@ def _samples(
     window = recorded[start : start + samples * schedule.timesteps]
     by_sample = window.reshape(samples, schedule.timesteps, *shape)
     # A copy: the recording is a file that is about to be removed.
-    return np.ascontiguousarray(np.swapaxes(by_sample, 0, 1))
+    return np.array(np.swapaxes(by_sample, 0, 1), order="C")
