@@ -8,6 +8,7 @@ from sdt_lava.cli.check import check_command
 from sdt_lava.cli.compare import compare_command
 from sdt_lava.cli.console import run_command
 from sdt_lava.cli.energy import energy_command
+from sdt_lava.cli.evaluate import evaluate_command
 from sdt_lava.cli.export import export_command
 from sdt_lava.cli.finetune import convert_command, finetune_command
 from sdt_lava.cli.info import info_command
@@ -31,6 +32,7 @@ def _app() -> typer.Typer:
     app.command("info")(info_command)
     app.command("check")(check_command)
     app.command("compare")(compare_command)
+    app.command("evaluate")(evaluate_command)
     app.command("energy")(energy_command)
     app.command("report")(report_command)
     app.command("finetune")(finetune_command)

@@ -1,0 +1,123 @@
+"""``sdt-lava evaluate net.h5 --data imagenet --out runs/eval``."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sdt_lava.cli.console import console, make_table, print_table, progress_bar
+from sdt_lava.cli.data import Binning, DataRoot, Download
+from sdt_lava.datasets import SourceOptions
+from sdt_lava.errors import ConfigError
+from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
+from sdt_lava.simulate.run import BACKENDS
+
+_MOST_LISTED = 10
+
+
+def evaluate_command(
+    network: Annotated[Path, typer.Argument(help="Network file (net.h5).")],
+    data: Annotated[str, typer.Option(help="Data set name or .npz file with x, y.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")],
+    backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")] = "engine",
+    part: Annotated[str, typer.Option(help="Part of the data set: test or train.")] = "test",
+    limit: Annotated[int | None, typer.Option(help="Evaluate this many samples.")] = None,
+    indices: Annotated[
+        str | None, typer.Option(help="Samples by number, such as 0-99,250,300-310.")
+    ] = None,
+    shuffle: Annotated[
+        bool, typer.Option("--shuffle", help="In random order, before the limit applies.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an evaluation that was interrupted.")
+    ] = False,
+    on_bad: Annotated[
+        str, typer.Option(help="Samples that cannot be read: stop, or list and skip them.")
+    ] = "stop",
+    shard_size: Annotated[int, typer.Option(min=1, help="Samples that are stored together.")] = 16,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Local processes; 1 evaluates in this one.")
+    ] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a dask scheduler, tcp://host:8786.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Costs: {', '.join(ENERGY_MODELS)}, or a .toml file; may be repeated."),
+    ] = None,
+    data_root: DataRoot = None,
+    download: Download = False,
+    binning: Binning = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Evaluate a whole data set; results are stored as they come and can be resumed."""
+    from sdt_lava.evaluate import EvaluationOptions, evaluate
+
+    if backend not in BACKENDS:
+        raise ConfigError("--backend", repr(backend), f"one of {BACKENDS}")
+    options = EvaluationOptions(
+        backend=backend,
+        part=part,
+        source=SourceOptions(root=data_root, download=download, binning=binning),
+        indices=indices,
+        shuffle_seed=seed if shuffle else None,
+        limit=limit,
+        on_bad=on_bad,
+        shard_size=shard_size,
+        resume=resume,
+        models=tuple(load_energy_model(name) for name in model or ENERGY_MODELS),
+    )
+    try:
+        with _executor(workers, scheduler) as executor, progress_bar("evaluate") as update:
+            evaluation = evaluate(
+                network, data, out, options, executor=executor, on_progress=update
+            )
+    except KeyboardInterrupt:
+        console.print(f"finished shards are in {out}: repeat the command with --resume")
+        raise
+    if json:
+        console.print_json(data=evaluation.to_dict())
+        return
+    _print(evaluation)
+    console.print(f"wrote {out / 'results.json'} and predictions.csv")
+    console.print(f"next: sdt-lava report {network} --data {data} --samples 100 --out report")
+
+
+def _executor(workers: int, scheduler: str | None) -> Any:
+    if workers == 1 and scheduler is None:
+        return nullcontext(None)
+    from sdt_lava.evaluate.cluster import ClusterOptions, cluster_executor
+
+    return cluster_executor(ClusterOptions(workers, scheduler))
+
+
+def _print(evaluation: Any) -> None:
+    from sdt_lava.evaluate.sample import TOP
+
+    first = evaluation.accuracy()
+    if first is not None:
+        top = evaluation.accuracy(TOP)
+        console.print(
+            f"top-1 {first:.2%}, top-{TOP} {top:.2%} on {len(evaluation.good)} samples",
+            style="bold",
+        )
+    table = make_table(
+        "A sample", {"operation": "left", "mean": "right", "std": "right", "total": "right"}
+    )
+    for name, row in evaluation.statistics().items():
+        if row["total"]:
+            table.add_row(name, f"{row['mean']:,.1f}", f"{row['std']:,.1f}", f"{row['total']:,}")
+    print_table(table)
+    for name, energy in evaluation.energy().items():
+        missing = ", ".join(energy["not_charged"])
+        note = f" (not charged: {missing})" if missing else ""
+        console.print(f"{name}: {energy['per_sample_nj']:,.1f} nJ a sample{note}")
+    bad = evaluation.bad
+    for row in bad[:_MOST_LISTED]:
+        console.print(f"skipped sample {row.index}: {row.error}", markup=False, soft_wrap=True)
+    if len(bad) > _MOST_LISTED:
+        console.print(f"skipped {len(bad)} samples in all: see results.json")

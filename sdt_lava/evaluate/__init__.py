@@ -1,0 +1,6 @@
+"""Whole data sets: durable results, resumption, many processes or machines."""
+
+from sdt_lava.evaluate.run import EvaluationOptions, evaluate
+from sdt_lava.evaluate.summary import Evaluation
+
+__all__ = ["Evaluation", "EvaluationOptions", "evaluate"]

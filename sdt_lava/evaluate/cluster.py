@@ -1,0 +1,249 @@
+"""Evaluating shards on many processes or machines, with dask.distributed.
+
+A shard's results are a function of the network file, the data and the shard alone, so a shard
+that is lost with its worker is simply evaluated again somewhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sdt_lava.datasets import SampleSource
+from sdt_lava.errors import ConfigError, SdtLavaError
+from sdt_lava.evaluate.identity import data_digest, network_digest
+from sdt_lava.evaluate.run import EvaluationOptions, Executor, Shard, open_data
+from sdt_lava.evaluate.sample import SampleResult, evaluate_samples
+from sdt_lava.graph import Graph
+from sdt_lava.netx import load_network
+
+logger = logging.getLogger(__name__)
+
+# Shards that wait at the scheduler for each worker: enough to keep it busy, few enough that
+# memory at the scheduler does not grow with the data set.
+_AHEAD = 3
+# A shard is given up after this many workers died over it.
+_MOST_DEATHS = 5
+_CONNECT_TIMEOUT = 20
+_PLUGIN = "sdt-lava-network"
+
+
+class ClusterError(SdtLavaError):
+    """Workers or a scheduler that cannot be reached, or that keep dying."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """Where shards are evaluated.
+
+    Parameters
+    ----------
+    workers : int
+        Local worker processes; unused with a scheduler.
+    scheduler : str, optional
+        Address of a running scheduler, such as ``'tcp://host:8786'``.
+    """
+
+    workers: int = 2
+    scheduler: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ConfigError("--workers", str(self.workers), "at least 1")
+
+
+@contextmanager
+def cluster_executor(options: ClusterOptions) -> Iterator[Any]:
+    """Start or reach a cluster; yields what :func:`evaluate` takes as `executor`.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster cannot be reached, or is lost on the way.
+    ConfigError
+        If dask.distributed is not installed.
+    """
+    with _client(options) as client:
+
+        def make(
+            network: bytes, source: SampleSource, data: str, chosen: EvaluationOptions
+        ) -> Executor:
+            return _Cluster(client, network, source, data, chosen)
+
+        yield make
+
+
+@contextmanager
+def _client(options: ClusterOptions) -> Iterator[Any]:
+    try:
+        import dask
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise ConfigError(
+            "dask.distributed", "not installed", remedy="pip install 'sdt-lava[cluster]'"
+        ) from error
+    settings = {
+        "distributed.scheduler.allowed-failures": _MOST_DEATHS,
+        "distributed.comm.timeouts.connect": f"{_CONNECT_TIMEOUT}s",
+        "distributed.worker.daemon": True,
+    }
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    with dask.config.set(settings):
+        if options.scheduler is not None:
+            client = _connect(Client, options.scheduler)
+            with client:
+                yield client
+            return
+        threads = max(1, (os.cpu_count() or 1) // options.workers)
+        # Workers inherit these: so many processes with one pool of threads each.
+        variables = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
+        with (
+            LocalCluster(
+                n_workers=options.workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                env=variables,
+                silence_logs=logging.ERROR,
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+
+
+def _connect(client_type: Any, address: str) -> Any:
+    try:
+        return client_type(address, timeout=_CONNECT_TIMEOUT)
+    except (OSError, ValueError, asyncio.TimeoutError) as error:
+        raise ClusterError(
+            f"scheduler {address}",
+            f"cannot be reached ({str(error)[:200] or type(error).__name__})",
+            "the address of a running dask scheduler, as in tcp://host:8786",
+            "start one with: dask scheduler",
+        ) from error
+
+
+class _Cluster:
+    """Evaluates shards on the workers of a client."""
+
+    def __init__(
+        self,
+        client: Any,
+        network: bytes,
+        source: SampleSource,
+        data: str,
+        options: EvaluationOptions,
+    ) -> None:
+        from distributed import WorkerPlugin
+
+        class Network(WorkerPlugin):
+            """Brings the network file to every worker once, those that join later included."""
+
+            name = _PLUGIN
+
+            def setup(self, worker: Any) -> None:
+                worker.sdt_lava_network = network
+
+        self.client = client
+        self.digests = (network_digest(network), data_digest(source))
+        self.data, self.options = data, options
+        client.register_plugin(Network())
+
+    def map(self, shards: Sequence[Shard]) -> Iterator[list[SampleResult]]:
+        """Yield the results of each shard as it is ready."""
+        from distributed import as_completed
+
+        waiting = iter(shards)
+        running = as_completed([])
+        self._fill(running, waiting)
+        try:
+            for future in running:
+                yield _result(future)
+                future.release()
+                self._fill(running, waiting)
+        except _lost() as error:
+            raise ClusterError(
+                "cluster",
+                f"lost ({str(error)[:200] or type(error).__name__})",
+                remedy="what was finished is stored: repeat the command with --resume",
+            ) from error
+
+    def _fill(self, running: Any, waiting: Iterator[Shard]) -> None:
+        """Keep a few shards for each worker at the scheduler."""
+        workers = max(1, len(self.client.nthreads()))
+        while running.count() < _AHEAD * workers:
+            shard = next(waiting, None)
+            if shard is None:
+                return
+            future = self.client.submit(
+                evaluate_shard,
+                self.digests,
+                self.data,
+                self.options,
+                shard,
+                pure=False,
+                retries=0,
+            )
+            running.add(future)
+
+
+def _lost() -> tuple[type[BaseException], ...]:
+    from concurrent.futures import CancelledError
+
+    from distributed import KilledWorker
+    from distributed.comm import CommClosedError
+
+    return (KilledWorker, CommClosedError, CancelledError, OSError, asyncio.TimeoutError)
+
+
+def _result(future: Any) -> list[SampleResult]:
+    results: list[SampleResult] = future.result()
+    return results
+
+
+def evaluate_shard(
+    digests: tuple[str, str], data: str, options: EvaluationOptions, shard: Shard
+) -> list[SampleResult]:
+    """Evaluate a shard on a worker; network and data are loaded once for each worker.
+
+    Raises
+    ------
+    ConfigError
+        If the worker has another network, or finds other data under the same name.
+    """
+    from distributed import get_worker
+
+    worker: Any = get_worker()
+    state = getattr(worker, "sdt_lava_state", None)
+    wanted = (digests, data, replace(options, resume=False, models=()))
+    if state is None or state[0] != wanted:
+        state = (wanted, _load(worker.sdt_lava_network, digests, data, options))
+        worker.sdt_lava_state = state
+    net, source = state[1]
+    return evaluate_samples(net, source, shard, options.backend)
+
+
+def _load(
+    network: bytes, digests: tuple[str, str], data: str, options: EvaluationOptions
+) -> tuple[Graph, SampleSource]:
+    if network_digest(network) != digests[0]:
+        raise ConfigError("worker", "another network file", "the one of this evaluation")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net.h5"
+        path.write_bytes(network)
+        net = load_network(path)
+    source = open_data(net, data, options)
+    if data_digest(source) != digests[1]:
+        raise ConfigError(
+            f"worker: {data}", "other samples than here", "the same data on every machine"
+        )
+    return net, source

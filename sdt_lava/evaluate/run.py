@@ -1,0 +1,215 @@
+"""Evaluating a network on a data set, shard by shard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from sdt_lava.datasets import SampleSource, SourceOptions, fitting_options, open_source
+from sdt_lava.errors import ConfigError, DataError
+from sdt_lava.evaluate.identity import identity
+from sdt_lava.evaluate.sample import SampleResult, evaluate_samples
+from sdt_lava.evaluate.selection import select, shards
+from sdt_lava.evaluate.store import ResultStore
+from sdt_lava.evaluate.summary import Evaluation
+from sdt_lava.files import OutputError
+from sdt_lava.graph import Graph
+from sdt_lava.netx import load_network
+from sdt_lava.report.energy_model import ENERGY_MODELS, EnergyModel, load_energy_model
+
+DATABASE = "results.sqlite"
+ON_BAD = ("stop", "skip")
+Shard = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """How to evaluate.
+
+    Parameters
+    ----------
+    backend : str
+        Back end that runs the samples.
+    part : {'test', 'train'}
+        Part of the data set.
+    source : SourceOptions
+        Where the data set is, and how its samples are made.
+    indices : str, optional
+        Samples by number, such as ``'0-99,250'``.
+    shuffle_seed : int, optional
+        Shuffle the samples with this seed.
+    limit : int, optional
+        Evaluate this many.
+    on_bad : {'stop', 'skip'}
+        What to do with samples that cannot be read.
+    shard_size : int
+        Samples that are evaluated, and stored, together.
+    resume : bool
+        Continue an evaluation that was interrupted.
+    models : tuple of EnergyModel
+        Costs.
+    """
+
+    backend: str = "engine"
+    part: str = "test"
+    source: SourceOptions = field(default_factory=SourceOptions)
+    indices: str | None = None
+    shuffle_seed: int | None = None
+    limit: int | None = None
+    on_bad: str = "stop"
+    shard_size: int = 16
+    resume: bool = False
+    models: tuple[EnergyModel, ...] = field(
+        default_factory=lambda: tuple(load_energy_model(name) for name in ENERGY_MODELS)
+    )
+
+    def __post_init__(self) -> None:
+        if self.on_bad not in ON_BAD:
+            raise ConfigError("on_bad", repr(self.on_bad), f"one of {ON_BAD}")
+        if self.shard_size < 1:
+            raise ConfigError("shard_size", str(self.shard_size), "at least 1")
+
+    def changing_results(self) -> dict[str, object]:
+        """Return the options that change results, for the identity of the evaluation."""
+        source = asdict(self.source)
+        kept = ("timesteps", "binning", "image_size")
+        return {
+            "backend": self.backend,
+            "part": self.part,
+            **{key: source[key] for key in kept},
+        }
+
+
+class Executor(Protocol):
+    """Something that evaluates shards, in any order, each exactly once."""
+
+    def map(self, shards: Sequence[Shard]) -> Iterator[list[SampleResult]]:
+        """Yield the results of each shard as it is ready."""
+        ...
+
+
+MakeExecutor = Callable[[bytes, SampleSource, str, EvaluationOptions], Executor]
+
+
+@dataclass(frozen=True, eq=False)
+class InProcess:
+    """Evaluates shards one after the other, here."""
+
+    net: Graph
+    source: SampleSource
+    backend: str
+
+    def map(self, shards: Sequence[Shard]) -> Iterator[list[SampleResult]]:
+        """Yield the results of each shard in order."""
+        for shard in shards:
+            yield evaluate_samples(self.net, self.source, shard, self.backend)
+
+
+def open_data(net: Graph, data: str, options: EvaluationOptions) -> SampleSource:
+    """Return the data set in the shape that the network takes."""
+    fitting = fitting_options(data, net.input_shape, net.timesteps, options.source)
+    return open_source(data, options.part, fitting)
+
+
+def evaluate(
+    network: Path,
+    data: str,
+    folder: Path,
+    options: EvaluationOptions | None = None,
+    *,
+    executor: MakeExecutor | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Evaluate a network on a data set.
+
+    Results go to ``results.sqlite`` shard by shard, so that a run that is killed at any moment
+    can be resumed; at the end ``results.json`` and ``predictions.csv`` are written.
+
+    Parameters
+    ----------
+    network : path
+        Network file.
+    data : str
+        Data set by name, or an ``.npz`` file.
+    folder : path
+        Where results go; made if it does not exist.
+    options : EvaluationOptions, optional
+        How to evaluate.
+    executor : callable, optional
+        Makes what evaluates the shards from the network file's content, the opened data, its name
+        and the options; in this process by default.
+    on_progress : callable, optional
+        Called with samples done and in all.
+
+    Returns
+    -------
+    Evaluation
+        The same as that of any other run of the same network, data and options.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds an evaluation of something else.
+    DataError
+        If the data cannot be opened, or a sample cannot be read and ``on_bad`` is 'stop'.
+    OutputError
+        If results cannot be stored, or are there and ``resume`` is not set.
+    """
+    chosen = options or EvaluationOptions()
+    net = load_network(network)
+    content = _read(network)
+    source = open_data(net, data, chosen)
+    indices = select(
+        len(source),
+        indices=chosen.indices,
+        shuffle_seed=chosen.shuffle_seed,
+        limit=chosen.limit,
+    )
+    who = identity(content, source, indices, chosen.changing_results())
+    _make_folder(folder)
+    with ResultStore(folder / DATABASE, who, resume=chosen.resume) as store:
+        done = store.done()
+        left = [index for index in indices if index not in done]
+        if executor is None:
+            work: Executor = InProcess(net, source, chosen.backend)
+        else:
+            work = executor(content, source, data, chosen)
+        finished = len(indices) - len(left)
+        for results in work.map(shards(left, chosen.shard_size)):
+            _check(results, chosen.on_bad)
+            store.add(results)
+            finished += len(results)
+            if on_progress is not None:
+                on_progress(finished, len(indices))
+        evaluation = Evaluation(tuple(store.results()), chosen.models, who)
+    evaluation.write(folder)
+    return evaluation
+
+
+def _read(network: Path) -> bytes:
+    try:
+        return network.read_bytes()
+    except OSError as error:
+        raise DataError(str(network), f"cannot be read: {error.strerror}") from None
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(str(folder), f"cannot be made: {error.strerror}", "a folder") from None
+
+
+def _check(results: Sequence[SampleResult], on_bad: str) -> None:
+    """Stop at the first sample that cannot be read, unless such samples are to be skipped."""
+    for row in results:
+        if row.error and on_bad == "stop":
+            raise DataError(
+                f"sample {row.index}",
+                row.error,
+                "samples that can be read",
+                "repair it, leave it out with --indices, or list and skip such samples with "
+                "--on-bad skip",
+            )

@@ -1,0 +1,108 @@
+"""What is kept of one sample, and how a handful of samples is evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdt_lava.datasets.base import Dataset
+from sdt_lava.datasets.source import SampleSource
+from sdt_lava.errors import DataError
+from sdt_lava.graph import Graph
+from sdt_lava.report.counts import SYNAPTIC_OPERATIONS, UPDATES
+from sdt_lava.simulate.run import simulate
+
+OPERATIONS = (*SYNAPTIC_OPERATIONS, *UPDATES)
+TOP = 5
+
+
+@dataclass(frozen=True)
+class SampleResult:
+    """One sample's result: integers and text only, so that it is the same on every machine.
+
+    Parameters
+    ----------
+    index : int
+        Position in the data set.
+    label : int or None
+        True class; None without labels and for samples that cannot be read.
+    predicted : int or None
+        Predicted class; None for samples that cannot be read.
+    rank : int or None
+        Number of classes placed before the true one: 0 is right, below 5 is right in the top 5.
+    operations : tuple of int
+        Counts in the order of `OPERATIONS`; empty for samples that cannot be read.
+    error : str
+        Why the sample cannot be read, otherwise empty.
+    """
+
+    index: int
+    label: int | None
+    predicted: int | None
+    rank: int | None
+    operations: tuple[int, ...]
+    error: str = ""
+
+
+def evaluate_samples(
+    net: Graph, source: SampleSource, indices: Sequence[int], backend: str
+) -> list[SampleResult]:
+    """Run some samples; those that cannot be read come back with the reason.
+
+    Parameters
+    ----------
+    net : Graph
+        Integer network.
+    source : SampleSource
+        Data set.
+    indices : sequence of int
+        Which samples, in the order of the results.
+    backend : str
+        Back end that runs them.
+    """
+    try:
+        batch = next(source.batches(list(indices), len(indices)))
+    except DataError:
+        return [row for index in indices for row in _one(net, source, index, backend)]
+    return _run(net, batch, indices, backend)
+
+
+def _one(net: Graph, source: SampleSource, index: int, backend: str) -> list[SampleResult]:
+    try:
+        batch = next(source.batches([index], 1))
+    except DataError as error:
+        return [SampleResult(index, None, None, None, (), str(error))]
+    return _run(net, batch, [index], backend)
+
+
+def _run(net: Graph, batch: Dataset, indices: Sequence[int], backend: str) -> list[SampleResult]:
+    result = simulate(net, batch.x, backend)
+    counts = result.counts
+    operations = np.stack([counts.operations(name).sum(axis=0) for name in OPERATIONS], axis=1)
+    labels: list[int | None] = [None] * len(indices)
+    if batch.y is not None:
+        labels = [int(label) for label in batch.y]
+    return [
+        SampleResult(
+            index=int(index),
+            label=label,
+            predicted=int(predicted),
+            rank=None if label is None else _rank(logits, label),
+            operations=tuple(int(number) for number in numbers),
+        )
+        for index, label, predicted, logits, numbers in zip(
+            indices, labels, result.labels, result.logits, operations, strict=True
+        )
+    ]
+
+
+def _rank(logits: NDArray[np.generic], label: int) -> int | None:
+    """Count the classes before the true one; the lowest class wins a tie, as in argmax."""
+    if label >= len(logits):
+        return len(logits)
+    values = np.asarray(logits)
+    ties = int(np.count_nonzero(values[:label] == values[label]))
+    return int(np.count_nonzero(values > values[label])) + ties

@@ -1,0 +1,124 @@
+"""From the results of all samples to accuracy, counts and energy."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sdt_lava.evaluate.sample import OPERATIONS, TOP, SampleResult
+from sdt_lava.files import replacing, write_json
+from sdt_lava.report.energy_model import EnergyModel
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Results of an evaluation; the same, bit for bit, however it was divided or interrupted.
+
+    Parameters
+    ----------
+    results : tuple of SampleResult
+        By sample.
+    models : tuple of EnergyModel
+        Costs.
+    identity : mapping of str to str
+        What was evaluated.
+    """
+
+    results: tuple[SampleResult, ...]
+    models: tuple[EnergyModel, ...]
+    identity: Mapping[str, str]
+
+    @property
+    def good(self) -> tuple[SampleResult, ...]:
+        """Samples that could be read."""
+        return tuple(row for row in self.results if not row.error)
+
+    @property
+    def bad(self) -> tuple[SampleResult, ...]:
+        """Samples that could not."""
+        return tuple(row for row in self.results if row.error)
+
+    def accuracy(self, top: int = 1) -> float | None:
+        """Return the share of samples whose class is among the `top` first; None without labels."""
+        ranks = [row.rank for row in self.good if row.rank is not None]
+        return sum(rank < top for rank in ranks) / len(ranks) if ranks else None
+
+    @property
+    def confusion(self) -> list[list[int]] | None:
+        """Samples by true class (row) and predicted class (column); None without labels."""
+        pairs = [
+            (row.label, row.predicted)
+            for row in self.good
+            if row.label is not None and row.predicted is not None
+        ]
+        if not pairs:
+            return None
+        classes = max(max(pair) for pair in pairs) + 1
+        table = np.zeros((classes, classes), np.int64)
+        np.add.at(table, tuple(np.array(pairs).T), 1)
+        rows: list[list[int]] = table.tolist()
+        return rows
+
+    def statistics(self) -> dict[str, dict[str, float | int]]:
+        """Return total, mean and standard deviation of every operation, from exact integers."""
+        good = self.good
+        table: dict[str, dict[str, float | int]] = {}
+        for position, name in enumerate(OPERATIONS):
+            numbers = [row.operations[position] for row in good]
+            total, count = sum(numbers), max(len(numbers), 1)
+            mean = Fraction(total, count)
+            variance = Fraction(sum(number * number for number in numbers), count) - mean * mean
+            table[name] = {"total": total, "mean": float(mean), "std": math.sqrt(variance)}
+        return table
+
+    def energy(self) -> dict[str, dict[str, Any]]:
+        """Return the energy of a sample by model [nJ], and what each model does not charge."""
+        statistics = self.statistics()
+        energies = {}
+        for model in self.models:
+            charged = {name: cost.pj for name, cost in model.costs.items() if name in statistics}
+            picojoule = math.fsum(statistics[name]["mean"] * pj for name, pj in charged.items())
+            missing = [
+                name for name in OPERATIONS if name not in charged and statistics[name]["total"]
+            ]
+            energies[model.name] = {
+                "per_sample_nj": picojoule / 1e3,
+                "source": model.source,
+                "assumptions": list(model.assumptions),
+                "not_charged": missing,
+            }
+        return energies
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON; nothing in it depends on when or where it ran."""
+        return {
+            "identity": dict(self.identity),
+            "samples": len(self.good),
+            "bad_samples": [{"sample": row.index, "error": row.error} for row in self.bad],
+            "top1": self.accuracy(),
+            "top5": self.accuracy(TOP),
+            "confusion": self.confusion,
+            "operations": self.statistics(),
+            "energy": self.energy(),
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write ``results.json`` and ``predictions.csv``, each all or nothing."""
+        write_json(folder / "results.json", self.to_dict())
+        _write_predictions(folder / "predictions.csv", self.results)
+
+
+def _write_predictions(path: Path, results: Iterable[SampleResult]) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["sample", "label", "predicted", "rank", "error", *OPERATIONS])
+        for row in results:
+            values = (row.index, row.label, row.predicted, row.rank, row.error, *row.operations)
+            writer.writerow(["" if value is None else value for value in values])
