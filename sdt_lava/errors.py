@@ -21,6 +21,8 @@ class SdtLavaError(Exception):
     """
 
     exit_code = 2
+    # Whether commands print it in one line, rather than a line for each part.
+    is_one_sentence = False
 
     def __init__(self, where: str, found: str, allowed: str = "", remedy: str = "") -> None:
         self.where = where
@@ -76,6 +78,13 @@ class TargetError(SdtLavaError):
 
 class EnergyModelError(SdtLavaError):
     """An energy model that does not exist, or whose table is not valid."""
+
+
+class HardwareUnavailableError(SdtLavaError):
+    """Hardware, or the software that drives it, that is not there: told in one sentence."""
+
+    exit_code = 3
+    is_one_sentence = True
 
 
 class NumericOverflowError(SdtLavaError):

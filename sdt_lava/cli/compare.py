@@ -10,11 +10,12 @@ import typer
 
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, model_input
+from sdt_lava.cli.hardware import ALL_BACKENDS
 from sdt_lava.errors import ConfigError
 from sdt_lava.files import check_writable, write_json
 from sdt_lava.report.compare import Comparison, FirstDifference, compare
 from sdt_lava.simulate.result import Result
-from sdt_lava.simulate.run import BACKENDS, simulate
+from sdt_lava.simulate.run import HARDWARE_BACKENDS, simulate
 
 _NETWORK_SUFFIXES = (".h5", ".hdf5", ".net")
 
@@ -25,7 +26,7 @@ def compare_command(
     data: Annotated[str, typer.Option(help="Data set name (digits) or .npz file.")],
     samples: Annotated[int | None, typer.Option(min=1, help="Number of samples.")] = None,
     left_backend: Annotated[
-        str, typer.Option(help=f"For a network file: one of {', '.join(BACKENDS)}.")
+        str, typer.Option(help=f"For a network file: one of {', '.join(ALL_BACKENDS)}.")
     ] = "engine",
     right_backend: Annotated[str, typer.Option(help="The same for the second.")] = "engine",
     config: Annotated[
@@ -72,8 +73,12 @@ class _Side:
 
     @classmethod
     def load(cls, path: Path, backend: str, config: str | None) -> _Side:
-        if backend not in BACKENDS:
-            raise ConfigError("back end", repr(backend), f"one of {BACKENDS}")
+        if backend not in ALL_BACKENDS:
+            raise ConfigError("back end", repr(backend), f"one of {ALL_BACKENDS}")
+        if backend in HARDWARE_BACKENDS:
+            from sdt_lava.simulate.loihi.run import require_hardware
+
+            require_hardware(backend)
         if path.suffix in _NETWORK_SUFFIXES:
             from sdt_lava.netx import load_network
 

@@ -64,11 +64,12 @@ def simulation_hint(network: Path, dataset: str) -> str:
 def print_error(error: SdtLavaError) -> None:
     """Show where, found, allowed and what to do."""
     rows = [("error", error.where), ("found", error.found)]
-    if error.allowed:
-        rows.append(("allowed", error.allowed))
-    if error.remedy:
-        rows.append(("remedy", error.remedy))
+    rows += [("allowed", error.allowed), ("remedy", error.remedy)]
+    if error.is_one_sentence:
+        rows = [("error", str(error))]
     for label, text in rows:
+        if not text:
+            continue
         error_console.print(
             f"{label + ':':9s}", end="", style="bold red" if label == "error" else "bold"
         )

@@ -10,22 +10,46 @@ import typer
 
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
-from sdt_lava.errors import ConfigError
+from sdt_lava.cli.hardware import (
+    ALL_BACKENDS,
+    BoardName,
+    Check,
+    Convolutions,
+    HardwareArguments,
+    Measure,
+    Record,
+    Target,
+    choose_backend,
+    data_of,
+    print_hardware_run,
+)
 from sdt_lava.files import check_writable, write_json
 from sdt_lava.report.synops import ROLES, SynopsTable
 from sdt_lava.simulate.result import Result
-from sdt_lava.simulate.run import BACKENDS, simulate
+from sdt_lava.simulate.run import simulate
 
 
 def sim_command(
     network: Annotated[Path, typer.Argument(help="Network file (net.h5).")],
-    data: Annotated[str, typer.Option(help="Data set name (digits) or .npz file with x, y.")],
+    data: Annotated[
+        str | None,
+        typer.Option(help="Data set name (digits) or .npz file with x, y; else the network's."),
+    ] = None,
     samples: Annotated[
         int | None, typer.Option(min=1, help="Number of samples, from the start.")
     ] = None,
-    backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")] = "lava",
+    backend: Annotated[
+        str | None, typer.Option(help=f"One of {', '.join(ALL_BACKENDS)}; lava by default.")
+    ] = None,
+    target: Target = None,
+    board: BoardName = None,
+    record: Record = "all",
+    convolutions: Convolutions = None,
+    check: Check = True,
+    measure: Measure = True,
     timeout: Annotated[
-        float | None, typer.Option(help="Lava: limit in seconds for starting and for running.")
+        float | None,
+        typer.Option(help="Lava and hardware: limit in seconds for starting and for running."),
     ] = None,
     reset: Annotated[
         bool,
@@ -44,15 +68,25 @@ def sim_command(
     from sdt_lava.datasets import SourceOptions
     from sdt_lava.netx import load_network
 
-    if backend not in BACKENDS:
-        raise ConfigError("--backend", repr(backend), f"one of {BACKENDS}")
+    asked = HardwareArguments(target, board, record, convolutions, check, measure)
+    # First of all: without hardware there is nothing else to do.
+    backend, hardware = choose_backend(backend, asked)
     for path in filter(None, (json, plot)):
         check_writable(path)
     net = load_network(network)
     options = SourceOptions(root=data_root, download=download, binning=binning)
-    dataset = load_fitting(data, "test", (net.input_shape, net.timesteps), options, samples)
+    name = data_of(net, data)
+    dataset = load_fitting(name, "test", (net.input_shape, net.timesteps), options, samples)
     with progress_bar(f"{backend}: {network.name}") as update:
-        result = simulate(net, dataset.x, backend, timeout=timeout, on_progress=update, reset=reset)
+        result = simulate(
+            net,
+            dataset.x,
+            backend,
+            timeout=timeout,
+            on_progress=update,
+            reset=reset,
+            hardware=hardware,
+        )
     summary = summarize(result, dataset.y)
     if json is not None:
         write_json(json, summary)
@@ -65,6 +99,9 @@ def sim_command(
     console.print(str(result.timing), soft_wrap=True)
     for path in filter(None, (json, plot)):
         console.print(f"wrote {path}")
+    if result.measured is not None:
+        print_hardware_run(result, dataset.x, network, name)
+        return
     other = "engine" if backend == "lava" else "lava"
     console.print(f"next: the same spikes elsewhere: add --backend {other}")
 
@@ -80,6 +117,7 @@ def summarize(result: Result, y: Any) -> dict[str, Any]:
         "labels": result.labels.tolist(),
         "logits": result.logits.tolist(),
         "synops": result.synops.to_dict(),
+        "measured": None if result.measured is None else result.measured.to_dict(),
     }
     if y is not None:
         summary["accuracy"] = float(np.mean(result.labels == np.asarray(y)))

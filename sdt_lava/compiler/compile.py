@@ -21,7 +21,7 @@ from sdt_lava.compiler.schedule import Schedule, make_schedule, needs_matrix
 from sdt_lava.compiler.streams import RELAY, UNROLLED, forced_relays
 from sdt_lava.compiler.targets import Target, load_target
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import Conv, Graph
+from sdt_lava.graph import Conv, Graph, Relay
 
 if TYPE_CHECKING:
     from sdt_lava.compiler.rules import Violation
@@ -135,7 +135,7 @@ def compile_network(
     convolutions: str | None = None,
     timesteps: int | None = None,
     reset: bool = True,
-    shortcut: Choice = RELAY,
+    shortcut: Choice | None = None,
     sdsa: Choice = AND,
     rates: Rates = ASSUMED_RATE,
 ) -> CompiledNetwork:
@@ -158,10 +158,11 @@ def compile_network(
     reset : bool
         Start every sample from rest. Otherwise samples are one continuous stream: neurons are
         reset once, when its first step reaches them.
-    shortcut : {'relay', 'unrolled', 'auto'} or mapping of str to str
+    shortcut : {'relay', 'unrolled', 'auto'} or mapping of str to str, optional
         How membrane shortcuts are carried out: by relays that send residual streams on as graded
         spikes, by synapses from every producer to every later reader, or the cheaper of both; one
-        way for all residual streams, or a way for each of some, the others by relays.
+        way for all residual streams, or a way for each of some, the others by relays. By default
+        'relay', or 'unrolled' for a target without relays.
     sdsa : {'and', 'column-gate', 'columnless', 'single-gate', 'auto'} or mapping of str to str
         How the columns of SDSA are carried out (:mod:`sdt_lava.compiler.passes.lower_columns`),
         for all of them or for each of some, the others by 'and'.
@@ -187,13 +188,21 @@ def compile_network(
         convolutions = "conv" if description.is_hardware else "auto"
     if convolutions not in CONVOLUTIONS:
         raise CompileError("convolutions", repr(convolutions), f"one of {CONVOLUTIONS}")
+    if shortcut is None:
+        shortcut = RELAY if Relay.kind in description.kinds else UNROLLED
     lowering = choose_lowering(net, description, shortcut, sdsa, rates=rates)
     graph = lower(net, lowering)
-    timed = partial(make_schedule, timesteps=timesteps, reset=reset)
+    timed = partial(
+        make_schedule,
+        timesteps=timesteps,
+        reset=reset,
+        input_latency=description.limit("input_latency") or 0,
+    )
     longest = description.limit("delay_max")
     graph, splits, least = split_delays(graph, timed(graph), longest)
     schedule = timed(graph, least=least)
-    graph = unroll_convolutions(graph, _to_unroll(graph, schedule, convolutions))
+    largest_matrix = AUTO_UNROLL_LIMIT if description.is_hardware else None
+    graph = unroll_convolutions(graph, _to_unroll(graph, schedule, convolutions, largest_matrix))
     graph = split_exponents(graph)
     if description.limit("conv_exponent_max") is not None:
         graph = split_convolutions(graph)
@@ -201,12 +210,20 @@ def compile_network(
     return CompiledNetwork(net, graph, schedule, description, board, lowering, splits)
 
 
-def _to_unroll(graph: Graph, schedule: Schedule, convolutions: str) -> set[str]:
+def _to_unroll(
+    graph: Graph, schedule: Schedule, convolutions: str, most_synapses: int | None
+) -> set[str]:
+    """Choose the convolutions that become matrices.
+
+    One that waits has to, except where that would take more synapses than `most_synapses`: on
+    hardware such a network is only checked, and a design rule tells.
+    """
     limit = {"sparse": None, "auto": AUTO_UNROLL_LIMIT, "conv": 0}[convolutions]
-    return {
-        node.name
-        for node in graph.of_type(Conv)
-        if limit is None
-        or needs_matrix(node, schedule.delay[node.name])
-        or unrolled_synapses(graph, node) <= limit
-    }
+    chosen = set()
+    for node in graph.of_type(Conv):
+        synapses = unrolled_synapses(graph, node)
+        has_to = needs_matrix(node, schedule.delay[node.name])
+        has_to = has_to and (most_synapses is None or synapses <= most_synapses)
+        if limit is None or has_to or synapses <= limit:
+            chosen.add(node.name)
+    return chosen

@@ -197,6 +197,7 @@ def make_schedule(
     *,
     reset: bool = True,
     least: Mapping[str, int] | None = None,
+    input_latency: int = 0,
 ) -> Schedule:
     """Balance the paths of a compiled graph.
 
@@ -210,6 +211,8 @@ def make_schedule(
         Whether every sample starts from rest.
     least : mapping of str to int, optional
         Connections that wait at least so long.
+    input_latency : int
+        Machine steps that the host's events need to reach the first connections.
     """
     latency: dict[str, int] = {}
     delay: dict[str, int] = {}
@@ -217,7 +220,7 @@ def make_schedule(
     slowest = least or {}
     for node in graph:
         if isinstance(node, Input):
-            latency[node.name] = 0
+            latency[node.name] = input_latency
         elif isinstance(node, NEURON_KINDS):
             sources = {name: graph.nodes[name].inputs[0] for name in node.inputs}
             earliest = {

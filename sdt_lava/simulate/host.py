@@ -30,14 +30,21 @@ def network_outputs(
         ``(T, B, *shape)`` of every LIF and of the network's output: with the head's bias, and with
         the spikes of neurons that have no population of their own.
     """
-    net = compiled.source
-    outputs = dict(recorded)
+    outputs = with_readout(compiled, recorded)
+    for name in compiled.implied:
+        outputs[name] = evaluate_from(compiled.source, name, outputs)
+    return outputs
+
+
+def with_readout(
+    compiled: CompiledNetwork, recorded: Mapping[str, IntArray]
+) -> dict[str, IntArray]:
+    """Return recorded outputs with the readout, bias included, in place of its relay."""
+    net, outputs = compiled.source, dict(recorded)
     if net.readout is not None:
         # The relay sends the weighted sums.
         sums = outputs.pop(compiled.output_name).astype(np.int64)
         outputs[net.readout.name] = sums + _bias(net)
-    for name in compiled.implied:
-        outputs[name] = evaluate_from(net, name, outputs)
     return outputs
 
 

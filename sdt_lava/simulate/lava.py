@@ -44,7 +44,7 @@ def build_processes(compiled: CompiledNetwork, frames: IntArray, directory: Path
     """
     graph = compiled.graph
     network = compiled.build()
-    source = FrameSource(_write_frames(frames, directory / "frames.npy"))
+    source = FrameSource(write_frames(frames, directory / "frames.npy"))
     source.s_out.connect(network.inp)
     signals = {
         name: RecordedSignal(
@@ -60,7 +60,8 @@ def build_processes(compiled: CompiledNetwork, frames: IntArray, directory: Path
     return LavaNetwork(source, network, recorder)
 
 
-def _write_frames(frames: IntArray, path: Path) -> Path:
+def write_frames(frames: IntArray, path: Path) -> Path:
+    """Write frames ``(T, B, *shape)`` as the rows ``(B * T, n)`` that a FrameSource sends."""
     # Samples follow one another: step t of sample b is machine step b T + t.
     steps = np.swapaxes(frames, 0, 1).reshape(frames.shape[0] * frames.shape[1], -1)
     np.save(path, steps.astype(np.int32))
@@ -105,7 +106,7 @@ def run_lava(
         with LavaSession(lava.source, config, timeout=timeout) as session:
             session.run(steps, on_progress=_report(on_progress, steps))
         return {
-            name: _samples(compiled, name, lava.recorder.read(name), samples)
+            name: cut_samples(compiled, name, lava.recorder.read(name), samples)
             for name in lava.network.observed
         }
 
@@ -114,7 +115,7 @@ def _report(on_progress: Progress | None, steps: int) -> Callable[[int], Any] | 
     return None if on_progress is None else lambda done: on_progress(done, steps)
 
 
-def _samples(
+def cut_samples(
     compiled: CompiledNetwork, name: str, recorded: np.ndarray, samples: int
 ) -> np.ndarray:
     """Cut a recording into samples: ``(steps, n)`` to ``(T, B, *shape)``."""

@@ -18,7 +18,11 @@ from sdt_lava.numerics import IntArray
 from sdt_lava.report.counts import Counts
 from sdt_lava.report.events import count_events
 from sdt_lava.report.synops import SynopsTable, synops_table
+from sdt_lava.simulate.measured import Measured
 from sdt_lava.simulate.timing import Timing
+
+# Back ends in which a frame takes as many machine steps as the network is deep.
+_PIPELINED = ("lava", "loihi2")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +32,7 @@ class Result:
     Parameters
     ----------
     backend : str
-        What ran: 'reference', 'engine', 'lava' or 'torch'.
+        What ran: 'reference', 'engine', 'lava', 'loihi2' or 'torch'.
     logits : ndarray
         ``(B, classes)``. Integer back ends: the readout summed over T, int64 (without a
         readout: spike counts of the last layer). 'torch': the float model's mean over T.
@@ -44,6 +48,8 @@ class Result:
         Whether every sample started from rest.
     compiled : CompiledNetwork or None
         The compiled network that ran; None if the integer graph itself did.
+    measured : Measured or None
+        What the board's instruments measured; None for a simulation.
     """
 
     backend: str
@@ -54,6 +60,7 @@ class Result:
     frames: IntArray | None = field(default=None, repr=False)
     reset: bool = True
     compiled: CompiledNetwork | None = field(default=None, repr=False)
+    measured: Measured | None = None
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -122,7 +129,7 @@ class Result:
             timesteps=timesteps,
             samples=samples,
             latency=schedule.latency[output_population(net)],
-            steps=machine_steps if self.backend == "lava" else timesteps * samples,
+            steps=machine_steps if self.backend in _PIPELINED else timesteps * samples,
             seconds=self.seconds,
         )
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sdt_lava.compiler.choose import Choice
     from sdt_lava.compiler.compile import CompiledNetwork
     from sdt_lava.model.transformer import SpikeDrivenTransformer
+    from sdt_lava.quantize.bounds import Extremes
+    from sdt_lava.simulate.loihi import HardwareOptions
 
 Progress = Callable[[int, int], None]
 
@@ -57,6 +59,7 @@ def simulate(
     reset: bool = True,
     shortcut: Choice | None = None,
     sdsa: Choice | None = None,
+    hardware: HardwareOptions | None = None,
 ) -> Result:
     """Run a network on some input.
 
@@ -66,7 +69,7 @@ def simulate(
         An integer graph, or the float model (backend 'torch').
     x : array_like
         ``(B, *shape)``, presented at each of the network's T steps, or ``(B, T, *shape)``.
-    backend : {'engine', 'reference', 'lava', 'torch'}, optional
+    backend : {'engine', 'reference', 'lava', 'loihi2', 'torch'}, optional
         'engine' for a graph and 'torch' for a model by default.
     strict : bool
         Raise when a sum leaves the 24-bit state ('lava': if the weights do not rule it out, the
@@ -74,7 +77,7 @@ def simulate(
     batch_size : int, optional
         'engine', 'reference' and 'torch': samples at once.
     timeout : float, optional
-        'lava': limit in seconds for starting and for running.
+        'lava' and 'loihi2': limit in seconds for starting and for running.
     on_progress : callable, optional
         Called with units of work done and in total.
     reset : bool
@@ -84,6 +87,8 @@ def simulate(
         How membrane shortcuts and SDSA are lowered, as :func:`sdt_lava.compile` takes it. 'lava':
         'relay' and 'and' by default. With one of them, 'engine' and 'reference' run the compiled
         graph instead of the integer graph.
+    hardware : HardwareOptions, optional
+        'loihi2': board, what to record and what to measure.
 
     Returns
     -------
@@ -100,10 +105,12 @@ def simulate(
         If ``strict`` and a sum overflows.
     LavaRuntimeError
         If a Lava process fails.
+    HardwareUnavailableError
+        'loihi2': if there is no board, or no software that drives it.
     """
     is_graph = isinstance(net, Graph)
     name = backend or ("engine" if is_graph else "torch")
-    allowed = tuple(_INTEGER_BACKENDS) if is_graph else ("torch",)
+    allowed = (*BACKENDS, *HARDWARE_BACKENDS) if is_graph else ("torch",)
     if name not in allowed:
         remedy = "" if is_graph else "export the model first: sdt_lava.export(model, 'net.h5')"
         raise ConfigError("backend", repr(name), f"one of {allowed} for this network", remedy)
@@ -115,6 +122,10 @@ def simulate(
         _check_float_options(reset, shortcut, sdsa)
         logits, spikes = _run_torch(net, x, options)
         return Result(name, logits, spikes, time.perf_counter() - started)
+    if name in HARDWARE_BACKENDS:
+        from sdt_lava.simulate.loihi.backend import simulate_on_board
+
+        return simulate_on_board(net, x, options, hardware, shortcut=shortcut, sdsa=sdsa)
     net = widened(net, x)
     frames = encode(net, x)
     if name in _COMPILED_BACKENDS or shortcut is not None or sdsa is not None:
@@ -186,15 +197,26 @@ def _default_batch(net: Graph, timesteps: int) -> int:
 
 
 def _run_engine(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, IntArray]:
+    graph, wanted = _what_runs(net, options)
+    return _engine(graph, frames, options, wanted)[0]
+
+
+def engine_extremes(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, Extremes]:
+    """Return the largest magnitudes that an input reaches in each population of neurons."""
+    return _engine(net, frames, replace(options, on_progress=None), ())[1]
+
+
+def _engine(
+    graph: Graph, frames: IntArray, options: RunOptions, wanted: tuple[str, ...]
+) -> tuple[dict[str, IntArray], dict[str, Extremes]]:
     from sdt_lava.simulate.engine import Engine
 
-    graph, wanted = _what_runs(net, options)
     engine = Engine(graph, strict=options.strict)
 
     def run(part: IntArray, states: NeuronStates | None = None) -> dict[str, IntArray]:
         return engine.run(part, keep=wanted, states=states)
 
-    return _in_batches(graph, frames, run, options)
+    return _in_batches(graph, frames, run, options), engine.extremes
 
 
 def _run_reference(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, IntArray]:
@@ -228,7 +250,7 @@ def _check_overflow(net: Graph, frames: IntArray, options: RunOptions) -> None:
     steps, samples = frames.shape[:2]
     timed = replace(net, timesteps=steps if options.reset else steps * samples)
     if not all(map(fits, bound_extremes(timed).values())):
-        _run_engine(net, frames, replace(options, on_progress=None, compiled=None))
+        engine_extremes(net, frames, options)
 
 
 _INTEGER_BACKENDS: dict[str, Callable[[Graph, IntArray, RunOptions], dict[str, IntArray]]] = {
@@ -237,6 +259,8 @@ _INTEGER_BACKENDS: dict[str, Callable[[Graph, IntArray, RunOptions], dict[str, I
     "lava": _run_lava,
 }
 BACKENDS = tuple(_INTEGER_BACKENDS)
+# Back ends that need more than a computer.
+HARDWARE_BACKENDS = ("loihi2",)
 # Those that always run a compiled network.
 _COMPILED_BACKENDS = ("lava",)
 

@@ -11,7 +11,6 @@ from scipy.sparse import csr_matrix
 from sdt_lava.compiler import compile_network
 from sdt_lava.compiler.passes.split_convolutions import split_convolutions
 from sdt_lava.compiler.rules import ERROR, RULES, WARNING, RuleContext
-from sdt_lava.compiler.schedule import Schedule
 from sdt_lava.compiler.targets import LIMITS, Limit, load_target
 from sdt_lava.graph import Conv, CubaLif, Dense, Graph, Input, Lif, MaxPool, Relay, Sparse
 from sdt_lava.numerics import lava_weights
@@ -75,9 +74,10 @@ def test_every_rule_has_a_test_and_names_limits():
 
 
 def test_every_limit_of_a_range_belongs_to_a_rule():
-    """The others are limits of a core, which the core map keeps."""
+    """The others are limits of a core, which the core map keeps, and times of the schedule."""
     ruled = {limit for rule in RULES.values() for limit in rule.limits}
-    core = {name for name in LIMITS if "core" in name or name.endswith(("_unit", "_bits"))}
+    others = ("_unit", "_bits", "_latency")
+    core = {name for name in LIMITS if "core" in name or name.endswith(others)}
     assert set(LIMITS) - core <= ruled
 
 
@@ -391,12 +391,31 @@ def test_delay():
     assert {v.found for v in found("delay", net, compiled=over)} == {f"{longest} steps"}
 
 
+def test_split_delay():
+    """The compiler splits what is longer than the target's delays, and says so."""
+    net = random_sdt_graph(np.random.default_rng(0))
+    longest = max(compile_network(net, LOIHI2).schedule.delay.values())
+    assert not found("split_delay", net, target(delay_max=longest))
+    violations = found("split_delay", net, target(delay_max=longest - 1))
+    assert violations and all(v.severity == WARNING for v in violations)
+    assert not found("delay", net, target(delay_max=longest - 1))
+
+
 def test_conv_delay():
     compiled = compile_network(conv(), LOIHI2)
     assert not found("conv_delay", None, compiled=compiled)
-    late = Schedule(2, compiled.schedule.latency, {"conv": 1})
+    late = replace(compiled.schedule, delay={"conv": 1})
     (violation,) = found("conv_delay", None, compiled=replace(compiled, schedule=late))
     assert violation.node == "conv"
+
+
+def test_a_convolution_that_waits_becomes_a_matrix_if_that_is_small(monkeypatch):
+    net = random_sdt_graph(np.random.default_rng(0))
+    compiled = compile_network(net, LOIHI2, shortcut="unrolled")
+    assert not found("conv_delay", net, compiled=compiled)
+    monkeypatch.setattr("sdt_lava.compiler.compile.AUTO_UNROLL_LIMIT", 10)
+    compiled = compile_network(net, LOIHI2, shortcut="unrolled")
+    assert found("conv_delay", net, compiled=compiled)
 
 
 FAN_IN = [

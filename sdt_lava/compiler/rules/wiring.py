@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sdt_lava.compiler.partition import Connection
-from sdt_lava.compiler.rules.base import RuleContext, Violation, rule
+from sdt_lava.compiler.rules.base import WARNING, RuleContext, Violation, rule
 from sdt_lava.graph import Conv, Dense, Node, Shape, Sparse
 from sdt_lava.numerics import IntArray
 from sdt_lava.report.fan_out import fan_out as count_fan_out
@@ -29,6 +29,21 @@ def delay(context: RuleContext) -> Iterator[Violation]:
                 f"at most {limit}",
                 "shorten the path that it is balanced with",
             )
+
+
+@rule("delay_max")
+def split_delay(context: RuleContext) -> Iterator[Violation]:
+    """Delays that do not fit are split over populations that pass events on."""
+    limit = context.target.limit("delay_max")
+    for split in context.compiled.splits:
+        yield Violation(
+            "split_delay",
+            split.connection,
+            f"{split.delay} steps",
+            f"at most {limit}",
+            f"nothing: it is split over {split.kind}s {', '.join(split.through)}",
+            WARNING,
+        )
 
 
 @rule()

@@ -38,6 +38,8 @@ LIMITS: Mapping[str, str] = {
     "fan_out_max": "synapses that a spike reaches",
     "conv_input_reported": "neurons that a convolution reads; more are reported not to run",
     "conv_width_reported": "columns that a convolution reads; more are reported to be inexact",
+    "input_latency": "machine steps until an event of the host reaches the first synapses",
+    "output_latency": "machine steps until the host has an event",
     "lif_scaling_reported": "1 where neurons are reported to differ from the simulator's",
 }
 
@@ -70,11 +72,14 @@ class Board:
         Number of chips.
     source : str
         Where the number was read.
+    partitions : tuple of str
+        SLURM partitions that have such boards.
     """
 
     name: str
     chips: int
     source: str
+    partitions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

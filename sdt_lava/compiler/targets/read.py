@@ -91,8 +91,9 @@ def read_target(name: str, text: str) -> Target:
 
 
 def _board(name: str, table: TomlTable) -> Board:
-    table.check_keys({"chips", "source"}, required={"chips"})
-    return Board(name, table.integer("chips", 1, MAX_VALUE), table.text("source"))
+    table.check_keys({"chips", "source", "partitions"}, required={"chips"})
+    chips = table.integer("chips", 1, MAX_VALUE)
+    return Board(name, chips, table.text("source"), table.texts("partitions"))
 
 
 def _limit(name: str, table: TomlTable) -> Limit:

@@ -135,6 +135,10 @@ class SpikeRecorder(_HostProcess):
         """Return the InPort of a signal, of shape (size,)."""
         return getattr(self, self._port_names[signal])
 
+    def path(self, signal: str) -> Path:
+        """Return the file of a signal."""
+        return self._files[signal]
+
     def read(self, signal: str) -> np.ndarray:
         """Memory map what was recorded of a signal, of shape (num_steps, size)."""
         array: np.ndarray = np.load(self._files[signal], mmap_mode="r", allow_pickle=False)

@@ -1,0 +1,170 @@
+"""Options and output of a run on hardware."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from sdt_lava.cli.console import console, make_table, print_table
+from sdt_lava.compiler.targets import BUILT_IN_TARGETS, load_target
+from sdt_lava.errors import ConfigError
+from sdt_lava.simulate.loihi import HardwareOptions
+from sdt_lava.simulate.loihi.options import RECORDS
+from sdt_lava.simulate.measured import Measured
+from sdt_lava.simulate.result import Result
+from sdt_lava.simulate.run import BACKENDS, HARDWARE_BACKENDS, simulate
+
+if TYPE_CHECKING:
+    from sdt_lava.graph import Graph
+
+ALL_BACKENDS = (*BACKENDS, *HARDWARE_BACKENDS)
+
+Target = Annotated[
+    str | None,
+    typer.Option(help=f"Run on hardware: one of {', '.join(BUILT_IN_TARGETS)}, or a .toml file."),
+]
+BoardName = Annotated[str | None, typer.Option("--board", help="Board of the target.")]
+Record = Annotated[
+    str, typer.Option(help=f"Hardware: spikes to bring back, one of {', '.join(RECORDS)}.")
+]
+Convolutions = Annotated[
+    str | None,
+    typer.Option(help="Hardware: auto, sparse or conv (default): which become matrices."),
+]
+Check = Annotated[
+    bool, typer.Option("--check/--no-check", help="Hardware: refuse what breaks a design rule.")
+]
+Measure = Annotated[
+    bool, typer.Option("--measure/--no-measure", help="Hardware: attach Lava's profilers.")
+]
+
+
+@dataclass(frozen=True)
+class HardwareArguments:
+    """The options as they were given."""
+
+    target: str | None
+    board: str | None
+    record: str
+    convolutions: str | None
+    check: bool
+    measure: bool
+
+
+def choose_backend(
+    backend: str | None, asked: HardwareArguments
+) -> tuple[str, HardwareOptions | None]:
+    """Return the back end to run, and the hardware's options if it is a hardware's.
+
+    Raises
+    ------
+    ConfigError
+        If the options contradict each other.
+    HardwareUnavailableError
+        If hardware is asked for that cannot be run here.
+    """
+    if backend is not None and backend not in ALL_BACKENDS:
+        raise ConfigError("--backend", repr(backend), f"one of {ALL_BACKENDS}")
+    if asked.target is None and backend not in HARDWARE_BACKENDS:
+        return backend or "lava", None
+    target = load_target(asked.target or "loihi2")
+    if not target.is_hardware and asked.board is None:
+        if backend in HARDWARE_BACKENDS:
+            raise ConfigError("--target", repr(asked.target), "a target with boards")
+        return backend or "lava", None
+    if backend in BACKENDS:
+        raise ConfigError("--backend", repr(backend), "none, or 'loihi2', with a --target")
+    from sdt_lava.simulate.loihi.run import require_hardware
+
+    target.board(asked.board)
+    require_hardware(target)
+    return "loihi2", HardwareOptions(
+        target=target,
+        board=asked.board,
+        record=asked.record,
+        convolutions=asked.convolutions,
+        check=asked.check,
+        measure=asked.measure,
+    )
+
+
+def data_of(net: Graph, data: str | None) -> str:
+    """Return the data set that was asked for, or that the network was trained on.
+
+    Raises
+    ------
+    ConfigError
+        If neither is known.
+    """
+    from sdt_lava.datasets import DATASETS
+
+    config = net.metadata.get("config")
+    known = config.get("dataset") if isinstance(config, dict) else None
+    if data is None and known not in DATASETS:
+        raise ConfigError("--data", "missing, and the network does not name its data", "a data set")
+    return data or str(known)
+
+
+def print_hardware_run(result: Result, x: Any, network: Path, data: str) -> None:
+    """Show what the board measured, and whether its spikes are the engine's."""
+    assert result.measured is not None
+    print_table(_measured_table(result.measured))
+    expected = simulate(_net(result), x, "engine", reset=result.reset)
+    differing = [
+        name
+        for name, spikes in result.spikes.items()
+        if not np.array_equal(spikes, expected.spikes[name])
+    ]
+    if not differing and np.array_equal(result.logits, expected.logits):
+        console.print("the same spikes and results as the engine, bit for bit")
+        return
+    first = differing[0] if differing else "the readout"
+    console.print(f"not the engine's spikes; the first difference is in {first}", markup=False)
+    console.print(
+        f"next: sdt-lava compare {network} {network} --data {data} --left-backend engine "
+        "--right-backend loihi2 --json difference.json, and docs/loihi2.md: what to send",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _net(result: Result) -> Graph:
+    return result.integer_run("comparison")[0]
+
+
+_ROWS = (
+    ("machine steps", "machine_steps", 1, ""),
+    ("time of a step", "seconds_per_step", 1e6, "µs"),
+    ("time of a sample", "seconds_per_sample", 1e3, "ms"),
+    ("total power", "total_power", 1, "W"),
+    ("static power", "static_power", 1, "W"),
+    ("power of the cores (VDD)", "core_power", 1, "W"),
+    ("power of the memory (VDD-M)", "memory_power", 1, "W"),
+    ("power of input and output (VDD-IO)", "io_power", 1, "W"),
+    ("total energy of a sample", "total_energy", 1e3, "mJ"),
+    ("dynamic energy of a sample", "dynamic_energy", 1e3, "mJ"),
+    ("active cores", "cores", 1, ""),
+    ("synaptic operations", "synops", 1, ""),
+    ("neuron updates", "neuron_updates", 1, ""),
+    ("spikes into cores", "spikes_in", 1, ""),
+    ("spikes out of cores", "spikes_out", 1, ""),
+    ("memory in use", "memory_utilisation", 100, "%"),
+)
+
+
+def _measured_table(measured: Measured) -> Any:
+    title = f"Measured on {measured.board} ({measured.host}), {measured.samples} samples"
+    table = make_table(title, {"": "left", "value": "right", "unit": "left"})
+    for label, field, factor, unit in _ROWS:
+        value = getattr(measured, field)
+        if value is None:
+            table.add_row(label, "not measured", "")
+        elif isinstance(value, int):
+            table.add_row(label, f"{value:,}", unit)
+        else:
+            table.add_row(label, f"{value * factor:,.6g}", unit)
+    return table

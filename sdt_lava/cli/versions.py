@@ -1,0 +1,48 @@
+"""What is installed, as a report of a difference needs it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from sdt_lava import __version__
+from sdt_lava.cli.console import console
+
+# The extension's package has had several names.
+_EXTENSION = ("lava-loihi", "lava-nc-loihi", "nxcore")
+_PACKAGES = ("lava-nc", "lava-dl", *_EXTENSION, "torch", "numpy", "scipy", "h5py")
+# How Lava is told which board to use; addresses stay out of a report.
+_VARIABLES = ("SLURM", "NOSLURM", "BOARD", "PARTITION", "LOIHI_GEN", "NXOPTIONS")
+
+
+def collect_versions() -> dict[str, Any]:
+    """Return versions, platform and the environment that selects a board."""
+    return {
+        "sdt-lava": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "environment": {name: os.environ.get(name) for name in _VARIABLES},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def print_versions(json: bool) -> None:
+    """Print what `collect_versions` finds."""
+    found = collect_versions()
+    if json:
+        console.print_json(data=found)
+        return
+    rows = {key: found[key] for key in ("sdt-lava", "python", "platform")}
+    rows |= {name: value or "not installed" for name, value in found["packages"].items()}
+    rows |= {name: value or "not set" for name, value in found["environment"].items()}
+    for name, value in rows.items():
+        console.print(f"{name:14s} {value}", markup=False)
