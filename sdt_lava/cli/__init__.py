@@ -12,6 +12,7 @@ from sdt_lava.cli.evaluate import evaluate_command
 from sdt_lava.cli.export import export_command
 from sdt_lava.cli.finetune import convert_command, finetune_command
 from sdt_lava.cli.info import info_command
+from sdt_lava.cli.lowering import lower_command
 from sdt_lava.cli.report import report_command
 from sdt_lava.cli.sim import sim_command
 from sdt_lava.cli.train import train_command
@@ -31,6 +32,7 @@ def _app() -> typer.Typer:
     app.command("sim")(sim_command)
     app.command("info")(info_command)
     app.command("check")(check_command)
+    app.command("lower")(lower_command)
     app.command("compare")(compare_command)
     app.command("evaluate")(evaluate_command)
     app.command("energy")(energy_command)

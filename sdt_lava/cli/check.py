@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sdt_lava.cli.console import console, print_table, progress_bar, simulation_hint
+from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.networks import network_title, read_network
 from sdt_lava.compiler.rules import ERROR, Violation, check_rules
 from sdt_lava.compiler.rules.listing import rule_rows
@@ -45,6 +46,8 @@ def check_command(
         typer.Option(min=1, help="Samples of --data; at most 256 by default."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of a preset's weights.")] = 0,
+    shortcut: ShortcutOption = None,
+    sdsa: SdsaOption = None,
     rules: Annotated[bool, typer.Option("--rules", help="List the rules and limits.")] = False,
     every: Annotated[
         bool, typer.Option("--all", help="Print every finding, also where a rule has many.")
@@ -61,7 +64,8 @@ def check_command(
     chosen = description.board(board).name if board or description.is_hardware else None
     net = read_network(network, preset, seed)
     measured = _measure(net, data, samples) if data is not None else {}
-    compiled = compile_network(net, description, board=chosen)
+    ways = chosen_ways(shortcut, sdsa)
+    compiled = compile_network(net, description, board=chosen, **ways)
     violations = check_rules(compiled, measured)
     errors = sum(violation.severity == ERROR for violation in violations)
     if json:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sdt_lava.cli.console import console, simulation_hint
+from sdt_lava.cli.console import console, make_table, print_table, simulation_hint
+from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.versions import print_versions
 from sdt_lava.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sdt_lava.compiler.compile import CompiledNetwork
 
 
 def info_command(
@@ -17,12 +22,17 @@ def info_command(
     compiled: Annotated[
         bool, typer.Option(help="Show the Lava processes, delays and resets instead.")
     ] = False,
+    schedule: Annotated[
+        bool, typer.Option("--schedule", help="Show why each delay and each reset is there.")
+    ] = False,
+    shortcut: ShortcutOption = None,
+    sdsa: SdsaOption = None,
     versions: Annotated[
         bool, typer.Option("--versions", help="Show what is installed, for reports.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what is in a network file, or what is installed."""
+    """Show what is in a network file, what becomes of it, or what is installed."""
     from sdt_lava.compiler.compile import compile_network
     from sdt_lava.netx import load_network
 
@@ -32,15 +42,40 @@ def info_command(
     if network is None:
         raise ConfigError("NETWORK", "missing", "a network file, or --versions")
     net = load_network(network)
-    if json:
+    ways = chosen_ways(shortcut, sdsa)
+    if schedule:
+        _show_schedule(compile_network(net, **ways), json)
+    elif json:
         console.print_json(data=_summary(network, net))
-    elif compiled:
-        console.print(str(compile_network(net)), markup=False, soft_wrap=True)
+    elif compiled or ways:
+        console.print(str(compile_network(net, **ways)), markup=False, soft_wrap=True)
     else:
         console.print(str(net), markup=False, soft_wrap=True)
         console.print(f"T = {net.timesteps} steps a sample, input {net.input_shape}")
         dataset = net.metadata.get("config", {}).get("dataset", "")
         console.print(f"next: {simulation_hint(network, dataset)}")
+
+
+def _show_schedule(compiled: CompiledNetwork, json: bool) -> None:
+    schedule = compiled.schedule
+    if json:
+        plain = {**asdict(compiled.lowering), "notes": list(compiled.notes)}
+        splits = [asdict(split) for split in compiled.splits]
+        console.print_json(data={**schedule.to_dict(), **plain, "splits": splits})
+        return
+    for delay in schedule.delays:
+        console.print(str(delay), markup=False, soft_wrap=True)
+    columns = {"population": "left", "first at step": "right", "then every": "right"}
+    table = make_table("Resets, when step 0 of a sample arrives", columns)
+    for reset in schedule.resets:
+        table.add_row(reset.population, str(reset.latency), str(reset.interval or "-"))
+    print_table(table)
+    for note in compiled.notes:
+        console.print(note, markup=False, soft_wrap=True)
+    console.print(
+        f"samples enter every {schedule.timesteps} steps, the last output has latency "
+        f"{schedule.depth}\nnext: every process and latency: add --compiled instead of --schedule"
+    )
 
 
 def _summary(path: Path, net: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ from sdt_lava.cli.hardware import (
     data_of,
     print_hardware_run,
 )
+from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.files import check_writable, write_json
 from sdt_lava.report.synops import ROLES, SynopsTable
 from sdt_lava.simulate.result import Result
@@ -58,6 +60,8 @@ def sim_command(
             help="Start every sample from rest, or run them as one continuous stream.",
         ),
     ] = True,
+    shortcut: ShortcutOption = None,
+    sdsa: SdsaOption = None,
     data_root: DataRoot = None,
     download: Download = False,
     binning: Binning = None,
@@ -86,6 +90,7 @@ def sim_command(
             on_progress=update,
             reset=reset,
             hardware=hardware,
+            **chosen_ways(shortcut, sdsa),
         )
     summary = summarize(result, dataset.y)
     if json is not None:
@@ -119,6 +124,14 @@ def summarize(result: Result, y: Any) -> dict[str, Any]:
         "synops": result.synops.to_dict(),
         "measured": None if result.measured is None else result.measured.to_dict(),
     }
+    if result.compiled is not None:
+        summary["compiled"] = {
+            **asdict(result.compiled.lowering),
+            "notes": list(result.compiled.notes),
+            "synops_per_inference": result.compiled_counts.synops / len(result.logits),
+            "graded_messages_per_inference": result.compiled_counts.graded_messages
+            / len(result.logits),
+        }
     if y is not None:
         summary["accuracy"] = float(np.mean(result.labels == np.asarray(y)))
     return summary
@@ -158,6 +171,13 @@ def print_synops(synops: SynopsTable) -> None:
 def _print_summary(summary: dict[str, Any]) -> None:
     if "accuracy" in summary:
         console.print(f"accuracy {summary['accuracy']:.2%} on {summary['samples']} samples")
+    if "compiled" in summary:
+        ways = {way for name in ("shortcut", "sdsa") for way in summary["compiled"][name].values()}
+        console.print(
+            f"{summary['compiled']['synops_per_inference']:,.0f} synaptic operations per inference "
+            f"as compiled ({', '.join(sorted(ways)) or 'no shortcuts'})",
+            soft_wrap=True,
+        )
     per_inference = summary["synops"]["per_inference"]
     console.print(
         f"{per_inference:,.0f} synaptic operations per inference, "

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import itemgetter
 
-from sdt_lava.compiler.columns import AND, WAYS, find_columns, obstacles
+from sdt_lava.compiler.columns import (
+    AND,
+    COLUMN_GATE,
+    WAYS,
+    Column,
+    find_columns,
+    obstacles,
+)
 from sdt_lava.compiler.cost import (
     ASSUMED_RATE,
     Cost,
@@ -16,6 +24,7 @@ from sdt_lava.compiler.cost import (
     lowering_cost,
 )
 from sdt_lava.compiler.lowering import Lowering, lower
+from sdt_lava.compiler.passes.split_delays import balance
 from sdt_lava.compiler.streams import RELAY, UNROLLED, forced_relays, stream_names
 from sdt_lava.compiler.targets import Target
 from sdt_lava.graph import Graph, Relay
@@ -35,8 +44,8 @@ def choose_lowering(
 ) -> Lowering:
     """Choose how streams and columns are lowered.
 
-    'auto' starts with relays and official columns, changes one stream or column at a time as long
-    as that is cheaper, does the same from unrolled streams, and takes the cheaper end.
+    'auto' starts with relays or with unrolled streams, whichever is cheaper, and changes one stream
+    or column at a time as long as that is cheaper.
 
     Parameters
     ----------
@@ -66,21 +75,33 @@ def choose_lowering(
     streams, columns = stream_names(net), find_columns(net)
     forced = forced_relays(net)
     free = [name for name in _left_to_auto(shortcut, streams) if name not in forced]
-    open_ways = {
-        name: [way for way in WAYS if not obstacles(net, columns[name])[way]]
+    smaller = {
+        name: [AND, *(way for way in WAYS if _is_smaller(net, columns[name], way))]
         for name in _left_to_auto(sdsa, tuple(columns))
     }
     ways = (RELAY, UNROLLED) if Relay.kind in target.kinds else (UNROLLED,)
-    search = _Search(net, rates, cost, dict.fromkeys(free, ways), open_ways)
-    starts = [
-        Lowering.choose(
-            net,
-            _decided(shortcut, streams, dict.fromkeys(free, way), RELAY),
-            _decided(sdsa, tuple(columns), {}, AND),
-        )
-        for way in (ways if free else ways[:1])
-    ]
-    return min((search.descend(start) for start in starts), key=lambda found: found[1])[0]
+    search = _Search(partial(_price, net, target, rates, cost), dict.fromkeys(free, ways), smaller)
+    return search.descend(
+        [
+            Lowering.choose(
+                net,
+                _decided(shortcut, streams, dict.fromkeys(free, way), RELAY),
+                _decided(sdsa, tuple(columns), {}, AND),
+            )
+            for way in (ways if free else ways[:1])
+        ]
+    )
+
+
+def _is_smaller(net: Graph, column: Column, way: str) -> bool:
+    """Tell whether a way is allowed and saves neurons."""
+    same_neurons = (AND,) if column.dilation else (AND, COLUMN_GATE)
+    return way not in same_neurons and not obstacles(net, column)[way]
+
+
+def _price(net: Graph, target: Target, rates: Rates, cost: Cost, lowering: Lowering) -> float:
+    graph = balance(lower(net, lowering), target.limit("delay_max")).graph
+    return cost(count_lowering(graph, estimated_rates(graph, rates)))
 
 
 def _left_to_auto(choice: Choice, names: Sequence[str]) -> list[str]:
@@ -100,30 +121,23 @@ def _decided(choice: Choice, names: Sequence[str], start: Mapping[str, str], usu
 
 @dataclass(frozen=True)
 class _Search:
-    net: Graph
-    rates: Rates
-    cost: Cost
+    price: Callable[[Lowering], float]
     streams: Mapping[str, Sequence[str]]
     columns: Mapping[str, Sequence[str]]
 
-    def price(self, lowering: Lowering) -> float:
-        graph = lower(self.net, lowering)
-        return self.cost(count_lowering(graph, estimated_rates(graph, self.rates)))
-
-    def descend(self, start: Lowering) -> tuple[Lowering, float]:
-        """Change one choice at a time while that is cheaper."""
+    def descend(self, starts: Sequence[Lowering]) -> Lowering:
+        """Change one choice at a time while that is cheaper, from the cheapest start."""
         if not self.streams and not self.columns:
-            return start, 0.0
-        best, price = start, self.price(start)
-        found = True
-        while found:
+            return starts[0]
+        price, best = min(((self.price(start), start) for start in starts), key=itemgetter(0))
+        before = price + 1
+        while price < before:
             before = price
             for change in self._changes():
                 other = change(best)
                 if other != best and (cheaper := self.price(other)) < price:
                     best, price = other, cheaper
-            found = price < before
-        return best, price
+        return best
 
     def _changes(self) -> Sequence[Callable[[Lowering], Lowering]]:
         return [

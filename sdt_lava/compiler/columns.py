@@ -209,4 +209,4 @@ def sdsa_ways(graph: Graph, sdsa: str | Mapping[str, str]) -> dict[str, str]:
 
 def _check_way(where: str, way: str) -> None:
     if way not in WAYS:
-        raise CompileError(where, repr(way), f"one of {WAYS}")
+        raise CompileError(where, repr(way), f"one of {WAYS}, or 'auto' to compile()")

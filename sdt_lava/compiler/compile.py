@@ -13,7 +13,7 @@ from sdt_lava.compiler.cost import ASSUMED_RATE, Rates
 from sdt_lava.compiler.lowering import Lowering, lower, output_population
 from sdt_lava.compiler.partition import partition
 from sdt_lava.compiler.passes.split_convolutions import split_convolutions
-from sdt_lava.compiler.passes.split_delays import DelaySplit, split_delays
+from sdt_lava.compiler.passes.split_delays import DelaySplit, balance
 from sdt_lava.compiler.passes.split_exponents import split_exponents
 from sdt_lava.compiler.passes.unroll_convolutions import unroll_convolutions, unrolled_synapses
 from sdt_lava.compiler.process_table import ProcessRow, format_processes, process_rows
@@ -191,23 +191,21 @@ def compile_network(
     if shortcut is None:
         shortcut = RELAY if Relay.kind in description.kinds else UNROLLED
     lowering = choose_lowering(net, description, shortcut, sdsa, rates=rates)
-    graph = lower(net, lowering)
     timed = partial(
         make_schedule,
         timesteps=timesteps,
         reset=reset,
         input_latency=description.limit("input_latency") or 0,
     )
-    longest = description.limit("delay_max")
-    graph, splits, least = split_delays(graph, timed(graph), longest)
-    schedule = timed(graph, least=least)
+    balanced = balance(lower(net, lowering), description.limit("delay_max"), timed)
     largest_matrix = AUTO_UNROLL_LIMIT if description.is_hardware else None
-    graph = unroll_convolutions(graph, _to_unroll(graph, schedule, convolutions, largest_matrix))
+    to_unroll = _to_unroll(balanced.graph, balanced.schedule, convolutions, largest_matrix)
+    graph = unroll_convolutions(balanced.graph, to_unroll)
     graph = split_exponents(graph)
     if description.limit("conv_exponent_max") is not None:
         graph = split_convolutions(graph)
-    schedule = timed(graph, least=least)
-    return CompiledNetwork(net, graph, schedule, description, board, lowering, splits)
+    schedule = timed(graph, least=balanced.least)
+    return CompiledNetwork(net, graph, schedule, description, board, lowering, balanced.splits)
 
 
 def _to_unroll(

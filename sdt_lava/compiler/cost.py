@@ -32,7 +32,8 @@ class LoweringCounts:
     weights : int
         Weights to store, where each convolution stores its kernel once.
     processes : int
-        Lava processes, without those that feed and record.
+        Lava processes, without those that feed and record, with convolutions as matrices: a
+        connection is one process for each weight exponent.
     synops : float
         Synaptic operations a step, of one sample.
     binary_spikes, graded_spikes : float
@@ -89,11 +90,17 @@ def count_lowering(graph: Graph, events: Mapping[str, IntArray | float]) -> Lowe
         neurons=sum(neurons.values()),
         synapses=synapses,
         weights=weights,
-        processes=len(graph) - 1,
+        processes=sum(_processes(graph, node) for node in graph),
         synops=synops,
         binary_spikes=sent[Signal.SPIKE],
         graded_spikes=sent[Signal.GRADED],
     )
+
+
+def _processes(graph: Graph, node: Node) -> int:
+    if isinstance(node, Input):
+        return 0
+    return len(np.unique(getattr(node, "exponent", 0)))
 
 
 def _stored_weights(node: Node) -> int:

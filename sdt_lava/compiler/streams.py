@@ -112,4 +112,4 @@ def shortcut_ways(graph: Graph, shortcut: str | Mapping[str, str]) -> dict[str, 
 
 def _check_way(where: str, way: str) -> None:
     if way not in (RELAY, UNROLLED):
-        raise CompileError(where, repr(way), f"one of {(RELAY, UNROLLED)}")
+        raise CompileError(where, repr(way), f"one of {(RELAY, UNROLLED)}, or 'auto' to compile()")

@@ -169,3 +169,65 @@ def test_importing_the_package_loads_neither_torch_nor_lava():
         "assert not {'torch', 'lava', 'matplotlib'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_lower_compares_what_lowerings_take(run, network, tmp_path):
+    code, out, _ = run("main", "lower", network, "--data", "digits", "--samples", 3)
+    assert code == 0
+    for word in ("unrolled", "columnless", "counted on 3 samples", "no single-gate", "next:"):
+        assert word in out
+    code, out, _ = run("main", "lower", network, "--rate", 0.1, "--json")
+    assert code == 0
+    rows = json.loads(out)["rows"]
+    assert [(row["shortcut"], row["sdsa"]) for row in rows[:2]] == [
+        ("relay", "and"),
+        ("unrolled", "and"),
+    ]
+    assert rows[0]["cost"] == 1 and rows[-1]["cost"] <= 1
+    assert rows[1]["graded_spikes"] < rows[0]["graded_spikes"]
+    code, _, err = run("main", "lower", network, "--rate", 0.1, "--data", "digits")
+    assert code == 2 and "--rate" in err
+
+
+def test_sim_with_a_lowering_gives_the_same_logits(run, network, tmp_path):
+    summaries = []
+    for index, options in enumerate(
+        [
+            (),
+            ("--shortcut", "unrolled", "--sdsa", "columnless"),
+            ("--shortcut", "patch_embed.shortcut=unrolled", "--shortcut", "head.x=relay"),
+        ]
+    ):
+        path = tmp_path / f"{index}.json"
+        code, out, err = run(
+            "main_sim", network, "--data", "digits", "--samples", 3, "--backend", "engine",
+            "--json", path, *options,
+        )  # fmt: skip
+        if index == 2:
+            assert code == 2 and "'head.x'" in err and "patch_embed.shortcut" in err
+            continue
+        assert code == 0 and ("as compiled (columnless, unrolled)" in out) == bool(options)
+        summaries.append(json.loads(path.read_text()))
+    plain, unrolled = summaries
+    assert plain["logits"] == unrolled["logits"] and plain["synops"] == unrolled["synops"]
+    assert set(unrolled["compiled"]["shortcut"].values()) == {"unrolled"}
+    assert unrolled["compiled"]["synops_per_inference"] != plain["synops"]["per_inference"]
+    assert unrolled["timing"]["latency"] < plain["timing"]["latency"]
+
+
+def test_info_explains_the_schedule(run, network):
+    code, out, _ = run("main", "info", network, "--schedule")
+    assert code == 0
+    assert "waits 2 steps for the longer path" in out and "when step 0 of a sample" in out
+    code, out, _ = run("main", "info", network, "--schedule", "--shortcut", "unrolled", "--json")
+    plain = json.loads(out)
+    assert set(plain["shortcut"].values()) == {"unrolled"} and plain["delays"]
+    code, out, _ = run("main", "info", network, "--sdsa", "columnless")
+    assert code == 0 and "has no neurons: its spikes follow" in out
+
+
+@pytest.mark.parametrize("values", [("relay", "a=relay"), ("relay", "unrolled"), ("=relay",)])
+def test_mixed_choices_are_refused(run, network, values):
+    options = [part for value in values for part in ("--shortcut", value)]
+    code, _, err = run("main", "info", network, *options)
+    assert code == 2 and "--shortcut" in err

@@ -7,13 +7,14 @@ long read the same chain, each at its last population that is early enough.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sdt_lava.compiler.connections import identity
 from sdt_lava.compiler.passes.lower_pooling import POOL_THRESHOLD, POOL_WEIGHT
-from sdt_lava.compiler.schedule import Schedule
+from sdt_lava.compiler.schedule import Schedule, make_schedule
 from sdt_lava.graph import Gate, Graph, Input, Node, Relay, Signal, Sparse
 
 
@@ -48,8 +49,51 @@ class DelaySplit:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Balanced:
+    """A lowered graph in time.
+
+    Parameters
+    ----------
+    graph : Graph
+        With a chain of populations where a delay was too long.
+    schedule : Schedule
+        Its timing.
+    splits : tuple of DelaySplit
+        What was split.
+    least : mapping of str to int
+        Delays of the connections inside the chains, which every other schedule of it must keep.
+    """
+
+    graph: Graph
+    schedule: Schedule
+    splits: tuple[DelaySplit, ...]
+    least: Mapping[str, int]
+
+
+def balance(
+    graph: Graph, longest: int | None, timed: Callable[..., Schedule] = make_schedule
+) -> Balanced:
+    """Make the schedule of a lowered graph in which no connection waits too long.
+
+    Parameters
+    ----------
+    graph : Graph
+        Lowered graph.
+    longest : int or None
+        Longest delay of a connection, in steps; None if there is no limit.
+    timed : callable
+        Makes a schedule, as :func:`sdt_lava.compiler.schedule.make_schedule` does.
+    """
+    schedule = timed(graph)
+    if longest is None or max(schedule.delay.values(), default=0) <= longest:
+        return Balanced(graph, schedule, (), {})
+    split, splits, least = split_delays(graph, schedule, longest)
+    return Balanced(split, timed(split, least=least), splits, least)
+
+
 def split_delays(
-    graph: Graph, schedule: Schedule, longest: int | None
+    graph: Graph, schedule: Schedule, longest: int
 ) -> tuple[Graph, tuple[DelaySplit, ...], dict[str, int]]:
     """Let no connection wait longer than the hardware can.
 
@@ -59,8 +103,8 @@ def split_delays(
         Compiled graph.
     schedule : Schedule
         Its timing.
-    longest : int or None
-        Longest delay of a connection, in steps; None if there is no limit.
+    longest : int
+        Longest delay of a connection, in steps.
 
     Returns
     -------
@@ -71,8 +115,6 @@ def split_delays(
     least : dict of str to int
         Delays of the connections inside the chains, which the schedule must keep.
     """
-    if longest is None or max(schedule.delay.values(), default=0) <= longest:
-        return graph, (), {}
     chains = _Chains(graph, longest)
     nodes: list[Node] = []
     splits: list[DelaySplit] = []

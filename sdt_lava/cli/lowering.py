@@ -1,0 +1,169 @@
+"""``sdt-lava lower net.h5 --data digits``, and the options of other commands that choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sdt_lava.cli.console import console, make_table, print_table, progress_bar, simulation_hint
+from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
+from sdt_lava.cli.networks import network_title, read_network
+from sdt_lava.datasets import SourceOptions
+from sdt_lava.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sdt_lava.graph import Graph
+    from sdt_lava.report.lowerings import LoweringComparison, LoweringRow
+    from sdt_lava.simulate.result import Result
+
+_MEASURED_SAMPLES = 64
+
+ShortcutOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shortcut",
+        metavar="WAY|STREAM=WAY",
+        help="Membrane shortcuts: relay, unrolled or auto; or STREAM=WAY, repeated.",
+    ),
+]
+SdsaOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sdsa",
+        metavar="WAY|COLUMN=WAY",
+        help="SDSA: and, column-gate, columnless, single-gate or auto; or COLUMN=WAY, repeated.",
+    ),
+]
+
+
+def parse_choice(option: str, values: list[str] | None) -> str | dict[str, str] | None:
+    """Return what ``--shortcut`` or ``--sdsa`` chose: one way, or a way for each name.
+
+    Raises
+    ------
+    ConfigError
+        If both forms are mixed, or there are several ways for everything.
+    """
+    if not values:
+        return None
+    if len(values) == 1 and "=" not in values[0]:
+        return values[0]
+    pairs = [value.rpartition("=") for value in values]
+    if not all(name and way for name, _, way in pairs):
+        raise ConfigError(option, " ".join(values), "one WAY, or NAME=WAY for each of some names")
+    return {name: way for name, _, way in pairs}
+
+
+def chosen_ways(shortcut: list[str] | None, sdsa: list[str] | None) -> dict[str, Any]:
+    """Return the arguments of ``compile_network`` that the options ask for."""
+    chosen = {
+        "shortcut": parse_choice("--shortcut", shortcut),
+        "sdsa": parse_choice("--sdsa", sdsa),
+    }
+    return {name: choice for name, choice in chosen.items() if choice is not None}
+
+
+def lower_command(
+    network: Annotated[Path | None, typer.Argument(help="Network file (net.h5).")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="A preset with random weights instead of a file.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Data set or .npz: count work instead of estimating it.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Samples of --data; at most 64 by default.")
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Without --data: spikes per neuron and step."),
+    ] = None,
+    target: Annotated[str, typer.Option(help="What 'auto' chooses for.")] = "lava-cpu",
+    seed: Annotated[int, typer.Option(help="Seed of a preset's weights.")] = 0,
+    data_root: DataRoot = None,
+    download: Download = False,
+    binning: Binning = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare the ways to lower membrane shortcuts and SDSA: size, work, latency."""
+    from sdt_lava.report.lowerings import compare_lowerings
+
+    if data is not None and rate is not None:
+        raise ConfigError("--rate", "a rate and --data", "one of them")
+    net = read_network(network, preset, seed)
+    options = SourceOptions(root=data_root, download=download, binning=binning)
+    run = rate if data is None else _run(net, data, options, samples or _MEASURED_SAMPLES)
+    with progress_bar("lowerings") as update:
+        comparison = compare_lowerings(net, run, target=target, on_progress=update)
+    if json:
+        console.print_json(data=comparison.to_dict())
+        return
+    _print(comparison, network_title(network, net))
+    if network is not None:
+        dataset = net.metadata.get("config", {}).get("dataset", "")
+        console.print(f"next: {simulation_hint(network, dataset)} --shortcut auto", soft_wrap=True)
+
+
+def _run(net: Graph, data: str, options: SourceOptions, samples: int) -> Result:
+    from sdt_lava.simulate.run import simulate
+
+    needed = (net.input_shape, net.timesteps)
+    dataset = load_fitting(data, "test", needed, options, samples)
+    with progress_bar(f"engine: {data}") as update:
+        return simulate(net, dataset.x, on_progress=update)
+
+
+def _print(comparison: LoweringComparison, title: str) -> None:
+    work = (
+        f"work of one sample, counted on {comparison.samples} samples"
+        if comparison.samples
+        else f"work of one sample, estimated from a firing rate of {comparison.rates:g}"
+    )
+    numbers = ("neurons", "synapses", "weights", "processes", "synops", "spikes", "graded")
+    columns = {"shortcut": "left", "sdsa": "left"}
+    columns |= dict.fromkeys((*numbers, "latency", "cost"), "right")
+    table = make_table(f"{title}: lowerings; {work}", columns)
+    for row in comparison.rows:
+        table.add_row(*_cells(row))
+    print_table(table)
+    console.print(
+        "synapses: with those of convolutions unrolled; weights: stored, where a convolution "
+        "stores its kernel once;\nspikes and graded: sent without and with a payload; latency: "
+        "machine steps; cost: geometric mean of neurons,\nsynapses and synops, relative to the "
+        "first row: what auto minimises",
+        soft_wrap=True,
+    )
+    for line in _remarks(comparison):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _cells(row: LoweringRow) -> tuple[str, ...]:
+    sizes = (row.neurons, row.synapses, row.weights, row.processes)
+    work = (row.synops, row.binary_spikes, row.graded_spikes)
+    return (
+        row.shortcut,
+        row.sdsa,
+        *(f"{value:,}" for value in sizes),
+        *(f"{value:,.0f}" for value in work),
+        str(row.latency),
+        f"{row.cost:.3f}",
+    )
+
+
+def _remarks(comparison: LoweringComparison) -> list[str]:
+    auto = comparison.rows[-1].lowering
+    lines = [f"auto, {name}: {way}" for name, way in {**auto.shortcut, **auto.sdsa}.items()]
+    lines += [f"{name} is a relay in every row: {why}" for name, why in comparison.kept.items()]
+    lines += [
+        f"{row.shortcut}, {row.sdsa}: {row.delay_chains} connections wait longer than the target "
+        "can and are split over further populations"
+        for row in comparison.rows
+        if row.delay_chains
+    ]
+    for way, reasons in comparison.refused.items():
+        name, why = next(iter(reasons.items()))
+        others = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+        lines.append(f"no {way} for {name}{others}: {why}")
+    return lines

@@ -1,0 +1,256 @@
+"""What every way to lower membrane shortcuts and SDSA takes, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sdt_lava.compiler.choose import AUTO, choose_lowering
+from sdt_lava.compiler.columns import (
+    AND,
+    COLUMN_GATE,
+    COLUMNLESS,
+    SINGLE_GATE,
+    find_columns,
+    obstacles,
+)
+from sdt_lava.compiler.cost import (
+    ASSUMED_RATE,
+    LoweringCounts,
+    Rates,
+    count_lowering,
+    estimated_rates,
+    lowering_cost,
+)
+from sdt_lava.compiler.lowering import Lowering, lower, output_population
+from sdt_lava.compiler.passes.split_delays import Balanced, balance
+from sdt_lava.compiler.schedule import make_schedule
+from sdt_lava.compiler.streams import RELAY, UNROLLED, forced_relays
+from sdt_lava.compiler.targets import Target, load_target
+from sdt_lava.graph import Graph, Input
+from sdt_lava.report.events import count_events
+from sdt_lava.simulate.result import Result
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class LoweringRow:
+    """One lowering of a network.
+
+    Parameters
+    ----------
+    shortcut, sdsa : str
+        What was asked for.
+    lowering : Lowering
+        What that means for each residual stream and each column.
+    neurons, synapses, weights, processes : int
+        Size, as :class:`sdt_lava.compiler.cost.LoweringCounts` defines it.
+    synops, binary_spikes, graded_spikes : float
+        Work of one sample, on average.
+    latency : int
+        Machine steps between a frame and the network's output for it.
+    longest_delay : int
+        Longest delay of a connection, in steps.
+    delay_chains : int
+        Connections whose delay had to be split over further populations.
+    cost : float
+        What 'auto' minimises, relative to relays and AND gates.
+    """
+
+    shortcut: str
+    sdsa: str
+    lowering: Lowering
+    neurons: int
+    synapses: int
+    weights: int
+    processes: int
+    synops: float
+    binary_spikes: float
+    graded_spikes: float
+    latency: int
+    longest_delay: int
+    delay_chains: int
+    cost: float
+
+
+@dataclass(frozen=True)
+class LoweringComparison:
+    """All lowerings of a network.
+
+    Parameters
+    ----------
+    rows : tuple of LoweringRow
+        Relays with AND gates first.
+    timesteps : int
+        Steps of a sample.
+    samples : int
+        Samples on which the work was counted exactly; 0 if it was estimated from rates.
+    rates : float or mapping of str to float
+        Events per neuron and step of the LIFs: measured or assumed.
+    target : str
+        Target for which 'auto' chose.
+    kept : mapping of str to str
+        Streams that no lowering unrolls, with the reason.
+    refused : mapping of str to mapping of str to str
+        Ways of SDSA that a column does not allow, with the reason: by way, then by column.
+    """
+
+    rows: tuple[LoweringRow, ...]
+    timesteps: int
+    samples: int
+    rates: Rates
+    target: str
+    kept: Mapping[str, str]
+    refused: Mapping[str, Mapping[str, str]]
+
+    def row(self, shortcut: str, sdsa: str) -> LoweringRow:
+        """Return a row by what was asked for."""
+        return next(row for row in self.rows if (row.shortcut, row.sdsa) == (shortcut, sdsa))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return asdict(self)
+
+
+def compare_lowerings(
+    net: Graph,
+    run: Result | Rates | None = None,
+    *,
+    target: str | Path | Target = "lava-cpu",
+    on_progress: Progress | None = None,
+) -> LoweringComparison:
+    """Lower a network every way and count what each takes.
+
+    Parameters
+    ----------
+    net : Graph
+        Integer graph.
+    run : Result, float or mapping of str to float, optional
+        A run of the network, in which work is counted exactly; or events per neuron and step, of
+        all LIFs or by name, from which it is estimated. 0.15 by default.
+    target : str, path or Target
+        What 'auto' chooses for, and what limits delays.
+    on_progress : callable, optional
+        Called with lowerings done and in total.
+
+    Returns
+    -------
+    LoweringComparison
+        A row for relays, for unrolled streams, for each way of SDSA that a column allows, and for
+        what 'auto' chooses.
+    """
+    description = target if isinstance(target, Target) else load_target(target)
+    result = run if isinstance(run, Result) else None
+    rates = _rates(run)
+    choices = _choices(net)
+    timed = partial(
+        make_schedule,
+        timesteps=_timesteps(run),
+        input_latency=description.limit("input_latency") or 0,
+    )
+    rows: list[LoweringRow] = []
+    for (shortcut, sdsa), ways in choices.items():
+        lowering = choose_lowering(net, description, shortcut, ways, rates=rates)
+        balanced = balance(lower(net, lowering), description.limit("delay_max"), timed)
+        counts = _counts(net, balanced, rates, result)
+        rows.append(_row((shortcut, sdsa), lowering, balanced, counts, output_population(net)))
+        if on_progress is not None:
+            on_progress(len(rows), len(choices))
+    return LoweringComparison(
+        rows=tuple(replace(row, cost=row.cost / rows[0].cost) for row in rows),
+        timesteps=_timesteps(run) or net.timesteps,
+        samples=0 if result is None else len(result.logits),
+        rates=rates,
+        target=description.name,
+        kept=forced_relays(net),
+        refused=_refused(net),
+    )
+
+
+def _rates(run: Result | Rates | None) -> Rates:
+    if run is None:
+        return ASSUMED_RATE
+    if isinstance(run, Result):
+        return {name: float(spikes.mean()) for name, spikes in run.spikes.items()}
+    return run
+
+
+def _timesteps(run: Result | Rates | None) -> int | None:
+    return len(run.integer_run("lowerings")[1]) if isinstance(run, Result) else None
+
+
+def _choices(net: Graph) -> dict[tuple[str, str], str | dict[str, str]]:
+    """Return what is compared: what the rows are called, and the way of each column."""
+    columns = find_columns(net)
+    choices: dict[tuple[str, str], str | dict[str, str]] = {
+        (RELAY, AND): AND,
+        (UNROLLED, AND): AND,
+    }
+    for way in (COLUMN_GATE, COLUMNLESS, SINGLE_GATE):
+        allowed = {name: way for name, column in columns.items() if not obstacles(net, column)[way]}
+        if allowed:
+            choices[(RELAY, way)] = allowed
+    return {**choices, (AUTO, AUTO): AUTO}
+
+
+def _refused(net: Graph) -> dict[str, dict[str, str]]:
+    refused: dict[str, dict[str, str]] = {}
+    for name, column in find_columns(net).items():
+        for way, reason in obstacles(net, column).items():
+            if reason:
+                refused.setdefault(way, {})[name] = reason
+    return refused
+
+
+def _counts(net: Graph, balanced: Balanced, rates: Rates, result: Result | None) -> LoweringCounts:
+    graph = balanced.graph
+    counts = count_lowering(graph, estimated_rates(graph, rates))
+    if result is None:
+        return counts
+    _, frames = result.integer_run("lowerings")
+    exact = count_events(net, frames, result.spikes, graph)
+    steps = exact.samples * exact.timesteps
+    sent = {
+        graded: sum(
+            int(layer.events.sum())
+            for layer in exact.layers
+            if layer.graded == graded and layer.kind != Input.kind
+        )
+        for graded in (False, True)
+    }
+    return replace(
+        counts,
+        synops=exact.synops / steps,
+        binary_spikes=sent[False] / steps,
+        graded_spikes=sent[True] / steps,
+    )
+
+
+def _row(
+    asked: tuple[str, str],
+    lowering: Lowering,
+    balanced: Balanced,
+    counts: LoweringCounts,
+    output: str,
+) -> LoweringRow:
+    schedule = balanced.schedule
+    return LoweringRow(
+        shortcut=asked[0],
+        sdsa=asked[1],
+        lowering=lowering,
+        neurons=counts.neurons,
+        synapses=counts.synapses,
+        weights=counts.weights,
+        processes=counts.processes,
+        synops=counts.synops * schedule.timesteps,
+        binary_spikes=counts.binary_spikes * schedule.timesteps,
+        graded_spikes=counts.graded_spikes * schedule.timesteps,
+        latency=schedule.latency[output],
+        longest_delay=max(schedule.delay.values(), default=0),
+        delay_chains=len(balanced.splits),
+        cost=lowering_cost(counts),
+    )
