@@ -64,6 +64,10 @@ class NetworkFileError(SdtLavaError):
     """An HDF5 network file that is damaged, unsupported or hostile."""
 
 
+class NirError(SdtLavaError):
+    """A network that NIR cannot hold, or a NIR graph or file that cannot become a network."""
+
+
 class DataError(SdtLavaError):
     """Input data of the wrong kind, shape or range."""
 

@@ -13,6 +13,7 @@ from sdt_lava.cli.export import export_command
 from sdt_lava.cli.finetune import convert_command, finetune_command
 from sdt_lava.cli.info import info_command
 from sdt_lava.cli.lowering import lower_command
+from sdt_lava.cli.nir import nir_command
 from sdt_lava.cli.report import report_command
 from sdt_lava.cli.sim import sim_command
 from sdt_lava.cli.train import train_command
@@ -39,6 +40,7 @@ def _app() -> typer.Typer:
     app.command("report")(report_command)
     app.command("finetune")(finetune_command)
     app.command("convert")(convert_command)
+    app.command("nir")(nir_command)
     return app
 
 

@@ -7,11 +7,13 @@ library raises becomes a :class:`sdt_lava.errors.NetworkFileError` that says whe
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -181,6 +183,38 @@ class SafeGroup:
         except (UnicodeDecodeError, TypeError) as error:
             raise NetworkFileError(where, f"{raw!r}", "an ASCII string") from error
 
+    def is_group(self, name: str) -> bool:
+        """Tell whether a member is a group."""
+        return isinstance(self._open(name), h5py.h5g.GroupID)
+
+    def is_text(self, name: str) -> bool:
+        """Tell whether a member is a dataset of strings."""
+        dataset = self._dataset(name)
+        with library_errors(self.at(name)):
+            return h5py.check_string_dtype(dataset.dtype) is not None
+
+    def strings(self, name: str, limit: int) -> np.ndarray:
+        """Read a dataset of strings in UTF-8, each of up to `limit` bytes, as objects."""
+        dataset, where = self._dataset(name), self.at(name)
+        with library_errors(where):
+            dtype, shape = dataset.dtype, dataset.shape
+            string = h5py.check_string_dtype(dtype)
+        if string is None:
+            raise NetworkFileError(where, f"type {dtype}", "strings")
+        _check_size(dataset, where, self.budget)
+        found = np.empty(shape, object)
+        for index in np.ndindex(shape):
+            # One at a time: many elements of a small array may refer to one long string.
+            with library_errors(where):
+                raw = bytes(dataset[index])
+            if len(raw) > limit:
+                raise NetworkFileError(where, f"a string of {len(raw)} bytes", f"at most {limit}")
+            try:
+                found[index] = raw.decode()
+            except UnicodeDecodeError as error:
+                raise NetworkFileError(where, f"{raw[:40]!r}", "text in UTF-8") from error
+        return found
+
     def _dataset(self, name: str) -> h5py.Dataset:
         opened, where = self._open(name), self.at(name)
         if not isinstance(opened, h5py.h5d.DatasetID):
@@ -309,7 +343,51 @@ def _check_inflation(dataset: h5py.Dataset, where: str) -> None:
                 raise NetworkFileError(where, f"a chunk of more than {limit} bytes", f"{limit}")
 
 
-def check_file_size(path: str, size: int) -> None:
+@contextmanager
+def open_safely(path: str | os.PathLike[str], what: str) -> Iterator[SafeGroup]:
+    """Open an HDF5 file that may come from anywhere, for reading.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    what : str
+        What it should be, for errors, such as 'an HDF5 network file'.
+
+    Yields
+    ------
+    SafeGroup
+        The file's root.
+
+    Raises
+    ------
+    NetworkFileError
+        If there is no such file, it is too large, or not HDF5.
+    """
+    name = os.fsdecode(path)
+    with library_errors(name):
+        found = Path(name)
+        exists, regular = found.exists(), found.is_file()
+        size = found.stat().st_size if regular else 0
+    if not exists:
+        raise NetworkFileError(name, "no such file", what)
+    if not regular:  # a pipe would block, a device could be endless
+        raise NetworkFileError(name, "not a regular file", what)
+    _check_file_size(name, size)
+    with library_errors(name), open(name, "rb"):
+        is_hdf5 = bool(h5py.is_hdf5(name))
+    if not is_hdf5:
+        raise NetworkFileError(name, "not an HDF5 file", what, "export the network again")
+    with library_errors(name):
+        file = h5py.File(name, "r")
+    try:
+        yield SafeGroup(file, name, Budget(size))
+    finally:
+        with library_errors(name):
+            file.close()
+
+
+def _check_file_size(path: str, size: int) -> None:
     """Refuse a file that alone is larger than everything that may be read from one."""
     limit = TOTAL_BYTES_LIMIT + METADATA_LIMIT
     if size > limit:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
-
-import h5py
 
 from sdt_lava.errors import GraphError, NetworkFileError
 from sdt_lava.graph import Graph, Node, Shape
 from sdt_lava.netx import extended, stock_reader
-from sdt_lava.netx.guard import Budget, SafeGroup, check_file_size, library_errors
+from sdt_lava.netx.guard import SafeGroup, open_safely
 from sdt_lava.netx.rules import Violation, check_nodes, check_sizes, checked_number
 from sdt_lava.netx.schema import (
     FORMAT,
@@ -68,33 +65,8 @@ def load_network(
     NetworkFileError
         If there is no such file, or it is damaged, unsupported or hostile.
     """
-    name = _checked_path(path)
-    with library_errors(name):
-        file = h5py.File(name, "r")
-    try:
-        budget = Budget(os.path.getsize(name))
-        return _read(SafeGroup(file, name, budget), timesteps, input_shape)
-    finally:
-        with library_errors(name):
-            file.close()
-
-
-def _checked_path(path: str | os.PathLike[str]) -> str:
-    name = os.fsdecode(path)
-    with library_errors(name):
-        found = Path(name)
-        exists, regular = found.exists(), found.is_file()
-        size = found.stat().st_size if regular else 0
-    if not exists:
-        raise NetworkFileError(name, "no such file", "an HDF5 network file")
-    if not regular:  # a pipe would block, a device could be endless
-        raise NetworkFileError(name, "not a regular file", "an HDF5 network file")
-    check_file_size(name, size)
-    with library_errors(name), open(name, "rb"):
-        is_hdf5 = bool(h5py.is_hdf5(name))
-    if not is_hdf5:
-        raise NetworkFileError(name, "not an HDF5 file", "an HDF5 network file", _EXPORT_AGAIN)
-    return name
+    with open_safely(path, "an HDF5 network file") as root:
+        return _read(root, timesteps, input_shape)
 
 
 def _read(root: SafeGroup, timesteps: int | None, input_shape: Shape | None) -> Graph:

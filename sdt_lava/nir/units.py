@@ -1,0 +1,33 @@
+"""The integer neuron as a differential equation, and back.
+
+NIR's neuron is continuous in time, ``tau dv/dt = (v_leak - v) + R I``. Euler's method with a step
+dt makes it ``v <- v (1 - dt/tau) + (dt/tau) (v_leak + R I)``. The integer neuron is, in units of an
+activation and without its rounding, ``v <- v (1 - dv/4096) + u + bias``. The two are the same for
+
+    tau = dt 4096 / dv,    R = tau / dt,    v_leak = R bias,    v_threshold = threshold.
+
+The current of CubaLIF follows in the same way, with ``tau_syn = dt 4096 / du`` and
+``w_in = tau_syn / dt``. Both fire above their threshold and are reset to 0.
+"""
+
+from __future__ import annotations
+
+from sdt_lava.numerics import DECAY_UNITY
+
+# Time step in seconds of the published conversions (NIR's repository, Lava among them).
+DEFAULT_DT = 1e-4
+# NIR has no CubaLIF without leak: a time constant of so many steps leaks less than float64 can
+# resolve.
+_ENDLESS = 2.0**60
+# Version of the metadata that make a NIR graph exact; see docs/nir.md.
+FORMAT_KEY, FORMAT_VERSION = "sdt_lava", 1
+
+
+def steps_of(decay: int) -> float:
+    """Return the time constant of a decay, in time steps."""
+    return DECAY_UNITY / decay if decay else _ENDLESS
+
+
+def decay_of(share: float) -> int:
+    """Return the decay nearest to a share that is lost in a step, in 1/4096."""
+    return round(DECAY_UNITY * share)
