@@ -123,7 +123,7 @@ class Network:
         lif.s_out.connect(self.recorder.port("lif/spikes"))
         if place == "first":
             source.s_out.connect(fault.a_in)
-        self.root = source
+        self.root, self.dense, self.lif = source, dense, lif
 
     def session(self, timeout: float | None = WAIT) -> LavaSession:
         return LavaSession(self.root, run_config(), timeout=timeout)

@@ -49,6 +49,13 @@ def sim_command(
     convolutions: Convolutions = None,
     check: Check = True,
     measure: Measure = True,
+    models: Annotated[
+        str | None,
+        typer.Option(
+            help="Lava: ProcessModels; lava, accelerated, fused-blocks or fused. By default "
+            "Lava's own, in one process the accelerated ones."
+        ),
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(help="Lava and hardware: limit in seconds for starting and for running."),
@@ -91,6 +98,7 @@ def sim_command(
             reset=reset,
             hardware=hardware,
             **chosen_ways(shortcut, sdsa),
+            models=models,
         )
     summary = summarize(result, dataset.y)
     if json is not None:
@@ -102,12 +110,14 @@ def sim_command(
     print_synops(result.synops)
     _print_summary(summary)
     console.print(str(result.timing), soft_wrap=True)
+    if result.execution is not None:
+        console.print(str(result.execution), soft_wrap=True)
     for path in filter(None, (json, plot)):
         console.print(f"wrote {path}")
     if result.measured is not None:
         print_hardware_run(result, dataset.x, network, name)
         return
-    other = "engine" if backend == "lava" else "lava"
+    other = "engine" if backend.startswith("lava") else "lava-inprocess"
     console.print(f"next: the same spikes elsewhere: add --backend {other}")
 
 
@@ -119,6 +129,7 @@ def summarize(result: Result, y: Any) -> dict[str, Any]:
         "seconds": result.seconds,
         "reset": result.reset,
         "timing": result.timing.to_dict(),
+        "execution": result.execution and result.execution.to_dict(),
         "labels": result.labels.tolist(),
         "logits": result.logits.tolist(),
         "synops": result.synops.to_dict(),

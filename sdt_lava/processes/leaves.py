@@ -114,8 +114,14 @@ def make_population(node: Node, shape: Shape, schedule: Schedule) -> Any:
     return _POPULATIONS[type(node)](node, shape, schedule)
 
 
-def _stored(weights: Any, node: Sparse | Dense) -> tuple[Any, Any]:
-    """Return weights that Lava does not clip or round, and the exponent that goes with them."""
+def stored(weights: Any, node: Sparse | Dense) -> tuple[Any, Any]:
+    """Return weights that Lava does not clip or round, and the exponent that goes with them.
+
+    Raises
+    ------
+    CompileError
+        If Lava's connections cannot hold the weights.
+    """
     found = lava_weights(weights)
     if found is None:
         raise CompileError(
@@ -131,7 +137,7 @@ def _connect_sparse(connection: Connection, source: Any, reader: Any) -> Any:
     assert isinstance(node, Sparse)
     bits = GRADED_BITS if connection.graded else _SPIKE_BITS
     weights = node.weight.astype(np.int32)
-    weights.data, exponent = _stored(weights.data, node)
+    weights.data, exponent = stored(weights.data, node)
     if connection.delay:
         # A matrix of delays with the weights' own pattern keeps it sparse. All are equal, so that
         # a sum that is shifted to the right waits and is rounded as a whole.
@@ -157,7 +163,7 @@ def _connect_dense(connection: Connection, source: Any, reader: Any) -> Any:
     node = connection.node
     assert isinstance(node, Dense)
     bits = GRADED_BITS if connection.graded else 0
-    weights, exponent = _stored(np.asarray(node.weight), node)
+    weights, exponent = stored(np.asarray(node.weight), node)
     if connection.delay:
         process = DelayDense(
             weights=weights,

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lava.magma.core.run_configs import Loihi2SimCfg
 
 from sdt_lava.compiler.compile import CompiledNetwork
 from sdt_lava.graph import Shape, Signal
 from sdt_lava.numerics import IntArray
 from sdt_lava.processes.blocks import SpikingNetwork
 from sdt_lava.processes.host_io import FrameSource, RecordedSignal, SpikeRecorder
+from sdt_lava.processes.run_config import run_config
+from sdt_lava.simulate.execution import LavaExecution
 from sdt_lava.simulate.lava_session import LavaSession
 
 Progress = Callable[[int, int], None]
@@ -72,9 +73,11 @@ def run_lava(
     compiled: CompiledNetwork,
     frames: IntArray,
     *,
+    models: str = "lava",
+    executor: str = "processes",
     timeout: float | None = None,
     on_progress: Progress | None = None,
-) -> dict[str, IntArray]:
+) -> tuple[dict[str, IntArray], LavaExecution]:
     """Run a compiled network in Lava's CPU simulator.
 
     Parameters
@@ -83,6 +86,10 @@ def run_lava(
         Its schedule's T must be that of the frames.
     frames : ndarray of int
         ``(T, B, *shape)``.
+    models : {'lava', 'accelerated', 'fused-blocks', 'fused'}
+        ProcessModels, see :func:`sdt_lava.processes.run_config.run_config`.
+    executor : {'processes', 'in-process'}
+        See :class:`sdt_lava.simulate.lava_session.LavaSession`.
     timeout : float, optional
         Limit in seconds.
     on_progress : callable, optional
@@ -90,8 +97,10 @@ def run_lava(
 
     Returns
     -------
-    dict of str to ndarray
+    outputs : dict of str to ndarray
         ``(T, B, *shape)`` for each LIF (uint8) and the readout's relay (int32).
+    execution : LavaExecution
+        What ran, and how long its parts took.
 
     Raises
     ------
@@ -100,15 +109,19 @@ def run_lava(
     """
     samples = frames.shape[1]
     steps = compiled.schedule.machine_steps(samples)
+    config = run_config(models)
     with tempfile.TemporaryDirectory(prefix="sdt-lava-") as folder:
         lava = build_processes(compiled, frames, Path(folder))
-        config = Loihi2SimCfg(select_tag="fixed_pt")
-        with LavaSession(lava.source, config, timeout=timeout) as session:
+        with LavaSession(lava.source, config, timeout=timeout, executor=executor) as session:
             session.run(steps, on_progress=_report(on_progress, steps))
-        return {
+        outputs = {
             name: cut_samples(compiled, name, lava.recorder.read(name), samples)
             for name in lava.network.observed
         }
+    ran = LavaExecution(
+        session.executor, models, session.num_processes, session.seconds, session.note
+    )
+    return outputs, ran
 
 
 def _report(on_progress: Progress | None, steps: int) -> Callable[[int], Any] | None:

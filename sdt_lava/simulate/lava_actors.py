@@ -60,6 +60,16 @@ class ActorFailure:
         return error
 
 
+def failure_of(label: str, error: BaseException) -> LavaRuntimeError:
+    """Return the error to raise for an exception in a Lava Process, raised in this one."""
+    text = "".join(traceback.format_exception(error))
+    return LavaRuntimeError(label, _summary(error), process=label, traceback_text=text)
+
+
+def _summary(error: BaseException) -> str:
+    return "".join(traceback.format_exception_only(type(error), error)).strip()
+
+
 class Actor(mp.Process):
     """The operating system process of one Lava Process or service.
 
@@ -93,8 +103,7 @@ class Actor(mp.Process):
 
     def _failure(self, error: BaseException) -> ActorFailure:
         pickled = _picklable(error)
-        summary = "".join(traceback.format_exception_only(type(error), error)).strip()
-        return ActorFailure(self.label, summary, traceback.format_exc(), pickled)
+        return ActorFailure(self.label, _summary(error), traceback.format_exc(), pickled)
 
     def ending(self) -> str:
         """Say how the process ended."""

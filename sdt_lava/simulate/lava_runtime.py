@@ -26,6 +26,7 @@ from lava.magma.runtime.runtime import Runtime
 
 from sdt_lava.errors import LavaRuntimeError
 from sdt_lava.simulate.lava_actors import Actor, ActorFailure, SupervisedInfrastructure, quietly
+from sdt_lava.simulate.lava_compile import process_label
 from sdt_lava.simulate.process_guard import deferred_signals
 
 # [s] Everything is event driven; this only bounds the wait should an event ever be missed.
@@ -74,7 +75,7 @@ class SupervisedRuntime(Runtime):
         self._is_initialized = True
 
     def _build_message_infrastructure(self) -> None:
-        labels = {id(b): _process_label(p) for p, b in self._executable.proc_builders.items()}
+        labels = {id(b): process_label(p) for p, b in self._executable.proc_builders.items()}
         self._messaging_infrastructure: Any = SupervisedInfrastructure(
             lambda builder: labels.get(id(builder)) or f"Lava's {builder.rs_class.__name__}"
         )
@@ -254,7 +255,3 @@ class SupervisedRuntime(Runtime):
                 port.thread.join(1.0)  # it may be about to write to the pipe closed below
         os.close(self._wake_read)
         os.close(self._wake_write)
-
-
-def _process_label(process: Any) -> str:
-    return f"{process.name!r} ({type(process).__name__})"

@@ -10,12 +10,12 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
-from lava.magma.compiler.compiler_graphs import find_processes
-from lava.magma.core.process.process import AbstractProcess, LogConfig, ProcessServer
-from lava.magma.core.process.variable import VarServer
+from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.run_configs import RunConfig
 
 from sdt_lava.errors import ConfigError, LavaRuntimeError, LavaTimeoutError, SdtLavaError
+from sdt_lava.simulate.lava_compile import compile_processes, forget, remove_log_handlers
+from sdt_lava.simulate.lava_in_process import InProcessRuntime, obstacle
 from sdt_lava.simulate.lava_runtime import SupervisedRuntime
 from sdt_lava.simulate.process_guard import deferred_signals, sigterm_raises
 
@@ -23,7 +23,10 @@ from sdt_lava.simulate.process_guard import deferred_signals, sigterm_raises
 _COMPILE_DEFAULTS: Mapping[str, Any] = {"pypy_channel_size": 2}
 # [s] Progress is reported about this often.
 _PROGRESS_PERIOD = 0.25
-_COMPILER_LOGGER = "lava.magma.compiler.compiler"
+EXECUTORS = ("processes", "in-process")
+_FALLBACK = "it runs in Lava's own runtime, with an operating system process for each Lava Process"
+
+logger = logging.getLogger(__name__)
 
 
 class LavaSession:
@@ -40,16 +43,28 @@ class LavaSession:
         the session takes its place.
     timeout : float, optional
         Limit in seconds for the start and for each call of `run`.
+    executor : {'processes', 'in-process'}
+        One forked operating system process for each leaf Process, or all of them one after another
+        in the calling thread.
 
     Attributes
     ----------
     steps_done : int
         Time steps completed so far.
+    executor : str
+        What runs the network: 'processes' also where 'in-process' was asked for and the network
+        does not allow it.
+    note : str
+        Why it does not; empty otherwise.
+    num_processes : int
+        Processes that have a ProcessModel.
+    seconds : dict of str to float
+        Wall-clock time of 'compile', 'start', 'run' and 'stop'.
 
     Notes
     -----
-    Each leaf Process becomes one forked operating system process. The thread that enters the
-    session has to live until the session is closed, as on Linux its end would end the children.
+    With forked processes, the thread that enters the session has to live until the session is
+    closed, as on Linux its end would end the children.
 
     Examples
     --------
@@ -63,10 +78,16 @@ class LavaSession:
         run_config: RunConfig,
         compile_config: Mapping[str, Any] | None = None,
         timeout: float | None = None,
+        executor: str = "processes",
     ) -> None:
+        if executor not in EXECUTORS:
+            raise ConfigError("executor", repr(executor), f"one of {EXECUTORS}")
         if timeout is not None and not (math.isfinite(timeout) and timeout > 0):
             raise ConfigError("timeout", str(timeout), "a positive number of seconds or None")
         self.steps_done = 0
+        self.executor, self.note = executor, ""
+        self.num_processes = 0
+        self.seconds = dict.fromkeys(("compile", "start", "run", "stop"), 0.0)
         self._root = root_process
         self._run_config = run_config
         self._compile_config = {
@@ -75,7 +96,7 @@ class LavaSession:
             "use_watchdog": False,
         }
         self._timeout = timeout
-        self._runtime: SupervisedRuntime | None = None
+        self._runtime: SupervisedRuntime | InProcessRuntime | None = None
         self._processes: list[Any] = []
         self._stack = ExitStack()
 
@@ -98,29 +119,35 @@ class LavaSession:
 
     def _start(self) -> None:
         began = time.monotonic()
-        with _described_failure("starting the Lava network"):
-            executable = self._compile()
-            self._runtime = SupervisedRuntime(executable)
-            executable.assign_runtime_to_all_processes(self._runtime)
-            self._runtime.initialize()
-        self._limited(self._runtime.wait_until_built, began, "did not start")
+        with _described_failure("starting the Lava network"), self._timed("compile"):
+            executable, self._processes = compile_processes(
+                self._root, self._run_config, self._compile_config
+            )
+        self.num_processes = len(executable.proc_builders)
+        with self._timed("start"):
+            with _described_failure("starting the Lava network"):
+                self._runtime = self._make_runtime(executable)
+                executable.assign_runtime_to_all_processes(self._runtime)
+                self._runtime.initialize()
+            self._limited(self._runtime.wait_until_built, began, "did not start")
 
-    def _compile(self) -> Any:
-        compiler_logger = logging.getLogger(_COMPILER_LOGGER)
-        handlers = list(compiler_logger.handlers)
-        # Before the compilation, which connects past the hierarchical Processes.
-        self._processes += find_processes(self._root)
-        first_new_id = ProcessServer()._next_id
+    def _make_runtime(self, executable: Any) -> SupervisedRuntime | InProcessRuntime:
+        if self.executor == "in-process":
+            reason = obstacle(executable)
+            if not reason:
+                return InProcessRuntime(executable)
+            self.executor = "processes"
+            self.note = f"{reason}: {_FALLBACK}"
+            logger.warning("%s", self.note)
+        return SupervisedRuntime(executable)
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        began = time.monotonic()
         try:
-            executable = self._root.compile(self._run_config, self._compile_config)
-            self._processes += executable.process_list
-            return executable
+            yield
         finally:
-            compiler_logger.handlers[:] = handlers  # each compilation adds one
-            # The parts of hierarchical Processes came into being during the compilation.
-            self._processes += [p for p in ProcessServer().processes if p.id >= first_new_id]
-            # Before the fork: otherwise a log record appears once for each Process.
-            _remove_lava_log_handlers()
+            self.seconds[part] += time.monotonic() - began
 
     def run(self, num_steps: int, on_progress: Callable[[int], None] | None = None) -> None:
         """Run time steps; further calls continue where the last one ended.
@@ -168,7 +195,8 @@ class LavaSession:
         def steps(deadline: float | None) -> None:
             runtime.run_steps(num_steps, deadline)
 
-        self._limited(steps, began, after)
+        with self._timed("run"):
+            self._limited(steps, began, after)
         self.steps_done += num_steps
 
     def _limited(self, wait: Callable[[float | None], None], began: float, verb: str) -> None:
@@ -188,13 +216,13 @@ class LavaSession:
         A healthy network is asked to stop, one that failed or was interrupted is ended. Either
         way this takes a few seconds at most.
         """
-        with deferred_signals():
+        with deferred_signals(), self._timed("stop"):
             if self._runtime is not None:
                 self._runtime.stop()
             self._runtime = None
-            _forget(self._processes)
+            forget(self._processes)
             self._processes = []
-            _remove_lava_log_handlers()
+            remove_log_handlers()
         self._stack.close()
 
 
@@ -207,31 +235,3 @@ def _described_failure(where: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise LavaRuntimeError(where, f"{type(error).__name__}: {error}") from error
-
-
-def _forget(processes: list[Any]) -> None:
-    """Cut the references by which Lava keeps Processes, and their weights, for ever.
-
-    Lava only ever appends to these two lists. Other networks' entries, and the counters that make
-    ids unique, stay as they are; ``reset_server`` would hand out ids twice.
-    """
-    ours = {id(process) for process in processes}
-    for process in processes:
-        process.runtime = None  # its destructor would stop a runtime that is gone
-    server, variables = ProcessServer(), VarServer()
-    server.processes[:] = [p for p in server.processes if id(p) not in ours]
-    variables.vars[:] = [v for v in variables.vars if id(v.process) not in ours]
-
-
-def _remove_lava_log_handlers() -> None:
-    """Remove the handler that each Lava Process adds to the root logger.
-
-    They are told from a program's own handlers by their format, Lava's default.
-    """
-    root = logging.getLogger()
-    for handler in list(root.handlers):
-        layout = handler.formatter
-        if type(handler) is not logging.StreamHandler or layout is None:
-            continue
-        if (layout._fmt, layout.datefmt) == (LogConfig.format, LogConfig.date_format):
-            root.removeHandler(handler)

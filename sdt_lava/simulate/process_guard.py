@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -21,6 +22,14 @@ from typing import Any
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _EXIT_CODE_SIGTERM = 128 + signal.SIGTERM  # what a shell reports for a process ended by SIGTERM
 _GUARDED_SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
+
+
+class Terminated(SystemExit):
+    """SIGTERM, as an exception: not to be taken for a SystemExit that a Lava model raises."""
+
+
+class DeadlinePassed(BaseException):
+    """A time limit that passed; no ``except Exception`` of a Lava model may stop it."""
 
 
 class _ForkState(threading.local):
@@ -135,10 +144,77 @@ def sigterm_raises() -> Iterator[None]:
         return
 
     def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(_EXIT_CODE_SIGTERM)
+        raise Terminated(_EXIT_CODE_SIGTERM)
 
     signal.signal(signal.SIGTERM, leave)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+class _Alarm:
+    """Send SIGALRM to the main thread at a deadline, unless it is cancelled before."""
+
+    def __init__(self, deadline: float) -> None:
+        self.has_passed = False
+        self._lock = threading.Lock()
+        self._is_cancelled = False
+        self._timer = threading.Timer(max(0.0, deadline - time.monotonic()), self._ring)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _ring(self) -> None:
+        with self._lock:
+            if not self._is_cancelled:
+                self.has_passed = True
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+
+    def cancel(self) -> None:
+        """Make sure that no signal is sent from now on."""
+        with self._lock:
+            self._is_cancelled = True
+        self._timer.cancel()
+        self._timer.join()
+
+
+@contextmanager
+def interrupted_at(deadline: float | None) -> Iterator[None]:
+    """Turn the passing of a deadline inside the block into a TimeoutError.
+
+    In the main thread a signal interrupts whatever Python code runs, or sleeps, by then. Outside
+    of it, code inside has to look at the clock and raise `DeadlinePassed` itself.
+
+    Parameters
+    ----------
+    deadline : float, optional
+        In terms of ``time.monotonic()``.
+
+    Raises
+    ------
+    TimeoutError
+        The deadline passed.
+    """
+    previous = signal.getsignal(signal.SIGALRM) if hasattr(signal, "SIGALRM") else None
+    try:
+        if deadline is None or previous is None or not _in_main_thread():
+            yield
+            return
+        alarm = _Alarm(deadline)
+
+        def ring(number: int, frame: FrameType | None) -> None:
+            if alarm.has_passed:
+                raise DeadlinePassed
+            if callable(previous):  # somebody else's alarm
+                previous(number, frame)
+
+        signal.signal(signal.SIGALRM, ring)
+        try:
+            yield
+        finally:
+            try:
+                alarm.cancel()
+            finally:
+                signal.signal(signal.SIGALRM, previous)
+    except DeadlinePassed:
+        raise TimeoutError from None

@@ -18,11 +18,12 @@ from sdt_lava.numerics import IntArray
 from sdt_lava.report.counts import Counts
 from sdt_lava.report.events import count_events
 from sdt_lava.report.synops import SynopsTable, synops_table
+from sdt_lava.simulate.execution import LavaExecution
 from sdt_lava.simulate.measured import Measured
 from sdt_lava.simulate.timing import Timing
 
 # Back ends in which a frame takes as many machine steps as the network is deep.
-_PIPELINED = ("lava", "loihi2")
+_PIPELINED = ("lava", "lava-inprocess", "loihi2")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class Result:
     Parameters
     ----------
     backend : str
-        What ran: 'reference', 'engine', 'lava', 'loihi2' or 'torch'.
+        What ran: 'reference', 'engine', 'lava', 'lava-inprocess', 'loihi2' or 'torch'.
     logits : ndarray
         ``(B, classes)``. Integer back ends: the readout summed over T, int64 (without a
         readout: spike counts of the last layer). 'torch': the float model's mean over T.
@@ -50,6 +51,8 @@ class Result:
         The compiled network that ran; None if the integer graph itself did.
     measured : Measured or None
         What the board's instruments measured; None for a simulation.
+    execution : LavaExecution or None
+        How Lava ran: which executor and ProcessModels, and how long each part took.
     """
 
     backend: str
@@ -61,6 +64,7 @@ class Result:
     reset: bool = True
     compiled: CompiledNetwork | None = field(default=None, repr=False)
     measured: Measured | None = None
+    execution: LavaExecution | None = field(default=None, repr=False)
 
     @property
     def labels(self) -> NDArray[np.int64]:

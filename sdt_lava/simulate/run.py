@@ -12,6 +12,7 @@ import numpy as np
 from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Graph
 from sdt_lava.numerics import IntArray, NeuronStates
+from sdt_lava.simulate.execution import LavaExecution
 from sdt_lava.simulate.host import network_outputs
 from sdt_lava.simulate.inputs import encode, to_time_first, widened
 from sdt_lava.simulate.result import Result
@@ -44,7 +45,16 @@ class RunOptions:
     timeout: float | None
     on_progress: Progress | None
     reset: bool
+    models: str | None = None
     compiled: CompiledNetwork | None = None
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a back end returns: ``(T, B, *shape)`` by name, and how Lava ran."""
+
+    outputs: dict[str, IntArray]
+    execution: LavaExecution | None = None
 
 
 def simulate(
@@ -57,6 +67,7 @@ def simulate(
     timeout: float | None = None,
     on_progress: Progress | None = None,
     reset: bool = True,
+    models: str | None = None,
     shortcut: Choice | None = None,
     sdsa: Choice | None = None,
     hardware: HardwareOptions | None = None,
@@ -69,22 +80,26 @@ def simulate(
         An integer graph, or the float model (backend 'torch').
     x : array_like
         ``(B, *shape)``, presented at each of the network's T steps, or ``(B, T, *shape)``.
-    backend : {'engine', 'reference', 'lava', 'loihi2', 'torch'}, optional
-        'engine' for a graph and 'torch' for a model by default.
+    backend : {'engine', 'reference', 'lava', 'lava-inprocess', 'loihi2', 'torch'}, optional
+        'engine' for a graph and 'torch' for a model by default. 'lava' runs an operating system
+        process for each Lava process, 'lava-inprocess' all of them in this one.
     strict : bool
-        Raise when a sum leaves the 24-bit state ('lava': if the weights do not rule it out, the
+        Raise when a sum leaves the 24-bit state (on Lava: if the weights do not rule it out, the
         engine checks this input first). Otherwise sums wrap and saturate as in Lava.
     batch_size : int, optional
         'engine', 'reference' and 'torch': samples at once.
     timeout : float, optional
-        'lava' and 'loihi2': limit in seconds for starting and for running.
+        On Lava and 'loihi2': limit in seconds for starting and for running.
     on_progress : callable, optional
         Called with units of work done and in total.
     reset : bool
         Start every sample from rest. Otherwise the samples are one continuous stream of
         ``B * T`` steps, and neurons keep their state from one to the next (not 'torch').
+    models : {'lava', 'accelerated', 'fused-blocks', 'fused'}, optional
+        On Lava: its own ProcessModels (default of 'lava'), compiled ones of the same Processes
+        (default of 'lava-inprocess'), or one for each block or for the whole network.
     shortcut, sdsa : str or mapping of str to str, optional
-        How membrane shortcuts and SDSA are lowered, as :func:`sdt_lava.compile` takes it. 'lava':
+        How membrane shortcuts and SDSA are lowered, as :func:`sdt_lava.compile` takes it. On Lava:
         'relay' and 'and' by default. With one of them, 'engine' and 'reference' run the compiled
         graph instead of the integer graph.
     hardware : HardwareOptions, optional
@@ -116,7 +131,9 @@ def simulate(
         raise ConfigError("backend", repr(name), f"one of {allowed} for this network", remedy)
     if batch_size is not None and batch_size < 1:
         raise ConfigError("batch_size", str(batch_size), "at least 1")
-    options = RunOptions(strict, batch_size, timeout, on_progress, reset)
+    if models is not None and name not in _COMPILED_BACKENDS:
+        raise ConfigError("models", f"{models!r} for back end {name!r}", f"{_COMPILED_BACKENDS}")
+    options = RunOptions(strict, batch_size, timeout, on_progress, reset, models)
     started = time.perf_counter()
     if not isinstance(net, Graph):
         _check_float_options(reset, shortcut, sdsa)
@@ -130,7 +147,8 @@ def simulate(
     frames = encode(net, x)
     if name in _COMPILED_BACKENDS or shortcut is not None or sdsa is not None:
         options = replace(options, compiled=_compile(net, frames, reset, shortcut, sdsa))
-    outputs = _INTEGER_BACKENDS[name](net, frames, options)
+    run = _INTEGER_BACKENDS[name](net, frames, options)
+    outputs = run.outputs
     if options.compiled is not None:
         outputs = network_outputs(options.compiled, outputs)
     return Result(
@@ -142,6 +160,7 @@ def simulate(
         frames=frames,
         reset=reset,
         compiled=options.compiled,
+        execution=run.execution,
     )
 
 
@@ -196,9 +215,9 @@ def _default_batch(net: Graph, timesteps: int) -> int:
     return max(1, _BATCH_BYTES // (largest * timesteps * _BYTES_PER_NEURON))
 
 
-def _run_engine(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, IntArray]:
+def _run_engine(net: Graph, frames: IntArray, options: RunOptions) -> _Run:
     graph, wanted = _what_runs(net, options)
-    return _engine(graph, frames, options, wanted)[0]
+    return _Run(_engine(graph, frames, options, wanted)[0])
 
 
 def engine_extremes(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, Extremes]:
@@ -219,7 +238,7 @@ def _engine(
     return _in_batches(graph, frames, run, options), engine.extremes
 
 
-def _run_reference(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, IntArray]:
+def _run_reference(net: Graph, frames: IntArray, options: RunOptions) -> _Run:
     from sdt_lava.simulate.reference import run_reference
 
     graph, wanted = _what_runs(net, options)
@@ -228,18 +247,34 @@ def _run_reference(net: Graph, frames: IntArray, options: RunOptions) -> dict[st
         values = run_reference(graph, part, strict=options.strict, states=states)
         return {name: values[name] for name in wanted}
 
-    return _in_batches(graph, frames, run, options)
+    return _Run(_in_batches(graph, frames, run, options))
 
 
-def _run_lava(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, IntArray]:
+def _run_lava(net: Graph, frames: IntArray, options: RunOptions) -> _Run:
+    return _run_on_lava(net, frames, options, executor="processes", models="lava")
+
+
+def _run_lava_in_process(net: Graph, frames: IntArray, options: RunOptions) -> _Run:
+    return _run_on_lava(net, frames, options, executor="in-process", models="accelerated")
+
+
+def _run_on_lava(
+    net: Graph, frames: IntArray, options: RunOptions, *, executor: str, models: str
+) -> _Run:
     from sdt_lava.simulate.lava import run_lava
 
     if options.strict:
         _check_overflow(net, frames, options)
     assert options.compiled is not None
-    return run_lava(
-        options.compiled, frames, timeout=options.timeout, on_progress=options.on_progress
+    outputs, execution = run_lava(
+        options.compiled,
+        frames,
+        models=options.models or models,
+        executor=executor,
+        timeout=options.timeout,
+        on_progress=options.on_progress,
     )
+    return _Run(outputs, execution)
 
 
 def _check_overflow(net: Graph, frames: IntArray, options: RunOptions) -> None:
@@ -253,16 +288,17 @@ def _check_overflow(net: Graph, frames: IntArray, options: RunOptions) -> None:
         engine_extremes(net, frames, options)
 
 
-_INTEGER_BACKENDS: dict[str, Callable[[Graph, IntArray, RunOptions], dict[str, IntArray]]] = {
+_INTEGER_BACKENDS: dict[str, Callable[[Graph, IntArray, RunOptions], _Run]] = {
     "engine": _run_engine,
     "reference": _run_reference,
     "lava": _run_lava,
+    "lava-inprocess": _run_lava_in_process,
 }
 BACKENDS = tuple(_INTEGER_BACKENDS)
 # Back ends that need more than a computer.
 HARDWARE_BACKENDS = ("loihi2",)
 # Those that always run a compiled network.
-_COMPILED_BACKENDS = ("lava",)
+_COMPILED_BACKENDS = ("lava", "lava-inprocess")
 
 
 def _run_torch(

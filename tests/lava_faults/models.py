@@ -33,6 +33,16 @@ def fail(kind: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if kind == "hang":
         time.sleep(3600)
+    if kind == "alarm":
+        os.kill(os.getpid(), signal.SIGALRM)
+
+
+def parallel_torch() -> None:
+    """Let torch's threads add up something."""
+    import torch
+
+    values = torch.ones(1000, 1000)
+    (values + values).sum()
 
 
 @implements(proc=Fault, protocol=LoihiProtocol)
@@ -49,6 +59,19 @@ class PyFaultModel(PyLoihiProcessModel):
             fail(self._kind)
 
     def run_spk(self) -> None:
-        if self.time_step == self._step:
+        is_time = self.time_step == self._step
+        if is_time:
             fail(self._kind)
-        self.s_out.send(self.a_in.recv())
+        if self._kind == "slow":
+            time.sleep(0.02)
+        if self._kind == "torch":
+            parallel_torch()
+        values = self.a_in.recv()
+        if is_time and self._kind == "bloated":
+            values = np.append(values, 0)
+        if not (is_time and self._kind == "mute"):
+            self.s_out.send(values)
+        for _ in range(2 if is_time and self._kind == "chatty" else 0):
+            self.s_out.send(values)
+        if self._kind == "reuse":
+            values[:] = -1

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
-from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.ports import PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from sdt_lava.errors import DataError
 from sdt_lava.processes.host_io.process import (
-    IN_PORT_PREFIX,
     FrameSource,
     RecordedSignal,
     SpikeRecorder,
 )
+from sdt_lava.processes.ports import PortsOnDemand, Receiver
 
 
 @implements(proc=FrameSource, protocol=LoihiProtocol)
@@ -42,23 +42,10 @@ class PyFrameSourceModel(PyLoihiProcessModel):
         self.s_out.send(self._frames[row] if row < len(self._frames) else self._silence)
 
 
-class _PortsOnDemand(type(PyLoihiProcessModel)):  # type: ignore[misc]
-    """Declare an InPort for every attribute ``in_<number>`` that is asked of the class.
-
-    Lava wants each port of a Process as a class attribute of its model, but how many there are
-    differs from one recorder to the next.
-    """
-
-    def __getattr__(cls, name: str) -> LavaPyType:
-        if name.startswith(IN_PORT_PREFIX) and name[len(IN_PORT_PREFIX) :].isdecimal():
-            return LavaPyType(PyInPort.VEC_DENSE, np.int32)
-        raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
-
-
 @implements(proc=SpikeRecorder, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class PySpikeRecorderModel(PyLoihiProcessModel, metaclass=_PortsOnDemand):
+class PySpikeRecorderModel(PyLoihiProcessModel, metaclass=PortsOnDemand):
     """Write what each port received to row ``time_step - 1`` of its file."""
 
     def __init__(self, proc_params: Any) -> None:
@@ -69,6 +56,8 @@ class PySpikeRecorderModel(PyLoihiProcessModel, metaclass=_PortsOnDemand):
             port: _create_file(proc_params["files"][port], self._num_steps, signal)
             for port, signal in proc_params["signals"].items()
         }
+        # Ports come into being after the model.
+        self._receivers: dict[str, Receiver] = {}
 
     def run_spk(self) -> None:
         """Receive from every port and write one row of every file."""
@@ -79,13 +68,19 @@ class PySpikeRecorderModel(PyLoihiProcessModel, metaclass=_PortsOnDemand):
                 f"at most {self._num_steps}",
                 "build the recorder for as many steps as are run",
             )
+        if not self._receivers:
+            self._receivers.update((port, Receiver(getattr(self, port))) for port in self._rows)
         for port, rows in self._rows.items():
-            values = getattr(self, port).recv()
+            values = self._receivers[port]()
             row = rows[self.time_step - 1]
-            # The comparison after the copy is the range check: a value that fits comes back.
-            np.copyto(row, values, casting="unsafe")
-            if not np.array_equal(row, values):
+            if not self._store(values, row):
                 self._refuse(port, values, rows.dtype)
+
+    def _store(self, values: np.ndarray, row: np.ndarray) -> bool:
+        """Copy values, and tell whether all of them fit the file's type."""
+        np.copyto(row, values, casting="unsafe")
+        # A value that fits comes back.
+        return bool((row == values).all())
 
     def _refuse(self, port: str, values: np.ndarray, dtype: np.dtype[Any]) -> None:
         limits = np.iinfo(dtype)

@@ -16,8 +16,7 @@ from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 
 from sdt_lava.errors import DataError
-
-IN_PORT_PREFIX = "in_"
+from sdt_lava.processes.ports import IN_PORT_PREFIX
 
 
 class _HostProcess(AbstractProcess):

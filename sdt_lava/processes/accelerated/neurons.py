@@ -1,0 +1,126 @@
+"""LIF, LIFReset and GradedVec."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from lava.proc.graded.models import PyGradedVecModelFixed
+from lava.proc.graded.process import GradedVec
+from lava.proc.lif.models import (
+    AbstractPyLifModelFixed,
+    PyLifModelBitAcc,
+    PyLifResetModelBitAcc,
+)
+from lava.proc.lif.process import LIF, LIFReset
+
+from sdt_lava.processes.kernels import integrate, relay
+from sdt_lava.processes.ports import Receiver
+
+
+class _LifStep(AbstractPyLifModelFixed):
+    """The step that LIF and LIFReset share."""
+
+    _receive: Receiver | None = None
+
+    def on_var_update(self) -> None:
+        """Look at the parameters again before the next step."""
+        self._receive = None
+
+    def _prepare(self) -> None:
+        self._receive = Receiver(self.a_in)
+        if not self.isthrscaled:
+            self.scale_threshold()
+        self._spikes = np.zeros(self.u.shape, np.int32)
+        # Views: the variables stay the state.
+        self._state = [
+            variable.reshape(-1) for variable in (self.u, self.v, self.bias_mant, self.bias_exp)
+        ]
+        kept = (
+            self.decay_unity - (np.asarray(self.du) + self.ds_offset),
+            self.decay_unity - (np.asarray(self.dv) + self.dm_offset),
+        )
+        # Whole numbers of 4096; Lava also takes others.
+        self._is_covered = all(
+            values.dtype.kind in "iu" and values.min() >= 0 and values.max() <= self.decay_unity
+            for values in kept
+        )
+        self._parameters = (
+            *(self._per_neuron(values, np.int32) for values in kept),
+            self._per_neuron(self.effective_vth, np.int64),
+        )
+
+    def _per_neuron(self, values: Any, kind: Any) -> Any:
+        # A copy: the kernels are compiled for arrays that can be written to.
+        return np.array(np.broadcast_to(values, self.u.shape), kind).reshape(-1)
+
+    def _advance(self) -> Any:
+        """Receive, integrate and return the spikes of this step."""
+        if self._receive is None:
+            self._prepare()
+        activation = self._receive()  # type: ignore[misc]
+        if activation.dtype != np.int32 or not self._is_covered:
+            return self._advance_by_lava(activation)
+        spikes = self._spikes
+        integrate(activation.reshape(-1), *self._state, *self._parameters, spikes.reshape(-1))
+        return spikes
+
+    def _advance_by_lava(self, activation: Any) -> Any:
+        self.scale_bias()
+        self.subthr_dynamics(activation_in=activation)
+        spikes = self.spiking_activation()
+        self.reset_voltage(spike_vector=spikes)
+        return spikes
+
+
+@implements(proc=LIF, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("accelerated")
+class PyLifModelAccelerated(_LifStep, PyLifModelBitAcc):
+    """Leaky integrate-and-fire neurons; gates are LIF without memory."""
+
+    def run_spk(self) -> None:
+        """Advance one step and send the spikes."""
+        self.s_out.send(self._advance())
+
+
+@implements(proc=LIFReset, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("accelerated")
+class PyLifResetModelAccelerated(_LifStep, PyLifResetModelBitAcc):
+    """Leaky integrate-and-fire neurons that forget at the start of each sample."""
+
+    def run_spk(self) -> None:
+        """Reset if it is time, advance one step and send the spikes."""
+        if self.time_step % self.reset_interval == self.reset_offset:
+            self.u.fill(0)
+            self.v.fill(0)
+        self.s_out.send(self._advance())
+
+
+@implements(proc=GradedVec, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("accelerated")
+class PyGradedVecModelAccelerated(PyGradedVecModelFixed):
+    """Neurons that send their sum on as a graded spike."""
+
+    _receive: Receiver | None = None
+
+    def run_spk(self) -> None:
+        """Receive sums and send those above the threshold."""
+        if self._receive is None:
+            self._receive = Receiver(self.a_in)
+            self._payload = np.zeros(self.v.shape, np.int32)
+        activation = self._receive()
+        if activation.dtype != np.int32 or self.vth.size != 1:
+            self.v += activation
+            payload = self.v * (np.abs(self.v) > self.vth)
+            self.v[:] = 0
+            self.s_out.send(payload)
+            return
+        voltage, payload = self.v.reshape(-1), self._payload
+        relay(activation.reshape(-1), voltage, int(self.vth.item()), payload.reshape(-1))
+        self.s_out.send(payload)

@@ -1,0 +1,147 @@
+"""Connections of a fused model: all matrices in one table, and convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from sdt_lava.compiler.connections import dense_rows
+from sdt_lava.compiler.partition import Connection
+from sdt_lava.errors import CompileError
+from sdt_lava.graph import Conv, Dense, Sparse
+from sdt_lava.numerics import power_shift
+from sdt_lava.processes.fused.populations import Region
+from sdt_lava.processes.kernels import propagate_network
+from sdt_lava.processes.kernels.propagation import (
+    Propagate,
+    propagate_kernels,
+    propagate_matrix,
+    rounded,
+)
+from sdt_lava.processes.kernels.tables import (
+    RunTable,
+    channels_last,
+    column_table,
+    in_few_bytes,
+    run_table,
+)
+from sdt_lava.processes.leaves import stored
+
+
+@dataclass(frozen=True)
+class Link:
+    """A connection with its ends: where its source lies among signals, its reader among sums."""
+
+    connection: Connection
+    source: Region
+    target: Region
+
+    @property
+    def exponent(self) -> int:
+        """Weight exponent of a matrix: the compiler has made one connection of each."""
+        return int(self.connection.node.exponent)
+
+
+def is_in_table(link: Link) -> bool:
+    """Tell whether a connection is a matrix whose sums need no rounding."""
+    return isinstance(link.connection.node, Sparse | Dense) and link.exponent >= 0
+
+
+def _matrix(link: Link) -> csr_matrix:
+    """Return the weights, in the order in which signals are kept."""
+    node = link.connection.node
+    assert isinstance(node, Sparse | Dense)
+    # Entries of 0 stay: without them, runs would be short.
+    if isinstance(node, Dense):
+        weights = dense_rows(np.asarray(node.weight), np.arange(len(node.weight)))
+    else:
+        weights = node.weight
+    stored(weights.data, node)  # refuses what Lava's processes would change
+    entries = weights.tocoo()
+    rows = channels_last(link.target.shape)[entries.row]
+    columns = channels_last(link.source.shape)[entries.col]
+    return csr_matrix((entries.data.astype(np.int32), (rows, columns)), entries.shape)
+
+
+class MatrixTable:
+    """All matrices of a program, in one table that one call goes through.
+
+    Parameters
+    ----------
+    links : sequence of Link
+        Connections for which :func:`is_in_table` holds; at least one.
+    """
+
+    def __init__(self, links: Sequence[Link]) -> None:
+        tables = [run_table(column_table(_matrix(link), link.exponent)) for link in links]
+        columns = np.cumsum([0, *(len(table.start) for table in tables)])
+        runs = np.cumsum([0, *(len(table.first) for table in tables)])
+        weights = np.cumsum([0, *(len(table.weights) for table in tables)]).astype(np.uint64)
+        self._links = np.array(
+            [
+                (column, link.source.start, link.source.size, link.connection.delay,
+                 link.connection.graded)
+                for link, column in zip(links, columns[:-1], strict=True)
+            ],
+            np.int64,
+        )  # fmt: skip
+        self._table = RunTable(
+            np.concatenate([t.start + run for t, run in zip(tables, runs[:-1], strict=True)]),
+            np.concatenate(
+                [t.first + np.uint64(k.target.start) for t, k in zip(tables, links, strict=True)]
+            ),
+            np.concatenate(
+                [t.offset[:-1] + w for t, w in zip(tables, weights[:-1], strict=True)]
+                + [weights[-1:]]
+            ),
+            in_few_bytes(np.concatenate([table.weights for table in tables])),
+        )
+
+    def propagate(self, values: Any, arriving: Any, step: int) -> None:
+        """Add the events of all signals to the sums of the steps in which they arrive.
+
+        Parameters
+        ----------
+        values : ndarray of int32
+            All signals of this step.
+        arriving : ndarray of int32
+            ``(steps, sums)``: the sums of step s are in row ``s % steps``.
+        step : int
+            The next step, which events without a delay reach.
+        """
+        propagate_network(values, self._links, *self._table, arriving, step)
+
+
+def link_function(link: Link) -> Propagate:
+    """Return the function of a connection that is not in the table.
+
+    Raises
+    ------
+    CompileError
+        If there is no fused form of it.
+    """
+    connection = link.connection
+    node = connection.node
+    if isinstance(node, Sparse | Dense):
+        matrix = propagate_matrix(_matrix(link), link.exponent, connection.graded)
+        return rounded(matrix, link.exponent, link.target.size)
+    if not isinstance(node, Conv):
+        raise CompileError(
+            f"connection {node.name!r}",
+            f"kind {node.kind}, which has no fused form",
+            ", ".join(kind.kind for kind in (Sparse, Dense, Conv)),
+            "use models='accelerated'",
+        )
+    # As in Lava's process, which ignores weight exponents: they go into the weights.
+    weight = power_shift(np.asarray(node.weight, np.int64), node.exponent, 0)
+    return propagate_kernels(
+        weight.astype(np.int32).transpose(0, 2, 3, 1),
+        tuple((*region.shape[1:], region.shape[0]) for region in (link.source, link.target)),  # type: ignore[arg-type]
+        (node.stride, node.padding, node.dilation),
+        node.groups,
+        connection.graded,
+    )

@@ -1,0 +1,219 @@
+"""Weights in the form in which the kernels read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from lava.utils.weightutils import SignMode, clip_weights, determine_sign_mode, truncate_weights
+from numpy.typing import NDArray
+from scipy.sparse import csc_matrix, csr_matrix
+
+WEIGHT_BITS = 8
+_INT16 = np.iinfo(np.int16)
+# Mean length from which adding runs is faster than adding single entries.
+_SHORTEST_RUN = 4
+# Positions that a kernel of 15 x 15 reaches.
+_MOST_TAPS = 15 * 15
+
+
+class ColumnTable(NamedTuple):
+    """A sparse matrix by columns: column j has the entries ``start[j]`` to ``start[j + 1]``."""
+
+    start: NDArray[np.int64]
+    rows: NDArray[np.uint32]
+    weights: NDArray[np.int32]
+
+
+class RunTable(NamedTuple):
+    """A sparse matrix by columns and runs of consecutive rows.
+
+    Column j has the runs ``start[j]`` to ``start[j + 1]``, run r begins at row ``first[r]`` and has
+    the weights ``offset[r]`` to ``offset[r + 1]``, of int16 or int32.
+    """
+
+    start: NDArray[np.int64]
+    first: NDArray[np.uint64]
+    offset: NDArray[np.uint64]
+    weights: NDArray[Any]
+
+    @property
+    def pays_off(self) -> bool:
+        """Whether runs are long enough to be faster than single entries."""
+        return len(self.weights) > 0 and len(self.weights) >= _SHORTEST_RUN * len(self.first)
+
+
+def stored_weights(weights: Any, parameters: Mapping[str, Any], *, prune: bool = True) -> Any:
+    """Clip and truncate weights as Lava's fixed-point connections do at their first step.
+
+    Parameters
+    ----------
+    weights : ndarray or csr_matrix
+        ``(outputs, inputs)``.
+    parameters : mapping
+        Parameters of the Process; ``sign_mode`` and ``num_weight_bits`` are used.
+    prune : bool
+        Remove entries of a sparse matrix that are 0, as Lava does. With them, the entries of a
+        convolution lie side by side.
+
+    Returns
+    -------
+    ndarray or csr_matrix
+        int32.
+    """
+    bits = parameters.get("num_weight_bits", WEIGHT_BITS)
+    if isinstance(weights, csr_matrix) and weights.has_canonical_format:
+        data = weights.data
+        implied = data if data.size == np.prod(weights.shape) else np.append(data, 0)
+        mode = parameters.get("sign_mode") or determine_sign_mode(implied)
+        # Comparing and assigning sparse matrices, as Lava does, takes far longer.
+        parts = (_stored(data, mode, bits), weights.indices.copy(), weights.indptr.copy())
+        stored = csr_matrix(parts, weights.shape)
+        if prune:
+            stored.eliminate_zeros()
+        return stored
+    return _stored(weights, parameters.get("sign_mode") or determine_sign_mode(weights), bits)
+
+
+def _stored(weights: Any, mode: SignMode, bits: int) -> Any:
+    return truncate_weights(clip_weights(weights, mode, num_bits=WEIGHT_BITS), mode, bits)
+
+
+def shifted_up(weights: Any, exponent: int) -> Any:
+    """Multiply weights by ``2 ** exponent`` if it is positive; a negative one acts on sums."""
+    return np.left_shift(weights, exponent) if exponent > 0 else weights
+
+
+def column_table(weights: csr_matrix, exponent: int = 0) -> ColumnTable:
+    """Sort a sparse matrix by columns.
+
+    Parameters
+    ----------
+    weights : csr_matrix
+        ``(outputs, inputs)``.
+    exponent : int
+        Weight exponent; only a positive one changes the table.
+    """
+    columns = weights.tocsc()
+    columns.sort_indices()
+    return ColumnTable(
+        columns.indptr.astype(np.int64),
+        columns.indices.astype(np.uint32),
+        shifted_up(columns.data.astype(np.int32), exponent),
+    )
+
+
+def run_table(table: ColumnTable) -> RunTable:
+    """Find runs of consecutive rows."""
+    rows = table.rows.astype(np.int64)
+    begins = np.ones(rows.size + 1, bool)
+    begins[1:-1] = np.diff(rows) != 1
+    begins[table.start] = True
+    offset = np.flatnonzero(begins)
+    start = np.cumsum(begins) - 1
+    return RunTable(
+        start[table.start],
+        rows[offset[:-1]].astype(np.uint64),
+        offset.astype(np.uint64),
+        in_few_bytes(table.weights),
+    )
+
+
+def channels_last(shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return where each value of a flat ``(C, ...)`` signal goes in the order ``(..., C)``."""
+    channels = shape[0]
+    index = np.arange(int(np.prod(shape)))
+    positions = index.size // channels
+    return index % positions * channels + index // positions
+
+
+def permuted(table: ColumnTable, rows: NDArray[np.int64]) -> ColumnTable:
+    """Move the rows of a sparse matrix: row r goes to ``rows[r]``."""
+    # Copies, as sorting works in place.
+    parts = (table.weights.copy(), rows[table.rows], table.start.copy())
+    moved = csc_matrix(parts, (rows.size, table.start.size - 1))
+    moved.sort_indices()
+    return table._replace(rows=moved.indices.astype(np.uint32), weights=moved.data)
+
+
+def channel_stride(table: ColumnTable, outputs: int) -> int:
+    """Guess how far apart in the output channels are: the positions of an image.
+
+    A convolution has the same positions in every channel. So in its longest column the row
+    numbers repeat themselves, one image further.
+
+    Returns
+    -------
+    int
+        Number of positions, a divisor of `outputs`; 1 where nothing repeats.
+    """
+    lengths = np.diff(table.start)
+    if not table.rows.size:
+        return 1
+    longest = int(np.argmax(lengths))
+    rows = table.rows[table.start[longest] : table.start[longest + 1]].astype(np.int64)
+    for period in range(1, min(rows.size, _MOST_TAPS)):
+        steps = rows[period:] - rows[:-period]
+        if (steps == steps[0]).all():
+            return int(steps[0]) if outputs % steps[0] == 0 else 1
+    return 1
+
+
+def row_table(weights: NDArray[Any], exponent: int = 0) -> NDArray[Any]:
+    """Transpose a dense matrix to ``(inputs, outputs)``, in int16 or int32."""
+    return in_few_bytes(np.ascontiguousarray(shifted_up(weights.astype(np.int32), exponent).T))
+
+
+def in_few_bytes(weights: NDArray[Any]) -> NDArray[Any]:
+    """Return weights as int16 if they fit: less memory to read."""
+    fit = not weights.size or (weights.min() >= _INT16.min and weights.max() <= _INT16.max)
+    return weights.astype(np.int16) if fit else weights
+
+
+def kernel_table(weight: NDArray[Any], groups: int) -> NDArray[np.int32]:
+    """Sort the kernels of a correlation by position and input channel.
+
+    Parameters
+    ----------
+    weight : ndarray
+        ``(outputs, rows, columns, channels of a group)``.
+    groups : int
+        Channel groups.
+
+    Returns
+    -------
+    ndarray of int32
+        ``(rows, columns, channels, outputs of a group)``.
+    """
+    outputs, rows, columns, in_group = weight.shape
+    by_group = weight.reshape(groups, outputs // groups, rows, columns, in_group)
+    table = by_group.transpose(2, 3, 0, 4, 1).reshape(rows, columns, groups * in_group, -1)
+    return np.ascontiguousarray(table, dtype=np.int32)
+
+
+def taps(
+    size: int, output: int, kernel: int, stride: int, padding: int, dilation: int
+) -> NDArray[np.int64]:
+    """List the kernel and output positions that each input position reaches, along one axis.
+
+    Parameters
+    ----------
+    size, output, kernel : int
+        Positions of the input, the output and the kernel.
+    stride, padding, dilation : int
+        Of the convolution.
+
+    Returns
+    -------
+    ndarray of int64
+        ``(size, n, 2)``: pairs of kernel and output position, filled up with -1.
+    """
+    position, tap = np.ogrid[:size, :kernel]
+    reached, rest = np.divmod(position + padding - tap * dilation, stride)
+    valid = (rest == 0) & (reached >= 0) & (reached < output)
+    pairs = np.stack([np.broadcast_to(tap, valid.shape), reached], axis=-1)
+    table = np.full((size, int(valid.sum(axis=1).max(initial=0)) + 1, 2), -1)
+    rank = np.cumsum(valid, axis=1) - 1
+    table[np.nonzero(valid)[0], rank[valid]] = pairs[valid]
+    return table
