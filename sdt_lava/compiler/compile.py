@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +66,7 @@ class CompiledNetwork:
     @property
     def output_name(self) -> str:
         """Population whose output is the network's result, before the head's bias."""
-        return output_population(self.source)
+        return output_population(self.source, membranes=self.lowering.membranes)
 
     @cached_property
     def violations(self) -> tuple[Violation, ...]:
@@ -101,7 +101,9 @@ class CompiledNetwork:
         """What the compiler did beyond what it was asked for, a sentence each."""
         ways = self.lowering.shortcut
         kept = forced_relays(self.source) if UNROLLED in ways.values() else {}
+        readout = f"{self.output_name}: the host reads membranes after each sample"
         return (
+            *([readout] if self.lowering.membranes and self.source.readout else []),
             *(f"{name} stays a relay: {why}" for name, why in kept.items()),
             *(f"{name} has no neurons: its spikes follow from others" for name in self.implied),
             *map(str, self.splits),
@@ -188,9 +190,11 @@ def compile_network(
         convolutions = "conv" if description.is_hardware else "auto"
     if convolutions not in CONVOLUTIONS:
         raise CompileError("convolutions", repr(convolutions), f"one of {CONVOLUTIONS}")
+    has_relays = Relay.kind in description.kinds
     if shortcut is None:
-        shortcut = RELAY if Relay.kind in description.kinds else UNROLLED
+        shortcut = RELAY if has_relays else UNROLLED
     lowering = choose_lowering(net, description, shortcut, sdsa, rates=rates)
+    lowering = replace(lowering, membranes=not has_relays)
     timed = partial(
         make_schedule,
         timesteps=timesteps,

@@ -12,7 +12,11 @@ from sdt_lava.compiler.passes.lower_columns import lower_columns
 from sdt_lava.compiler.passes.lower_cuba import lower_cuba
 from sdt_lava.compiler.passes.lower_dilation import lower_dilation
 from sdt_lava.compiler.passes.lower_pooling import lower_pooling
-from sdt_lava.compiler.passes.lower_readout import READOUT_SUFFIX, lower_readout
+from sdt_lava.compiler.passes.lower_readout import (
+    MEMBRANE_SUFFIX,
+    READOUT_SUFFIX,
+    lower_readout,
+)
 from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
 from sdt_lava.compiler.streams import RELAY, shortcut_ways
 from sdt_lava.errors import CompileError
@@ -55,10 +59,13 @@ class Lowering:
     sdsa : mapping of str to str
         By column of SDSA: 'and', 'column-gate', 'columnless' or 'single-gate'
         (:mod:`sdt_lava.compiler.columns`).
+    membranes : bool
+        The readout's sums stay in membranes, for a target without graded spikes.
     """
 
     shortcut: Mapping[str, str] = field(default_factory=dict)
     sdsa: Mapping[str, str] = field(default_factory=dict)
+    membranes: bool = False
 
     @classmethod
     def choose(
@@ -94,6 +101,7 @@ def lower(net: Graph, lowering: Lowering | None = None) -> Graph:
     """
     chosen = lowering or Lowering.choose(net)
     choices: dict[Pass, Pass] = {
+        lower_readout: partial(lower_readout, membranes=chosen.membranes),
         lower_columns: partial(lower_columns, ways=chosen.sdsa),
         lower_shortcuts: partial(lower_shortcuts, relayed=chosen.relayed),
     }
@@ -104,9 +112,11 @@ def lower(net: Graph, lowering: Lowering | None = None) -> Graph:
     return graph
 
 
-def output_population(net: Graph) -> str:
-    """Return the population of the compiled graph whose output is a network's result."""
-    return net.output_name if net.readout is None else net.readout.name + READOUT_SUFFIX
+def output_population(net: Graph, *, membranes: bool = False) -> str:
+    """Return the population of the compiled graph that has a network's result."""
+    if net.readout is None:
+        return net.output_name
+    return net.readout.name + (MEMBRANE_SUFFIX if membranes else READOUT_SUFFIX)
 
 
 def check_mappable(graph: Graph) -> None:

@@ -40,7 +40,9 @@ from sdt_lava.graph import (
     TokenMean,
     TokenSum,
 )
+from sdt_lava.numerics import LifParameters, lif_step
 from sdt_lava.report.fan_out import fan_out
+from sdt_lava.simulate.engine import Engine
 from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 
@@ -218,3 +220,31 @@ def test_unrolled_convolutions_keep_their_synapses():
     unrolled = unroll_convolutions(graph, {conv.name})
     assert unrolled.nodes[conv.name].kind == "sparse"
     assert_same_spikes(graph, unrolled)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_without_graded_spikes_the_readout_stays_in_membranes(seed):
+    """They hold the logits after the last step, and never fire."""
+    net = random_sdt_graph(np.random.default_rng(seed), timesteps=5)
+    compiled = compile_network(net, "loihi1")
+    node = compiled.graph.nodes[compiled.output_name]
+    assert isinstance(node, Lif) and any("membranes" in note for note in compiled.notes)
+    frames = random_frames(np.random.default_rng(9), net, 3)
+    expected = Engine(net).run(frames, keep=(net.output_name,))[net.output_name]
+    currents = sum(Engine(compiled.graph).run(frames, keep=node.inputs).values())
+    parameters = LifParameters(node.threshold, node.voltage_decay, node.current_decay, 0, 6)
+    u = v = np.zeros_like(currents[0])
+    for activation in currents:
+        u, v, spikes, _ = lif_step(u, v, activation, parameters)
+        assert not spikes.any()
+    bias = net.timesteps * np.asarray(net.readout.bias)
+    assert np.array_equal((v >> 6) + bias, expected.sum(axis=0))
+    assert v.any()
+
+
+def test_loihi1_gets_no_graded_spikes_from_inside():
+    net = random_sdt_graph(np.random.default_rng(0), low=0, high=1, image=(1, 4, 4), channels=4)
+    compiled = compile_network(net, "loihi1")
+    assert not compiled.graph.of_type(Relay)
+    rules = {violation.rule for violation in compiled.violations}
+    assert not rules & {"node_kind", "process_kind", "payload", "message_bits"}

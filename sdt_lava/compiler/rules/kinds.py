@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sdt_lava.compiler.rules.base import RuleContext, Violation, rule
+from sdt_lava.compiler.streams import RELAY
 from sdt_lava.graph import CubaLif, MaxPool, MaxRelay, Node
 
 
@@ -16,14 +17,16 @@ def node_kind(context: RuleContext) -> Iterator[Violation]:
         # These have a rule, and a remedy, of their own.
         elsewhere = isinstance(node, MaxRelay) or (isinstance(node, CubaLif) and node.is_plain)
         if node.kind not in target.kinds and not elsewhere:
-            found, remedy = _explain(node)
+            found, remedy = _explain(node, context)
             yield Violation("node_kind", node.name, found, ", ".join(target.kinds), remedy)
 
 
-def _explain(node: Node) -> tuple[str, str]:
+def _explain(node: Node, context: RuleContext) -> tuple[str, str]:
     """Say what is special about a node, and what to do about it."""
     if node.kind == "relay":
-        return node.kind, "compile without relays: shortcut='unrolled'"
+        if RELAY in context.compiled.lowering.shortcut.values():
+            return node.kind, "compile without relays: --shortcut unrolled"
+        return f"{node.kind}: this sum is rounded before it is read", "a mean over fewer tokens"
     if isinstance(node, CubaLif):
         features = {
             "recurrent weights": node.weight_rec is not None,

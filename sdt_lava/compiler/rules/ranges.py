@@ -78,7 +78,7 @@ def message_bits(context: RuleContext) -> Iterator[Violation]:
                 connection.node.name,
                 f"{GRADED_BITS} bits, from {connection.source}",
                 f"at most {limit}",
-                "binary input and shortcut='unrolled' need none",
+                "binary input and --shortcut unrolled need none",
             )
 
 

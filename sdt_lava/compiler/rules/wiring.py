@@ -56,7 +56,7 @@ def conv_delay(context: RuleContext) -> Iterator[Violation]:
                 connection.node.name,
                 f"{connection.delay} steps",
                 "0",
-                "shortcut='relay', or convolutions='sparse' if the matrix fits",
+                "--shortcut relay, or --convolutions sparse if the matrix fits",
             )
 
 
