@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import h5py
@@ -46,10 +47,21 @@ def _write_field(
     group: h5py.Group, field: Scalar | Array, value: Any, where: str, *, compress: bool
 ) -> None:
     if isinstance(field, Scalar):
-        number = checked_scalar(field, value, where)
-        group.attrs[field.name] = np.array(number, np.float64 if field.real else np.int64)
+        _write_scalar(group, field, value, where)
     elif value is not None:
         write_array(group, field.name, value, field.dtype, compress=compress)
+
+
+def write_scalars(group: h5py.Group, scalars: Iterable[Scalar], node: Node) -> None:
+    """Write numbers of a node as attributes."""
+    for scalar in scalars:
+        _write_scalar(group, scalar, getattr(node, scalar.name), node.name)
+
+
+def _write_scalar(group: h5py.Group, scalar: Scalar, value: Any, where: str) -> None:
+    number = checked_scalar(scalar, value, where)
+    if scalar.default is None or number != scalar.default:
+        group.attrs[scalar.name] = np.array(number, np.float64 if scalar.real else np.int64)
 
 
 def read_nodes(layers: list[SafeGroup], types: list[str]) -> list[Node]:
@@ -69,13 +81,10 @@ def _read_node(group: SafeGroup, layer: Layer, earlier: list[Node]) -> Node:
     optional = {array.name for array in layer.arrays if array.optional}
     either = {field.name for field in layer.per_channel}
     group.expect({"type"} | required, optional | either)
-    group.expect_attributes(
-        {"name", *(scalar.name for scalar in layer.scalars)},
-        {"block", "origin", "inputs"} | either,
-    )
+    needed, spared = split_defaults(layer.scalars)
+    group.expect_attributes({"name"} | needed, {"block", "origin", "inputs"} | spared | either)
     fields: dict[str, Any] = {"inputs": _read_inputs(group, earlier), **read_texts(group)}
-    for scalar in layer.scalars:
-        fields[scalar.name] = read_scalar(group, scalar)
+    fields.update(read_scalars(group, layer.scalars))
     present = group.names()
     for array in layer.arrays:
         if array.name in present:
@@ -100,6 +109,19 @@ def read_texts(group: SafeGroup) -> dict[str, str]:
     return {key: group.text_attribute(key, TEXT_LIMIT) for key in NODE_TEXTS if key in present}
 
 
+def split_defaults(scalars: Iterable[Scalar]) -> tuple[set[str], set[str]]:
+    """Return the names of the attributes that must be there, and of those that may be."""
+    every = list(scalars)
+    needed = {scalar.name for scalar in every if scalar.default is None}
+    return needed, {scalar.name for scalar in every} - needed
+
+
+def read_scalars(group: SafeGroup, scalars: Iterable[Scalar]) -> dict[str, Any]:
+    """Read those attributes that are there."""
+    present = group.attributes()
+    return {scalar.name: read_scalar(group, scalar) for scalar in scalars if scalar.name in present}
+
+
 def read_scalar(group: SafeGroup, scalar: Scalar) -> Any:
     """Read an attribute of one or a few numbers as plain Python values."""
     value = group.attribute(scalar.name, "fiu" if scalar.real else "iu")
@@ -107,6 +129,8 @@ def read_scalar(group: SafeGroup, scalar: Scalar) -> Any:
         allowed = "one number" if scalar.count is None else f"{scalar.count[0]} or more numbers"
         where = f"{group.where}: attribute {scalar.name!r}"
         raise NetworkFileError(where, f"shape {value.shape}", allowed)
+    if scalar.flag and value in (0, 1):
+        return bool(value)
     return value.item() if scalar.count is None else tuple(value.tolist())
 
 

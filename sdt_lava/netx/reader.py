@@ -23,6 +23,7 @@ from sdt_lava.netx.schema import (
     VERSION,
     Scalar,
 )
+from sdt_lava.netx.stock_fields import read_number
 
 _EXPORT_AGAIN = "export the network again"
 
@@ -41,14 +42,15 @@ def load_network(
     """Read the integer graph of a network file.
 
     Files of sdt-lava and files that lava-dl's SLAYER exports are read; the latter if they are made
-    of input (without neuron), conv, flatten and dense layers with CUBA neurons.
+    of input, conv, pool, flatten, dense and recurrent layers with CUBA neurons.
 
     Parameters
     ----------
     path : path-like
         HDF5 file.
     timesteps : int, optional
-        Steps ``T`` of one sample, for files that do not say it: SLAYER's. They get 1 by default.
+        Steps ``T`` of one sample, for SLAYER's files. By default it is the length of their
+        ``simulation`` group, or 1 if they have none.
     input_shape : tuple of int, optional
         Shape of one input frame ``(C, H, W)`` or ``(features,)``, for SLAYER files without input
         layer.
@@ -57,8 +59,9 @@ def load_network(
     -------
     Graph
         The checked network; weights are int32, biases int32. In a SLAYER file, layer i becomes
-        the nodes ``layer.<i>.synapse`` and ``layer.<i>`` (the neurons), the input is
-        ``layer.<i>`` or ``input`` and takes binary spikes.
+        the nodes ``layer.<i>.synapse`` and ``layer.<i>`` (the neurons). The input takes the
+        payloads that it is given, 0 and 1 or others; the image of an input layer with neurons
+        becomes their bias.
 
     Raises
     ------
@@ -78,7 +81,7 @@ def _read(root: SafeGroup, timesteps: int | None, input_shape: Shape | None) -> 
     shapes: dict[str, Shape] = {}
     if header is None:
         nodes, shapes = stock_reader.read_foreign_nodes(layers, types, input_shape)
-        header = _Header(1 if timesteps is None else timesteps, {})
+        header = _Header(_sample_length(root) if timesteps is None else timesteps, {})
     elif input_shape is not None or timesteps not in (None, header.timesteps):
         raise NetworkFileError(
             root.where,
@@ -92,6 +95,21 @@ def _read(root: SafeGroup, timesteps: int | None, input_shape: Shape | None) -> 
     graph = _build(root.where, nodes, header)
     _check_declared(root.where, graph, shapes)
     return graph
+
+
+def _sample_length(root: SafeGroup) -> int:
+    """Return the time steps of a sample in a file that is not ours, 1 if it does not say."""
+    if "simulation" not in root.names():
+        return 1
+    simulation = root.subgroup("simulation")
+    if "tSample" not in simulation.names():
+        return 1
+    length = read_number(simulation, "tSample", own=False)
+    step = read_number(simulation, "Ts", own=False) if "Ts" in simulation.names() else 1
+    if step < 1 or length % step:
+        found = f"{length} units of time in steps of {step}"
+        raise NetworkFileError(simulation.where, found, "a whole number of steps")
+    return length // step
 
 
 def _build(where: str, nodes: list[Node], header: _Header) -> Graph:

@@ -22,6 +22,7 @@ from sdt_lava.netx.schema import (
     Layer,
     Scalar,
 )
+from sdt_lava.numerics import lava_weights
 
 _QUANTIZE = "quantize the network first"
 
@@ -100,6 +101,8 @@ def _check_node(node: Node) -> None:
             checked_scalar(form, value, where)
     if isinstance(node, Input) and node.low > node.high:
         raise Violation(where, f"low {node.low} above high {node.high}", "low <= high")
+    if isinstance(node, Input) and node.scale == 0:
+        raise Violation(f"{where}: scale", "0: every input looks the same", "another number")
     if isinstance(node, Synapse) and "bias" not in {array.name for array in layer.arrays}:
         _check_no_bias(node)
 
@@ -150,8 +153,11 @@ def checked_scalar(field: Scalar, value: Any, where: str) -> Any:
 
 def checked_number(field: Scalar, value: Any, where: str) -> int | float:
     """Return a plain integer or float within the field's range."""
-    allowed = f"{'a number above' if field.real else 'an integer from'} {field.low}"
-    allowed += "" if field.real else f" to {field.high}"
+    if field.flag:
+        if not isinstance(value, bool):
+            raise Violation(f"{where}: {field.name}", f"{value!r}", "True or False")
+        return int(value)
+    allowed = f"{'a number' if field.real else 'an integer'} from {field.low} to {field.high}"
     if not _is_number(value):
         legal = False
     elif field.real:
@@ -180,21 +186,15 @@ def checked_array(field: Array, values: Any, where: str) -> np.ndarray:
         raise Violation(where, f"shape {values.shape}", f"{field.rank} axes, none of them empty")
     low, high = int(values.min()), int(values.max())
     if low < field.low or high > field.high:
+        raise Violation(where, f"values from {low} to {high}", f"{field.low} to {field.high}")
+    if field.eight_bits and lava_weights(values) is None:
+        odd = " with odd ones among them" if (values & 1).any() else ""
         raise Violation(
             where,
-            f"values from {low} to {high}",
-            f"{field.low} to {field.high}",
-            "quantize to that range: -256 is left out because Lava clips it at -255 "
-            "in a purely inhibitory matrix"
-            if field.signed_even
-            else "",
-        )
-    if field.signed_even and low < 0 < high and (values & 1).any():
-        raise Violation(
-            where,
-            "odd values in a matrix of mixed signs",
-            "even values",
-            "Loihi drops the lowest bit of mixed-sign weights; round to even numbers",
+            f"weights from {low} to {high}{odd}, more than eight bits hold",
+            "with both signs even ones from -256 to 254, or any from -128 to 127; with one sign "
+            "up to 255",
+            "Loihi drops the lowest bit of larger weights with both signs; round to even numbers",
         )
     return values
 

@@ -14,6 +14,7 @@ import numpy as np
 from sdt_lava.graph import (
     And,
     Conv,
+    CubaLif,
     Dense,
     Flatten,
     Input,
@@ -37,7 +38,9 @@ from sdt_lava.numerics import (
     MIN_WEIGHT_EXPONENT,
     PAYLOAD_LIMIT,
     THRESHOLD_LIMIT,
+    WEIGHT_HIGH,
     WEIGHT_LIMIT,
+    WEIGHT_LOW,
 )
 
 FORMAT = "sdt-lava-netx"
@@ -65,7 +68,10 @@ GROUPS_LIMIT = 2**20
 POPULATION_LIMIT = 2**28  # values that one node emits in a step
 TIMESTEPS_LIMIT = 2**20
 SHIFT_LIMIT = 31
+DRIVE_SHIFT_LIMIT = 7
 READOUT_BIAS_LIMIT = 2**31 - 1
+# Axonal delays. Loihi's have six bits; this only keeps the history of a population small.
+DELAY_LIMIT = 2**10
 # Deflate cannot compress better than 1032:1 (zlib technical notes); more is a bomb.
 RATIO_LIMIT = 1100
 # [byte] Arrays up to this size are read whatever their ratio.
@@ -79,20 +85,22 @@ ROOT_ATTRIBUTES = ("format", "version", "generator", "timesteps", "metadata")
 NODE_TEXTS = ("name", "block", "origin")
 
 # Layer types of lava-dl's netx (lava-dl 0.6.0, netx/hdf5.py).
-STOCK_TYPES = ("input", "conv", "flatten", "dense")
+STOCK_TYPES = ("input", "conv", "pool", "flatten", "dense", "dense_rec")
 STOCK_REFUSED = {
-    "pool": "stock netx does not run it either; use a convolution with stride",
     "convT": "stock netx does not run it either",
     "unpool": "stock netx does not run it either",
     "average": "stock netx does not run it either",
     "concat": "stock netx does not run it either",
     "dense_comp": "complex weights have no counterpart here",
-    "dense_rec": "recurrent layers are not supported yet",
 }
 STOCK_NEURONS = ("CUBA", "LOIHI")
 STOCK_NEURONS_REFUSED = ("SDNN", "RF", "RF_PHASE", "RF_IZ", "RF_ZERO", "ALIF")
 # Lava keeps stride, padding, dilation, groups and kernel size of a convolution in int8.
 STOCK_CONV_LIMIT = 127
+# Longest delay of stock netx; it cuts off longer ones.
+STOCK_DELAY_LIMIT = 62
+# Lava's LIF process keeps a bias mantissa in 16 bits; the image of an input layer becomes one.
+BIAS_LOW, BIAS_HIGH = -(2**15), 2**15 - 1
 
 PAIR = (2, 2)
 
@@ -106,11 +114,15 @@ class Scalar:
     name : str
         Name in the node class and in the file.
     low, high : float
-        Smallest and largest value; a real one must be above ``low``.
+        Smallest and largest value; a real one must lie between them.
     count : tuple of int, optional
         Fewest and most entries of a tuple; None for a single number.
     real : bool
         float64 instead of int64.
+    flag : bool
+        True or False in the node, 1 or 0 in the file.
+    default : float, optional
+        Value of a node whose layer has no such attribute; it is not written.
     """
 
     name: str
@@ -118,6 +130,8 @@ class Scalar:
     high: float
     count: tuple[int, int] | None = None
     real: bool = False
+    flag: bool = False
+    default: float | None = None
 
 
 @dataclass(frozen=True)
@@ -136,8 +150,8 @@ class Array:
         Smallest and largest value.
     optional : bool
         May be None in the node and missing in the file.
-    signed_even : bool
-        Values must be even when both signs occur: Loihi has no eighth bit for them.
+    eight_bits : bool
+        Values must be weights that Loihi can hold, see :func:`sdt_lava.numerics.lava_weights`.
     """
 
     name: str
@@ -146,7 +160,7 @@ class Array:
     low: int
     high: int
     optional: bool = False
-    signed_even: bool = False
+    eight_bits: bool = False
 
 
 @dataclass(frozen=True)
@@ -204,8 +218,8 @@ class Layer:
     per_channel: tuple[PerChannel, ...] = ()
 
 
-def _weight(rank: int) -> Array:
-    return Array("weight", np.int16, rank, -WEIGHT_LIMIT, WEIGHT_LIMIT, signed_even=True)
+def _weight(rank: int, name: str = "weight", *, optional: bool = False) -> Array:
+    return Array(name, np.int16, rank, WEIGHT_LOW, WEIGHT_HIGH, optional, eight_bits=True)
 
 
 _EXPONENT = (PerChannel("exponent", np.int8, MIN_WEIGHT_EXPONENT, MAX_WEIGHT_EXPONENT),)
@@ -220,9 +234,11 @@ _LAYERS = (
         "input_sdt",
         (
             Scalar("shape", 1, SIDE_LIMIT, count=(1, RANK_LIMIT)),
-            Scalar("scale", 0, inf, real=True),
+            Scalar("scale", -inf, inf, real=True),
             Scalar("low", -PAYLOAD_LIMIT, PAYLOAD_LIMIT),
             Scalar("high", -PAYLOAD_LIMIT, PAYLOAD_LIMIT),
+            Scalar("offset", -inf, inf, real=True, default=0.0),
+            Scalar("widens", 0, 1, flag=True, default=False),
         ),
     ),
     Layer(
@@ -249,6 +265,24 @@ _LAYERS = (
             Scalar("bias_exponent", 0, BIAS_EXPONENT_HIGH),
         ),
         (Array("bias", np.int32, 1, BIAS_MANTISSA_LOW, BIAS_MANTISSA_HIGH, optional=True),),
+    ),
+    Layer(
+        CubaLif,
+        "cuba_lif",
+        (
+            Scalar("bias_exponent", 0, BIAS_EXPONENT_HIGH),
+            Scalar("drive_shift", -DRIVE_SHIFT_LIMIT, DRIVE_SHIFT_LIMIT),
+        ),
+        (
+            Array("bias", np.int32, 1, BIAS_MANTISSA_LOW, BIAS_MANTISSA_HIGH, optional=True),
+            _weight(2, "weight_rec", optional=True),
+        ),
+        (
+            PerChannel("threshold", np.int32, 0, THRESHOLD_LIMIT),
+            PerChannel("voltage_decay", np.int16, 0, DECAY_UNITY),
+            PerChannel("current_decay", np.int16, 0, DECAY_UNITY),
+            PerChannel("delay", np.int16, 0, DELAY_LIMIT),
+        ),
     ),
     Layer(Shortcut, "shortcut"),
     Layer(Subsample, "subsample", (Scalar("stride", 1, WINDOW_LIMIT),)),

@@ -3,55 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from sdt_lava.errors import NetworkFileError
-from sdt_lava.graph import Conv, Dense, Flatten, Input, Lif, Node, Shape
-from sdt_lava.netx.extended import read_scalar, read_texts
+from sdt_lava.graph import Conv, Dense, Flatten, Input, Node, Readout, Shape
+from sdt_lava.graph.nodes import Synapse
+from sdt_lava.netx.extended import read_scalars, split_defaults
 from sdt_lava.netx.guard import SafeGroup
 from sdt_lava.netx.schema import (
+    BIAS_HIGH,
+    BIAS_LOW,
     LAYER_OF_NODE,
     LAYER_OF_TYPE,
-    RANK_LIMIT,
-    STOCK_NEURONS,
-    STOCK_NEURONS_REFUSED,
     STOCK_REFUSED,
     STOCK_TYPES,
 )
+from sdt_lava.netx.stock_fields import StockLayer
+from sdt_lava.netx.stock_neurons import read_input_neurons, read_neurons
+from sdt_lava.numerics import MAX_WEIGHT_EXPONENT, lava_weights
 
-# Members that SLAYER writes for features without counterpart here, and what to do about them.
-_REFUSED_MEMBERS = {
-    "delay": "synaptic and axonal delays are not supported yet: train without them",
-    "weight_exp": "stock netx ignores it and gives other spikes: use MeanOnlyBatchNorm",
-    "messageBits": "neurons with graded spikes are not supported",
-    "sigma_output": "sigma-delta neurons are not supported",
-    "weight_rec": "recurrent layers are not supported yet",
-}
-_SCALAR_SHAPES = ((), (1,))
+# Stock netx's factor for images where the file has none: SLAYER's units of a threshold.
+_DEFAULT_IMAGE_WEIGHT = 64
 
 # Nodes, and the output shapes that the file declares for some of them, by name.
 StockNodes = tuple[list[Node], dict[str, Shape]]
 
 
-@dataclass(frozen=True)
-class _Source:
-    """What kinds of numbers a file may hold: SLAYER exports integers as floats."""
-
-    weight_kinds: str
-    own: bool
-
-
-_OWN = _Source("iu", own=True)
-_FOREIGN = _Source("iuf", own=False)
-
-
 def read_own_nodes(layers: list[SafeGroup], types: list[str]) -> StockNodes:
     """Read stock layers written by sdt-lava, with their names and the input's range."""
-    return _read_nodes(layers, types, _OWN, [])
+    return _read_nodes(layers, types, [], own=True)
 
 
 def read_foreign_nodes(
@@ -63,21 +46,22 @@ def read_foreign_nodes(
             raise NetworkFileError(
                 f"{layers[0].where}", "an input layer with a shape", "no input_shape argument"
             )
-        return _read_nodes(layers, types, _FOREIGN, [])
+        return _read_nodes(layers, types, [], own=False)
     _check_type(layers[0], types[0])
     if input_shape is None:
         raise NetworkFileError(
             layers[0].where,
             f"a layer of type {types[0]!r} where the network starts",
             "a layer of type 'input' that gives the shape of the input",
-            "give load_network the argument input_shape=(C, H, W), or begin the SLAYER "
-            "network with slayer.block.cuba.Input(delay_shift=False)",
+            "give load_network the argument input_shape=(C, H, W) (commands: --input-shape C,H,W), "
+            "or begin the SLAYER network with slayer.block.cuba.Input(delay_shift=False)",
         )
-    return _read_nodes(layers, types, _FOREIGN, [Input(name="input", shape=tuple(input_shape))])
+    entry = Input(name="input", shape=tuple(input_shape), widens=True)
+    return _read_nodes(layers, types, [entry], own=False)
 
 
 def _read_nodes(
-    layers: list[SafeGroup], types: list[str], source: _Source, nodes: list[Node]
+    layers: list[SafeGroup], types: list[str], nodes: list[Node], *, own: bool
 ) -> StockNodes:
     shapes: dict[str, Shape] = {}
     for index, (group, layer_type) in enumerate(zip(layers, types, strict=True)):
@@ -85,10 +69,11 @@ def _read_nodes(
         if (layer_type == "input") != (not nodes):
             found = f"a layer of type {layer_type!r} at position {index}"
             raise NetworkFileError(group.where, found, "exactly one input layer, at the start")
-        before = (nodes[-1].name,) if nodes else ()
-        nodes += _READERS[layer_type](group, f"layer.{index}", before, source)
-        if "shape" in group.names():
-            shapes[nodes[-1].name] = _vector(group, "shape", source)
+        last = index == len(layers) - 1
+        layer = StockLayer(group, f"layer.{index}", tuple(nodes), own, last)
+        nodes += _READERS[layer_type](layer)
+        if layer.has("shape"):
+            shapes[nodes[-1].name] = layer.vector("shape")
     return nodes, shapes
 
 
@@ -105,166 +90,165 @@ def _check_type(group: SafeGroup, layer_type: str) -> None:
     raise NetworkFileError(where, f"unknown layer type {layer_type!a}", allowed)
 
 
-def _expect(group: SafeGroup, required: set[str], optional: set[str]) -> None:
-    for name in group.names():
-        if name in _REFUSED_MEMBERS:
-            raise NetworkFileError(group.where, f"member {name!r}", "none", _REFUSED_MEMBERS[name])
-    group.expect(required, optional)
-
-
-def _name(group: SafeGroup, fallback: str, source: _Source, more: tuple[str, ...] = ()) -> Any:
-    """Return name, block and origin: from attributes in our own files."""
-    if not source.own:
-        return {"name": fallback}
-    group.expect_attributes({"name", *more}, {"block", "origin"})
-    return read_texts(group)
-
-
-def _integers(group: SafeGroup, name: str, source: _Source) -> np.ndarray:
-    """Read whole numbers, whether stored as integers or as floats."""
-    values, where = group.numbers(name, source.weight_kinds), group.at(name)
-    if values.dtype.kind == "f":
-        with np.errstate(invalid="ignore"):
-            whole = np.isfinite(values).all() and (np.rint(values) == values).all()
-        if not whole:
-            raise NetworkFileError(
-                where,
-                "NaN, infinity or fractions",
-                "whole numbers",
-                "stock netx would cut the fractions off; train with a quantizing pre_hook_fx",
-            )
-    if np.abs(values.astype(np.float64)).max() > np.iinfo(np.int32).max:
-        raise NetworkFileError(where, "values beyond 32 bits", "Loihi's integer ranges")
-    return values.astype(np.int32)
-
-
-def _vector(group: SafeGroup, name: str, source: _Source) -> tuple[int, ...]:
-    values = _integers(group, name, source)
-    if values.ndim > 1 or values.size > RANK_LIMIT:
-        raise NetworkFileError(group.at(name), f"shape {values.shape}", "a few numbers")
-    return tuple(np.atleast_1d(values).tolist())
-
-
-def _number(group: SafeGroup, name: str, source: _Source) -> int:
-    values = _integers(group, name, source)
-    if values.shape not in _SCALAR_SHAPES:
-        raise NetworkFileError(
-            group.at(name), f"shape {values.shape}", "one value for the whole layer"
-        )
-    return int(values.reshape(()))
-
-
-def _agree(group: SafeGroup, name: str, expected: object, source: _Source) -> None:
-    """Check a member that says again what others say; stock netx does not read it."""
-    if name in group.names():
-        found = _vector(group, name, source)
-        if found != expected:
-            raise NetworkFileError(group.at(name), f"{found}", f"{expected}, as the weights say")
-
-
-def _pair(group: SafeGroup, name: str, source: _Source) -> tuple[int, int]:
-    sides = _vector(group, name, source)
-    if len(sides) not in (1, 2):
-        raise NetworkFileError(group.at(name), f"{len(sides)} numbers", "1 or 2")
-    return sides[0], sides[-1]
-
-
-def _read_input(
-    group: SafeGroup, name: str, before: tuple[str, ...], source: _Source
-) -> list[Node]:
-    if "neuron" in group.names():
-        raise NetworkFileError(
-            group.where,
-            "an input layer with neurons",
-            "an input layer without",
-            "not supported yet: give SLAYER's Input block no neuron parameters",
-        )
-    _expect(group, {"type", "shape"}, set())
+def _read_input(layer: StockLayer) -> list[Node]:
+    neurons = layer.has("neuron")
+    layer.expect({"type", "shape"}, {"neuron", "weight", "bias"} if neurons else set())
     scalars = [scalar for scalar in LAYER_OF_NODE[Input].scalars if scalar.name != "shape"]
-    fields = _name(group, name, source, tuple(scalar.name for scalar in scalars))
-    if source.own:
-        fields.update({scalar.name: read_scalar(group, scalar) for scalar in scalars})
-    return [Input(shape=_vector(group, "shape", source), **fields)]
+    needed, spared = split_defaults(scalars)
+    fields: dict[str, Any] = {
+        "shape": layer.vector("shape"),
+        **layer.texts("input" if neurons else layer.name, needed, spared),
+    }
+    if layer.own:
+        fields.update(read_scalars(layer.group, scalars))
+    else:
+        fields.update({"low": BIAS_LOW, "high": BIAS_HIGH} if neurons else {"widens": True})
+    if not neurons:
+        return [Input(**fields)]
+    fields.update(_image_transform(layer))
+    return [Input(**fields), read_input_neurons(layer, fields["name"])]
 
 
-def _read_flatten(
-    group: SafeGroup, name: str, before: tuple[str, ...], source: _Source
-) -> list[Node]:
-    _expect(group, {"type"}, {"shape"})
-    return [Flatten(inputs=before, **_name(group, name, source))]
+def _image_transform(layer: StockLayer) -> dict[str, float]:
+    """Read what turns an image into the bias of the first neurons: ``weight * x + bias``."""
+    weight = layer.number("weight") if layer.has("weight") else _DEFAULT_IMAGE_WEIGHT
+    bias = layer.number("bias") if layer.has("bias") else 0
+    return {"scale": float(weight), "offset": float(bias)}
 
 
-def _read_conv(group: SafeGroup, name: str, before: tuple[str, ...], source: _Source) -> list[Node]:
-    required = {"type", "shape", "weight", "stride", "padding", "dilation", "groups", "neuron"}
-    _expect(group, required, {"inChannels", "outChannels", "kernelSize", "bias"})
-    weight = _integers(group, "weight", source)
+def _read_flatten(layer: StockLayer) -> list[Node]:
+    layer.expect({"type"}, {"shape"})
+    return [Flatten(inputs=layer.before, **layer.texts(layer.name))]
+
+
+def _kernels(layer: StockLayer) -> np.ndarray:
+    weight = layer.integers("weight")
     if weight.ndim == 5 and weight.shape[4] == 1:  # SLAYER's kernels have a time axis
         weight = weight[..., 0]
     if weight.ndim != 4:
         found = f"shape {weight.shape}"
-        raise NetworkFileError(group.at("weight"), found, "(O, C/groups, kH, kW)")
-    groups = _number(group, "groups", source)
-    _agree(group, "inChannels", (weight.shape[1] * groups,), source)
-    _agree(group, "outChannels", (weight.shape[0],), source)
-    _agree(group, "kernelSize", weight.shape[2:], source)
-    synapse = Conv(
-        inputs=before,
-        weight=weight,
-        stride=_pair(group, "stride", source),
-        padding=_pair(group, "padding", source),
-        dilation=_pair(group, "dilation", source),
-        groups=groups,
-        **_name(group, f"{name}.synapse", source),
-    )
-    return [synapse, _read_neuron(group, name, synapse, source)]
+        raise NetworkFileError(layer.group.at("weight"), found, "(O, C/groups, kH, kW)")
+    return weight
 
 
-def _read_dense(
-    group: SafeGroup, name: str, before: tuple[str, ...], source: _Source
+def _read_conv(layer: StockLayer) -> list[Node]:
+    required = {"type", "shape", "weight", "stride", "padding", "dilation", "groups", "neuron"}
+    layer.expect(required, {"inChannels", "outChannels", "kernelSize", "bias", "delay"})
+    weight, groups = _kernels(layer), layer.number("groups")
+    layer.agree("inChannels", (weight.shape[1] * groups,))
+    layer.agree("outChannels", (weight.shape[0],))
+    layer.agree("kernelSize", weight.shape[2:])
+    return _convolution(layer, weight, groups)
+
+
+def _read_pool(layer: StockLayer) -> list[Node]:
+    """Read a sum-pool: one kernel, which each channel is convolved with."""
+    required = {"type", "shape", "weight", "stride", "padding", "dilation", "neuron"}
+    layer.expect(required, {"kernelSize", "delay"})
+    kernel, shape = _kernels(layer), layer.source_shape
+    if kernel.shape[:2] != (1, 1) or 0 in kernel.shape:
+        found = f"weight {kernel.shape}"
+        raise NetworkFileError(layer.group.where, found, "one kernel (1, 1, kH, kW)")
+    if len(shape) != 3:
+        raise NetworkFileError(layer.group.where, f"a pool of {shape}", "of an image (C, H, W)")
+    layer.agree("kernelSize", kernel.shape[2:])
+    border = _pool_border(layer, shape, kernel.shape[2:])
+    rows, columns = np.floor_divide(border, layer.pair("dilation"))
+    # A row of zeros above the kernel and of padding on either side is one of padding below.
+    kernel = np.pad(kernel, [(0, 0), (0, 0), (rows, 0), (columns, 0)])
+    return _convolution(layer, np.repeat(kernel, shape[0], axis=0), shape[0], border)
+
+
+def _pool_border(layer: StockLayer, shape: Shape, kernel: tuple[int, ...]) -> tuple[int, int]:
+    """Return the rows and columns of zeros that SLAYER appends to an image before it pools.
+
+    SLAYER stacks the channels of an image on top of one another and pools the stack. Windows that
+    do not tile a channel reach into the next one: such pools are refused.
+    """
+    (stride, _), (padding, _) = layer.pair("stride"), layer.pair("padding")
+    dilation = layer.pair("dilation")
+    rows, columns = shape[1] % kernel[0], shape[2] % kernel[1]
+    window = dilation[0] * (kernel[0] - 1) + 1
+    if padding or window > stride or stride < 1 or (shape[1] + rows) % stride:
+        raise NetworkFileError(
+            layer.group.where,
+            f"a pool with kernel {kernel}, whose windows reach into the next channel in SLAYER",
+            "windows that tile the height of each channel",
+        )
+    if min(dilation) < 1 or columns % dilation[1] or rows % dilation[0]:
+        found = f"a dilation of {dilation} where SLAYER appends {(rows, columns)} zeros"
+        raise NetworkFileError(layer.group.at("dilation"), found, "sides that the kernel divides")
+    return rows, columns
+
+
+def _convolution(
+    layer: StockLayer, weight: np.ndarray, groups: int, border: tuple[int, ...] = (0, 0)
 ) -> list[Node]:
-    _expect(group, {"type", "shape", "weight", "neuron"}, {"inFeatures", "outFeatures", "bias"})
-    weight = _integers(group, "weight", source)
-    outputs = prod(_vector(group, "shape", source))
+    padding = layer.pair("padding")
+    synapse = Conv(
+        inputs=layer.before,
+        stride=layer.pair("stride"),
+        padding=(padding[0] + border[0], padding[1] + border[1]),
+        dilation=layer.pair("dilation"),
+        groups=groups,
+        **_weights(layer, weight),
+        **layer.texts(f"{layer.name}.synapse"),
+    )
+    return _with_neurons(layer, synapse)
+
+
+def _read_dense(layer: StockLayer, *more: str) -> list[Node]:
+    # A layer without neurons adds up its currents: stock netx gives it neurons that never fire.
+    ends = layer.last and not layer.own and not more
+    required = {"type", "shape", "weight", *more}
+    optional = {"inFeatures", "outFeatures", "bias", "delay"}
+    layer.expect(required | (set() if ends else {"neuron"}), optional | {"neuron"})
+    weight = layer.integers("weight")
+    outputs = prod(layer.vector("shape"))
     if weight.ndim == 1 and outputs > 0 and weight.size % outputs == 0:
         weight = weight.reshape(outputs, -1)  # as stock netx does
     if weight.ndim != 2 or weight.shape[0] != outputs:
         found = f"shape {weight.shape}"
-        raise NetworkFileError(group.at("weight"), found, f"({outputs}, inputs)")
-    _agree(group, "inFeatures", (weight.shape[1],), source)
-    _agree(group, "outFeatures", (weight.shape[0],), source)
-    synapse = Dense(inputs=before, weight=weight, **_name(group, f"{name}.synapse", source))
-    return [synapse, _read_neuron(group, name, synapse, source)]
+        raise NetworkFileError(layer.group.at("weight"), found, f"({outputs}, inputs)")
+    layer.agree("inFeatures", (weight.shape[1],))
+    layer.agree("outFeatures", (weight.shape[0],))
+    if not layer.has("neuron"):
+        return [_readout(layer, weight)]
+    texts = layer.texts(f"{layer.name}.synapse")
+    return _with_neurons(layer, Dense(inputs=layer.before, **_weights(layer, weight), **texts))
 
 
-def _read_neuron(group: SafeGroup, name: str, synapse: Node, source: _Source) -> Lif:
-    neuron = group.subgroup("neuron")
-    if "type" not in neuron.names():
-        raise NetworkFileError(neuron.where, "no member 'type'", "a neuron with its type")
-    kind = neuron.text("type")
-    if kind not in STOCK_NEURONS:
-        known = "not supported" if kind in STOCK_NEURONS_REFUSED else "unknown"
-        found = f"neuron type {kind!a}, which is {known}"
-        raise NetworkFileError(f"{neuron.where}/type", found, " or ".join(STOCK_NEURONS))
-    _expect(neuron, {"type", "iDecay", "vDecay", "vThMant"}, {"refDelay", "gradedSpike"})
-    if "refDelay" in neuron.names() and _number(neuron, "refDelay", source) != 1:
-        raise NetworkFileError(neuron.at("refDelay"), "a refractory delay", "1")
-    if "gradedSpike" in neuron.names() and neuron.numbers("gradedSpike", "biu").any():
-        raise NetworkFileError(neuron.at("gradedSpike"), "graded spikes", "False")
-    lif = Lif(
-        inputs=(synapse.name,),
-        threshold=_number(neuron, "vThMant", source),
-        voltage_decay=_number(neuron, "vDecay", source),
-        current_decay=_number(neuron, "iDecay", source),
-        **_name(neuron, name, source),
-    )
-    if "bias" in group.names():
-        lif = replace(lif, bias=_integers(group, "bias", source).reshape(-1))
-    return lif
+def _readout(layer: StockLayer, weight: np.ndarray) -> Readout:
+    if layer.has("bias") or layer.has("delay"):
+        found = "a bias or delays in a layer without neurons"
+        raise NetworkFileError(layer.group.where, found, "neither")
+    return Readout(name=layer.name, inputs=layer.before, **_weights(layer, weight))
 
 
-_READERS: dict[str, Callable[[SafeGroup, str, tuple[str, ...], _Source], list[Node]]] = {
+def _read_recurrent(layer: StockLayer) -> list[Node]:
+    return _read_dense(layer, "weight_rec")
+
+
+def _with_neurons(layer: StockLayer, synapse: Synapse) -> list[Node]:
+    return [synapse, read_neurons(layer, synapse.name)]
+
+
+def _weights(layer: StockLayer, weight: np.ndarray) -> dict[str, Any]:
+    """Return weights, and the exponent with which eight bits hold them, if there is one."""
+    if not layer.own and lava_weights(weight) is None:
+        for exponent in range(1, MAX_WEIGHT_EXPONENT + 1):
+            if (weight & ((1 << exponent) - 1)).any():
+                break
+            if lava_weights(weight >> exponent) is not None:
+                return {"weight": weight >> exponent, "exponent": exponent}
+    return {"weight": weight}
+
+
+_READERS: dict[str, Callable[[StockLayer], list[Node]]] = {
     "input": _read_input,
     "flatten": _read_flatten,
     "conv": _read_conv,
+    "pool": _read_pool,
     "dense": _read_dense,
+    "dense_rec": _read_recurrent,
 }

@@ -20,6 +20,7 @@ from sdt_lava.netx import extended, stock_writer
 from sdt_lava.netx.layers import write_text
 from sdt_lava.netx.rules import Violation, check_nodes, check_sizes, layer_of
 from sdt_lava.netx.schema import FORMAT, HDF5_VERSIONS, METADATA_LIMIT, VERSION
+from sdt_lava.netx.stock_rules import NotSequentialError, find_chain
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +64,8 @@ def save_network(graph: Graph, path: str | os.PathLike[str], compress: bool = Tr
         write_text(file, "metadata", metadata)
         layers = file.create_group("layer")
         try:
-            chain = stock_writer.find_chain(graph)
-        except stock_writer.NotSequentialError as reason:
+            chain = find_chain(graph)
+        except NotSequentialError as reason:
             logger.info("%s: extended layout, stock netx cannot run it: %s", path, reason)
             extended.write_layers(layers, graph, compress=compress)
         else:

@@ -96,7 +96,7 @@ EITHER = {
     "weight of other channels": edit(WEIGHT, lambda w: np.concatenate([w, w], axis=1)),
     "large weight": edit(WEIGHT, lambda w: w.astype(int) * 1000),
     "64-bit weight": edit(WEIGHT, lambda w: w.astype(np.uint64) + 2**63),
-    "odd mixed weight": edit(WEIGHT, lambda w: w // 2 * 2 + 1),
+    "odd mixed weight": edit(WEIGHT, lambda w: np.where(w == w.max(), 201, w // 2 * 2 - 1)),
     "many axes": edit(WEIGHT, lambda w: w.reshape((1,) * 20 + w.shape)),
     "huge weight without data": huge(WEIGHT, (2**20, 2**20, 1, 1)),
     "huge weight in empty chunks": huge(WEIGHT, (2**12, 2**12, 4, 4), chunks=(1, 64, 4, 4)),
@@ -143,7 +143,7 @@ EITHER = {
     "long name": put(f"{CONV0}:name", "x" * 5000),
     "many inputs of a scale": put("layer/0:scale", np.ones(100)),
     "infinite scale": put("layer/0:scale", np.inf),
-    "negative scale": put("layer/0:scale", -1.0),
+    "zero scale": put("layer/0:scale", 0.0),
     "low above high": put("layer/0:low", 1000),
 }
 
@@ -152,7 +152,9 @@ STOCK = {
     "neuron is a dataset": put(f"{CONV0}/neuron", 1),
     "threshold out of range": put(f"{CONV0}/neuron/vThMant", 2**18 - 1),
     "negative threshold": put(f"{CONV0}/neuron/vThMant", -1),
-    "threshold for each neuron": put(f"{CONV0}/neuron/vThMant", np.ones(4, int)),
+    "thresholds of other size": put(f"{CONV0}/neuron/vThMant", np.ones(3, int)),
+    "thresholds by position": put(f"{CONV0}/neuron/vThMant", np.ones((4, 2), int)),
+    "no thresholds": put(f"{CONV0}/neuron/vThMant", np.ones(0, int)),
     "decay out of range": put(f"{CONV0}/neuron/vDecay", 4097),
     "refractory delay": put(f"{CONV0}/neuron/refDelay", 2),
     "graded spikes": put(f"{CONV0}/neuron/gradedSpike", True),
@@ -170,7 +172,12 @@ STOCK = {
     "three strides": put(f"{CONV0}/stride", [1, 1, 1]),
     "negative padding": put(f"{CONV0}/padding", [-1, 0]),
     "zero groups": put(f"{CONV0}/groups", 0),
-    "delay": put(f"{CONV0}/delay", [0, 1, 2, 3]),
+    "delays of other size": put(f"{CONV0}/delay", [0, 1, 2]),
+    "negative delay": put(f"{CONV0}/delay", [0, 1, 2, -3]),
+    "enormous delay": put(f"{CONV0}/delay", [0, 1, 2, 1025]),
+    "delays of synapses": put(f"{CONV0}/delay", np.ones((4, 2), int)),
+    "recurrent convolution": put(f"{CONV0}/weight_rec", np.ones((4, 4), int)),
+    "image weight without neurons": put("layer/0/weight", 3),
 }
 
 EXTENDED = {
@@ -279,10 +286,27 @@ def test_foreign_file(stock):
     assert isinstance(loaded, Graph) and loaded.metadata == {}
 
 
+def image_neurons(**members):
+    """Give the input layer neurons like those of the first convolution."""
+
+    def change(file):
+        file.copy("layer/1/neuron", "layer/0/neuron")
+        for key, value in members.items():
+            put(f"layer/0/{key}", value)(file)
+
+    return change
+
+
+def pool_with_many_kernels(file):
+    put("layer/1/type", np.array([b"pool"]))(file)
+    for name in ("inChannels", "outChannels", "groups", "bias"):
+        file["layer/1"].pop(name)
+
+
 FOREIGN = {
     **{
         kind: (put("layer/1/type", np.array([kind.encode()])), kind)
-        for kind in ("pool", "convT", "unpool", "average", "concat", "dense_comp", "dense_rec")
+        for kind in ("convT", "unpool", "average", "concat", "dense_comp")
     },
     **{
         kind: (put("layer/1/neuron/type", kind), kind)
@@ -290,10 +314,22 @@ FOREIGN = {
     },
     "unknown": (put("layer/1/type", np.array([b"perceptron"])), "perceptron"),
     "extended type": (put("layer/0/type", np.array([b"input_sdt"])), "extended"),
-    "neuron in the input": (lambda f: f.create_group("layer/0/neuron"), "input layer with neurons"),
-    "delay": (put("layer/1/delay", np.ones(4)), "delay"),
-    "weight exponent": (put("layer/1/neuron/weight_exp", [1.0]), "MeanOnlyBatchNorm"),
-    "graded": (put("layer/1/neuron/messageBits", 16), "graded"),
+    "neuron in the input": (lambda f: f.create_group("layer/0/neuron"), "'type'"),
+    "fractional delay": (put("layer/1/delay", np.full(4, 0.5)), "fractions"),
+    "delays of inputs": (put("layer/3/delay", np.ones(7)), "7 delays for 4 output channels"),
+    "recurrent without weights": (put("layer/3/type", np.array([b"dense_rec"])), "weight_rec"),
+    "pool with many kernels": (pool_with_many_kernels, "one kernel"),
+    "fractional weight exponent": (put("layer/1/neuron/weight_exp", [0.5]), "fractions"),
+    "graded": (put("layer/1/neuron/gradedSpike", True), "graded"),
+    "message bits": (put("layer/1/neuron/messageBits", 33), "width"),
+    "refractory": (put("layer/1/neuron/refDelay", 2), "refractory"),
+    "old weight exponent": (put("layer/1/neuron/wgtExp", 1), "weight exponent"),
+    "theta": (put("layer/1/neuron/theta", 1), "as vThMant says"),
+    "sigma": (put("layer/1/neuron/sigma_output", True), "sigma-delta"),
+    "no neurons": (drop("layer/1/neuron"), "neuron"),
+    "zero image weight": (image_neurons(weight=0), "every input looks the same"),
+    "fractional image bias": (image_neurons(bias=0.5), "fractions"),
+    "delayed image neurons": (both(image_neurons(), put("layer/0/delay", [1, 1])), "delay"),
     "complex": (
         lambda f: (drop(WEIGHT)(f), put(f"{WEIGHT}/real", [2.0])(f)),
         "dataset",
@@ -302,8 +338,9 @@ FOREIGN = {
     "nan": (edit(WEIGHT, lambda w: w * np.nan), "NaN"),
     "infinity": (edit(WEIGHT, lambda w: w + np.inf), "infinity"),
     "large": (edit(WEIGHT, lambda w: w * 1e30), "32 bits"),
-    "lowest weight": (edit(WEIGHT, lambda w: np.where(w == w.min(), -256, w)), "-255"),
-    "affine": (put("layer/1/neuron/vThMant", 262143), "131071"),
+    "nine bits": (edit(WEIGHT, lambda w: np.where(w == w.min(), -257, w)), "-256 to 255"),
+    "affine": (put("layer/1/neuron/vThMant", 262143), "Affine"),
+    "uneven samples": (put("simulation/tSample", 7), "whole number"),
     "fractional bias": (edit("layer/1/bias", lambda b: b + 0.25), "fractions"),
 }
 
@@ -311,7 +348,9 @@ FOREIGN = {
 @pytest.mark.parametrize("name", FOREIGN)
 def test_foreign_files_that_are_not_supported(stock, name):
     damage, word = FOREIGN[name]
-    apply(damage, foreign(stock))
+    with h5py.File(foreign(stock), "r+") as file:
+        file["simulation/Ts"] = 2
+    apply(damage, stock)
     assert word in str(assert_refused(stock))
 
 

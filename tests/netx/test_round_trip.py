@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -21,6 +22,7 @@ from sdt_lava.graph import (
 )
 from sdt_lava.netx import load_network, save_network
 from sdt_lava.simulate.reference import run_reference
+from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import (
     GraphMaker,
     assert_same_graph,
@@ -107,6 +109,24 @@ def test_weight_exponents_survive(tmp_path_factory, seed, forms, channels):
 
 @given(
     seed=st.integers(0, 2**32 - 1),
+    image=st.sampled_from([(2, 5, 4), (5,)]),
+    delay=st.integers(0, 5),
+    shift=st.integers(-3, 3),
+    recurrent=st.booleans(),
+    offset=st.sampled_from([0.0, -3.5]),
+    widens=st.booleans(),
+)
+@settings(max_examples=15, deadline=None)
+def test_cuba_chains_survive(tmp_path_factory, seed, offset, widens, **options):
+    rng = np.random.default_rng(seed)
+    graph = random_cuba_chain(rng, **options)
+    entry = replace(graph.input, offset=offset, widens=widens)
+    graph = graph.rebuild([entry, *list(graph)[1:]])
+    assert_round_trip(graph, tmp_path_factory.mktemp("net") / "net.h5", rng)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
     side=st.integers(1, 7),
     convs=st.lists(st.integers(1, 5), max_size=3),
     denses=st.lists(st.integers(1, 5), max_size=3),
@@ -134,6 +154,8 @@ def test_every_node_kind_is_covered(tmp_path):
     kinds |= {node.kind for node in load_network(tmp_path / "chain.h5")}
     save_network(random_sdt_graph(rng, dilation_heads=2), tmp_path / "dilated.h5")
     kinds |= {node.kind for node in load_network(tmp_path / "dilated.h5")}
+    save_network(random_cuba_chain(rng), tmp_path / "cuba.h5")
+    kinds |= {node.kind for node in load_network(tmp_path / "cuba.h5")}
     assert kinds == set(NODE_KINDS) - {"sparse", "gate", "relay", "max_relay"}
 
 
@@ -185,8 +207,9 @@ def tiny(**changes):
     [
         {"dense": {"weight": np.ones((2, 2))}},
         {"dense": {"weight": np.array([[256, 0], [0, 0]])}},
-        {"dense": {"weight": np.array([[-256, 2], [0, 0]])}},
-        {"dense": {"weight": np.array([[3, -2], [0, 0]])}},
+        {"dense": {"weight": np.array([[-258, 2], [0, 0]])}},
+        {"dense": {"weight": np.array([[129, -2], [0, 0]])}},
+        {"dense": {"weight": np.array([[-256, 0], [-1, 0]])}},
         {"dense": {"bias": np.zeros(2, int)}},
         {"dense": {"exponent": True}},
         {"dense": {"exponent": np.array([0, -9])}},
@@ -204,6 +227,8 @@ def tiny(**changes):
         {"input": {"scale": 0.0}},
         {"input": {"low": 2, "high": 1}},
         {"input": {"high": 2**23}},
+        {"input": {"offset": float("nan")}},
+        {"input": {"widens": 1}},
         {"input": {"name": "in\0"}},
         {"timesteps": 2**30},
     ],
@@ -221,8 +246,13 @@ def test_values_that_do_not_fit(tmp_path, changes):
     assert not list(tmp_path.iterdir())
 
 
-def test_odd_weights_of_one_sign_are_fine(tmp_path):
-    graph = tiny(dense={"weight": np.array([[1, 3], [0, 253]])})
+@pytest.mark.parametrize(
+    "weight",
+    [[[1, 3], [0, 255]], [[-256, 2], [0, 254]], [[3, -128], [0, 127]], [[-256, -2], [0, 0]]],
+    ids=str,
+)
+def test_weights_that_eight_bits_hold(tmp_path, weight):
+    graph = tiny(dense={"weight": np.array(weight)})
     assert_round_trip(graph, tmp_path / "n.h5", np.random.default_rng(0))
 
 

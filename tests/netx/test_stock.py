@@ -8,49 +8,19 @@ import pytest
 import torch
 from lava.lib.dl import slayer
 from lava.lib.dl.netx import hdf5
-from lava.magma.core.run_configs import Loihi2SimCfg
-from lava.proc.io.sink import RingBuffer as Sink
-from lava.proc.io.source import RingBuffer as Source
 
 from sdt_lava.errors import NetworkFileError
 from sdt_lava.graph import Graph
 from sdt_lava.netx import load_network, save_network
-from sdt_lava.netx.stock_writer import find_chain
-from sdt_lava.simulate.lava_session import LavaSession
+from sdt_lava.netx.stock_rules import find_chain
 from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
+from tests.netx.stock_lava import run_stock
 
 SAMPLES = 3
 # An unknown type at the start leaves a variable of stock netx unset (UnboundLocalError, a
 # NameError); a missing layer is asked of h5py by number (TypeError); no layers, no first one.
 STOCK_STOPS = (UnboundLocalError, TypeError, IndexError)
-
-
-def run_stock(path, frames, message_bits=0):
-    """Run back-to-back samples ``(T, B, *shape)`` in stock netx; return ``(T, B, *shape)``."""
-    timesteps, batch = frames.shape[:2]
-    network = hdf5.Network(
-        str(path), reset_interval=timesteps, reset_offset=1, input_message_bits=message_bits
-    )
-    hops = len(network)
-    stream = frames.swapaxes(0, 1).reshape(timesteps * batch, *frames.shape[2:])
-    stream = stream.transpose()  # (C, H, W) becomes (W, H, C), and time comes last
-    if len(network.inp.shape) == 1:
-        stream = stream.reshape(-1, timesteps * batch, order="F") if stream.ndim > 2 else stream
-    steps = timesteps * batch + hops
-    stream = np.concatenate([stream, np.zeros((*stream.shape[:-1], hops), stream.dtype)], axis=-1)
-    source = Source(data=stream.astype(np.int32))
-    sink = Sink(shape=network.out.shape, buffer=steps)
-    source.s_out.connect(network.inp)
-    network.out.connect(sink.a_in)
-    config = Loihi2SimCfg(select_tag="fixed_pt")
-    with LavaSession(sink, config, timeout=90) as session:
-        session.run(steps)
-        received = np.array(sink.data.get())
-    spikes = np.moveaxis(received, -1, 0)[hops:]
-    spikes = spikes.reshape(batch, timesteps, *spikes.shape[1:])
-    back = (1, 0, *range(spikes.ndim - 1, 1, -1))
-    return spikes.transpose(back).astype(np.int64)
 
 
 CHAINS = {
