@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sdt_lava.cli.console import console, print_table, progress_bar, simulation_hint
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
-from sdt_lava.cli.networks import network_title, read_network
+from sdt_lava.cli.networks import InputShape, Timesteps, network_title, read_network
 from sdt_lava.compiler.rules import ERROR, Violation, check_rules
 from sdt_lava.compiler.rules.listing import rule_rows
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS, Target, load_target
@@ -48,6 +48,8 @@ def check_command(
     seed: Annotated[int, typer.Option(help="Seed of a preset's weights.")] = 0,
     shortcut: ShortcutOption = None,
     sdsa: SdsaOption = None,
+    timesteps: Timesteps = None,
+    input_shape: InputShape = None,
     rules: Annotated[bool, typer.Option("--rules", help="List the rules and limits.")] = False,
     every: Annotated[
         bool, typer.Option("--all", help="Print every finding, also where a rule has many.")
@@ -62,7 +64,7 @@ def check_command(
         _print_rules(description, json)
         return
     chosen = description.board(board).name if board or description.is_hardware else None
-    net = read_network(network, preset, seed)
+    net = read_network(network, preset, seed, timesteps, input_shape)
     measured = _measure(net, data, samples) if data is not None else {}
     ways = chosen_ways(shortcut, sdsa)
     compiled = compile_network(net, description, board=chosen, **ways)

@@ -11,6 +11,7 @@ import typer
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, model_input
 from sdt_lava.cli.hardware import ALL_BACKENDS
+from sdt_lava.cli.networks import InputShape, Timesteps, load_file
 from sdt_lava.errors import ConfigError
 from sdt_lava.files import check_writable, write_json
 from sdt_lava.report.compare import Comparison, FirstDifference, compare
@@ -29,6 +30,8 @@ def compare_command(
         str, typer.Option(help=f"For a network file: one of {', '.join(ALL_BACKENDS)}.")
     ] = "engine",
     right_backend: Annotated[str, typer.Option(help="The same for the second.")] = "engine",
+    timesteps: Timesteps = None,
+    input_shape: InputShape = None,
     config: Annotated[
         str | None, typer.Option(help="Preset or file, for checkpoints without a configuration.")
     ] = None,
@@ -45,7 +48,10 @@ def compare_command(
 
     for path in filter(None, (json, plot)):
         check_writable(path)
-    sides = [_Side.load(left, left_backend, config), _Side.load(right, right_backend, config)]
+    sides = [
+        _Side.load(path, backend, config, timesteps, input_shape)
+        for path, backend in ((left, left_backend), (right, right_backend))
+    ]
     options = SourceOptions(root=data_root, download=download, binning=binning)
     x = load_fitting(data, "test", sides[0].takes, options, samples).x
     first, second = (side.run(x) for side in sides)
@@ -72,7 +78,14 @@ class _Side:
     takes: tuple[tuple[int, ...], int]
 
     @classmethod
-    def load(cls, path: Path, backend: str, config: str | None) -> _Side:
+    def load(
+        cls,
+        path: Path,
+        backend: str,
+        config: str | None,
+        timesteps: int | None,
+        input_shape: str | None,
+    ) -> _Side:
         if backend not in ALL_BACKENDS:
             raise ConfigError("back end", repr(backend), f"one of {ALL_BACKENDS}")
         if backend in HARDWARE_BACKENDS:
@@ -80,9 +93,7 @@ class _Side:
 
             require_hardware(backend)
         if path.suffix in _NETWORK_SUFFIXES:
-            from sdt_lava.netx import load_network
-
-            net = load_network(path)
+            net = load_file(path, timesteps, input_shape)
             return cls(path.name, net, backend, (net.input_shape, net.timesteps))
         from sdt_lava.checkpoint import load_model
 

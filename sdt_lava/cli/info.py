@@ -10,6 +10,7 @@ import typer
 
 from sdt_lava.cli.console import console, make_table, print_table, simulation_hint
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
+from sdt_lava.cli.networks import InputShape, Timesteps, load_file
 from sdt_lava.cli.versions import print_versions
 from sdt_lava.errors import ConfigError
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 def info_command(
     network: Annotated[Path | None, typer.Argument(help="Network file (net.h5).")] = None,
+    timesteps: Timesteps = None,
+    input_shape: InputShape = None,
     compiled: Annotated[
         bool, typer.Option(help="Show the Lava processes, delays and resets instead.")
     ] = False,
@@ -34,14 +37,13 @@ def info_command(
 ) -> None:
     """Show what is in a network file, what becomes of it, or what is installed."""
     from sdt_lava.compiler.compile import compile_network
-    from sdt_lava.netx import load_network
 
     if versions:
         print_versions(json)
         return
     if network is None:
         raise ConfigError("NETWORK", "missing", "a network file, or --versions")
-    net = load_network(network)
+    net = load_file(network, timesteps, input_shape)
     ways = chosen_ways(shortcut, sdsa)
     if schedule:
         _show_schedule(compile_network(net, **ways), json)

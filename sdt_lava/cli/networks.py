@@ -3,13 +3,56 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from sdt_lava.cli.console import error_console
 from sdt_lava.errors import ConfigError
-from sdt_lava.graph import Graph
+from sdt_lava.graph import Graph, Shape
+
+Timesteps = Annotated[
+    int | None,
+    typer.Option("--timesteps", min=1, help="Steps of a sample, for files that do not say it."),
+]
+InputShape = Annotated[
+    str | None,
+    typer.Option(
+        "--input-shape", metavar="C,H,W", help="Shape of a frame, for files without input layer."
+    ),
+]
 
 
-def read_network(network: Path | None, preset: str | None, seed: int = 0) -> Graph:
+def load_file(path: Path, timesteps: int | None = None, input_shape: str | None = None) -> Graph:
+    """Read a network file; the options say what SLAYER's own exports leave out.
+
+    Raises
+    ------
+    ConfigError
+        If the shape is none.
+    NetworkFileError
+        If the file cannot be read, or says these things itself.
+    """
+    from sdt_lava.netx import load_network
+
+    shape = None if input_shape is None else _parse_shape(input_shape)
+    return load_network(path, timesteps, shape)
+
+
+def _parse_shape(text: str) -> Shape:
+    sides = text.split(",")
+    if len(sides) not in (1, 3) or not all(side.strip().isdecimal() for side in sides):
+        raise ConfigError("--input-shape", repr(text), "C,H,W or a number of features")
+    return tuple(int(side) for side in sides)
+
+
+def read_network(
+    network: Path | None,
+    preset: str | None,
+    seed: int = 0,
+    timesteps: int | None = None,
+    input_shape: str | None = None,
+) -> Graph:
     """Return the network that the arguments ``NETWORK`` or ``--preset NAME`` name.
 
     Parameters
@@ -20,6 +63,8 @@ def read_network(network: Path | None, preset: str | None, seed: int = 0) -> Gra
         Name of a preset; its weights are random.
     seed : int
         Seed of a preset's weights.
+    timesteps, input_shape
+        As in `load_file`.
 
     Raises
     ------
@@ -32,9 +77,7 @@ def read_network(network: Path | None, preset: str | None, seed: int = 0) -> Gra
         found = "both" if network is not None else "neither"
         raise ConfigError("network", found, "either a network file or --preset NAME")
     if network is not None:
-        from sdt_lava.netx import load_network
-
-        return load_network(network)
+        return load_file(network, timesteps, input_shape)
     assert preset is not None
     from sdt_lava.quantize.untrained import untrained_network
 

@@ -25,6 +25,7 @@ from sdt_lava.cli.hardware import (
     print_hardware_run,
 )
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
+from sdt_lava.cli.networks import InputShape, Timesteps, load_file
 from sdt_lava.files import check_writable, write_json
 from sdt_lava.report.synops import ROLES, SynopsTable
 from sdt_lava.simulate.result import Result
@@ -56,6 +57,8 @@ def sim_command(
             "Lava's own, in one process the accelerated ones."
         ),
     ] = None,
+    timesteps: Timesteps = None,
+    input_shape: InputShape = None,
     timeout: Annotated[
         float | None,
         typer.Option(help="Lava and hardware: limit in seconds for starting and for running."),
@@ -77,14 +80,13 @@ def sim_command(
 ) -> None:
     """Simulate a network file and report accuracy, spikes and synaptic operations."""
     from sdt_lava.datasets import SourceOptions
-    from sdt_lava.netx import load_network
 
     asked = HardwareArguments(target, board, record, convolutions, check, measure)
     # First of all: without hardware there is nothing else to do.
     backend, hardware = choose_backend(backend, asked)
     for path in filter(None, (json, plot)):
         check_writable(path)
-    net = load_network(network)
+    net = load_file(network, timesteps, input_shape)
     options = SourceOptions(root=data_root, download=download, binning=binning)
     name = data_of(net, data)
     dataset = load_fitting(name, "test", (net.input_shape, net.timesteps), options, samples)
