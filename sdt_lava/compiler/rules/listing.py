@@ -45,3 +45,12 @@ def rule_rows(target: Target) -> tuple[RuleRow, ...]:
         )
         for rule in RULES.values()
     )
+
+
+def rules_markdown(target: Target) -> str:
+    """Return the rows as a table in Markdown, as docs/design-rules.md has it."""
+    lines = ["| rule | demands | limits | source |", "|---|---|---|---|"]
+    for row in rule_rows(target):
+        limits = ", ".join(f"`{name}` = {value:,}" for name, value in row.limits.items())
+        lines.append(f"| `{row.name}` | {row.summary} | {limits} | {row.source} |")
+    return "\n".join(lines)
