@@ -138,12 +138,13 @@ def summarize(result: Result, y: Any) -> dict[str, Any]:
         "measured": None if result.measured is None else result.measured.to_dict(),
     }
     if result.compiled is not None:
+        # The same numbers; counting takes a while.
+        counts = result.counts if result.compiled.is_usual else result.compiled_counts
         summary["compiled"] = {
             **asdict(result.compiled.lowering),
             "notes": list(result.compiled.notes),
-            "synops_per_inference": result.compiled_counts.synops / len(result.logits),
-            "graded_messages_per_inference": result.compiled_counts.graded_messages
-            / len(result.logits),
+            "synops_per_inference": counts.synops / counts.samples,
+            "graded_messages_per_inference": counts.graded_messages / counts.samples,
         }
     if y is not None:
         summary["accuracy"] = float(np.mean(result.labels == np.asarray(y)))

@@ -97,6 +97,11 @@ class CompiledNetwork:
         return tuple(name for name in self.source.lif_names if name not in self.graph.nodes)
 
     @property
+    def is_usual(self) -> bool:
+        """Whether nothing was lowered otherwise than counts of a network assume."""
+        return self.lowering == Lowering.choose(self.source) and not self.splits
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the compiler did beyond what it was asked for, a sentence each."""
         ways = self.lowering.shortcut

@@ -6,11 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix, csr_matrix
 
 from sdt_lava.compiler.connections import convolution, identity, subsample, token_sum
 from sdt_lava.graph import Conv, Graph, MaxPool, Node, Shape, Shortcut, Sparse, Subsample, TokenMean
-from sdt_lava.numerics import WEIGHT_LIMIT
+from sdt_lava.numerics import WEIGHT_LIMIT, IntArray, lava_weights
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Connector:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._matrices: dict[tuple[str, int], list[csr_matrix]] = {}
+        self._matrices: dict[tuple[str, int, bool], list[csr_matrix]] = {}
 
     def connections(self, term: Term, population: str) -> list[Node]:
         """Return the connections of a term, without reader and with the producer's name.
@@ -137,7 +138,7 @@ class Connector:
     def _composed(self, term: Term, node: Node) -> list[Node]:
         """Write a synapse and what comes after it as matrices of 8-bit weights."""
         source = self.graph.shapes[term.source]
-        key = term.source, term.stride
+        key = term.source, term.stride, term.summed
         if key not in self._matrices:
             matrix = _selection(source, term.stride, term.summed) @ _matrix(self.graph, node)
             self._matrices[key] = split_weights(matrix)
@@ -180,20 +181,24 @@ def _matrix(graph: Graph, node: Node) -> csr_matrix:
 
 
 def split_weights(matrix: csr_matrix) -> list[csr_matrix]:
-    """Write a matrix as a sum of matrices whose weights have eight bits.
+    """Write a matrix as a sum of matrices that Lava's connections leave as they are.
 
-    Sums of even weights are even, so that every part is. The first part keeps all synapses, also
-    those whose weights cancelled out.
+    The first part keeps all synapses, also those whose weights cancelled out. Weights that eight
+    bits do not hold are even ones up to the limit, and the lowest bits in a part of their own.
     """
-    parts: list[csr_matrix] = []
-    rest = matrix.astype(np.int32).tocoo()
-    rows, columns, weights = rest.row, rest.col, rest.data
-    while not parts or weights.size:
-        part = np.clip(weights, -WEIGHT_LIMIT, WEIGHT_LIMIT)
-        kept = csr_matrix((part, (rows, columns)), shape=matrix.shape)
-        kept.sort_indices()
-        parts.append(kept)
-        left = weights - part
-        more = left != 0
-        rows, columns, weights = rows[more], columns[more], left[more]
-    return parts
+    whole = matrix.astype(np.int32).tocoo()
+    if lava_weights(whole.data) is not None:
+        return [_part(whole, whole.data, np.ones(whole.nnz, bool))]
+    lowest = whole.data & 1
+    rest = whole.data - lowest
+    parts = [_part(whole, np.clip(rest, -WEIGHT_LIMIT, WEIGHT_LIMIT), np.ones(whole.nnz, bool))]
+    while (rest := rest - np.clip(rest, -WEIGHT_LIMIT, WEIGHT_LIMIT)).any():
+        parts.append(_part(whole, np.clip(rest, -WEIGHT_LIMIT, WEIGHT_LIMIT), rest != 0))
+    return [*parts, _part(whole, lowest, lowest != 0)] if lowest.any() else parts
+
+
+def _part(whole: coo_matrix, weights: IntArray, kept: NDArray[np.bool_]) -> csr_matrix:
+    entries = weights[kept], (whole.row[kept], whole.col[kept])
+    part = csr_matrix(entries, shape=whole.shape)
+    part.sort_indices()
+    return part

@@ -68,7 +68,8 @@ def run_machine(compiled: CompiledNetwork, frames: IntArray) -> MachineRun:
     values: dict[str, IntArray] = {}
     for node in graph:
         if isinstance(node, Input):
-            values[node.name] = np.concatenate([as_stream(frames), silence])
+            entered = np.concatenate([as_stream(frames), silence])
+            values[node.name] = _later(entered, schedule.latency[node.name])
         elif graph.signals[node.name] is Signal.CURRENT:
             sent = values[node.inputs[0]]
             values[node.name] = evaluate(node, [_later(sent, 1 + schedule.delay[node.name])])
@@ -86,8 +87,7 @@ def run_machine(compiled: CompiledNetwork, frames: IntArray) -> MachineRun:
 def _later(sent: IntArray, steps: int) -> IntArray:
     """Return what arrives ``steps`` machine steps after it was sent."""
     arriving = np.zeros_like(sent)
-    if steps < len(sent):
-        arriving[steps:] = sent[:-steps]
+    arriving[steps:] = sent[: max(len(sent) - steps, 0)]
     return arriving
 
 

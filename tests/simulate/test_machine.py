@@ -9,6 +9,7 @@ import pytest
 
 import sdt_lava
 from sdt_lava.compiler import compile_network
+from sdt_lava.compiler.schedule import make_schedule
 from sdt_lava.graph import Dense, Gate, Graph, Input, Lif
 from sdt_lava.simulate.machine import run_machine
 from sdt_lava.simulate.reference import run_reference
@@ -51,6 +52,16 @@ def test_spikes_and_logits_are_the_references(network):
     if graph.readout is not None and graph.readout.bias is not None:
         sent = sent + graph.readout.bias
     assert np.array_equal(sent, expected)
+
+
+def test_frames_that_take_a_while_to_arrive():
+    rng = np.random.default_rng(5)
+    graph = random_sdt_graph(rng, image=(2, 4, 3), channels=3)
+    compiled, frames = compile_network(graph), random_frames(rng, graph, batch=3)
+    later = make_schedule(compiled.graph, input_latency=2)
+    assert later.latency["input"] == 2 and later.depth == compiled.schedule.depth + 2
+    assert not differing(replace(compiled, schedule=later), frames)
+    assert differing(faulty(compiled, latency={**compiled.schedule.latency, "input": 2}), frames)
 
 
 def test_a_stream_without_resets():
