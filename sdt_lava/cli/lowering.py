@@ -162,6 +162,11 @@ def _remarks(comparison: LoweringComparison) -> list[str]:
         for row in comparison.rows
         if row.delay_chains
     ]
+    lines += [
+        f"{row.shortcut}, {row.sdsa}: {comparison.target} has no {', '.join(row.missing)}"
+        for row in comparison.rows
+        if row.missing
+    ]
     for way, reasons in comparison.refused.items():
         name, why = next(iter(reasons.items()))
         others = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""

@@ -81,16 +81,17 @@ def choose_lowering(
     }
     ways = (RELAY, UNROLLED) if Relay.kind in target.kinds else (UNROLLED,)
     search = _Search(partial(_price, net, target, rates, cost), dict.fromkeys(free, ways), smaller)
-    return search.descend(
-        [
-            Lowering.choose(
-                net,
-                _decided(shortcut, streams, dict.fromkeys(free, way), RELAY),
-                _decided(sdsa, tuple(columns), {}, AND),
-            )
-            for way in (ways if free else ways[:1])
-        ]
-    )
+    starts = [
+        Lowering.choose(
+            net,
+            _decided(shortcut, streams, dict.fromkeys(free, way), RELAY),
+            _decided(sdsa, tuple(columns), {}, AND),
+        )
+        for way in (ways if free else ways[:1])
+    ]
+    # Without graded spikes the readout's sums stay in membranes.
+    membranes = Relay.kind not in target.kinds
+    return search.descend([replace(start, membranes=membranes) for start in starts])
 
 
 def _is_smaller(net: Graph, column: Column, way: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -195,11 +195,9 @@ def compile_network(
         convolutions = "conv" if description.is_hardware else "auto"
     if convolutions not in CONVOLUTIONS:
         raise CompileError("convolutions", repr(convolutions), f"one of {CONVOLUTIONS}")
-    has_relays = Relay.kind in description.kinds
     if shortcut is None:
-        shortcut = RELAY if has_relays else UNROLLED
+        shortcut = RELAY if Relay.kind in description.kinds else UNROLLED
     lowering = choose_lowering(net, description, shortcut, sdsa, rates=rates)
-    lowering = replace(lowering, membranes=not has_relays)
     timed = partial(
         make_schedule,
         timesteps=timesteps,

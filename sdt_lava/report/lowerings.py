@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sdt_lava.compiler.choose import AUTO, choose_lowering
+from sdt_lava.compiler.choose import AUTO, Choice, choose_lowering
 from sdt_lava.compiler.columns import (
     AND,
     COLUMN_GATE,
@@ -26,7 +26,7 @@ from sdt_lava.compiler.cost import (
     lowering_cost,
 )
 from sdt_lava.compiler.lowering import Lowering, lower, output_population
-from sdt_lava.compiler.passes.split_delays import Balanced, balance
+from sdt_lava.compiler.passes.split_delays import balance
 from sdt_lava.compiler.schedule import make_schedule
 from sdt_lava.compiler.streams import RELAY, UNROLLED, forced_relays
 from sdt_lava.compiler.targets import Target, load_target
@@ -59,6 +59,8 @@ class LoweringRow:
         Connections whose delay had to be split over further populations.
     cost : float
         What 'auto' minimises, relative to relays and AND gates.
+    missing : tuple of str
+        Kinds of populations that the target does not have.
     """
 
     shortcut: str
@@ -75,6 +77,7 @@ class LoweringRow:
     longest_delay: int
     delay_chains: int
     cost: float
+    missing: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -145,26 +148,18 @@ def compare_lowerings(
     """
     description = target if isinstance(target, Target) else load_target(target)
     result = run if isinstance(run, Result) else None
-    rates = _rates(run)
+    maker = _Rows(net, description, _rates(run), result)
     choices = _choices(net)
-    timed = partial(
-        make_schedule,
-        timesteps=_timesteps(run),
-        input_latency=description.limit("input_latency") or 0,
-    )
     rows: list[LoweringRow] = []
     for (shortcut, sdsa), ways in choices.items():
-        lowering = choose_lowering(net, description, shortcut, ways, rates=rates)
-        balanced = balance(lower(net, lowering), description.limit("delay_max"), timed)
-        counts = _counts(net, balanced, rates, result)
-        rows.append(_row((shortcut, sdsa), lowering, balanced, counts, output_population(net)))
+        rows.append(maker.row(shortcut, sdsa, ways))
         if on_progress is not None:
             on_progress(len(rows), len(choices))
     return LoweringComparison(
         rows=tuple(replace(row, cost=row.cost / rows[0].cost) for row in rows),
-        timesteps=_timesteps(run) or net.timesteps,
+        timesteps=maker.timesteps,
         samples=0 if result is None else len(result.logits),
-        rates=rates,
+        rates=maker.rates,
         target=description.name,
         kept=forced_relays(net),
         refused=_refused(net),
@@ -177,10 +172,6 @@ def _rates(run: Result | Rates | None) -> Rates:
     if isinstance(run, Result):
         return {name: float(spikes.mean()) for name, spikes in run.spikes.items()}
     return run
-
-
-def _timesteps(run: Result | Rates | None) -> int | None:
-    return len(run.integer_run("lowerings")[1]) if isinstance(run, Result) else None
 
 
 def _choices(net: Graph) -> dict[tuple[str, str], str | dict[str, str]]:
@@ -206,51 +197,66 @@ def _refused(net: Graph) -> dict[str, dict[str, str]]:
     return refused
 
 
-def _counts(net: Graph, balanced: Balanced, rates: Rates, result: Result | None) -> LoweringCounts:
-    graph = balanced.graph
-    counts = count_lowering(graph, estimated_rates(graph, rates))
-    if result is None:
-        return counts
-    _, frames = result.integer_run("lowerings")
-    exact = count_events(net, frames, result.spikes, graph)
-    steps = exact.samples * exact.timesteps
-    sent = {
-        graded: sum(
-            int(layer.events.sum())
-            for layer in exact.layers
-            if layer.graded == graded and layer.kind != Input.kind
+@dataclass(frozen=True)
+class _Rows:
+    net: Graph
+    target: Target
+    rates: Rates
+    result: Result | None
+
+    @property
+    def timesteps(self) -> int:
+        if self.result is None:
+            return self.net.timesteps
+        return len(self.result.integer_run("lowerings")[1])
+
+    def row(self, shortcut: str, sdsa: str, ways: Choice) -> LoweringRow:
+        """Return what a choice takes; its cost is not relative yet."""
+        lowering = choose_lowering(self.net, self.target, shortcut, ways, rates=self.rates)
+        timed = partial(
+            make_schedule,
+            timesteps=self.timesteps,
+            input_latency=self.target.limit("input_latency") or 0,
         )
-        for graded in (False, True)
-    }
-    return replace(
-        counts,
-        synops=exact.synops / steps,
-        binary_spikes=sent[False] / steps,
-        graded_spikes=sent[True] / steps,
-    )
+        longest = self.target.limit("delay_max")
+        balanced = balance(lower(self.net, lowering), longest, timed)
+        counts = self._counts(balanced.graph)
+        schedule = balanced.schedule
+        output = output_population(self.net, membranes=lowering.membranes)
+        kinds = {node.kind for node in balanced.graph}
+        return LoweringRow(
+            shortcut=shortcut,
+            sdsa=sdsa,
+            lowering=lowering,
+            neurons=counts.neurons,
+            synapses=counts.synapses,
+            weights=counts.weights,
+            processes=counts.processes,
+            synops=counts.synops * self.timesteps,
+            binary_spikes=counts.binary_spikes * self.timesteps,
+            graded_spikes=counts.graded_spikes * self.timesteps,
+            latency=schedule.latency[output],
+            longest_delay=max(schedule.delay.values(), default=0),
+            delay_chains=len(balanced.splits),
+            cost=lowering_cost(counts),
+            missing=tuple(sorted(kinds - set(self.target.kinds))),
+        )
 
-
-def _row(
-    asked: tuple[str, str],
-    lowering: Lowering,
-    balanced: Balanced,
-    counts: LoweringCounts,
-    output: str,
-) -> LoweringRow:
-    schedule = balanced.schedule
-    return LoweringRow(
-        shortcut=asked[0],
-        sdsa=asked[1],
-        lowering=lowering,
-        neurons=counts.neurons,
-        synapses=counts.synapses,
-        weights=counts.weights,
-        processes=counts.processes,
-        synops=counts.synops * schedule.timesteps,
-        binary_spikes=counts.binary_spikes * schedule.timesteps,
-        graded_spikes=counts.graded_spikes * schedule.timesteps,
-        latency=schedule.latency[output],
-        longest_delay=max(schedule.delay.values(), default=0),
-        delay_chains=len(balanced.splits),
-        cost=lowering_cost(counts),
-    )
+    def _counts(self, graph: Graph) -> LoweringCounts:
+        """Count a lowered graph: its work exactly if there is a run."""
+        counts = count_lowering(graph, estimated_rates(graph, self.rates))
+        if self.result is None:
+            return counts
+        net, frames = self.result.integer_run("lowerings")
+        exact = count_events(net, frames, self.result.spikes, graph)
+        steps = exact.samples * exact.timesteps
+        sent = {True: 0, False: 0}
+        for layer in exact.layers:
+            if layer.kind != Input.kind:
+                sent[layer.graded] += int(layer.events.sum())
+        return replace(
+            counts,
+            synops=exact.synops / steps,
+            binary_spikes=sent[False] / steps,
+            graded_spikes=sent[True] / steps,
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -140,3 +142,15 @@ def test_estimated_rates_of_gates(graph):
     assert isinstance(lowered.nodes["block.0.attn.mask"], Gate)
     counts = count_lowering(lowered, dict.fromkeys(rates, 0.0))
     assert counts.synops == counts.binary_spikes == counts.graded_spikes == 0
+
+
+def test_what_a_target_lacks(graph):
+    binary = graph.rebuild(
+        replace(node, low=0, high=1, scale=1.0) if node.name == "input" else node for node in graph
+    )
+    comparison = compare_lowerings(binary, target="loihi1")
+    assert comparison.row("relay", "and").missing == ("relay",)
+    auto = comparison.row("auto", "auto")
+    assert set(auto.lowering.shortcut.values()) == {"unrolled"}
+    for row in compare_lowerings(binary, target="loihi2").rows:
+        assert not row.missing

@@ -69,10 +69,16 @@ def test_batches_of_a_stream_do_not_matter(backend, size):
     assert_same(whole, sdt_lava.simulate(graph, x, backend, reset=False, batch_size=size))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_lava_runs_the_stream(network):
     graph, x = network_and_input(network, seed=2)
+    engine = sdt_lava.simulate(graph, x, "engine", reset=False)
+    assert_same(engine, sdt_lava.simulate(graph, x, "lava-inprocess", reset=False))
+
+
+@pytest.mark.slow
+def test_lava_with_a_process_for_each_lava_process_runs_the_stream():
+    graph, x = network_and_input("long memory", seed=2)
     engine = sdt_lava.simulate(graph, x, "engine", reset=False)
     assert_same(engine, sdt_lava.simulate(graph, x, "lava", reset=False, timeout=120))
 
