@@ -85,11 +85,13 @@ def _measure(net: Graph, data: str, samples: int | None) -> Mapping[str, Extreme
     """Run data through the engine and note the largest magnitudes."""
     from sdt_lava.datasets import SourceOptions, first_samples, open_source
     from sdt_lava.simulate.engine import Engine
-    from sdt_lava.simulate.inputs import encode
+    from sdt_lava.simulate.inputs import encode, widened
 
     source = open_source(data, "test", SourceOptions())
     wanted = min(_MEASURED_SAMPLES, len(source)) if samples is None else samples
-    frames = encode(net, first_samples(source, wanted).x)
+    x = first_samples(source, wanted).x
+    net = widened(net, x)
+    frames = encode(net, x)
     engine = Engine(net, strict=False)
     with progress_bar(f"engine: {data}") as update:
         for index in range(frames.shape[1]):

@@ -190,6 +190,7 @@ def _json(metadata: Mapping[str, Any]) -> str:
 
 def _write_input(maker: _Maker, node: Input, metadata: dict[str, Any]) -> None:
     metadata |= {"scale": float(node.scale), "low": int(node.low), "high": int(node.high)}
+    metadata |= {"offset": float(node.offset), "widens": int(node.widens)}
     maker.add(node.name, nir.Input(np.array(node.shape), metadata=metadata))
 
 
@@ -318,7 +319,7 @@ _WRITERS: Mapping[type[Node], Callable[[_Maker, Any, dict[str, Any]], None]] = {
 _COMMON_FIELDS = ("name", "inputs", "block", "origin")
 _SYNAPSE_FIELDS = ("weight", "bias", "exponent")
 _FIELDS: Mapping[type[Node], tuple[str, ...]] = {
-    Input: ("shape", "scale", "low", "high"),
+    Input: ("shape", "scale", "low", "high", "offset", "widens"),
     Conv: (*_SYNAPSE_FIELDS, "stride", "padding", "dilation", "groups"),
     Dense: _SYNAPSE_FIELDS,
     Flatten: (),

@@ -83,18 +83,24 @@ class FloatMaker:
 
 def _read_input(maker: FloatMaker, name: str, node: nir.Input, sources: tuple[str, ...]) -> None:
     shape = _shape(node.input_type, "input", name)
+    more: dict[str, Any] = {}
     if maker.entry is not None:
         scale, low, high = maker.entry
     else:
         metadata = maker.metadata[name]
         scale = float(_entry(metadata, "scale", name))
         low, high = (int(_entry(metadata, key, name)) for key in ("low", "high"))
-    if not (low <= 0 <= high and low < high and 0 < scale < np.inf):
+        if "offset" in metadata:
+            more["offset"] = float(_entry(metadata, "offset", name))
+        if "widens" in metadata:
+            more["widens"] = bool(_entry(metadata, "widens", name))
+    finite = np.isfinite(more.get("offset", 0.0))
+    if not (low <= 0 <= high and low < high and 0 < scale < np.inf and finite):
         raise NirError(
             f"{name}: input range", f"{low} to {high}, {scale} levels a unit",
-            "low <= 0 <= high, low < high, a positive scale",
+            "low <= 0 <= high, low < high, a positive scale, a finite offset",
         )  # fmt: skip
-    maker.add(Input(name=name, shape=shape, scale=scale, low=low, high=high))
+    maker.add(Input(name=name, shape=shape, scale=scale, low=low, high=high, **more))
 
 
 def _entry(metadata: Mapping[str, Any], key: str, name: str) -> float:

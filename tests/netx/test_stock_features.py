@@ -85,8 +85,10 @@ def test_recorded_spikes_of_stock_netx(name):
     recorded = dict(np.load(DATA / f"{name}.npz"))
     x, timesteps = recorded.pop("x"), int(recorded.pop("T"))
     graph = load_network(DATA / f"{name}.net", timesteps=timesteps)
-    for backend in ("reference", "engine"):
+    for backend in ("reference", "engine", "lava-inprocess"):
         assert_same_spikes(sdt_lava.simulate(graph, x, backend), recorded)
+    fused = sdt_lava.simulate(graph, x, "lava-inprocess", models="fused")
+    assert_same_spikes(fused, recorded)
     assert any(spikes.any() for spikes in recorded.values())
 
 
@@ -227,7 +229,8 @@ def dense_file(path, weight, neuron=True, **members):
     ids=["large", "zero", "inhibitory", "lowest", "odd", "large of both signs"],
 )
 @pytest.mark.parametrize(
-    "backend", ["reference", "engine", pytest.param("lava", marks=pytest.mark.slow)]
+    "backend",
+    ["reference", "engine", "lava-inprocess", pytest.param("lava", marks=pytest.mark.slow)],
 )
 def test_weights_mean_what_they_say(tmp_path, weight, held, backend):
     """Stock netx turns some of them to 0, stops at others, and clips."""
@@ -463,7 +466,7 @@ def test_weights_of_recurrent_layers_that_stock_netx_keeps():
 
     rng = np.random.default_rng(0)
     seen = set()
-    for _ in range(3000):
+    for _ in range(1000):
         unit = int(rng.choice([1, 2, 4, 32]))
         ends = [np.sort(rng.integers(-280 // unit, 280 // unit + 1, 2)) for _ in range(2)]
         signs = rng.integers(0, 4, 2)

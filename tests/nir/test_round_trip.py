@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import nir
 import numpy as np
@@ -353,3 +354,14 @@ def test_metadata_of_others_mean_nothing():
     graph, report = from_nir(converted, NirOptions(timesteps=3))
     assert graph.timesteps == 3 and not report.exact
     assert (graph.input.low, graph.input.high) == (0, 1)
+
+
+def test_a_network_of_lava_dl():
+    path = Path(__file__).parents[1] / "data" / "netx" / "windows.net"
+    graph = load_network(path, timesteps=12)
+    entry = replace(graph.input, offset=-0.5)
+    assert entry.widens
+    graph = graph.rebuild([entry, *list(graph)[1:]])
+    again, report = from_nir(to_nir(graph))
+    assert report.exact
+    assert_same_graph(graph, again)

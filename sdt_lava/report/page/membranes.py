@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from sdt_lava.graph import Graph, Lif
-from sdt_lava.numerics import ACTIVATION_SHIFT, IntArray, LifParameters, channel_vector, lif_step
+from sdt_lava.cuba import CubaPopulation, cuba_parameters
+from sdt_lava.graph import LIF_KINDS, CubaLif, Graph, Lif
+from sdt_lava.numerics import ACTIVATION_SHIFT, IntArray, channel_vector, lif_step
+from sdt_lava.simulate.reference import lif_parameters
 from sdt_lava.simulate.result import Result
 
 BINS = 48
@@ -24,7 +27,7 @@ class MembraneHistogram:
     name : str
         Layer.
     threshold : int
-        Its threshold mantissa.
+        Its threshold mantissa; the largest, where channels differ.
     counts : tuple of int
         Neuron-steps in each of the bins between `LOW` and `HIGH` thresholds, the outer ones
         with everything beyond.
@@ -36,7 +39,7 @@ class MembraneHistogram:
 
 
 def membrane_histograms(result: Result, samples: int) -> tuple[MembraneHistogram, ...]:
-    """Recompute the potentials of every LIF from the recorded spikes.
+    """Recompute the potentials of every population of neurons from the recorded spikes.
 
     Parameters
     ----------
@@ -48,28 +51,33 @@ def membrane_histograms(result: Result, samples: int) -> tuple[MembraneHistogram
     from sdt_lava.simulate.engine import Engine
 
     net, frames = result.integer_run("membranes")
-    layers = [node for node in net.of_type(Lif) if node.name in result.spikes]
+    layers = [node for node in net if isinstance(node, LIF_KINDS) and node.name in result.spikes]
     sources = {name for node in layers for name in node.inputs}
     recorded = {name: np.asarray(spikes)[:, :samples] for name, spikes in result.spikes.items()}
     values = Engine(net, strict=False).run(frames[:, :samples], keep=sources, spikes=recorded)
     return tuple(_histogram(net, node, values) for node in layers)
 
 
-def _histogram(net: Graph, node: Lif, values: dict[str, IntArray]) -> MembraneHistogram:
+def _histogram(net: Graph, node: Lif | CubaLif, values: dict[str, IntArray]) -> MembraneHistogram:
     activation = np.sum([values[name].astype(np.int64) for name in node.inputs], axis=0)
-    bias = 0 if node.bias is None else channel_vector(node.bias, len(net.shapes[node.name]))
-    parameters = LifParameters(
-        threshold=int(node.threshold),
-        voltage_decay=node.voltage_decay,
-        current_decay=node.current_decay,
-        bias=bias,
-        bias_exponent=node.bias_exponent,
-    )
-    current = voltage = np.zeros(activation.shape[1:], np.int64)
     counts = np.zeros(BINS, np.int64)
-    scale = max(int(node.threshold), 1) << ACTIVATION_SHIFT
-    for step in range(len(activation)):
-        current, voltage, _, peak = lif_step(current, voltage, activation[step], parameters)
+    threshold = channel_vector(node.threshold, len(net.shapes[node.name]))
+    scale = np.maximum(threshold, 1) << ACTIVATION_SHIFT
+    for peak in _potentials(node, activation):
         inside = np.clip(peak / scale, LOW, np.nextafter(HIGH, LOW))
         counts += np.histogram(inside, bins=BINS, range=(LOW, HIGH))[0]
-    return MembraneHistogram(node.name, int(node.threshold), tuple(int(n) for n in counts))
+    return MembraneHistogram(node.name, int(threshold.max()), tuple(int(n) for n in counts))
+
+
+def _potentials(node: Lif | CubaLif, activation: IntArray) -> Iterator[IntArray]:
+    """Yield v before the reset, step by step."""
+    ndim, shape = activation.ndim - 2, activation.shape[1:]
+    if isinstance(node, CubaLif):
+        population = CubaPopulation(cuba_parameters(node, ndim), shape)
+        yield from (population.step(arriving)[2] for arriving in activation)
+        return
+    parameters = lif_parameters(node, ndim)
+    current = voltage = np.zeros(shape, np.int64)
+    for arriving in activation:
+        current, voltage, _, peak = lif_step(current, voltage, arriving, parameters)
+        yield peak

@@ -3,11 +3,13 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
+import sdt_lava
 from sdt_lava.errors import DataError
 from sdt_lava.files import OutputError
 from sdt_lava.graph import Lif
@@ -16,7 +18,9 @@ from sdt_lava.report.page import ReportOptions, collect_report, write_report
 from sdt_lava.report.page.explanations import EXPLANATIONS
 from sdt_lava.report.page.membranes import membrane_histograms
 from sdt_lava.report.page.write import render
+from sdt_lava.simulate.reference import run_reference
 from sdt_lava.simulate.result import Result
+from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 
 VOID = {"br", "img", "link", "meta"}
@@ -156,3 +160,17 @@ def test_the_float_model_has_no_report():
     result = Result("torch", np.zeros((1, 2)), {}, 0.0)
     with pytest.raises(DataError):
         membrane_histograms(result, 1)
+
+
+def test_membranes_of_recurrent_and_delayed_neurons():
+    rng = np.random.default_rng(0)
+    graph = random_cuba_chain(rng)
+    frames = random_frames(rng, graph)
+    result = sdt_lava.simulate(graph, np.swapaxes(frames, 0, 1) / graph.input.scale)
+    histograms = {row.name: row for row in membrane_histograms(result, 2)}
+    assert tuple(histograms) == graph.lif_names
+    recurrent = graph.nodes["hidden_lif"]
+    undelayed = graph.rebuild([replace(recurrent, delay=0) if n is recurrent else n for n in graph])
+    fired = run_reference(undelayed, frames)["hidden_lif"].sum()
+    counts = histograms["hidden_lif"].counts
+    assert sum(counts[36:]) >= fired >= sum(counts[37:]) > 0
