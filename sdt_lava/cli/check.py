@@ -140,7 +140,7 @@ def _print_conclusion(errors: int, warnings: int, network: Path | None, net: Gra
     console.print(f"no errors, {warnings} warnings")
     if network is not None:
         dataset = net.metadata.get("config", {}).get("dataset", "")
-        console.print(f"next: {simulation_hint(network, dataset)}")
+        console.print(f"next: {simulation_hint(network, dataset)}", markup=False, soft_wrap=True)
 
 
 def _print_rules(target: Target, json: bool) -> None:

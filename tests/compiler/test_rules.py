@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from sdt_lava.compiler.passes.split_convolutions import split_convolutions
 from sdt_lava.compiler.rules import ERROR, RULES, WARNING, RuleContext
 from sdt_lava.compiler.targets import LIMITS, Limit, load_target
 from sdt_lava.graph import Conv, CubaLif, Dense, Graph, Input, Lif, MaxPool, Relay, Sparse
+from sdt_lava.netx import load_network
 from sdt_lava.numerics import lava_weights
 from sdt_lava.quantize.bounds import Extremes
 from sdt_lava.simulate.engine import Engine
@@ -476,3 +478,23 @@ def test_lif_scaling():
     assert violation.node == "network" and violation.severity == WARNING
     assert not found("lif_scaling", net, load_target("lava-cpu"))
     assert not found("lif_scaling", net, target(lif_scaling_reported=0))
+
+
+STOCK = {
+    "dense-delays": {"node_kind"},
+    "graded": {"voltage_decay"},
+    "image-neurons": set(),
+    "own-decays": {"shared_parameters"},
+    "recurrent": {"node_kind"},
+    "thresholds": {"state_width"},
+    "tinynet/network": set(),
+    "windows": {"voltage_decay"},
+}
+
+
+@pytest.mark.parametrize("name", STOCK)
+def test_stock_networks(name):
+    """What lava-dl's own export can hold, and Loihi 2 cannot, is said by name."""
+    path = Path(__file__).resolve().parents[1] / "data/netx" / f"{name}.net"
+    violations = compile_network(load_network(path, 8), "loihi2").violations
+    assert {v.rule for v in violations if v.severity == ERROR} == STOCK[name]
