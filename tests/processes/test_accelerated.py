@@ -74,7 +74,7 @@ def test_lif(seed, limit, by_neuron, sources):
     limit=LIMITS,
     interval=st.integers(1, 5),
     offset=st.integers(0, 9),
-    dim=st.booleans(),
+    deep=st.booleans(),
 )
 def test_lif_reset(seed, limit, interval, offset, deep):
     rng = np.random.default_rng(seed)

@@ -20,6 +20,8 @@ from lava.proc.lif.process import LIF, LIFReset
 from sdt_lava.processes.kernels import integrate, relay
 from sdt_lava.processes.ports import Receiver
 
+_INT32 = np.iinfo(np.int32)
+
 
 class _LifStep(AbstractPyLifModelFixed):
     """The step that LIF and LIFReset share."""
@@ -34,11 +36,10 @@ class _LifStep(AbstractPyLifModelFixed):
         self._receive = Receiver(self.a_in)
         if not self.isthrscaled:
             self.scale_threshold()
+        self.scale_bias()
         self._spikes = np.zeros(self.u.shape, np.int32)
         # Views: the variables stay the state.
-        self._state = [
-            variable.reshape(-1) for variable in (self.u, self.v, self.bias_mant, self.bias_exp)
-        ]
+        self._state = [self.u.reshape(-1), self.v.reshape(-1)]
         kept = (
             self.decay_unity - (np.asarray(self.du) + self.ds_offset),
             self.decay_unity - (np.asarray(self.dv) + self.dm_offset),
@@ -48,14 +49,14 @@ class _LifStep(AbstractPyLifModelFixed):
             values.dtype.kind in "iu" and values.min() >= 0 and values.max() <= self.decay_unity
             for values in kept
         )
-        self._parameters = (
-            *(self._per_neuron(values, np.int32) for values in kept),
-            self._per_neuron(self.effective_vth, np.int64),
-        )
+        # No voltage reaches what does not fit an int32.
+        threshold = np.clip(self.effective_vth, _INT32.min, _INT32.max)
+        parameters = (self.effective_bias, *kept, threshold)
+        self._parameters = [self._per_neuron(values) for values in parameters]
 
-    def _per_neuron(self, values: Any, kind: Any) -> Any:
+    def _per_neuron(self, values: Any) -> Any:
         # A copy: the kernels are compiled for arrays that can be written to.
-        return np.array(np.broadcast_to(values, self.u.shape), kind).reshape(-1)
+        return np.array(np.broadcast_to(values, self.u.shape), np.int32).reshape(-1)
 
     def _advance(self) -> Any:
         """Receive, integrate and return the spikes of this step."""

@@ -46,7 +46,7 @@ class _FusedModel(PyLoihiProcessModel, metaclass=PortsOnDemand):
 
     def _find_ports(self) -> None:
         self._inputs = [
-            (Receiver(getattr(self, port)), self._program.order([name]))
+            (Receiver(getattr(self, port)), self._program.entry(name))
             for name, port in self._input_ports.items()
         ]
         ports = {
@@ -54,13 +54,12 @@ class _FusedModel(PyLoihiProcessModel, metaclass=PortsOnDemand):
             for index, name in enumerate(self._output_names)
         }
         read = [name for name, port in ports.items() if port.csp_ports]
-        orders = [self._program.order([name]) for name in read]
-        self._order = np.concatenate([np.zeros(0, np.int64), *orders])
+        self._places = self._program.places(read)
+        sizes = self._places[:, 1] * self._places[:, 2]
         # Parts of one array, so that one call fills all of them.
-        self._sent = np.zeros(self._order.size, np.int32)
-        ends = np.cumsum([len(order) for order in orders])
-        parts = np.split(self._sent, ends[:-1]) if read else []
-        self._outputs = [(ports[name], part) for name, part in zip(read, parts, strict=True)]
+        self._sent = np.zeros(sizes.sum(), np.int32)
+        parts = np.split(self._sent, np.cumsum(sizes)[:-1])
+        self._outputs = [(ports[name], part) for name, part in zip(read, parts, strict=False)]
 
     def run_spk(self) -> None:
         """Advance all populations, send, receive, and propagate events."""
@@ -68,11 +67,11 @@ class _FusedModel(PyLoihiProcessModel, metaclass=PortsOnDemand):
             self._find_ports()
         program = self._program
         program.advance(self.time_step)
-        program.take(self._order, self._sent)
+        program.take(self._places, self._sent)
         for port, values in self._outputs:
             port.send(values)
-        for receive, order in self._inputs:
-            program.put(order, receive())
+        for receive, entry in self._inputs:
+            program.put(entry, receive())
         program.propagate()
 
 

@@ -70,31 +70,21 @@ class Member:
     schedule: Schedule
 
 
-def _per_neuron(members: Sequence[Member], values: Sequence[Any], kind: Any) -> Any:
+def _per_neuron(members: Sequence[Member], values: Sequence[Any]) -> Any:
     """Repeat values of channels, or of whole populations, for each neuron."""
     parts = []
     for member, value in zip(members, values, strict=True):
         channels = np.broadcast_to(np.asarray(value), member.region.shape[:1])
         parts.append(np.tile(channels, member.region.size // channels.size))
-    return np.concatenate(parts).astype(kind)
+    return np.concatenate(parts).astype(np.int32)
 
 
 class LifGroup:
     """Leaky integrate-and-fire neurons: those with memory, and gates."""
 
     def __init__(self, members: Sequence[Member]) -> None:
-        nodes = [member.node for member in members]
-        mantissas, exponents, kept_current, kept_voltage = zip(
-            *map(_lif_fields, nodes), strict=True
-        )
-        thresholds = [np.asarray(node.threshold, np.int64) << ACTIVATION_SHIFT for node in nodes]
-        self._parameters = (
-            _per_neuron(members, mantissas, np.int16),
-            _per_neuron(members, exponents, np.int16),
-            _per_neuron(members, kept_current, np.int32),
-            _per_neuron(members, kept_voltage, np.int32),
-            _per_neuron(members, thresholds, np.int64),
-        )
+        fields = zip(*(_lif_fields(member.node) for member in members), strict=True)
+        self._parameters = [_per_neuron(members, values) for values in fields]
         size = sum(member.region.size for member in members)
         self._current, self._voltage = np.zeros(size, np.int32), np.zeros(size, np.int32)
         self._resets: dict[int, list[slice]] = {}
@@ -112,13 +102,14 @@ class LifGroup:
         integrate(activation, self._current, self._voltage, *self._parameters, values)
 
 
-def _lif_fields(node: Lif | CubaLif | Gate) -> tuple[Any, int, Any, Any]:
-    """Return bias and its exponent, and what is left of u and v after a step, in 1/4096."""
+def _lif_fields(node: Lif | CubaLif | Gate) -> tuple[Any, Any, Any, Any]:
+    """Return bias, what is left of u and v after a step in 1/4096, and threshold."""
+    threshold = np.asarray(node.threshold, np.int64) << ACTIVATION_SHIFT
     if isinstance(node, Gate):
-        return 0, 0, 0, DECAY_UNITY - GATE_DECAY
-    bias = 0 if node.bias is None else node.bias
+        return 0, 0, DECAY_UNITY - GATE_DECAY, threshold
+    bias = 0 if node.bias is None else np.asarray(node.bias, np.int64) << node.bias_exponent
     kept_current = DECAY_UNITY - np.asarray(node.current_decay)
-    return bias, node.bias_exponent, kept_current, DECAY_UNITY - np.asarray(node.voltage_decay)
+    return bias, kept_current, DECAY_UNITY - np.asarray(node.voltage_decay), threshold
 
 
 class CubaGroup:

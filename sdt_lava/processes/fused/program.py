@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from sdt_lava.processes.fused.populations import (
     group_class,
     group_key,
 )
-from sdt_lava.processes.kernels.tables import channels_last
+from sdt_lava.processes.kernels import transpose
 
 
 class FusedProgram:
@@ -79,18 +79,27 @@ class FusedProgram:
             if not is_in_table(link)
         ]
 
-    def order(self, names: Iterable[str]) -> Any:
-        """Return the indices of some signals, one after another, each in Lava's order."""
-        places = (self._signals[name] for name in names)
-        return np.concatenate([place.start + channels_last(place.shape) for place in places])
+    def places(self, names: Sequence[str]) -> Any:
+        """Return where signals are, for :meth:`take`: one after another, in Lava's order."""
+        regions = [self._signals[name] for name in names]
+        ends = np.cumsum([0, *(region.size for region in regions)])
+        table = [
+            (region.start, region.size // region.shape[0], region.shape[0], end)
+            for region, end in zip(regions, ends[:-1], strict=True)
+        ]
+        return np.array(table, np.int64).reshape(-1, 4)
 
-    def put(self, order: Any, values: Any) -> None:
-        """Set signals from outside, in the order given."""
-        self._values[order] = values
+    def take(self, places: Any, out: Any) -> None:
+        """Read signals."""
+        transpose(self._values, places, out)
 
-    def take(self, order: Any, out: Any) -> None:
-        """Read signals, in the order given."""
-        np.take(self._values, order, out=out)
+    def entry(self, name: str) -> Any:
+        """Return where a signal from outside goes, for :meth:`put`."""
+        return self.places([name])[:, ::-1].copy()
+
+    def put(self, entry: Any, values: Any) -> None:
+        """Set a signal from outside."""
+        transpose(values, entry, self._values)
 
     def advance(self, time_step: int) -> None:
         """Let every population take what has arrived and send; Lava's time steps begin with 1."""

@@ -6,7 +6,7 @@ Compiled code is kept in ``__pycache__`` (or where ``NUMBA_CACHE_DIR`` says), so
 run ever compiles.
 """
 
-from sdt_lava.processes.kernels.neurons import integrate, record, relay
+from sdt_lava.processes.kernels.neurons import integrate, record, relay, transpose
 from sdt_lava.processes.kernels.synapses import (
     propagate_convolution,
     propagate_dense,
@@ -28,6 +28,7 @@ __all__ = [
     "record",
     "relay",
     "shift_sums",
+    "transpose",
     "transpose_sums",
     "wrap_sums",
 ]

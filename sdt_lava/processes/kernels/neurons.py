@@ -16,25 +16,16 @@ from sdt_lava.processes.kernels.compiled import compiled
 _SPAN = 2**23
 _DECAY_SHIFT = 12
 _ALIGN_SHIFT = 6
-_WORD = 32
+_SIGN_SHIFT = 63
 
 
 @compiled
-def _decayed(state: Any, kept: int) -> Any:
+def _decayed(state: Any, kept: Any) -> Any:
     """Return ``state * kept / 4096`` in int32, rounded towards zero."""
-    product = np.int64(state) * kept
-    if product < 0:
-        return np.int32(-((-product) >> _DECAY_SHIFT))
-    return np.int32(product >> _DECAY_SHIFT)
-
-
-@compiled
-def _scaled_bias(mantissa: Any, exponent: Any) -> Any:
-    """Return ``mantissa * 2 ** exponent`` as NumPy shifts an int32."""
-    bias = np.int64(mantissa)
-    if exponent >= 0:
-        return np.int32(bias << exponent) if exponent < _WORD else np.int32(0)
-    return np.int32(bias >> np.int64(min(-exponent, _WORD - 1)))
+    product = np.int64(state) * np.int64(kept)
+    # A shift rounds down; what is added to a negative number lets it round up.
+    towards_zero = (product >> _SIGN_SHIFT) & ((1 << _DECAY_SHIFT) - 1)
+    return np.int32((product + towards_zero) >> _DECAY_SHIFT)
 
 
 @compiled
@@ -42,8 +33,7 @@ def integrate(
     activation: Any,
     current: Any,
     voltage: Any,
-    bias_mantissa: Any,
-    bias_exponent: Any,
+    bias: Any,
     kept_current: Any,
     kept_voltage: Any,
     threshold: Any,
@@ -57,25 +47,24 @@ def integrate(
         Sum of what arrived in this step, ``(n,)``.
     current, voltage : ndarray of int32
         State u and v, ``(n,)``; updated in place.
-    bias_mantissa, bias_exponent : ndarray of int16
-        ``(n,)``.
+    bias : ndarray of int32
+        What is added to v, ``(n,)``.
     kept_current, kept_voltage : ndarray of int32
         What is left of u and v after a step, in 1/4096: 0 to 4096, ``(n,)``.
-    threshold : ndarray of int64
+    threshold : ndarray of int32
         Firing threshold, aligned with v, ``(n,)``.
     spikes : ndarray of int32
         Output, ``(n,)``: 0 or 1.
     """
     for i in range(activation.size):
-        u = _decayed(current[i], kept_current[i])
-        u = np.int32(u + np.int32(np.int64(activation[i]) << _ALIGN_SHIFT))
+        aligned = np.int32(np.int64(activation[i]) << _ALIGN_SHIFT)
+        u = np.int32(_decayed(current[i], kept_current[i]) + aligned)
         if u > _SPAN:
             u = np.int32(u - 2 * _SPAN)
         elif u <= -_SPAN:
             u = np.int32(u + 2 * _SPAN)
         current[i] = u
-        v = _decayed(voltage[i], kept_voltage[i])
-        v = np.int32(np.int32(v + u) + _scaled_bias(bias_mantissa[i], bias_exponent[i]))
+        v = np.int32(np.int32(_decayed(voltage[i], kept_voltage[i]) + u) + bias[i])
         v = min(max(v, np.int32(1 - _SPAN)), np.int32(_SPAN - 1))
         fired = v > threshold[i]
         spikes[i] = fired
@@ -121,3 +110,24 @@ def record(values: Any, row: Any) -> bool:
         row[i] = values[i]
         fits &= row[i] == values[i]
     return fits
+
+
+@compiled
+def transpose(source: Any, places: Any, target: Any) -> None:
+    """Transpose parts of an array into parts of another.
+
+    Parameters
+    ----------
+    source, target : ndarray of int32
+        ``(n,)``; both in C order.
+    places : ndarray of int64
+        ``(parts, 4)``: where a part begins in `source`, its rows and columns there, and where its
+        transpose begins in `target`.
+    """
+    for part in range(places.shape[0]):
+        rows, columns = places[part, 1], np.uint64(places[part, 2])
+        for row in range(rows):
+            first = np.uint64(places[part, 0] + row * places[part, 2])
+            goal, step = np.uint64(places[part, 3] + row), np.uint64(rows)
+            for column in range(columns):
+                target[goal + column * step] = source[first + column]

@@ -23,11 +23,10 @@ from sdt_lava.processes.kernels.tables import (
     channel_stride,
     channels_last,
     column_table,
-    kernel_table,
     permuted,
     row_table,
     run_table,
-    taps,
+    window_table,
 )
 
 # Adds the weights of all values that are not 0 to sums: (values, sums), both int32 and flat.
@@ -122,15 +121,7 @@ def propagate_kernels(
         Multiply weights by payloads.
     """
     source, target = shapes
-    tables = (
-        kernel_table(weight, groups),
-        *(
-            taps(
-                source[axis], target[axis], weight.shape[1 + axis], *(pair[axis] for pair in window)
-            )
-            for axis in (0, 1)
-        ),
-    )
+    tables = window_table(weight, shapes, window, groups)
     largest = int(np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1).max())
     own = np.zeros(target, np.int32)
     flat = own.reshape(-1)

@@ -139,7 +139,7 @@ def propagate_dense(values: Any, graded: bool, weights: Any, sums: Any) -> None:
 
 @compiled
 def propagate_convolution(
-    values: Any, graded: bool, kernel: Any, row_taps: Any, column_taps: Any, sums: Any
+    values: Any, graded: bool, kernel: Any, row_taps: Any, column_runs: Any, sums: Any
 ) -> None:
     """Add kernels at the positions that each event reaches.
 
@@ -149,61 +149,46 @@ def propagate_convolution(
         What each input sent, ``(rows, columns, channels)``; 0 is nothing.
     graded : bool
         Multiply weights by payloads; otherwise an event counts once.
-    kernel : ndarray of int32
-        ``(kernel rows, kernel columns, channels, outputs of the channel's group)``, a correlation.
-    row_taps, column_taps : ndarray of int64
-        ``(rows, n, 2)`` and ``(columns, n, 2)``: pairs of kernel and output position that an input
-        position reaches, up to a first -1.
+    kernel, row_taps, column_runs
+        Of a :class:`~sdt_lava.processes.kernels.tables.WindowTable`.
     sums : ndarray of int32
         ``(rows, columns, outputs)``; added to.
     """
-    channels, out_group = kernel.shape[2], kernel.shape[3]
+    channels, width, out_group = kernel.shape[1:]
     in_group = channels * out_group // sums.shape[2]
     flat_sums, flat_kernel = sums.reshape(-1), kernel.reshape(-1)
-    # For each event: where its weights and its sums begin, and its payload.
-    events = np.empty((channels, 2), np.uint64)
-    payloads = np.empty(channels, np.int32)
+    events = np.empty(channels, np.int64)
     for row in range(values.shape[0]):
         for column in range(values.shape[1]):
             count = 0
             for channel in range(channels):
-                payload = values[row, column, channel]
-                if payload != 0:
-                    events[count, 0] = channel * out_group
-                    events[count, 1] = channel // in_group * out_group
-                    payloads[count] = payload if graded else 1
-                    count += 1
+                events[count] = channel
+                count += values[row, column, channel] != 0
             for a in range(row_taps.shape[1] if count else 0):
                 kernel_row, out_row = row_taps[row, a, 0], row_taps[row, a, 1]
                 if kernel_row < 0:
                     break
-                for b in range(column_taps.shape[1]):
-                    tap, out_column = column_taps[column, b, 0], column_taps[column, b, 1]
-                    if tap < 0:
+                for b in range(column_runs.shape[1]):
+                    place, out_column = column_runs[column, b, 0], column_runs[column, b, 1]
+                    if place < 0:
                         break
-                    position = kernel_row * kernel.shape[1] + tap
-                    target = (out_row * sums.shape[1] + out_column) * sums.shape[2]
                     # Unsigned: an index that might count from the end costs a test.
-                    _add_kernels(
-                        events, payloads, count, np.uint64(out_group), flat_kernel,
-                        np.uint64(position * channels * out_group), flat_sums, np.uint64(target),
-                    )  # fmt: skip
-
-
-@compiled
-def _add_kernels(
-    events: Any, payloads: Any, count: int, width: Any, weights: Any, start: Any, sums: Any,
-    target: Any,
-) -> None:  # fmt: skip
-    """Add the weights of all events of one input position to one output position."""
-    for e in range(count):
-        source, goal, payload = start + events[e, 0], target + events[e, 1], payloads[e]
-        if payload == 1:
-            for k in range(width):
-                sums[goal + k] += weights[source + k]
-        else:
-            for k in range(width):
-                sums[goal + k] += np.int32(weights[source + k] * payload)
+                    length = np.uint64(column_runs[column, b, 2] * out_group)
+                    first = (out_row * sums.shape[1] + out_column) * sums.shape[2]
+                    for e in range(count):
+                        channel = events[e]
+                        start = (kernel_row * channels + channel) * width + place
+                        source, target = np.uint64(start * out_group), np.uint64(first)
+                        if in_group < channels:
+                            target += np.uint64(channel // in_group * out_group)
+                        if graded:
+                            payload = values[row, column, channel]
+                            for k in range(length):
+                                product = np.int32(flat_kernel[source + k] * payload)
+                                flat_sums[target + k] += product
+                        else:
+                            for k in range(length):
+                                flat_sums[target + k] += flat_kernel[source + k]
 
 
 @compiled

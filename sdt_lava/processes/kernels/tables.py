@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -171,30 +171,9 @@ def in_few_bytes(weights: NDArray[Any]) -> NDArray[Any]:
     return weights.astype(np.int16) if fit else weights
 
 
-def kernel_table(weight: NDArray[Any], groups: int) -> NDArray[np.int32]:
-    """Sort the kernels of a correlation by position and input channel.
-
-    Parameters
-    ----------
-    weight : ndarray
-        ``(outputs, rows, columns, channels of a group)``.
-    groups : int
-        Channel groups.
-
-    Returns
-    -------
-    ndarray of int32
-        ``(rows, columns, channels, outputs of a group)``.
-    """
-    outputs, rows, columns, in_group = weight.shape
-    by_group = weight.reshape(groups, outputs // groups, rows, columns, in_group)
-    table = by_group.transpose(2, 3, 0, 4, 1).reshape(rows, columns, groups * in_group, -1)
-    return np.ascontiguousarray(table, dtype=np.int32)
-
-
 def taps(
     size: int, output: int, kernel: int, stride: int, padding: int, dilation: int
-) -> NDArray[np.int64]:
+) -> list[list[tuple[int, int]]]:
     """List the kernel and output positions that each input position reaches, along one axis.
 
     Parameters
@@ -206,14 +185,90 @@ def taps(
 
     Returns
     -------
-    ndarray of int64
-        ``(size, n, 2)``: pairs of kernel and output position, filled up with -1.
+    list of list of tuple of int
+        For each input position pairs of kernel and output position, in the order of outputs.
     """
-    position, tap = np.ogrid[:size, :kernel]
-    reached, rest = np.divmod(position + padding - tap * dilation, stride)
-    valid = (rest == 0) & (reached >= 0) & (reached < output)
-    pairs = np.stack([np.broadcast_to(tap, valid.shape), reached], axis=-1)
-    table = np.full((size, int(valid.sum(axis=1).max(initial=0)) + 1, 2), -1)
-    rank = np.cumsum(valid, axis=1) - 1
-    table[np.nonzero(valid)[0], rank[valid]] = pairs[valid]
+    found = []
+    for position in range(size):
+        reached = [divmod(position + padding - tap * dilation, stride) for tap in range(kernel)]
+        found.append(
+            [(tap, at) for tap, (at, rest) in enumerate(reached) if not rest and 0 <= at < output]
+        )
+        found[-1].reverse()
+    return found
+
+
+class WindowTable(NamedTuple):
+    """A convolution's kernels and where they go.
+
+    Parameters
+    ----------
+    kernel : ndarray of int32
+        ``(kernel rows, channels, kernel columns, outputs of a group)``, of a correlation. Columns
+        are sorted such that those that one input reaches side by side lie side by side.
+    rows : ndarray of int64
+        ``(input rows, n, 2)``: pairs of kernel and output row, up to a first -1.
+    columns : ndarray of int64
+        ``(input columns, n, 3)``: place in `kernel`, first output column and number of columns,
+        up to a first -1.
+    """
+
+    kernel: NDArray[np.int32]
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+
+
+def window_table(
+    weight: NDArray[Any],
+    shapes: tuple[tuple[int, ...], tuple[int, ...]],
+    window: tuple[tuple[int, int], tuple[int, int], tuple[int, int]],
+    groups: int,
+) -> WindowTable:
+    """Make the table of a convolution.
+
+    Parameters
+    ----------
+    weight : ndarray
+        ``(outputs, rows, columns, channels of a group)``, of a correlation.
+    shapes : pair of tuple of int
+        ``(rows, columns, channels)`` of input and output.
+    window : triple of pair of int
+        Stride, padding and dilation, each along rows and columns.
+    groups : int
+        Channel groups.
+    """
+    outputs, height, width, in_group = weight.shape
+    by_axis = [
+        taps(shapes[0][axis], shapes[1][axis], (height, width)[axis], *(w[axis] for w in window))
+        for axis in (0, 1)
+    ]
+    stride = window[0][1]
+    # Neighbouring outputs take every stride-th column, from the last to the first.
+    order = sorted(range(width), key=lambda column: (column % stride, -column))
+    place = {column: index for index, column in enumerate(order)}
+    # In groups, the outputs of one input do not lie side by side.
+    runs = [_runs([(place[tap], at) for tap, at in pairs], groups == 1) for pairs in by_axis[1]]
+    by_group = weight[:, :, order].reshape(groups, outputs // groups, height, width, in_group)
+    kernel = by_group.transpose(2, 0, 4, 3, 1).reshape(height, groups * in_group, width, -1)
+    return WindowTable(
+        np.ascontiguousarray(kernel, dtype=np.int32), _filled(by_axis[0], 2), _filled(runs, 3)
+    )
+
+
+def _runs(pairs: list[tuple[int, int]], joined: bool) -> list[tuple[int, int, int]]:
+    """Join pairs that both count on to ``(first, first, length)``."""
+    runs: list[tuple[int, int, int]] = []
+    for tap, at in pairs:
+        if joined and runs and (tap, at) == (runs[-1][0] + runs[-1][2], runs[-1][1] + runs[-1][2]):
+            runs[-1] = (*runs[-1][:2], runs[-1][2] + 1)
+        else:
+            runs.append((tap, at, 1))
+    return runs
+
+
+def _filled(lists: Sequence[Sequence[tuple[int, ...]]], width: int) -> NDArray[np.int64]:
+    """Put lists of tuples in one array, and -1 behind each."""
+    table = np.full((len(lists), max(map(len, lists), default=0) + 1, width), -1)
+    for row, entries in zip(table, lists, strict=True):
+        row[: len(entries)] = np.reshape(entries, (-1, width))
     return table

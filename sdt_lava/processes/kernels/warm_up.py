@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from sdt_lava.processes.kernels.neurons import integrate, record, relay
+from sdt_lava.processes.kernels.neurons import integrate, record, relay, transpose
 from sdt_lava.processes.kernels.synapses import (
     propagate_convolution,
     propagate_dense,
@@ -27,9 +27,10 @@ def warm_up() -> None:
     """
     nothing = np.zeros(0, np.int32)
     image = np.zeros((1, 1, 1), np.int32)
-    small, wide = np.zeros(0, np.int16), np.zeros(0, np.int64)
+    small = np.zeros(0, np.int16)
     columns, rows, offsets = np.zeros(1, np.int64), np.zeros(0, np.uint32), np.zeros(1, np.uint64)
-    integrate(nothing, nothing, nothing, small, small, nothing, nothing, wide, nothing)
+    integrate(*[nothing] * 8)
+    transpose(nothing, np.zeros((0, 4), np.int64), nothing)
     relay(nothing, nothing, 0, nothing)
     for kind in (np.uint8, np.int32):
         record(nothing, np.zeros(0, kind))
@@ -39,8 +40,11 @@ def warm_up() -> None:
     propagate_runs(nothing, False, *runs, nothing)
     links = np.zeros((0, 5), np.int64)
     propagate_network(nothing, links, *runs, np.zeros((1, 0), np.int32), 0)
-    taps = np.full((1, 1, 2), -1)
-    propagate_convolution(image, False, np.zeros((1, 1, 1, 1), np.int32), taps, taps, image)
+    kernel, rows, columns = (
+        np.zeros((1, 1, 1, 1), np.int32),
+        *(np.full((1, 1, width), -1) for width in (2, 3)),
+    )
+    propagate_convolution(image, False, kernel, rows, columns, image)
     shift_sums(nothing, -1, nothing)
     transpose_sums(image[0], image[0])
     wrap_sums(nothing, nothing)
