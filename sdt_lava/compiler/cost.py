@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from sdt_lava.graph import Gate, Graph, Input, MaxRelay, Node, Relay, Signal
+from sdt_lava.graph import Gate, Graph, Input, Lif, MaxRelay, Node, Relay, Signal, Sparse
 from sdt_lava.numerics import IntArray
 from sdt_lava.report.fan_out import fan_out
 
@@ -111,9 +111,9 @@ def _stored_weights(node: Node) -> int:
 def estimated_rates(graph: Graph, rates: Rates = ASSUMED_RATE) -> dict[str, float]:
     """Estimate how often the neurons of each population send something in a step.
 
-    Known rates are taken as they are. Gates and relays follow from what they read, as if all
-    events were independent: a gate of one connection fires if anything arrives, a gate of several
-    if something arrives from each, a relay sends if anything arrives. An input that is not binary
+    Known rates are taken as they are. Gates, relays and columns of SDSA that are a plain OR follow
+    from what they read, as if all events were independent: a gate of several connections fires if
+    something arrives from each, everything else if anything arrives. An input that is not binary
     sends always.
 
     Parameters
@@ -134,7 +134,7 @@ def estimated_rates(graph: Graph, rates: Rates = ASSUMED_RATE) -> dict[str, floa
             continue
         if isinstance(rates, Mapping) and node.name in rates:
             estimated[node.name] = rates[node.name]
-        elif isinstance(node, Gate | Relay | MaxRelay):
+        elif isinstance(node, Gate | Relay | MaxRelay) or _is_or(graph, node):
             estimated[node.name] = _passed_on(graph, node, estimated)
         elif isinstance(node, Input) and graph.signals[node.name] is Signal.GRADED:
             estimated[node.name] = 1.0
@@ -143,7 +143,18 @@ def estimated_rates(graph: Graph, rates: Rates = ASSUMED_RATE) -> dict[str, floa
     return estimated
 
 
-def _passed_on(graph: Graph, node: Gate | Relay | MaxRelay, rates: Mapping[str, float]) -> float:
+def _is_or(graph: Graph, node: Node) -> bool:
+    """Tell whether neurons are a column of SDSA that fires at any spike."""
+    if not isinstance(node, Lif) or len(node.inputs) != 1:
+        return False
+    total = graph.nodes[node.inputs[0]]
+    if not isinstance(total, Sparse) or total.role != "token_sum":
+        return False
+    reads_spikes = graph.signals[total.inputs[0]] is Signal.SPIKE
+    return reads_spikes and 0 <= node.threshold < int(total.weight.data.min())
+
+
+def _passed_on(graph: Graph, node: Node, rates: Mapping[str, float]) -> float:
     arriving = []
     for name in node.inputs:
         source = graph.nodes[name].inputs[0]

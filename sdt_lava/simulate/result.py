@@ -134,7 +134,7 @@ class Result:
             samples=samples,
             latency=schedule.latency[output_population(net)],
             steps=machine_steps if self.backend in _PIPELINED else timesteps * samples,
-            seconds=self.seconds,
+            seconds=self.execution.seconds["run"] if self.execution else self.seconds,
         )
 
     def integer_run(self, what: str) -> tuple[Graph, IntArray]:

@@ -21,7 +21,8 @@ class Timing:
     steps : int
         Steps that this back end has run: the machine steps of Lava, the others' ``samples * T``.
     seconds : float
-        Wall-clock time of the run, the start of the back end included.
+        Wall-clock time of these steps: on Lava without compiling, starting and stopping, elsewhere
+        of the whole run.
     """
 
     timesteps: int

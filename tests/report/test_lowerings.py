@@ -109,6 +109,9 @@ def test_rates_instead_of_a_run(graph, result):
     assert silent.samples == 0 and silent.rows[0].binary_spikes == 0
     assumed, given = compare_lowerings(graph), compare_lowerings(graph, 0.15)
     assert assumed.rows == given.rows
+    # A column that is a gate does what the neurons did.
+    first, gates = assumed.row("relay", "and"), assumed.row("relay", "column-gate")
+    assert (first.synops, first.binary_spikes) == (gates.synops, gates.binary_spikes)
     rates = {name: float(spikes.mean()) for name, spikes in result.spikes.items()}
     measured, estimated = compare_lowerings(graph, result), compare_lowerings(graph, rates)
     assert measured.rows[-1].lowering == estimated.rows[-1].lowering

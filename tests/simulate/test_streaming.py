@@ -124,3 +124,11 @@ def test_timing():
     assert timing.steps_per_second == 15 / result.seconds
     assert str(timing.latency) in str(timing)
     assert timing.to_dict()["first_result"] == timing.first_result
+
+
+def test_timing_of_lava_is_that_of_its_steps():
+    graph, x = network_and_input("one step", samples=3)
+    result = sdt_lava.simulate(graph, x, "lava-inprocess")
+    timing = result.timing
+    assert timing.seconds == result.execution.seconds["run"] < result.seconds
+    assert timing.steps == result.compiled.schedule.machine_steps(3)
