@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
 from sdt_lava.compiler.rules.base import ERROR, WARNING, RuleContext, Violation, rule
 from sdt_lava.graph import Signal
 from sdt_lava.numerics import GRADED_BITS
+from sdt_lava.quantize.bounds import Extremes
 
 _MEASURE = "sdt-lava check NETWORK --data DATA measures it; or export again with --calibration"
 
@@ -16,34 +18,14 @@ _MEASURE = "sdt-lava check NETWORK --data DATA measures it; or export again with
 def activation(context: RuleContext) -> Iterator[Violation]:
     """Sums of a neuron's input fit the current that they are added to."""
     limit = context.target.limit("activation_max")
-    for name, extremes in context.bounds.extremes.items():
-        if limit is not None and extremes.activation > limit:
-            seen = context.measured.get(name)
-            yield _unproved(
-                context,
-                "activation",
-                name,
-                extremes.activation,
-                None if seen is None else seen.activation,
-                limit,
-            )
+    yield from _too_large(context, "activation", limit, attrgetter("activation"))
 
 
 @rule("state_max")
 def state_width(context: RuleContext) -> Iterator[Violation]:
     """Membranes of neurons fit their bits."""
     limit = context.target.limit("state_max")
-    for name, extremes in context.bounds.extremes.items():
-        if limit is not None and extremes.membrane > limit:
-            seen = context.measured.get(name)
-            yield _unproved(
-                context,
-                "state_width",
-                name,
-                extremes.membrane,
-                None if seen is None else seen.membrane,
-                limit,
-            )
+    yield from _too_large(context, "state_width", limit, attrgetter("membrane"))
 
 
 @rule("payload_max")
@@ -82,18 +64,23 @@ def message_bits(context: RuleContext) -> Iterator[Violation]:
             )
 
 
-def _unproved(
-    context: RuleContext, rule_name: str, name: str, worst: int, seen: int | None, limit: int
-) -> Violation:
-    found, severity = _evidence(context, name, seen, limit)
-    return Violation(
-        rule_name,
-        name,
-        f"worst case {worst:,}; {found}",
-        f"at most {limit:,}",
-        "nothing, if the data is typical" if severity == WARNING else _MEASURE,
-        severity,
-    )
+def _too_large(
+    context: RuleContext, rule_name: str, limit: int | None, largest: Callable[[Extremes], int]
+) -> Iterator[Violation]:
+    """Compare what neurons can reach with a limit, and look for evidence where it is too much."""
+    for name, extremes in context.bounds.extremes.items():
+        if limit is None or largest(extremes) <= limit:
+            continue
+        seen = context.measured.get(name)
+        found, severity = _evidence(context, name, None if seen is None else largest(seen), limit)
+        yield Violation(
+            rule_name,
+            name,
+            f"worst case {largest(extremes):,}; {found}",
+            f"at most {limit:,}",
+            "nothing, if the data is typical" if severity == WARNING else _MEASURE,
+            severity,
+        )
 
 
 def _evidence(context: RuleContext, name: str, seen: int | None, limit: int) -> tuple[str, str]:
