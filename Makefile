@@ -25,10 +25,10 @@ bench: setup
 	$(PY) -m benchmarks.bench
 
 test: setup
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --dist loadfile
 
 test-fast: setup
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -n auto --dist loadfile -m "not slow"
 
 lint: setup
 	$(PY) -m ruff check .
