@@ -132,16 +132,24 @@ def test_a_stream_is_one_long_sample(backend):
     assert spike_differences(stream, sdt_lava.simulate(graph, x, backend, strict=False))
 
 
+@pytest.mark.parametrize("name", CHAINS)
+def test_lava_in_one_process_equals_reference(name):
+    for models in ("lava", "fused"):
+        check_in_lava(name, "lava-inprocess", models=models)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["image", "delays beyond the sample", "vector", "halved"])
-def test_lava_equals_reference(name):
+def test_lava_equals_reference():
+    check_in_lava("image", "lava", timeout=120.0)
+
+
+def check_in_lava(name, backend, **options):
     rng = np.random.default_rng(6)
     graph = random_cuba_chain(rng, **CHAINS[name])
     x = np.swapaxes(random_frames(rng, graph, batch=3), 0, 1) / graph.input.scale
-    options = {"strict": False}
-    expected = sdt_lava.simulate(graph, x, "reference", **options)
-    found = sdt_lava.simulate(graph, x, "lava", timeout=120.0, **options)
-    assert expected.spikes["out_lif"].any()
+    expected = sdt_lava.simulate(graph, x, "reference", strict=False)
+    found = sdt_lava.simulate(graph, x, backend, strict=False, **options)
+    assert any(spikes.any() for spikes in expected.spikes.values())
     assert spike_differences(expected, found) == 0
 
 
