@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,10 +66,10 @@ class CubaPopulation:
         """Return to rest; spikes on their way are lost."""
         rest = np.zeros(self._shape, np.int64)
         # Latest spikes first: history[d] was made d + 1 steps ago.
-        history = np.zeros((int(self._delay.max(initial=0)) + 1, *self._shape), np.int64)
-        self.state: tuple[IntArray, ...] = (rest, rest, history)
+        history = np.zeros((int(self._delay.max(initial=0)) + 1, *self._shape), np.uint8)
+        self.state: tuple[NDArray[Any], ...] = (rest, rest, history)
 
-    def step(self, activation: IntArray) -> tuple[NDArray[np.int64], IntArray, IntArray]:
+    def step(self, activation: IntArray) -> tuple[NDArray[np.uint8], IntArray, IntArray]:
         """Advance by one step.
 
         Parameters
@@ -78,7 +79,7 @@ class CubaPopulation:
 
         Returns
         -------
-        sent : ndarray of int64
+        sent : ndarray of uint8
             Spikes that leave in this step.
         arriving : ndarray of int64
             The activation, with what the neurons send to themselves.
@@ -91,6 +92,6 @@ class CubaPopulation:
             spikes = history[0].reshape(self._shape[0], -1)
             arriving = arriving + (spikes @ self._parameters.weight_rec.T).reshape(self._shape)
         current, voltage, fired, peak = lif_step(current, voltage, arriving, self._parameters.lif)
-        history = np.concatenate([fired[None].astype(np.int64), history[:-1]])
+        history = np.concatenate([fired[None].astype(np.uint8), history[:-1]])
         self.state = current, voltage, history
         return np.take_along_axis(history, self._delay, axis=0)[0], arriving, peak

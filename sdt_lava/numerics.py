@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 # u and v of neuron populations, by name; of CUBA populations also what they sent last.
-NeuronStates = dict[str, tuple[IntArray, ...]]
+NeuronStates = dict[str, tuple[NDArray[Any], ...]]
 
 # Synaptic weights that the quantization makes: int8 mantissa times two, without -256, which is
 # no neighbour of -254 in a purely inhibitory matrix (see lava_weights).

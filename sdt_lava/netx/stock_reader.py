@@ -18,6 +18,7 @@ from sdt_lava.netx.schema import (
     BIAS_LOW,
     LAYER_OF_NODE,
     LAYER_OF_TYPE,
+    POPULATION_LIMIT,
     STOCK_REFUSED,
     STOCK_TYPES,
 )
@@ -105,7 +106,11 @@ def _read_input(layer: StockLayer) -> list[Node]:
         fields.update({"low": BIAS_LOW, "high": BIAS_HIGH} if neurons else {"widens": True})
     if not neurons:
         return [Input(**fields)]
-    fields.update(_image_transform(layer))
+    transform = _image_transform(layer)
+    if layer.own and any(fields.get(key, 0.0) != value for key, value in transform.items()):
+        allowed = f"{fields['scale']:g} and {fields.get('offset', 0.0):g}, as the attributes say"
+        raise NetworkFileError(layer.group.at("weight"), f"{transform}", allowed)
+    fields.update(transform)
     return [Input(**fields), read_input_neurons(layer, fields["name"])]
 
 
@@ -156,6 +161,9 @@ def _read_pool(layer: StockLayer) -> list[Node]:
     rows, columns = np.floor_divide(border, layer.pair("dilation"))
     # A row of zeros above the kernel and of padding on either side is one of padding below.
     kernel = np.pad(kernel, [(0, 0), (0, 0), (rows, 0), (columns, 0)])
+    if shape[0] * kernel.size > POPULATION_LIMIT:
+        found = f"{shape[0]} channels of {kernel.size} weights"
+        raise NetworkFileError(layer.group.where, found, f"at most {POPULATION_LIMIT} together")
     return _convolution(layer, np.repeat(kernel, shape[0], axis=0), shape[0], border)
 
 

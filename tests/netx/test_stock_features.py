@@ -443,6 +443,26 @@ def test_layout_of_image_networks(tmp_path):
         assert not is_stock(image_net(**changes), path)
 
 
+def test_image_files_whose_parts_disagree(tmp_path):
+    path = tmp_path / "n.h5"
+    save_network(image_net(), path)
+    with h5py.File(path, "r+") as file:
+        file["layer/0/weight"][...] = 21
+    with pytest.raises(NetworkFileError, match="as the attributes say"):
+        load_network(path)
+
+
+def test_pools_of_absurdly_many_channels(tmp_path):
+    def change(file):
+        del file["layer/1"], file["layer/0/shape"]
+        file.move("layer/2", "layer/1")
+        del file["layer/3"], file["layer/4"]
+        file["layer/0/shape"] = [2**29, 6, 5]
+
+    with pytest.raises(NetworkFileError, match="536870912 channels"):
+        export(nets.Spikes(nets.pools), tmp_path, change)
+
+
 def test_weights_of_recurrent_layers_that_stock_netx_keeps():
     """The rule of the writer against lava-dl's own arithmetic."""
     from lava.lib.dl.netx.utils import optimize_weight_bits

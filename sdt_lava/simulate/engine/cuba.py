@@ -59,7 +59,7 @@ def _integrate(node: CubaLif, activation: Tensor, context: Context) -> tuple[Ten
         fired = voltage > threshold
         voltage = voltage.masked_fill(fired, 0)
         spikes[step] = last = fired
-    made = torch.cat([spikes.flip(0).to(torch.int64), history])[: len(history)]
+    made = torch.cat([spikes.flip(0), history])[: len(history)]
     context.states[node.name] = current.numpy(), voltage.numpy(), made.numpy()
     context.note(node.name, largest)
     return spikes, history
@@ -67,9 +67,9 @@ def _integrate(node: CubaLif, activation: Tensor, context: Context) -> tuple[Ten
 
 def _start(node: CubaLif, activation: Tensor, context: Context) -> tuple[Tensor, ...]:
     shape = activation.shape[1:]
-    at_rest = (shape, shape, (node.longest_delay + 1, *shape))
-    rest = tuple(np.zeros(shape, np.int64) for shape in at_rest)
-    return tuple(map(torch.from_numpy, context.states.get(node.name, rest)))
+    rest = np.zeros(shape, np.int64)
+    history = np.zeros((node.longest_delay + 1, *shape), np.uint8)
+    return tuple(map(torch.from_numpy, context.states.get(node.name, (rest, rest, history))))
 
 
 def _feedback(weight_rec: Any) -> Any:
@@ -103,7 +103,7 @@ def _delayed(node: CubaLif, spikes: Tensor, history: Tensor) -> Tensor:
     """Let every channel's spikes leave later; the first come from before the first step."""
     longest = node.longest_delay
     # history[d] was made d + 1 steps before step 0.
-    timeline = torch.cat([history[:longest].flip(0).to(torch.uint8), spikes])
+    timeline = torch.cat([history[:longest].flip(0), spikes])
     sent = torch.empty_like(spikes)
     delays = np.broadcast_to(np.asarray(node.delay), spikes.shape[2:3])
     for channel, delay in enumerate(delays.tolist()):
