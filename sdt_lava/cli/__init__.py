@@ -13,6 +13,7 @@ from sdt_lava.cli.export import export_command
 from sdt_lava.cli.finetune import convert_command, finetune_command
 from sdt_lava.cli.info import info_command
 from sdt_lava.cli.lowering import lower_command
+from sdt_lava.cli.map import map_command
 from sdt_lava.cli.nir import nir_command
 from sdt_lava.cli.report import report_command
 from sdt_lava.cli.sim import sim_command
@@ -34,6 +35,7 @@ def _app() -> typer.Typer:
     app.command("info")(info_command)
     app.command("check")(check_command)
     app.command("lower")(lower_command)
+    app.command("map")(map_command)
     app.command("compare")(compare_command)
     app.command("evaluate")(evaluate_command)
     app.command("energy")(energy_command)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,17 +46,46 @@ def count_events(
 
     compiled = lower(net) if graph is None else graph
     counter = _Counter(compiled, frames.shape[:2])
-    chunk = _samples_at_once(compiled, len(frames))
+    for part, values in replay(compiled, frames, spikes, counter.populations):
+        counter.add(part, values)
+    return counter.counts()
+
+
+def replay(
+    graph: Graph,
+    frames: IntArray,
+    spikes: Mapping[str, NDArray[np.uint8]],
+    populations: Sequence[str],
+) -> Iterator[tuple[slice, Mapping[str, NDArray[np.generic]]]]:
+    """Compute what gates and relays sent in a run of which the LIFs' spikes were recorded.
+
+    Parameters
+    ----------
+    graph : Graph
+        Compiled graph.
+    frames : ndarray of int
+        Input ``(T, B, *shape)``.
+    spikes : mapping of str to ndarray
+        What every LIF sent, ``(T, B, *shape)``.
+    populations : sequence of str
+        Whose output is returned.
+
+    Yields
+    ------
+    slice
+        Some samples, as many as fit into memory at once.
+    mapping of str to ndarray
+        What each population sent in them, ``(T, b, *shape)``.
+    """
     # Imported here, so that tables of counts can be read without torch.
     from sdt_lava.simulate.engine import Engine
 
-    engine = Engine(compiled, strict=False)
+    engine = Engine(graph, strict=False)
+    chunk = _samples_at_once(graph, len(frames))
     for start in range(0, frames.shape[1], chunk):
         part = slice(start, start + chunk)
         recorded = {name: np.asarray(values)[:, part] for name, values in spikes.items()}
-        values = engine.run(frames[:, part], keep=counter.populations, spikes=recorded)
-        counter.add(part, values)
-    return counter.counts()
+        yield part, engine.run(frames[:, part], keep=populations, spikes=recorded)
 
 
 def _samples_at_once(graph: Graph, timesteps: int) -> int:

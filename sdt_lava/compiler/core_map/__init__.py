@@ -1,0 +1,20 @@
+"""Core map: which neurons lie on which core, and which cores on which chip."""
+
+from sdt_lava.compiler.core_map.activity import ASSUMED, Activity
+from sdt_lava.compiler.core_map.build import map_cores
+from sdt_lava.compiler.core_map.core_map import ConnectionMap, Core, CoreMap, LayerMap, Slice
+from sdt_lava.compiler.core_map.limits import RESOURCES
+from sdt_lava.compiler.core_map.traffic import Traffic
+
+__all__ = [
+    "ASSUMED",
+    "RESOURCES",
+    "Activity",
+    "ConnectionMap",
+    "Core",
+    "CoreMap",
+    "LayerMap",
+    "Slice",
+    "Traffic",
+    "map_cores",
+]

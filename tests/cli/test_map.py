@@ -1,0 +1,113 @@
+"""``sdt-lava map`` as a user types it."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from sdt_lava import cli
+
+SMALL_TARGET = """
+title = "Small"
+kinds = ["input", "conv", "dense", "sparse", "lif", "gate", "relay"]
+default_board = "desk"
+[boards.desk]
+chips = 2
+[limits.neurons_per_core]
+value = 100
+source = "test"
+[limits.cores_per_chip]
+value = 4
+source = "test"
+"""
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def run_map(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sdt-lava", "map", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ending:
+            cli.main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return ending.value.code or 0, captured.out, captured.err
+
+    return run_map
+
+
+def test_map_of_a_network_file(run, network, tmp_path):
+    plot = tmp_path / "map.png"
+    code, out, _ = run(network, "--data", "digits", "--samples", 3, "--plot", plot)
+    assert code == 0
+    for word in ("block.0.attn.q_lif", "cores of 1 chip", "fits on oheogulch", "busiest core"):
+        assert word in out
+    assert "measured: 3 samples of 4 steps" in " ".join(out.split())
+    assert f"wrote {plot}" in " ".join(out.split()) and "next:" in out
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_map_as_json(run, network):
+    code, out, _ = run(network, "--json")
+    assert code == 0
+    summary = json.loads(out)
+    assert summary["cores"] >= 1 and summary["chips"] == 1 and summary["fits"] is True
+    assert "assumed" in summary["activity"]
+    names = [layer["name"] for layer in summary["layers"]]
+    assert "block.0.mlp.fc2_lif" in names and "head.relay" in names
+    for layer in summary["layers"]:
+        assert {"name", "kind", "neurons", "cores", "tile", "binding", "utilisation"} <= set(layer)
+        assert layer["synapse_bytes"] <= layer["synapse_bytes_unrolled"]
+    assert sum(layer["neurons"] for layer in summary["layers"]) == summary["neurons"]
+    assert "per_core" not in summary
+
+
+def test_every_core_of_ones_own_target(run, network, tmp_path):
+    target = tmp_path / "small.toml"
+    target.write_text(SMALL_TARGET)
+    code, out, _ = run(network, "--target", target, "--json", "--per-core")
+    assert code == 0
+    summary = json.loads(out)
+    assert len(summary["per_core"]) == summary["cores"] > 8
+    assert summary["chips"] == -(-summary["cores"] // 4)
+    assert summary["fits"] is False and summary["boards"] == -(-summary["chips"] // 2)
+    assert max(core["usage"]["neurons"] for core in summary["per_core"]) <= 100
+    code, out, _ = run(network, "--target", target)
+    assert code == 0 and f"does not fit on desk: {summary['boards']} boards" in out
+
+
+@pytest.mark.slow
+def test_map_of_a_preset(run):
+    code, out, _ = run("--preset", "digits", "--shortcut", "unrolled", "--json")
+    assert code == 0
+    unrolled = json.loads(out)
+    code, out, _ = run("--preset", "digits", "--json")
+    relays = json.loads(out)
+    assert relays["network"] == unrolled["network"] == "digits (random, seed 0)"
+    assert {layer["kind"] for layer in relays["layers"]} == {"lif", "gate", "relay"}
+    assert relays["neurons"] > unrolled["neurons"]
+
+
+WRONG = {
+    "nothing to map": (),
+    "both": ("{network}", "--preset", "digits"),
+    "preset": ("--preset", "9-999"),
+    "target": ("{network}", "--target", "loihi7"),
+    "simulator": ("{network}", "--target", "lava-cpu"),
+    "board": ("{network}", "--board", "desk"),
+    "shortcut": ("{network}", "--shortcut", "none"),
+    "relays on Loihi 1": ("{network}", "--target", "loihi1"),
+    "file": ("none.h5",),
+    "data": ("{network}", "--data", "none.npz"),
+    "plot": ("{network}", "--plot", "no/folder/map.png"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_bad_input_ends_with_a_sentence_and_exit_code_2(run, network, tmp_path, monkeypatch, case):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*(part.format(network=network) for part in WRONG[case]))
+    assert code == 2
+    assert err.strip()
+    assert list(tmp_path.iterdir()) == []
