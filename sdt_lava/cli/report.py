@@ -32,6 +32,10 @@ def report_command(
         list[str] | None,
         typer.Option(help=f"Costs: {', '.join(ENERGY_MODELS)}, or a .toml file; may be repeated."),
     ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Map to the cores of a target: loihi2, or a .toml file.")
+    ] = None,
+    board: Annotated[str | None, typer.Option(help="Board of the target.")] = None,
     data_root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch missing files.")] = False,
     figures: Annotated[
@@ -53,6 +57,8 @@ def report_command(
         others=others,
         compared_samples=compare_samples,
         models=tuple(load_energy_model(name) for name in model or ENERGY_MODELS),
+        target=target,
+        board=board,
     )
     net = load_network(network)
     dataset = load_dataset(data, "test", samples, root=data_root, download=download)

@@ -8,7 +8,7 @@ the role of the connection says which.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from sdt_lava.errors import DataError
 from sdt_lava.numerics import IntArray
 
 if TYPE_CHECKING:
+    from sdt_lava.compiler.core_map import CoreMap
     from sdt_lava.graph import Graph
     from sdt_lava.simulate.result import Result
 
@@ -30,6 +31,8 @@ ROLE_OPERATIONS: Mapping[str, str] = {
 }
 SYNAPTIC_OPERATIONS = ("mac", "accumulate", "mask", "token_sum", "pool", "shortcut")
 UPDATES = ("neuron_update_active", "neuron_update_inactive")
+# Messages between cores, known where a core map is given.
+MESSAGES = ("spike_between_cores", "hop")
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,11 +148,14 @@ class Counts:
         The input first, then a row for each population of the compiled graph.
     samples, timesteps : int
         Size of the run.
+    messages : mapping of str to int
+        `MESSAGES` of the whole run, if a core map was given; otherwise empty.
     """
 
     layers: tuple[LayerCounts, ...]
     samples: int
     timesteps: int
+    messages: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def connections(self) -> tuple[ConnectionCounts, ...]:
@@ -206,6 +212,7 @@ class Counts:
             "synops": self.synops,
             "graded_messages": self.graded_messages,
             "totals": {operation: self.total(operation) for operation in operations},
+            "messages": dict(self.messages),
             "per_sample": {
                 operation: dict(zip(("mean", "std"), self.statistics(operation), strict=True))
                 for operation in operations
@@ -216,7 +223,7 @@ class Counts:
         }
 
 
-def count(result: Result, graph: Graph | None = None) -> Counts:
+def count(result: Result, graph: Graph | None = None, core_map: CoreMap | None = None) -> Counts:
     """Count what a run did.
 
     ``result.counts`` is the same for the default graph, and computed only once.
@@ -228,6 +235,8 @@ def count(result: Result, graph: Graph | None = None) -> Counts:
     graph : Graph, optional
         Compiled graph whose populations and connections are counted; by default the one with
         relays for shortcuts.
+    core_map : CoreMap, optional
+        Cores of a target: adds what travels between them, ``counts.messages``.
 
     Returns
     -------
@@ -242,9 +251,15 @@ def count(result: Result, graph: Graph | None = None) -> Counts:
     from sdt_lava.report.events import count_events
 
     if graph is None:
-        return result.counts
-    net, frames = result.integer_run("counts")
-    return count_events(net, frames, result.spikes, graph)
+        counts = result.counts
+    else:
+        net, frames = result.integer_run("counts")
+        counts = count_events(net, frames, result.spikes, graph)
+    if core_map is None:
+        return counts
+    traffic = core_map.traffic(result)
+    between = traffic.between_cores + traffic.between_chips
+    return replace(counts, messages={"spike_between_cores": between, "hop": traffic.hops})
 
 
 def merge(parts: Iterable[Counts]) -> Counts:

@@ -25,8 +25,8 @@ OPERATIONS: Mapping[str, str] = {
     "shortcut": "graded value that is added to a membrane shortcut",
     "neuron_update_active": "update of a neuron that fires in that step",
     "neuron_update_inactive": "update of a neuron that does not fire in that step",
-    "spike_within_tile": "spike that leaves its core, but not its tile of cores",
-    "hop": "step of a spike from tile to tile",
+    "spike_between_cores": "message that a neuron sends to another core",
+    "hop": "step of a message from core to core, or over the border of a chip",
 }
 # More than any operation of any chip; a larger number is a mistake of unit.
 _MAX_PICOJOULE = 1e9

@@ -143,4 +143,10 @@ def energy(counts: Counts, model: str | Path | EnergyModel = "horowitz45-fp32") 
             if number:
                 row = EnergyRow(layer.name, layer.block, operation, number, number * cost.pj)
                 rows.append(row)
+    for operation, happened in counts.messages.items():
+        cost = costs.costs.get(operation)
+        if cost is not None:
+            rows.append(EnergyRow("network", "", operation, happened, happened * cost.pj))
+        elif happened:
+            not_charged[operation] = happened
     return EnergyTable(costs, tuple(rows), not_charged, counts.samples)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sdt_lava.graph import Graph
 from sdt_lava.report.accounting import Accounting, compare_accountings
 from sdt_lava.report.compare import compare
-from sdt_lava.report.counts import Counts
+from sdt_lava.report.counts import Counts, count
 from sdt_lava.report.energy_model import ENERGY_MODELS, EnergyModel, load_energy_model
 from sdt_lava.report.energy_table import EnergyTable, energy
 from sdt_lava.report.formula import vanilla_attention
@@ -24,6 +24,9 @@ from sdt_lava.report.page.membranes import MembraneHistogram, membrane_histogram
 from sdt_lava.report.page.pictures import AttentionPicture, Raster, attention_pictures, rasters
 from sdt_lava.simulate.result import Result
 from sdt_lava.simulate.run import simulate
+
+if TYPE_CHECKING:
+    from sdt_lava.compiler.core_map import CoreMap
 
 # Samples that are drawn one by one.
 SHOWN_SAMPLES = 6
@@ -43,6 +46,10 @@ class ReportOptions:
         How many samples they run.
     models : tuple of EnergyModel
         Costs.
+    target : str, optional
+        Target whose cores the network is mapped to.
+    board : str, optional
+        Its board.
     """
 
     backend: str = "engine"
@@ -51,6 +58,8 @@ class ReportOptions:
     models: tuple[EnergyModel, ...] = field(
         default_factory=lambda: tuple(load_energy_model(name) for name in ENERGY_MODELS)
     )
+    target: str | None = None
+    board: str | None = None
 
 
 @dataclass(frozen=True)
@@ -191,7 +200,10 @@ def collect_report(
     )
     shown = min(SHOWN_SAMPLES, len(x))
     show("count", 0, 1)
-    counts = result.counts
+    core_map = None
+    if chosen.target is not None:
+        core_map = _map(net, result, chosen.target, chosen.board)
+    counts = count(result, core_map=core_map)
     show("count", 1, 1)
     return Report(
         run={**run, **environment(), "backend": chosen.backend, "samples": len(x)},
@@ -208,7 +220,41 @@ def collect_report(
         histograms=membrane_histograms(result, shown),
         rasters=rasters(result, shown),
         attention=attention_pictures(result, y, shown),
+        core_map=None if core_map is None else _core_map_table(core_map, result),
     )
+
+
+def _map(net: Graph, result: Result, target: str, board: str | None) -> CoreMap:
+    from sdt_lava.compiler.compile import compile_network
+    from sdt_lava.compiler.core_map import map_cores
+    from sdt_lava.compiler.targets import load_target
+
+    description = load_target(target)
+    return map_cores(compile_network(net, description, board=board), description, board, result)
+
+
+def _core_map_table(core_map: CoreMap, result: Result) -> dict[str, Any]:
+    traffic = core_map.traffic(result)
+    return {
+        "target": core_map.target.title,
+        "board": core_map.board.name,
+        "cores": len(core_map.cores),
+        "chips": core_map.chips,
+        "fits": core_map.fits,
+        "layers": [
+            {
+                "name": layer.name,
+                "neurons": layer.neurons,
+                "cores": layer.cores,
+                "binding": layer.binding,
+            }
+            for layer in core_map.layers
+        ],
+        "traffic": {
+            name: traffic.per_step(name)
+            for name in ("within_core", "between_cores", "between_chips", "hops")
+        },
+    }
 
 
 def file_digest(path: Path) -> str:

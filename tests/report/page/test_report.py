@@ -156,6 +156,29 @@ def test_attention_pictures_are_those_of_the_masks():
     assert all(re.match("data:image/png", picture.image) for picture in report.attention)
 
 
+def test_core_map_and_its_messages():
+    rng = np.random.default_rng(3)
+    graph = random_sdt_graph(rng, image=(2, 6, 6), channels=4)
+    x = np.swapaxes(random_frames(rng, graph, batch=2), 0, 1).astype(np.float32)
+    options = ReportOptions(others=(), target="loihi2")
+    report = collect_report(
+        graph, x / graph.input.scale, None, {"network": "n", "data": "d"}, options
+    )
+    assert report.core_map["cores"] >= 1
+    traffic = report.core_map["traffic"]
+    steps = 2 * graph.timesteps
+    between = round(steps * (traffic["between_cores"] + traffic["between_chips"]))
+    assert report.counts.messages == {
+        "spike_between_cores": between, "hop": round(steps * traffic["hops"])
+    }  # fmt: skip
+    loihi1 = report.energies[2]
+    pj = 1.7 * between + 3.0 * report.counts.messages["hop"]
+    charged = loihi1.by_operation
+    assert sum(charged.get(name, 0.0) for name in report.counts.messages) == pytest.approx(pj)
+    text = " ".join(Page(render(report)).text)
+    assert EXPLANATIONS["core_map"].formula in text
+
+
 def test_the_float_model_has_no_report():
     result = Result("torch", np.zeros((1, 2)), {}, 0.0)
     with pytest.raises(DataError):
