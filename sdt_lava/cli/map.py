@@ -144,7 +144,8 @@ def _compared(layer: LayerMap) -> tuple[str, str]:
 def _print_summary(core_map: CoreMap) -> None:
     summary = core_map.to_dict()
     cores, chips, board = summary["cores"], summary["chips"], core_map.board
-    console.print(f"{core_map.neurons:,} neurons on {cores:,} cores of {_plural(chips, 'chip')}")
+    place = f"{_plural(cores, 'core')} of {_plural(chips, 'chip')}"
+    console.print(f"{core_map.neurons:,} neurons on {place}")
     if core_map.fits:
         console.print(f"fits on {board.name} ({_plural(board.chips, 'chip')})")
     else:

@@ -41,7 +41,7 @@ def test_map_of_a_network_file(run, network, tmp_path):
     plot = tmp_path / "map.png"
     code, out, _ = run(network, "--data", "digits", "--samples", 3, "--plot", plot)
     assert code == 0
-    for word in ("block.0.attn.q_lif", "cores of 1 chip", "fits on oheogulch", "busiest core"):
+    for word in ("block.0.attn.q_lif", "of 1 chip", "fits on oheogulch", "busiest core"):
         assert word in out
     assert "measured: 3 samples of 4 steps" in " ".join(out.split())
     assert f"wrote {plot}" in " ".join(out.split()) and "next:" in out

@@ -113,7 +113,6 @@ class PopulationTilings:
 
         sizes = range(smallest, largest + 1)
         first = bisect_left(sizes, True, key=too_wide)
-        # Of the smallest size the last part may be smaller than of balanced ones: still the same.
         return Split(split.length, split.parts, sizes[first - 1]) if first else split
 
     def _coarsest(self, channels: Split, most: float) -> Iterator[tuple[Split, ...]]:

@@ -44,7 +44,7 @@ class Packing:
 def pack(
     demand: Demand, populations: tuple[Population, ...], tilings: Mapping[str, Tiling]
 ) -> Packing:
-    """Share cores among slices, as few cores as two orders of first-fit find.
+    """Share cores among slices, as few cores as three orders of first fit find.
 
     Two slices of one population never share a core: cutting it differently would be better.
 
@@ -69,10 +69,11 @@ def pack(
     usage, rank_of = np.concatenate(usages), np.concatenate(ranks)
     capacity = np.array([demand.limits.capacity[name] for name in RESOURCES], np.int64)
     fullness = usage / np.maximum(capacity, 1)
+    # Equal slices of a population come one after the other in every order.
     orders = (
-        np.argsort(-fullness.max(axis=1), kind="stable"),
-        np.argsort(-fullness.sum(axis=1), kind="stable"),
-        np.arange(len(usage)),
+        np.lexsort((*usage.T, rank_of, -fullness.max(axis=1))),
+        np.lexsort((*usage.T, rank_of, -fullness.sum(axis=1))),
+        np.lexsort((*usage.T, rank_of)),
     )
     packed = [_first_fit(usage, rank_of, capacity, order) for order in orders]
     core = _in_order(min(packed, key=lambda core: int(core.max())))
@@ -90,29 +91,36 @@ def _in_order(core: IntArray) -> IntArray:
 def _first_fit(usage: IntArray, rank: IntArray, capacity: IntArray, order: IntArray) -> IntArray:
     """Put each slice on the core, of those with room, that holds the nearest populations."""
     core = np.zeros(len(usage), np.int64)
-    free = np.empty_like(usage)
+    free = np.tile(capacity, (len(usage), 1))
     # Populations of a core, by the rank of the first and of the last one.
     first, last = np.empty(len(usage), np.int64), np.empty(len(usage), np.int64)
-    members: list[set[int]] = []
-    smallest = usage.min(axis=0)
-    open_cores = np.empty(0, np.int64)
-    for item in order:
-        mine = int(rank[item])
-        room = open_cores[(free[open_cores] >= usage[item]).all(axis=1)]
-        room = np.array([index for index in room if mine not in members[index]], np.int64)
-        if len(room):
-            distance = np.maximum(first[room] - mine, mine - last[room])
-            chosen = int(room[np.argmin(distance)])
-        else:
-            chosen = len(members)
-            members.append(set())
-            free[chosen] = capacity
-            first[chosen] = last[chosen] = mine
-            open_cores = np.append(open_cores, chosen)
-        core[item] = chosen
-        members[chosen].add(mine)
-        free[chosen] -= usage[item]
-        first[chosen], last[chosen] = min(first[chosen], mine), max(last[chosen], mine)
-        if (free[chosen] < smallest).any():
-            open_cores = open_cores[open_cores != chosen]
+    # Cores of each population, which get no other slice of it.
+    holds: dict[int, list[IntArray]] = {}
+    cores = 0
+    for items in _equal_items(usage, rank, order):
+        need, mine = usage[items[0]], int(rank[items[0]])
+        room = (free[:cores] >= need).all(axis=1)
+        for taken in holds.get(mine, []):
+            room[taken] = False
+        candidates = np.flatnonzero(room)
+        distance = np.maximum(first[candidates] - mine, mine - last[candidates])
+        chosen = candidates[np.argsort(distance, kind="stable")][: len(items)]
+        added = np.arange(cores, cores + len(items) - len(chosen))
+        first[added] = last[added] = mine
+        cores += len(added)
+        chosen = np.concatenate([chosen, added])
+        core[items] = chosen
+        holds.setdefault(mine, []).append(chosen)
+        free[chosen] -= need
+        first[chosen], last[chosen] = (
+            np.minimum(first[chosen], mine),
+            np.maximum(last[chosen], mine),
+        )
     return core
+
+
+def _equal_items(usage: IntArray, rank: IntArray, order: IntArray) -> list[IntArray]:
+    """Cut an order where the next slice is of another population or needs something else."""
+    rows = np.column_stack([rank, usage])[order]
+    changes = np.flatnonzero((rows[1:] != rows[:-1]).any(axis=1)) + 1
+    return np.split(order, changes)

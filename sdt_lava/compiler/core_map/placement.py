@@ -15,8 +15,12 @@ from scipy.sparse import csr_matrix
 
 from sdt_lava.numerics import IntArray
 
-# Passes over all cores, at most; the first ones save most.
-_PASSES = 20
+# Cores that are tried in all passes together: the first passes save most.
+_MOST_TRIES = 100_000
+# Beyond this many chips, or this many pairs of a core and a chip, exchanges are left out: cores
+# then stay in the order in which chips were filled.
+_MOST_CHIPS = 400
+_MOST_PAIRS = 100_000_000
 # Up to this many cores more starting points are tried.
 _SMALL = 32
 _RANDOM_STARTS = 64
@@ -87,17 +91,21 @@ def _improved(
     rng: np.random.Generator,
 ) -> IntArray:
     """Swap chips, then cores, and again as long as that saves anything."""
-    cost = links.cost(chip, distances)
-    while True:
+    cost, tries = links.cost(chip, distances), _MOST_TRIES
+    if len(distances) > _MOST_CHIPS or len(distances) * len(chip) > _MOST_PAIRS:
+        return chip
+    while tries > 0:
         better = _swap_chips(links, chip, distances)
         refinement = _Refinement(links, better, distances, cores_per_chip)
-        for _ in range(_PASSES):
-            if not refinement.improve(rng.permutation(len(chip))):
-                break
+        improved = True
+        while improved and tries > 0:
+            improved = refinement.improve(rng.permutation(len(chip))[:tries])
+            tries -= len(chip)
         found = links.cost(refinement.chip, distances)
         if found >= cost:
-            return chip
+            break
         chip, cost = refinement.chip, found
+    return chip
 
 
 def _greedy_order(links: Links, cores_per_chip: int) -> IntArray:

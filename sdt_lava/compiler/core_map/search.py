@@ -48,6 +48,8 @@ class TilingSearch:
         capacity = demand.limits.capacity
         self._sending = capacity["axons_out"], capacity["messages"]
         self._chosen: dict[object, Tiling] = {}
+        # Slices of each population if it had not to send.
+        self._least: dict[str, int] = {}
 
     def run(self) -> dict[str, Tiling]:
         """Return a tiling of each population on cores.

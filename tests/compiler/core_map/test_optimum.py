@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from sdt_lava.compiler import compile_network
-from sdt_lava.compiler.core_map import map_cores
+from sdt_lava.compiler.core_map import map_cores, placement
 from sdt_lava.compiler.core_map.geometry import ChipMesh
 from sdt_lava.compiler.core_map.placement import Links, place
 from sdt_lava.compiler.targets import Board
@@ -112,6 +112,15 @@ def test_placements_against_every_permutation(chips, per_chip, seed):
     chip = place(links, distances, per_chip)
     assert np.array_equal(np.bincount(chip, minlength=chips), np.full(chips, per_chip))
     assert links.cost(chip, distances) == cheapest_placement(messages, distances, per_chip)
+
+
+@pytest.mark.parametrize("limit", ["_MOST_CHIPS", "_MOST_PAIRS", "_MOST_TRIES"])
+def test_large_maps_are_placed_without_exchanges(monkeypatch, limit):
+    monkeypatch.setattr(placement, limit, 0)
+    links = Links(csr_matrix(random_links(np.random.default_rng(0), 12)))
+    distances = ChipMesh(Board("mesh", 4, "test"), 4).distances
+    chip = place(links, distances, 3)
+    assert np.array_equal(np.bincount(chip), [3, 3, 3, 3])
 
 
 def test_free_places_are_used():
