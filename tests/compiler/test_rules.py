@@ -78,7 +78,7 @@ def test_every_rule_has_a_test_and_names_limits():
 def test_every_limit_of_a_range_belongs_to_a_rule():
     """The others are limits of a core, which the core map keeps, and times of the schedule."""
     ruled = {limit for rule in RULES.values() for limit in rule.limits}
-    others = ("_unit", "_bits", "_latency")
+    others = ("_unit", "_bits", "_latency", "_destinations")
     core = {name for name in LIMITS if "core" in name or name.endswith(others)}
     assert set(LIMITS) - core <= ruled
 
