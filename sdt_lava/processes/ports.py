@@ -47,23 +47,27 @@ class Receiver:
 
     def __init__(self, port: Any) -> None:
         self._port = port
-        # A port with virtual ports on the way, or of another kind, is left to Lava.
-        plain = type(port) is PyInPortVectorDense and (
-            type(port._transformer) is IdentityTransformer and bool(port.csp_ports)
-        )
-        self._sources = tuple(port.csp_ports) if plain else ()
+        # Ports of other kinds, and those that nothing is connected to, are left to Lava.
+        self._sources = tuple(port.csp_ports) if type(port) is PyInPortVectorDense else ()
+        # What virtual ports on the way do to a message.
+        self._transform = port._transformer.transform
+        self._is_plain = type(port._transformer) is IdentityTransformer
 
     def __call__(self) -> Any:
-        """Return the sum, in the type that Lava's port would return."""
+        """Return the sum, in the type that Lava's port would return; it may be transposed."""
         if not self._sources:
             return self._port.recv()
-        total = self._sources[0].recv()
+        total = self._message(self._sources[0])
         if total.dtype != np.int32:
             total = np.zeros(total.shape, self._port._d_type) + total
         for source in self._sources[1:]:
-            message = source.recv()
+            message = self._message(source)
             if message.dtype == total.dtype:
                 total += message
             else:
                 total = total + message
         return total
+
+    def _message(self, source: Any) -> Any:
+        message = source.recv()
+        return message if self._is_plain else self._transform(message, source)

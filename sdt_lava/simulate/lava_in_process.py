@@ -267,7 +267,7 @@ class InProcessRuntime:
         elif isinstance(value, str):
             values = np.array([list(value.encode("ascii"))], np.float64)
         else:
-            values = np.array(value, np.float64)
+            values = np.atleast_1d(np.array(value, np.float64))
         return values[idx] if idx else values
 
     def set_var(self, var_id: int, value: Any, idx: Any = None) -> None:

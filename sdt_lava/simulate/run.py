@@ -133,6 +133,7 @@ def simulate(
         raise ConfigError("batch_size", str(batch_size), "at least 1")
     if models is not None and name not in _COMPILED_BACKENDS:
         raise ConfigError("models", f"{models!r} for back end {name!r}", f"{_COMPILED_BACKENDS}")
+    models = models or _DEFAULT_MODELS.get(name)
     options = RunOptions(strict, batch_size, timeout, on_progress, reset, models)
     started = time.perf_counter()
     if not isinstance(net, Graph):
@@ -146,7 +147,7 @@ def simulate(
     net = widened(net, x)
     frames = encode(net, x)
     if name in _COMPILED_BACKENDS or shortcut is not None or sdsa is not None:
-        options = replace(options, compiled=_compile(net, frames, reset, shortcut, sdsa))
+        options = replace(options, compiled=_compile(net, frames, options, shortcut, sdsa))
     run = _INTEGER_BACKENDS[name](net, frames, options)
     outputs = run.outputs
     if options.compiled is not None:
@@ -173,14 +174,20 @@ def _check_float_options(reset: bool, shortcut: Choice | None, sdsa: Choice | No
 
 
 def _compile(
-    net: Graph, frames: IntArray, reset: bool, shortcut: Choice | None, sdsa: Choice | None
+    net: Graph,
+    frames: IntArray,
+    options: RunOptions,
+    shortcut: Choice | None,
+    sdsa: Choice | None,
 ) -> CompiledNetwork:
     from sdt_lava.compiler.compile import compile_network
 
     return compile_network(
         net,
+        # Lava's own model of a convolution is slower than one of a matrix; ours is faster.
+        convolutions="auto" if options.models in (None, "lava") else "conv",
         timesteps=frames.shape[0],
-        reset=reset,
+        reset=options.reset,
         shortcut="relay" if shortcut is None else shortcut,
         sdsa="and" if sdsa is None else sdsa,
     )
@@ -251,25 +258,23 @@ def _run_reference(net: Graph, frames: IntArray, options: RunOptions) -> _Run:
 
 
 def _run_lava(net: Graph, frames: IntArray, options: RunOptions) -> _Run:
-    return _run_on_lava(net, frames, options, executor="processes", models="lava")
+    return _run_on_lava(net, frames, options, "processes")
 
 
 def _run_lava_in_process(net: Graph, frames: IntArray, options: RunOptions) -> _Run:
-    return _run_on_lava(net, frames, options, executor="in-process", models="accelerated")
+    return _run_on_lava(net, frames, options, "in-process")
 
 
-def _run_on_lava(
-    net: Graph, frames: IntArray, options: RunOptions, *, executor: str, models: str
-) -> _Run:
+def _run_on_lava(net: Graph, frames: IntArray, options: RunOptions, executor: str) -> _Run:
     from sdt_lava.simulate.lava import run_lava
 
     if options.strict:
         _check_overflow(net, frames, options)
-    assert options.compiled is not None
+    assert options.compiled is not None and options.models is not None
     outputs, execution = run_lava(
         options.compiled,
         frames,
-        models=options.models or models,
+        models=options.models,
         executor=executor,
         timeout=options.timeout,
         on_progress=options.on_progress,
@@ -297,8 +302,10 @@ _INTEGER_BACKENDS: dict[str, Callable[[Graph, IntArray, RunOptions], _Run]] = {
 BACKENDS = tuple(_INTEGER_BACKENDS)
 # Back ends that need more than a computer.
 HARDWARE_BACKENDS = ("loihi2",)
-# Those that always run a compiled network.
-_COMPILED_BACKENDS = ("lava", "lava-inprocess")
+# Those that always run a compiled network, and their ProcessModels. 'lava' is the judge of all the
+# others, and is therefore nothing but Lava; in one process nobody waits for it.
+_DEFAULT_MODELS = {"lava": "lava", "lava-inprocess": "accelerated"}
+_COMPILED_BACKENDS = tuple(_DEFAULT_MODELS)
 
 
 def _run_torch(

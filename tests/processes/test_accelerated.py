@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lava.proc import io
 from lava.proc.conv.process import Conv
 from lava.proc.dense.process import DelayDense, Dense
 from lava.proc.graded.process import GradedVec
@@ -17,6 +18,8 @@ from scipy.sparse import csr_matrix
 from sdt_lava.errors import LavaRuntimeError
 from sdt_lava.processes.accelerated import ACCELERATED_MODELS
 from sdt_lava.processes.accelerated.sparse import split_by_delay
+from sdt_lava.processes.run_config import run_config
+from sdt_lava.simulate.lava_session import LavaSession
 from tests.processes.one_process import assert_same, run_process
 
 INT32 = np.iinfo(np.int32)
@@ -291,11 +294,6 @@ def test_no_message_at_all():
 
 
 def test_variables_that_are_set_take_effect():
-    from lava.proc import io
-
-    from sdt_lava.processes.run_config import run_config
-    from sdt_lava.simulate.lava_session import LavaSession
-
     rng = np.random.default_rng(3)
     events = (rng.random((8, 5)) < 0.5).astype(np.int32)
     weights = rng.integers(-100, 100, (2, 4, 5)) * 2
@@ -315,6 +313,39 @@ def test_variables_that_are_set_take_effect():
             lif.dv.set(np.array([2048]))
             session.run(4)
             return np.concatenate([sink.data.get().ravel(), lif.v.get(), dense.a_buff.get()])
+
+    expected = run("lava")
+    assert np.array_equal(expected, run("accelerated"))
+    assert expected.any()
+
+
+def test_variables_that_another_process_writes_take_effect():
+    """Lava's VarPorts set an attribute of the model, and call nothing."""
+    rng = np.random.default_rng(4)
+    events = (rng.random((9, 5)) < 0.5).astype(np.int32)
+    written = {
+        Dense: {"weights": rng.integers(-100, 100, (4, 5)) * 2},
+        LIF: {"v": np.array([1, -5000, 70_000, 3], np.int32), "vth": 7, "du": 0},
+        GradedVec: {"vth": np.array([40], np.int32)},
+    }
+
+    def run(models: str) -> np.ndarray:
+        source, sink = io.source.RingBuffer(data=events.T), io.sink.RingBuffer(shape=(4,), buffer=9)
+        dense = Dense(weights=np.full((4, 5), 8), num_message_bits=24)
+        relay, lif = GradedVec(shape=(4,), vth=0), LIF(shape=(4,), du=4095, dv=0, vth=100)
+        identity = Sparse(weights=csr_matrix(np.eye(4, dtype=int) * 2), num_message_bits=24)
+        for out_port, in_port in [
+            (source.s_out, dense.s_in), (dense.a_out, relay.a_in), (relay.s_out, identity.s_in),
+            (identity.a_out, lif.a_in), (lif.s_out, sink.a_in),
+        ]:  # fmt: skip
+            out_port.connect(in_port)
+        with LavaSession(source, run_config(models), executor="in-process") as session:
+            session.run(4)
+            for model in session._runtime._models:
+                for name, value in written.get(model.implements_process, {}).items():
+                    setattr(model, name, np.array(value) if np.ndim(value) else value)
+            session.run(5)
+            return np.concatenate([sink.data.get().ravel(), lif.v.get(), lif.u.get()])
 
     expected = run("lava")
     assert np.array_equal(expected, run("accelerated"))

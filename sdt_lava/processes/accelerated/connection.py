@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from lava.magma.core.model.py.model import PyLoihiProcessModel
 
+from sdt_lava.processes.accelerated.prepared import PreparedModel
 from sdt_lava.processes.kernels.propagation import Propagate
 from sdt_lava.processes.kernels.tables import stored_weights
 from sdt_lava.processes.ports import Receiver
@@ -17,11 +17,11 @@ _LARGEST_SHIFT = 31
 _LARGEST_DELAY = 63
 
 
-class EventDrivenConnection(PyLoihiProcessModel):
+class EventDrivenConnection(PreparedModel):
     """Send what arrived a step ago, then add up the weights of the new events.
 
-    Lava stores weights at the first step, and the tables are made there, too; setting variables
-    makes them anew. The buffer of sums is the variable ``a_buff``, as in Lava.
+    Lava stores weights at the first step, and the tables are made there, too. The buffer of sums is
+    the variable ``a_buff``, as in Lava.
     """
 
     # What the deriving classes get from Lava's models.
@@ -31,12 +31,6 @@ class EventDrivenConnection(PyLoihiProcessModel):
     a_out: Any
     num_message_bits: Any
     weights_set: bool
-
-    _stale = True
-
-    def on_var_update(self) -> None:
-        """Make the tables anew before the next step: weights or delays may have changed."""
-        self._stale = True
 
     def _make_tables(self) -> None:
         raise NotImplementedError
@@ -54,7 +48,6 @@ class EventDrivenConnection(PyLoihiProcessModel):
         self._graded = self.num_message_bits.item() > 0
         self._is_covered = abs(self.weight_exp) <= _LARGEST_SHIFT
         self._make_tables()
-        self._stale = False
 
     def _messages(self) -> Any:
         """Receive messages: as int32, unless they are payloads of another type."""
@@ -77,8 +70,7 @@ class PlainConnection(EventDrivenConnection):
 
     def run_spk(self) -> None:
         """Send the activation, receive events and add up the next one."""
-        if self._stale:
-            self._prepare()
+        self.prepare()
         if not self._is_covered:
             return super().run_spk()
         self.a_out.send(self.a_buff)
@@ -113,8 +105,7 @@ class DelayedConnection(EventDrivenConnection):
 
     def run_spk(self) -> None:
         """Send the activation of this step, receive events and add to those to come."""
-        if self._stale:
-            self._prepare()
+        self.prepare()
         if not self._is_covered:
             return super().run_spk()
         self.a_out.send(self.a_buff[:, 0])

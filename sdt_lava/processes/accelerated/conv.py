@@ -10,6 +10,7 @@ from lava.proc.conv import utils
 from lava.proc.conv.models import PyConvModelFixed
 from lava.proc.conv.process import Conv
 
+from sdt_lava.processes.accelerated.prepared import PreparedModel
 from sdt_lava.processes.kernels.propagation import propagate_kernels
 from sdt_lava.processes.ports import Receiver
 
@@ -17,19 +18,12 @@ from sdt_lava.processes.ports import Receiver
 @implements(proc=Conv, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("accelerated")
-class PyConvModelAccelerated(PyConvModelFixed):
+class PyConvModelAccelerated(PreparedModel, PyConvModelFixed):
     """Event-driven convolution; Lava calls SciPy for each pair of channels."""
-
-    _stale = True
-
-    def on_var_update(self) -> None:
-        """Make the tables anew before the next step: weights may have changed."""
-        self._stale = True
 
     def run_spk(self) -> None:
         """Send the activation, receive events and add up the next one."""
-        if self._stale:
-            self._prepare()
+        self.prepare()
         self.a_out.send(self.a_buf)
         messages = self._receive()
         if not self._graded:
@@ -53,4 +47,3 @@ class PyConvModelAccelerated(PyConvModelFixed):
             int(self.groups[0]),
             self._graded,
         )
-        self._stale = False

@@ -17,20 +17,15 @@ from lava.proc.lif.models import (
 )
 from lava.proc.lif.process import LIF, LIFReset
 
+from sdt_lava.processes.accelerated.prepared import PreparedModel
 from sdt_lava.processes.kernels import integrate, relay
 from sdt_lava.processes.ports import Receiver
 
 _INT32 = np.iinfo(np.int32)
 
 
-class _LifStep(AbstractPyLifModelFixed):
+class _LifStep(PreparedModel, AbstractPyLifModelFixed):
     """The step that LIF and LIFReset share."""
-
-    _receive: Receiver | None = None
-
-    def on_var_update(self) -> None:
-        """Look at the parameters again before the next step."""
-        self._receive = None
 
     def _prepare(self) -> None:
         self._receive = Receiver(self.a_in)
@@ -59,10 +54,8 @@ class _LifStep(AbstractPyLifModelFixed):
         return np.array(np.broadcast_to(values, self.u.shape), np.int32).reshape(-1)
 
     def _advance(self) -> Any:
-        """Receive, integrate and return the spikes of this step."""
-        if self._receive is None:
-            self._prepare()
-        activation = self._receive()  # type: ignore[misc]
+        """Receive, integrate and return the spikes of this step; `prepare` comes before."""
+        activation = self._receive()
         if activation.dtype != np.int32 or not self._is_covered:
             return self._advance_by_lava(activation)
         spikes = self._spikes
@@ -85,6 +78,7 @@ class PyLifModelAccelerated(_LifStep, PyLifModelBitAcc):
 
     def run_spk(self) -> None:
         """Advance one step and send the spikes."""
+        self.prepare()
         self.s_out.send(self._advance())
 
 
@@ -96,6 +90,7 @@ class PyLifResetModelAccelerated(_LifStep, PyLifResetModelBitAcc):
 
     def run_spk(self) -> None:
         """Reset if it is time, advance one step and send the spikes."""
+        self.prepare()
         if self.time_step % self.reset_interval == self.reset_offset:
             self.u.fill(0)
             self.v.fill(0)
@@ -105,23 +100,25 @@ class PyLifResetModelAccelerated(_LifStep, PyLifResetModelBitAcc):
 @implements(proc=GradedVec, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("accelerated")
-class PyGradedVecModelAccelerated(PyGradedVecModelFixed):
+class PyGradedVecModelAccelerated(PreparedModel, PyGradedVecModelFixed):
     """Neurons that send their sum on as a graded spike."""
-
-    _receive: Receiver | None = None
 
     def run_spk(self) -> None:
         """Receive sums and send those above the threshold."""
-        if self._receive is None:
-            self._receive = Receiver(self.a_in)
-            self._payload = np.zeros(self.v.shape, np.int32)
+        self.prepare()
         activation = self._receive()
-        if activation.dtype != np.int32 or self.vth.size != 1:
+        if activation.dtype != np.int32 or self._threshold is None:
             self.v += activation
             payload = self.v * (np.abs(self.v) > self.vth)
             self.v[:] = 0
             self.s_out.send(payload)
             return
-        voltage, payload = self.v.reshape(-1), self._payload
-        relay(activation.reshape(-1), voltage, int(self.vth.item()), payload.reshape(-1))
-        self.s_out.send(payload)
+        flat = self._payload.reshape(-1)
+        relay(activation.reshape(-1), self.v.reshape(-1), self._threshold, flat)
+        self.s_out.send(self._payload)
+
+    def _prepare(self) -> None:
+        self._receive = Receiver(self.a_in)
+        self._payload = np.zeros(self.v.shape, np.int32)
+        # Lava also takes one for each neuron.
+        self._threshold = int(self.vth.item()) if self.vth.size == 1 else None
