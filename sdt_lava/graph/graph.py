@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -127,6 +127,15 @@ class Graph:
             for source in node.inputs:
                 readers[source].append(node.name)
         return {name: tuple(names) for name, names in readers.items()}
+
+    @cached_property
+    def derived(self) -> dict[Hashable, Any]:
+        """What was computed from this graph and is kept with it: compiled plans, for instance."""
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be derived again."""
+        return {name: value for name, value in self.__dict__.items() if name != "derived"}
 
     def of_type(self, kind: type[NodeT]) -> tuple[NodeT, ...]:
         """Return all nodes of one class, in the order they were given."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Graph
 from sdt_lava.numerics import IntArray, NeuronStates
+from sdt_lava.simulate.engine_options import EngineOptions, parse_memory
 from sdt_lava.simulate.execution import LavaExecution
 from sdt_lava.simulate.host import network_outputs
 from sdt_lava.simulate.inputs import encode, to_time_first, widened
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
     from sdt_lava.compiler.compile import CompiledNetwork
     from sdt_lava.model.transformer import SpikeDrivenTransformer
     from sdt_lava.quantize.bounds import Extremes
+    from sdt_lava.simulate.engine import Engine
     from sdt_lava.simulate.loihi import HardwareOptions
 
 Progress = Callable[[int, int], None]
 
-# Memory that the engine's intermediate arrays of one batch may take, as a rule of thumb.
+# Memory that the reference's intermediate arrays of one batch may take, as a rule of thumb.
 _BATCH_BYTES = 1 << 30
-# The engine holds about this many bytes for each neuron and step of the largest layer.
+# It holds about this many bytes for each neuron and step of the largest layer.
 _BYTES_PER_NEURON = 64
 
 
@@ -47,6 +49,7 @@ class RunOptions:
     reset: bool
     models: str | None = None
     compiled: CompiledNetwork | None = None
+    engine: EngineOptions = field(default_factory=EngineOptions)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,9 @@ def simulate(
     shortcut: Choice | None = None,
     sdsa: Choice | None = None,
     hardware: HardwareOptions | None = None,
+    memory: int | str | None = None,
+    threads: int | None = None,
+    device: str | None = None,
 ) -> Result:
     """Run a network on some input.
 
@@ -104,6 +110,13 @@ def simulate(
         graph instead of the integer graph.
     hardware : HardwareOptions, optional
         'loihi2': board, what to record and what to measure.
+    memory : int or str, optional
+        'engine': what a batch's arrays may take, in bytes or as ``'4GiB'`` (the default); decides
+        how many samples run at once.
+    threads : int, optional
+        'engine': threads; by default as many as torch uses.
+    device : {'cpu', 'cuda'}, optional
+        'engine': where it runs.
 
     Returns
     -------
@@ -134,7 +147,8 @@ def simulate(
     if models is not None and name not in _COMPILED_BACKENDS:
         raise ConfigError("models", f"{models!r} for back end {name!r}", f"{_COMPILED_BACKENDS}")
     models = models or _DEFAULT_MODELS.get(name)
-    options = RunOptions(strict, batch_size, timeout, on_progress, reset, models)
+    engine = _engine_options(name, batch_size, memory=memory, threads=threads, device=device)
+    options = RunOptions(strict, batch_size, timeout, on_progress, reset, models, engine=engine)
     started = time.perf_counter()
     if not isinstance(net, Graph):
         _check_float_options(reset, shortcut, sdsa)
@@ -163,6 +177,16 @@ def simulate(
         compiled=options.compiled,
         execution=run.execution,
     )
+
+
+def _engine_options(backend: str, batch_size: int | None, **given: Any) -> EngineOptions:
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if chosen and backend != "engine":
+        name, value = next(iter(chosen.items()))
+        raise ConfigError(name, f"{value!r} for back end {backend!r}", "back end 'engine'")
+    if "memory" in chosen:
+        chosen["memory"] = parse_memory(chosen["memory"])
+    return EngineOptions(batch_size=batch_size, **chosen)
 
 
 def _check_float_options(reset: bool, shortcut: Choice | None, sdsa: Choice | None) -> None:
@@ -207,6 +231,10 @@ def _in_batches(
         parts.append(run_part(frames[:, start : start + size]))
         if options.on_progress is not None:
             options.on_progress(min(start + size, samples), samples)
+    return _joined(parts)
+
+
+def _joined(parts: list[dict[str, IntArray]]) -> dict[str, IntArray]:
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
 
@@ -223,26 +251,40 @@ def _default_batch(net: Graph, timesteps: int) -> int:
 
 
 def _run_engine(net: Graph, frames: IntArray, options: RunOptions) -> _Run:
+    from sdt_lava.simulate.engine import Engine
+
     graph, wanted = _what_runs(net, options)
-    return _Run(_engine(graph, frames, options, wanted)[0])
+    engine = Engine(graph, strict=options.strict, tracked=False, options=options.engine)
+    if not options.reset:
+        return _Run(_stream(engine, frames, options, wanted))
+    parts = []
+    for outputs, done in engine.batches(frames, wanted):
+        parts.append({name: output.unpack() for name, output in outputs.items()})
+        if options.on_progress is not None:
+            options.on_progress(done, frames.shape[1])
+    return _Run(_joined(parts))
 
 
 def engine_extremes(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, Extremes]:
     """Return the largest magnitudes that an input reaches in each population of neurons."""
-    return _engine(net, frames, replace(options, on_progress=None), ())[1]
-
-
-def _engine(
-    graph: Graph, frames: IntArray, options: RunOptions, wanted: tuple[str, ...]
-) -> tuple[dict[str, IntArray], dict[str, Extremes]]:
     from sdt_lava.simulate.engine import Engine
 
-    engine = Engine(graph, strict=options.strict)
+    engine = Engine(net, strict=options.strict, options=options.engine)
+    if options.reset:
+        for _ in engine.batches(frames, ()):
+            pass
+    else:
+        _stream(engine, frames, replace(options, on_progress=None), ())
+    return engine.extremes
 
+
+def _stream(
+    engine: Engine, frames: IntArray, options: RunOptions, wanted: tuple[str, ...]
+) -> dict[str, IntArray]:
     def run(part: IntArray, states: NeuronStates | None = None) -> dict[str, IntArray]:
         return engine.run(part, keep=wanted, states=states)
 
-    return _in_batches(graph, frames, run, options), engine.extremes
+    return _in_batches(engine.graph, frames, run, options)
 
 
 def _run_reference(net: Graph, frames: IntArray, options: RunOptions) -> _Run:

@@ -9,5 +9,6 @@ from sdt_lava.simulate.engine import cuba as _cuba  # noqa: F401
 from sdt_lava.simulate.engine import generic as _generic  # noqa: F401
 from sdt_lava.simulate.engine import neurons as _neurons  # noqa: F401
 from sdt_lava.simulate.engine.engine import Engine
+from sdt_lava.simulate.engine_options import KERNELS, EngineOptions
 
-__all__ = ["Engine"]
+__all__ = ["KERNELS", "Engine", "EngineOptions"]

@@ -1,23 +1,44 @@
-"""The executor of one integer graph."""
+"""The engine: a compiled plan where there is one, the interpreter for everything else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from sdt_lava.graph import Graph, Input, Node
-from sdt_lava.numerics import IntArray, NeuronStates
+from sdt_lava.errors import ConfigError
+from sdt_lava.graph import Graph
+from sdt_lava.graph.mapped import Gate, MaxRelay, Relay, Sparse
+from sdt_lava.numerics import ACTIVATION_LIMIT, STATE_LIMIT, IntArray, NeuronStates
 from sdt_lava.quantize.bounds import Extremes
-from sdt_lava.simulate.engine.registry import EVALUATE, Context
+from sdt_lava.simulate.engine.interpreter import Interpreter
+from sdt_lava.simulate.engine.plan.memory import Run
+from sdt_lava.simulate.engine.plan.plan import Output, Plan
+from sdt_lava.simulate.engine.plan.states import load_states, packs_states, save_states
+from sdt_lava.simulate.engine.registry import Context
+from sdt_lava.simulate.engine_options import EngineOptions
+
+logger = logging.getLogger(__name__)
+
+# Connections of compiled graphs are matrices, for which the interpreter is as good.
+_MAPPED = (Sparse, Gate, Relay, MaxRelay)
+# More samples at once do not make it faster, once their arrays leave the caches [bytes].
+_CACHE_BYTES = 24 << 20
+# Below this many multiplications a batch, threads cost more than they save.
+_WORTH_THREADS = 20_000_000
+# The interpreter holds about this many bytes for each neuron and step of the largest layer.
+_INTERPRETED_BYTES = 64
 
 
 class Engine:
     """Executor of one integer graph.
+
+    What is compiled is kept with the graph: a second engine on the same graph starts at once.
 
     Parameters
     ----------
@@ -25,10 +46,23 @@ class Engine:
         Integer graph, traced or compiled.
     strict : bool
         Raise when a neuron leaves the 24-bit range instead of wrapping and saturating.
+    tracked : bool
+        Collect `extremes`.
+    options : EngineOptions
+        Kernels, threads and memory.
     """
 
-    def __init__(self, graph: Graph, *, strict: bool = True) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        strict: bool = True,
+        tracked: bool = True,
+        options: EngineOptions | None = None,
+    ) -> None:
         self.graph = graph
+        self.options = options or EngineOptions()
+        self.tracked = tracked
         self._context = Context(strict)
 
     @property
@@ -36,7 +70,10 @@ class Engine:
         """Largest magnitudes seen in each population of neurons, over all runs."""
         return self._context.extremes
 
-    @torch.no_grad()
+    def plan(self, keep: Iterable[str] | None = None) -> Plan:
+        """Return the compiled plan that yields the output of some nodes (by default, of all)."""
+        return self._plan(frozenset(self.graph.nodes if keep is None else keep), self.tracked)
+
     def run(
         self,
         frames: IntArray,
@@ -68,32 +105,176 @@ class Engine:
         NumericOverflowError
             If ``strict`` and a sum leaves the hardware's range.
         """
-        kept = set(self.graph.nodes if keep is None else keep)
-        recorded = spikes or {}
-        self._context.states = {} if states is None else states
-        waiting = {name: len(readers) for name, readers in self.graph.consumers.items()}
-        values: dict[str, Tensor] = {}
-        results: dict[str, IntArray] = {}
-        for node in self.graph:
-            values[node.name] = self._evaluate(node, values, frames, recorded)
-            if node.name in kept:
-                results[node.name] = values[node.name].numpy()
-            for source in node.inputs:
-                waiting[source] -= 1
-                if not waiting[source]:
-                    del values[source]
-        return results
+        kept = frozenset(self.graph.nodes if keep is None else keep)
+        if spikes or not self._is_planned(frames, states):
+            return self._interpret(frames, kept, spikes, states)
+        if states is not None:
+            batches = [self._run_batch(frames, kept, states)]
+        else:
+            batches = [outputs for outputs, _ in self.batches(frames, kept)]
+        return {
+            name: np.concatenate([outputs[name].unpack() for outputs in batches], axis=1)
+            for name in self.graph.order
+            if name in kept
+        }
 
-    def _evaluate(
+    def batches(
+        self, frames: IntArray, keep: Iterable[str]
+    ) -> Iterator[tuple[dict[str, Output], int]]:
+        """Evaluate the graph in as many batches as fit the memory.
+
+        Parameters
+        ----------
+        frames : ndarray of int
+            Input ``(T, B, *shape)``.
+        keep : iterable of str
+            Nodes whose output is wanted.
+
+        Yields
+        ------
+        outputs : dict of str to Output
+            Packed outputs of the nodes kept.
+        done : int
+            Samples done so far.
+
+        Raises
+        ------
+        ConfigError
+            If not even one sample fits the memory.
+        NumericOverflowError
+            If ``strict`` and a sum leaves the hardware's range.
+        """
+        kept = frozenset(keep)
+        samples = frames.shape[1]
+        planned = self._is_planned(frames, None)
+        size = self._batch_size(frames, kept, planned)
+        for start in range(0, samples, size):
+            part = frames[:, start : start + size]
+            if planned:
+                outputs = self._run_batch(part, kept, None)
+            else:
+                values = self._interpret(part, kept, None, None)
+                outputs = {name: Output.of(values[name]) for name in kept}
+            yield outputs, min(start + size, samples)
+
+    def _plan(self, keep: frozenset[str], tracked: bool) -> Plan:
+        strict, kernels = self._context.strict, self.options.kernels
+        key = ("engine plan", keep, tracked, strict, kernels)
+        if key not in self.graph.derived:
+            self.graph.derived[key] = Plan(
+                self.graph, keep, strict=strict, tracked=tracked, kernels=kernels
+            )
+        plan: Plan = self.graph.derived[key]
+        return plan
+
+    def _is_planned(self, frames: IntArray, states: NeuronStates | None) -> bool:
+        if self.options.kernels == "interpreter" or not frames.size:
+            return False
+        if any(isinstance(node, _MAPPED) for node in self.graph):
+            return False
+        entry, seen = self.graph.input, frames[: _frame_steps(frames)]
+        # The bounds that make a kernel exact are those of the declared input.
+        if seen.min() < entry.low or seen.max() > entry.high:
+            return False
+        return states is None or packs_states(self.graph, states)
+
+    def _interpret(
         self,
-        node: Node,
-        values: Mapping[str, Tensor],
         frames: IntArray,
-        recorded: Mapping[str, NDArray[Any]],
-    ) -> Tensor:
-        if isinstance(node, Input):
-            return torch.from_numpy(np.ascontiguousarray(frames, dtype=np.int64))
-        if node.name in recorded:
-            return torch.from_numpy(np.ascontiguousarray(recorded[node.name]))
-        inputs = [values[name] for name in node.inputs]
-        return EVALUATE[type(node)](node, inputs, self._context)
+        keep: frozenset[str],
+        spikes: Mapping[str, NDArray[Any]] | None,
+        states: NeuronStates | None,
+    ) -> dict[str, IntArray]:
+        self._context.states = {} if states is None else states
+        with exact_arithmetic():
+            return Interpreter(self.graph, self._context).run(frames, keep, spikes)
+
+    def _run_batch(
+        self, frames: IntArray, keep: frozenset[str], states: NeuronStates | None
+    ) -> dict[str, Output]:
+        plan = self._plan(keep, self.tracked or states is not None)
+        run = self._sizes(plan, frames)
+        self._context.states = {} if states is None else states
+        packed = None if states is None else load_states(self.graph, states)
+        with plan.lock, exact_arithmetic(), _torch_threads(run.workers):
+            outputs, extremes = plan.run(frames, run, self._context, packed)
+        if self._context.strict and any(map(_overflows, extremes.values())):
+            # The interpreter finds the neurons and the step, and raises.
+            self._interpret(frames, keep, None, states)
+        for names, seen in extremes.items():
+            if len(names) == 1:
+                self._context.note(names[0], seen)
+        if states is not None and packed is not None:
+            save_states(self.graph, packed, states, frames.shape[1])
+        return outputs
+
+    def _sizes(self, plan: Plan, frames: IntArray) -> Run:
+        steps, batch = frames.shape[:2]
+        threads = self.options.threads or torch.get_num_threads()
+        # Nodes without a kernel are left to torch, which has threads of its own.
+        worth = plan.macs * steps * batch >= _WORTH_THREADS and not plan.has_generic
+        return Run(batch, steps, _frame_steps(frames), threads if worth else 1)
+
+    def _batch_size(self, frames: IntArray, keep: frozenset[str], planned: bool) -> int:
+        samples = frames.shape[1]
+        if self.options.batch_size is not None:
+            return self.options.batch_size
+        if not planned:
+            return max(1, min(samples, self.options.memory // self._interpreted_bytes(frames)))
+        plan = self._plan(keep, self.tracked)
+
+        def needed(size: int) -> int:
+            return plan.bytes_needed(self._sizes(plan, frames[:, :size]))
+
+        size = min(samples, self._sizes(plan, frames).workers)
+        if needed(size) > self.options.memory:
+            size = 1
+        if needed(size) > self.options.memory:
+            raise ConfigError(
+                "memory", f"{self.options.memory:,} bytes", f"{needed(1):,} for one sample"
+            )
+        limit = min(self.options.memory, _CACHE_BYTES)
+        while size < samples and needed(min(2 * size, samples)) <= limit:
+            size = min(2 * size, samples)
+        return size
+
+    def _interpreted_bytes(self, frames: IntArray) -> int:
+        largest = max(int(np.prod(shape)) for shape in self.graph.shapes.values())
+        return max(1, largest * len(frames) * _INTERPRETED_BYTES)
+
+
+def _frame_steps(frames: IntArray) -> int:
+    """Return 1 if the input is the same at every step, otherwise the steps."""
+    steps = len(frames)
+    if steps == 1 or frames.strides[0] == 0 or all((frame == frames[0]).all() for frame in frames):
+        return 1
+    return steps
+
+
+def _overflows(seen: Extremes) -> bool:
+    return seen.activation > ACTIVATION_LIMIT or seen.membrane > STATE_LIMIT
+
+
+@contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """Keep torch from trading exactness for speed, whatever it was told before."""
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.no_grad(), torch.backends.nnpack.flags(enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+
+
+@contextmanager
+def _torch_threads(workers: int) -> Iterator[None]:
+    """Give each of several workers one thread of torch."""
+    threads = torch.get_num_threads()
+    if workers > 1:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if workers > 1:
+            torch.set_num_threads(threads)

@@ -1,0 +1,1 @@
+"""Compiled kernels on packed spikes: numba functions around a few vector intrinsics."""

@@ -1,0 +1,1 @@
+"""The compiled plan: fused operations on packed signals, made once per network."""

@@ -1,0 +1,152 @@
+"""From an integer graph to a plan: which nodes are computed together, and by what.
+
+Nodes are visited in order. A layer takes along the shortcut that adds its current to a stream and
+the neurons that read the sum; layers that read the same spikes and end in neurons, as q, k and v
+do, become one. What no kernel can compute exactly stays a node of its own, on tensors.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from sdt_lava.graph import CubaLif, Graph, Lif, Node, Signal
+from sdt_lava.quantize.bounds import Bounds, bound
+from sdt_lava.simulate.engine.layout import Layout
+from sdt_lava.simulate.engine.plan.neurons import Neurons, neurons_of
+from sdt_lava.simulate.engine.plan.operation import Buffer, Operation, Spikes
+from sdt_lava.simulate.engine.plan.signals import ConvertOperation, GenericOperation
+
+logger = logging.getLogger(__name__)
+
+# Currents are stored in 32 bits.
+INT32 = 2**31
+
+Lower = Callable[["Compiler", Any], bool]
+LOWER: dict[type[Node], Lower] = {}
+
+
+def lowers(kind: type[Node]) -> Callable[[Lower], Lower]:
+    """Register what turns a kind of node into operations; it returns False if it cannot."""
+
+    def register(function: Lower) -> Lower:
+        LOWER[kind] = function
+        return function
+
+    return register
+
+
+class Compiler:
+    """State of a compilation.
+
+    Parameters
+    ----------
+    graph : Graph
+        Integer graph.
+    keep : frozenset of str
+        Nodes whose output is wanted.
+    tracked : bool
+        Whether the extremes or the states of all neurons are wanted.
+    kernels : str
+        'auto', 'event' or the name of a dense kernel, which is then used wherever it is exact.
+    """
+
+    def __init__(
+        self, graph: Graph, keep: frozenset[str], *, strict: bool, tracked: bool, kernels: str
+    ) -> None:
+        self.graph, self.keep, self.kernels = graph, keep, kernels
+        self.strict, self.tracked = strict, tracked
+        self.bounds: Bounds = bound(graph)
+        self.operations: list[Operation] = []
+        self.spikes: dict[str, Spikes] = {}
+        self.stored: dict[str, Buffer] = {}
+        self.tensors: dict[str, Buffer] = {}
+        self.done: set[str] = set()
+
+    def compile(self) -> list[Operation]:
+        """Return the operations, in their order."""
+        for node in self.graph:
+            if node.name not in self.done:
+                lower = LOWER.get(type(node))
+                if lower is None or not lower(self, node):
+                    self._generic(node)
+                self.done.add(node.name)
+        return self.operations
+
+    def layout(self, name: str) -> Layout | None:
+        """Return the layout of a node's output."""
+        return Layout.of(self.graph.shapes[name])
+
+    def range(self, name: str) -> tuple[int, int]:
+        """Return the lowest and the highest value that a node can emit."""
+        low, high = self.bounds.intervals[name]
+        return int(low.min(initial=0)), int(high.max(initial=0))
+
+    def reach(self, name: str) -> int:
+        """Return the largest magnitude that a node can emit."""
+        low, high = self.range(name)
+        return max(-low, high)
+
+    def write_spikes(self, name: str, layout: Layout) -> Buffer:
+        """Return a new buffer for the spikes of a node."""
+        buffer = Buffer(name, layout, "spikes")
+        self.spikes[name] = Spikes(buffer, layout)
+        return buffer
+
+    def write_current(self, name: str, layout: Layout) -> Buffer:
+        """Return a new buffer for the currents of a node."""
+        self.stored[name] = Buffer(name, layout, "currents")
+        return self.stored[name]
+
+    def add(self, operation: Operation) -> bool:
+        """Append an operation; return True, as whoever lowers a node does."""
+        self.operations.append(operation)
+        self.done.update(operation.nodes)
+        return True
+
+    def read_spikes(self, name: str) -> Spikes | None:
+        """Return the packed spikes of a node, converting them if need be."""
+        layout = self.layout(name)
+        if name not in self.spikes and layout is not None:
+            if self.graph.signals[name] is not Signal.SPIKE:
+                return None
+            source = self.tensors[name]
+            out = self.write_spikes(name, layout)
+            self.add(ConvertOperation((), source, out))
+        return self.spikes.get(name)
+
+    def read_current(self, name: str) -> Buffer | None:
+        """Return the stored currents of a node, converting them if they fit 32 bits."""
+        layout = self.layout(name)
+        if name not in self.stored and layout is not None:
+            if self.reach(name) >= INT32:
+                return None
+            source = self.tensors[name]
+            out = self.write_current(name, layout)
+            self.add(ConvertOperation((), source, out))
+        return self.stored.get(name)
+
+    def read_tensor(self, name: str) -> Buffer:
+        """Return a node's output as a tensor ``(T, B, *shape)``."""
+        source = self.spikes.get(name) or self.stored.get(name)
+        if name not in self.tensors and source is None:
+            # Left out so far, because it was to be a part of another operation.
+            self._generic(self.graph.nodes[name])
+        if name not in self.tensors and source is not None:
+            self.tensors[name] = Buffer(f"{name} (tensor)", source.layout, "tensor")
+            self.add(ConvertOperation((), source, self.tensors[name]))
+        return self.tensors[name]
+
+    def _generic(self, node: Node) -> None:
+        sources = [self.read_tensor(name) for name in node.inputs]
+        layout = self.layout(node.name) or Layout(1, 1, 1, self.graph.shapes[node.name])
+        self.tensors[node.name] = Buffer(f"{node.name} (tensor)", layout, "tensor")
+        self.add(GenericOperation(node, sources, self.tensors[node.name]))
+        logger.debug("%s (%s): no kernel, evaluated as a tensor", node.name, node.kind)
+
+    def neurons(self, node: Node, layout: Layout) -> Neurons | None:
+        """Return the prepared neurons of a node, if the kernels can compute them."""
+        if not isinstance(node, Lif | CubaLif):
+            return None
+        return neurons_of(node, layout, self.bounds.extremes[node.name], self.tracked)

@@ -1,0 +1,230 @@
+"""A compiled network: run it on batches, with several threads, in bounded memory."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from sdt_lava.graph import Graph, Readout
+from sdt_lava.numerics import IntArray
+from sdt_lava.quantize.bounds import Extremes
+from sdt_lava.simulate.engine.layout import (
+    LANES,
+    Layout,
+    load_currents,
+    rows_first,
+    unpack_spikes,
+)
+
+# Imported for their registrations.
+from sdt_lava.simulate.engine.plan import layers as _layers  # noqa: F401
+from sdt_lava.simulate.engine.plan import masks as _masks  # noqa: F401
+from sdt_lava.simulate.engine.plan.compile import Compiler
+from sdt_lava.simulate.engine.plan.memory import Run, assign, share, waiting
+from sdt_lava.simulate.engine.plan.operation import Buffer, Spikes
+from sdt_lava.simulate.engine.plan.signals import GenericOperation
+from sdt_lava.simulate.engine.plan.synaptic import SynapticOperation, dense_piece_bytes
+from sdt_lava.simulate.engine.plan.team import Step, work_through
+from sdt_lava.simulate.engine.plan.workspace import Workspace
+from sdt_lava.simulate.engine.registry import Context
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """What a node sent in one batch, packed as the kernels have it.
+
+    Parameters
+    ----------
+    values : ndarray
+        Words, currents, or ``(T, B, *shape)``.
+    kind : str
+        'spikes', 'currents' or 'tensor'.
+    layout : Layout
+        Its shape.
+    batch : int
+        Samples.
+    bias : ndarray of int64 or int
+        Added to currents: a readout's, which the host adds.
+    """
+
+    values: np.ndarray
+    kind: str
+    layout: Layout
+    batch: int
+    bias: IntArray | int = 0
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Output:
+        """Wrap values ``(T, B, *shape)``."""
+        shape = values.shape[2:]
+        return cls(values, "tensor", Layout(1, 1, 1, shape), values.shape[1])
+
+    def unpack(self) -> np.ndarray:
+        """Return ``(T, B, *shape)``: uint8 for spikes, int64 for anything else."""
+        if self.kind == "spikes":
+            return unpack_spikes(self.values, self.layout, self.batch)
+        if self.kind == "currents":
+            return load_currents(self.values, self.layout, self.batch) + self.bias
+        return self.values
+
+
+class Plan:
+    """The compiled form of a network.
+
+    Parameters
+    ----------
+    graph : Graph
+        Integer graph.
+    keep : iterable of str
+        Nodes whose output is wanted.
+    strict, tracked, kernels
+        As for :class:`~sdt_lava.simulate.engine.plan.compile.Compiler`.
+    """
+
+    def __init__(
+        self, graph: Graph, keep: Iterable[str], *, strict: bool, tracked: bool, kernels: str
+    ) -> None:
+        wanted = frozenset(keep)
+        compiler = Compiler(graph, wanted, strict=strict, tracked=tracked, kernels=kernels)
+        self.operations = compiler.compile()
+        self.entry = graph.input
+        self.lock = threading.Lock()
+        self.outputs: dict[str, Spikes | Buffer] = {
+            name: compiler.spikes.get(name) or compiler.stored.get(name) or compiler.tensors[name]
+            for name in wanted
+        }
+        self._biases = {
+            node.name: np.asarray(node.bias, np.int64)
+            for node in graph.of_type(Readout)
+            if node.bias is not None
+        }
+        self._layers = [op for op in self.operations if isinstance(op, SynapticOperation)]
+        self._buffers = {
+            buffer.name: buffer
+            for op in self.operations
+            for buffer in [*(reading.buffer for reading in op.reads), *op.writes]
+        }
+        self._kept = {
+            (source.buffer if isinstance(source, Spikes) else source).name
+            for source in self.outputs.values()
+        }
+        self._prepared: dict[Run, tuple[Workspace, list[Step]]] = {}
+
+    @property
+    def macs(self) -> int:
+        """Multiplications of one step of one sample if nothing were skipped."""
+        return sum(layer.synapses.macs for layer in self._layers)
+
+    @property
+    def has_generic(self) -> bool:
+        """Whether some nodes have no kernel."""
+        return any(isinstance(operation, GenericOperation) for operation in self.operations)
+
+    def bytes_needed(self, run: Run) -> int:
+        """Estimate the memory that a run takes, weights left out."""
+        placed = assign(self.operations, waiting(self.operations, run), self._kept, run)
+        scratch = [
+            4 * sum(layer.events.scratch_sizes(run.steps).values()) if layer.events else 0
+            for layer in self._layers
+        ]
+        dense = [dense_piece_bytes(layer.synapses, run.steps) for layer in self._layers]
+        return sum(placed.sizes) + run.workers * (
+            2 * max(scratch, default=0) + max(dense, default=0)
+        )
+
+    def run(
+        self, frames: IntArray, run: Run, context: Context, states: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Output], dict[tuple[str, ...], Extremes]]:
+        """Run one batch.
+
+        Parameters
+        ----------
+        frames : ndarray of int
+            Input ``(T, B, *shape)``.
+        run : Run
+            Its size.
+        context : Context
+            For nodes without a kernel.
+        states : dict, optional
+            Kept states in the kernels' layout, by population; updated.
+
+        Returns
+        -------
+        outputs : dict of str to Output
+            Of the nodes kept.
+        extremes : dict of tuple of str to Extremes
+            Largest magnitudes of the populations that were checked.
+        """
+        work, steps = self._prepare(run, context, states)
+        work.context = context
+        self._enter(work, frames)
+        for own in work.extremes.values():
+            for array in own:
+                array[:] = 0
+        work_through(steps, run.workers)
+        outputs = {name: self._output(name, work) for name in self.outputs}
+        return outputs, {names: _extremes(own) for names, own in work.extremes.items()}
+
+    def _prepare(
+        self, run: Run, context: Context, states: dict[str, Any] | None
+    ) -> tuple[Workspace, list[Step]]:
+        if states is None and run in self._prepared:
+            return self._prepared[run]
+        waits = waiting(self.operations, run)
+        placed = assign(self.operations, waits, self._kept, run)
+        packed = (self._buffers[name] for name in placed.blocks)
+        work = Workspace(run, placed.allocate(packed, run), context, states)
+        events = [layer.events for layer in self._layers if layer.events is not None]
+        work.reserve([kernel.scratch_sizes(run.steps) for kernel in events])
+        steps = [
+            Step(
+                operation,
+                operation.bind(work),
+                wait,
+                tuple(
+                    share(run.batch * operation.target.height, worker, run.workers)
+                    for worker in range(run.workers)
+                ),
+            )
+            for operation, wait in zip(self.operations, waits, strict=True)
+        ]
+        if states is None:
+            if len(self._prepared) > 1:
+                self._prepared.clear()
+            self._prepared[run] = work, steps
+        return work, steps
+
+    def _enter(self, work: Workspace, frames: IntArray) -> None:
+        name = self.entry.name
+        tensor, layout = f"{name} (tensor)", Layout.of(self.entry.shape)
+        if tensor in self._buffers or self.outputs.get(name):
+            work.tensors[tensor] = torch.from_numpy(np.array(frames, np.int64))
+        if name in work.arrays and self._buffers[name].kind == "frames" and layout is not None:
+            rows = rows_first(frames[: work.frame_steps], layout)
+            target = work.arrays[name]
+            target.reshape(rows.shape)[...] = rows
+
+    def _output(self, name: str, work: Workspace) -> Output:
+        source = self.outputs[name]
+        if isinstance(source, Spikes):
+            words = np.ascontiguousarray(work.spikes(source))
+            own = words.copy() if np.shares_memory(words, work.spikes(source)) else words
+            return Output(own, "spikes", source.layout, work.batch)
+        if source.kind == "tensor":
+            return Output(work.tensors[source.name].numpy(), "tensor", source.layout, work.batch)
+        bias = self._biases.get(name, 0)
+        values = work.arrays[source.name].copy()
+        return Output(values, "currents", source.layout, work.batch, bias)
+
+
+def _extremes(own: list[np.ndarray]) -> Extremes:
+    activation, membrane = np.stack(own).reshape(-1, 2, LANES).max(axis=(0, 2))
+    return Extremes(int(activation), int(membrane))

@@ -1,0 +1,105 @@
+"""Memory of a plan for one size of batch: arrays, scratch, and who may use what when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdt_lava.simulate.engine.layout import LANES, Words
+from sdt_lava.simulate.engine.plan.memory import Run
+from sdt_lava.simulate.engine.plan.operation import Spikes
+from sdt_lava.simulate.engine.plan.synaptic import Targets
+from sdt_lava.simulate.engine.registry import Context
+from sdt_lava.simulate.engine.synapses import aligned_empty
+
+_SCRATCH_TYPES = {
+    "lists": np.uint16,
+    "list_starts": np.int64,
+    "events": np.uint16,
+    "starts": np.int64,
+    "sums": np.int32,
+}
+
+
+@dataclass
+class Workspace:
+    """Arrays of a plan for one batch size.
+
+    Parameters
+    ----------
+    run : Run
+        Sizes.
+    arrays : dict of str to ndarray
+        Of each buffer.
+    context : Context
+        For nodes without a kernel.
+    states : dict of str to ndarray of int32
+        Kept u and v of neurons by the name of their spikes, if the run goes on from another one:
+        ``(B * H, W, words, 2, 64)``, v first.
+    """
+
+    run: Run
+    arrays: dict[str, NDArray[Any]]
+    context: Context
+    states: dict[str, NDArray[np.int32]] | None = None
+    tensors: dict[str, Any] = field(default_factory=dict)
+    extremes: dict[tuple[str, ...], list[NDArray[np.int32]]] = field(default_factory=dict)
+    _scratch: list[dict[str, NDArray[Any]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # In place of a stream that there is not, of a state at rest, and of what nobody reads.
+        # Each worker writes to its own: a cache line that two cores write goes back and forth.
+        self.zeros = np.zeros(2 * LANES, np.int32)
+        self.waste = [aligned_empty((2 * LANES,), np.int32) for _ in range(self.run.workers)]
+        self._scratch = [{} for _ in range(self.run.workers)]
+
+    @property
+    def batch(self) -> int:
+        """Samples."""
+        return self.run.batch
+
+    @property
+    def steps(self) -> int:
+        """Time steps."""
+        return self.run.steps
+
+    @property
+    def frame_steps(self) -> int:
+        """Different frames."""
+        return self.run.frame_steps
+
+    def spikes(self, spikes: Spikes) -> Words:
+        """Return the words of some spikes."""
+        return self.arrays[spikes.buffer.name][..., spikes.word_slice]
+
+    def state(self, targets: Targets) -> NDArray[np.int32] | None:
+        """Return the kept state of a layer's neurons, if there is one."""
+        if self.states is None or targets.spikes is None:
+            return None
+        layout = targets.layout
+        shape = (self.run.batch * layout.height, layout.width, layout.words, 2, LANES)
+        return self.states.setdefault(targets.spikes.name, np.zeros(shape, np.int32))
+
+    def new_extremes(self, targets: Targets) -> list[NDArray[np.int32]]:
+        """Return where each worker notes the extremes of one layer's neurons."""
+        extremes = [aligned_empty((2 * LANES,), np.int32) for _ in range(self.run.workers)]
+        for array in extremes:
+            array[:] = 0
+        if targets.neurons is not None:
+            self.extremes[targets.neurons.names] = extremes
+        return extremes
+
+    def scratch(self, sizes: dict[str, int]) -> list[tuple[int, ...]]:
+        """Return the addresses of each worker's scratch arrays of at least these sizes."""
+        return [tuple(arrays[name].ctypes.data for name in sizes) for arrays in self._scratch]
+
+    def reserve(self, sizes: Sequence[dict[str, int]]) -> None:
+        """Allocate scratch arrays that are large enough for every layer."""
+        for name, dtype in _SCRATCH_TYPES.items():
+            largest = max((size[name] for size in sizes), default=0)
+            for arrays in self._scratch:
+                arrays[name] = aligned_empty((largest,), dtype)

@@ -1,0 +1,163 @@
+"""The weights of a layer, prepared once: mantissas, scale and geometry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdt_lava.graph import Conv, Dense, Readout
+from sdt_lava.numerics import IntArray
+from sdt_lava.simulate.engine.layout import Layout
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Geometry of a convolution; a dense layer is one whose kernel covers the image."""
+
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether every position is computed from that position alone."""
+        return self == Window((1, 1))
+
+    @property
+    def reach(self) -> Pair:
+        """Rows and columns that a kernel spans."""
+        (height, width), (down, right) = self.kernel, self.dilation
+        return (height - 1) * down + 1, (width - 1) * right + 1
+
+
+@dataclass(frozen=True, eq=False)
+class Synapses:
+    """Weights ``mantissa * 2 ** shift``.
+
+    Parameters
+    ----------
+    mantissa : ndarray of int64
+        ``(O, C / groups, kH, kW)``, without the factor of two that all weights share.
+    shift : ndarray of int64
+        ``(O,)``; sums of mantissas are multiplied by ``2 ** shift``, rounding down.
+    window : Window
+        Geometry.
+    source, target : Layout
+        Input and output.
+    events : tuple of int
+        Lowest and highest input event.
+    """
+
+    mantissa: IntArray
+    shift: IntArray
+    window: Window
+    source: Layout
+    target: Layout
+    events: tuple[int, int]
+
+    @property
+    def largest_event(self) -> int:
+        """Largest magnitude of an input event."""
+        return max(-self.events[0], self.events[1], 1)
+
+    @property
+    def rows(self) -> int:
+        """Inputs of each output, zeros between groups included."""
+        return self.source.channels * self.window.kernel[0] * self.window.kernel[1]
+
+    @property
+    def fits_int8(self) -> bool:
+        """Whether the mantissas fit eight bits."""
+        return bool(self.mantissa.size) and -128 <= self.mantissa.min() <= self.mantissa.max() < 128
+
+    @property
+    def bound(self) -> int:
+        """No partial sum of mantissas exceeds this magnitude."""
+        sums = np.abs(self.mantissa).reshape(len(self.mantissa), -1).sum(axis=1)
+        return int(sums.max(initial=0)) * self.largest_event
+
+    @property
+    def macs(self) -> int:
+        """Multiplications of one step of one sample if nothing is skipped."""
+        positions = self.target.height * self.target.width
+        return self.mantissa.size * positions
+
+
+def synapses_of(
+    node: Conv | Dense | Readout, source: Layout, target: Layout, events: tuple[int, int]
+) -> Synapses:
+    """Prepare the weights of a node.
+
+    Parameters
+    ----------
+    node : Conv, Dense or Readout
+        The node.
+    source, target : Layout
+        Input and output; ``source`` is an image also where a flatten lies between.
+    events : tuple of int
+        Lowest and highest input event.
+    """
+    weight = np.asarray(node.weight, np.int64)
+    if isinstance(node, Conv):
+        height, width = weight.shape[2:]
+        window = Window((height, width), node.stride, node.padding, node.dilation, node.groups)
+    else:
+        weight = weight.reshape(-1, source.channels, source.height, source.width)
+        window = Window((source.height, source.width))
+    doublings = _shared_doublings(weight)
+    return Synapses(
+        mantissa=weight >> doublings,
+        shift=node.channel_exponents + doublings,
+        window=window,
+        source=source,
+        target=target,
+        events=events,
+    )
+
+
+def _shared_doublings(weight: IntArray) -> int:
+    bits = int(np.bitwise_or.reduce(np.abs(weight), axis=None)) if weight.size else 0
+    return (bits & -bits).bit_length() - 1 if bits else 0
+
+
+def joined(parts: list[Synapses]) -> Synapses:
+    """Put layers that read the same input side by side, as one with more output channels."""
+    channels = sum(part.target.channels for part in parts)
+    first = parts[0].target
+    target = Layout(channels, first.height, first.width, (channels, *first.shape[1:]))
+    return replace(
+        parts[0],
+        mantissa=np.concatenate([part.mantissa for part in parts]),
+        shift=np.concatenate([part.shift for part in parts]),
+        target=target,
+    )
+
+
+def without_groups(synapses: Synapses) -> IntArray:
+    """Return the mantissas ``(O, C, kH, kW)``, with zeros between groups."""
+    groups = synapses.window.groups
+    if groups == 1:
+        return synapses.mantissa
+    outputs, per_group, *kernel = synapses.mantissa.shape
+    full = np.zeros((outputs, synapses.source.channels, *kernel), np.int64)
+    share = outputs // groups
+    for group in range(groups):
+        rows = slice(group * share, (group + 1) * share)
+        full[rows, group * per_group : (group + 1) * per_group] = synapses.mantissa[rows]
+    return full
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Allocate an array that starts with a cache line."""
+    line = 64
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.empty(size + line, np.uint8)
+    start = -raw.ctypes.data % line
+    return raw[start : start + size].view(dtype).reshape(shape)

@@ -1,0 +1,75 @@
+"""How the engine runs; none of it changes a result."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sdt_lava.errors import ConfigError
+
+# Ways to add up a layer's weights: 'event' by spikes, the others by multiplying every input.
+DENSE_KERNELS = ("onednn", "float32", "float64")
+KERNELS = ("auto", "event", *DENSE_KERNELS, "interpreter")
+DEVICES = ("cpu", "cuda")
+DEFAULT_MEMORY = 4 << 30
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_UNITS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How to run, without influence on the result.
+
+    Parameters
+    ----------
+    kernels : str
+        'auto': the fastest exact kernel for each layer and piece of work. 'event', 'onednn',
+        'float32', 'float64': that one wherever it is exact. 'interpreter': no kernels at all.
+    threads : int, optional
+        Threads; by default as many as torch would use.
+    memory : int
+        Bytes that arrays of a batch may take; decides how many samples are computed at once.
+    batch_size : int, optional
+        Samples at once, instead.
+    device : {'cpu', 'cuda'}
+        Where it runs.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed.
+    """
+
+    kernels: str = "auto"
+    threads: int | None = None
+    memory: int = DEFAULT_MEMORY
+    batch_size: int | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("kernels", KERNELS), ("device", DEVICES)):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(name, repr(getattr(self, name)), f"one of {allowed}")
+        for name in ("threads", "memory", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(name, str(value), "at least 1")
+
+
+def parse_memory(size: int | str) -> int:
+    """Return a number of bytes: 4294967296 for ``'4GiB'``, 4000000000 for ``'4 GB'``.
+
+    Raises
+    ------
+    ConfigError
+        If it is no size.
+    """
+    if isinstance(size, int):
+        return size
+    match = _SIZE.fullmatch(size)
+    if match is None:
+        raise ConfigError("memory", repr(size), "bytes, or a size such as '4GiB'")
+    number, unit = match.groups()
+    return int(float(number) * _UNITS[(unit or "").lower()])
