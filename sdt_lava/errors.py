@@ -84,6 +84,10 @@ class EnergyModelError(SdtLavaError):
     """An energy model that does not exist, or whose table is not valid."""
 
 
+class RuntimeModelError(SdtLavaError):
+    """A runtime model that is not valid, or a run that it cannot bound."""
+
+
 class HardwareUnavailableError(SdtLavaError):
     """Hardware, or the software that drives it, that is not there: told in one sentence."""
 

@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar
+from sdt_lava.cli.runtime import RuntimeOption, load_mapped_model, print_bound
 from sdt_lava.errors import ConfigError
 from sdt_lava.report.accounting import Accounting, compare_accountings
+from sdt_lava.report.cores import core_table, map_run
+from sdt_lava.report.counts import count
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
 from sdt_lava.report.energy_table import EnergyTable, energy
 from sdt_lava.report.formula import formula_layers
 from sdt_lava.report.formula_energy import FormulaEnergy, formula_energy
 from sdt_lava.report.rates import read_rates
+from sdt_lava.report.runtime_bound import RuntimeBound, runtime_bound
+from sdt_lava.report.runtime_model import RuntimeModel
+
+if TYPE_CHECKING:
+    from sdt_lava.compiler.core_map import CoreMap
+    from sdt_lava.graph import Graph
+    from sdt_lava.simulate.result import Result
 
 _PAPER_MODEL = ENERGY_MODELS[0]
+
+
+@dataclass(frozen=True)
+class _Cores:
+    """Whether to map the network to cores, and how fast they are."""
+
+    target: str | None
+    board: str | None
+    runtime: RuntimeModel | None
+
+    def map(self, net: Graph, result: Result) -> tuple[CoreMap | None, RuntimeBound | None]:
+        if self.target is None:
+            return None, None
+        core_map = map_run(net, result, self.target, self.board)
+        bound = None if self.runtime is None else runtime_bound(core_map, self.runtime)
+        return core_map, bound
 
 
 def energy_command(
@@ -41,6 +67,12 @@ def energy_command(
         list[str] | None,
         typer.Option(help=f"Costs: {', '.join(ENERGY_MODELS)}, or a .toml file; may be repeated."),
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="For a network file: map to cores, and count messages between them."),
+    ] = None,
+    board: Annotated[str | None, typer.Option(help="Board of the target.")] = None,
+    runtime: RuntimeOption = None,
     timesteps: Annotated[int | None, typer.Option(min=1, help="T, if not the preset's.")] = None,
     image_size: Annotated[
         int | None, typer.Option(min=1, help="Side of the image, if not the preset's.")
@@ -62,7 +94,8 @@ def energy_command(
         raise ConfigError("--data", "missing", "a data set name or an .npz file")
     assert network is not None
     options = {"root": data_root, "download": download}
-    _run_energy(network, data, samples, options, list(model or ENERGY_MODELS), json)
+    cores = _Cores(target, board, load_mapped_model(runtime, target))
+    _run_energy(network, data, samples, options, list(model or ENERGY_MODELS), cores, json)
 
 
 def _preset_energy(
@@ -89,6 +122,7 @@ def _run_energy(
     samples: int | None,
     options: dict[str, Any],
     models: list[str],
+    cores: _Cores,
     json: bool,
 ) -> None:
     from sdt_lava.datasets import load_dataset
@@ -100,7 +134,8 @@ def _run_energy(
     dataset = load_dataset(data, "test", samples, **options)
     with progress_bar(f"engine: {network.name}") as update:
         result = simulate(net, dataset.x, "engine", on_progress=update)
-    counts = result.counts
+    core_map, bound = cores.map(net, result)
+    counts = result.counts if core_map is None else count(result, core_map=core_map)
     accounting = compare_accountings(counts)
     tables = [energy(counts, cost) for cost in costs]
     if json:
@@ -109,12 +144,18 @@ def _run_energy(
             "counts": counts.to_dict(),
             "accounting": accounting.to_dict(),
             "energy": [table.to_dict() for table in tables],
+            "core_map": None if core_map is None else core_table(core_map, bound),
         }
         console.print_json(data=content)
         return
     _print_accounting(accounting, counts.samples)
     for table in tables:
         _print_table(table)
+    if core_map is not None:
+        messages = ", ".join(f"{number:,} {name}" for name, number in counts.messages.items())
+        console.print(f"{len(core_map.cores):,} cores of {core_map.target.title}: {messages}")
+    if bound is not None:
+        print_bound(bound)
     console.print(f"next: sdt-lava energy {network} --data {data} --json")
 
 

@@ -11,8 +11,10 @@ from sdt_lava.cli.console import console, error_console, make_table, print_table
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.networks import InputShape, Timesteps, network_title, read_network
+from sdt_lava.cli.runtime import RuntimeOption, load_measured_model, print_bound
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS, load_target
 from sdt_lava.files import check_writable
+from sdt_lava.report.runtime_bound import runtime_bound
 
 if TYPE_CHECKING:
     from sdt_lava.compiler.core_map import CoreMap, LayerMap
@@ -55,6 +57,7 @@ def map_command(
     download: Download = False,
     binning: Binning = None,
     seed: Annotated[int, typer.Option(help="Of a preset's weights and of the placement.")] = 0,
+    runtime: RuntimeOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     per_core: Annotated[bool, typer.Option("--per-core", help="In JSON, list every core.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw the cores to this PNG.")] = None,
@@ -64,6 +67,7 @@ def map_command(
     from sdt_lava.compiler.core_map import map_cores
     from sdt_lava.datasets import SourceOptions
 
+    model = load_measured_model(runtime, data)
     if plot is not None:
         check_writable(plot)
     description = load_target(target)
@@ -79,11 +83,15 @@ def map_command(
         from sdt_lava.report.core_map_figure import plot_core_map
 
         plot_core_map(core_map, plot, title)
+    bound = None if model is None else runtime_bound(core_map, model)
     if json:
-        console.print_json(data={"network": title, **core_map.to_dict(per_core)})
+        least = {} if bound is None else {"runtime": bound.to_dict()}
+        console.print_json(data={"network": title, **core_map.to_dict(per_core), **least})
         return
     _print_layers(core_map, title)
     _print_summary(core_map)
+    if bound is not None:
+        print_bound(bound)
     if plot is not None:
         console.print(f"wrote {plot}")
     _print_hint(network, preset, data)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sdt_lava.cli.console import console, progress_bar
+from sdt_lava.cli.runtime import RuntimeOption, load_mapped_model
 from sdt_lava.errors import ConfigError
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
 from sdt_lava.simulate.run import BACKENDS
@@ -36,6 +37,7 @@ def report_command(
         str | None, typer.Option(help="Map to the cores of a target: loihi2, or a .toml file.")
     ] = None,
     board: Annotated[str | None, typer.Option(help="Board of the target.")] = None,
+    runtime: RuntimeOption = None,
     data_root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch missing files.")] = False,
     figures: Annotated[
@@ -59,6 +61,7 @@ def report_command(
         models=tuple(load_energy_model(name) for name in model or ENERGY_MODELS),
         target=target,
         board=board,
+        runtime=load_mapped_model(runtime, target),
     )
     net = load_network(network)
     dataset = load_dataset(data, "test", samples, root=data_root, download=download)

@@ -94,7 +94,8 @@ def load_energy_model(name: str | Path) -> EnergyModel:
             "energy model",
             repr(str(name)),
             f"one of {list(ENERGY_MODELS)}, or a .toml file",
-            "no energy per operation of Loihi 2 has been published; measure on a board",
+            "no energy per operation of Loihi 2 has been published; counts of each core and a "
+            "lower bound of the runtime: --target loihi2 --runtime FILE",
         )
     path = Path(name)
     if path.suffix != ".toml":

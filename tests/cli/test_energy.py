@@ -82,3 +82,21 @@ def test_paper_table(monkeypatch, capsys, tmp_path):
     assert "66.34 / 66.34" in printed
     assert "needs rates" in printed
     assert plot.read_text().lstrip().startswith("<?xml")
+
+
+def test_messages_and_least_time_on_cores(run, network, tmp_path):
+    runtime = tmp_path / "times.toml"
+    term = 'base_ns = 1\nper_unit_ns = 1\nsource = "test"\n'
+    runtime.write_text(f'title = "a"\nsource = "test"\n[terms.messages_out]\n{term}')
+    arguments = ("main", "energy", network, "--data", "digits", "--samples", 2)
+    code, out, _ = run(*arguments, "--target", "loihi2", "--runtime", runtime, "--json")
+    content = json.loads(out)
+    assert code == 0
+    cores = content["core_map"]
+    assert cores["runtime"]["step_ns"] == 1 + cores["most_in_a_step"]["messages_out"]
+    assert len(cores["by_core"]["synops"]) == cores["cores"]
+    # A convolution whose weights need an exponent is several on Loihi 2.
+    usual = sum(row["synops"] for row in content["counts"]["layers"])
+    assert sum(cores["by_core"]["synops"]) >= usual > 0
+    code, _, err = run(*arguments, "--runtime", runtime)
+    assert code == 2 and "--target" in err

@@ -63,6 +63,31 @@ def test_map_as_json(run, network):
     assert "per_core" not in summary
 
 
+RUNTIME = """
+title = "Desk"
+source = "test"
+[terms.synops]
+base_ns = 2.0
+per_unit_ns = 0.5
+source = "test"
+"""
+
+
+def test_least_time_of_a_step(run, network, tmp_path):
+    runtime = tmp_path / "desk-times.toml"
+    runtime.write_text(RUNTIME)
+    arguments = (network, "--data", "digits", "--samples", 3, "--runtime", runtime)
+    code, out, _ = run(*arguments, "--json")
+    summary = json.loads(out)
+    assert code == 0 and summary["runtime"]["binding"] == "synops"
+    expected = 2 + summary["busiest_core"]["synops_per_step"] / 2
+    assert summary["runtime"]["step_ns"] == pytest.approx(expected)
+    code, out, _ = run(*arguments)
+    assert code == 0 and "a step takes at least" in " ".join(out.split())
+    code, _, err = run(network, "--runtime", runtime)
+    assert code == 2 and "--data" in err
+
+
 def test_every_core_of_ones_own_target(run, network, tmp_path):
     target = tmp_path / "small.toml"
     target.write_text(SMALL_TARGET)

@@ -2,6 +2,7 @@
 
 from sdt_lava.compiler.core_map.activity import ASSUMED, Activity
 from sdt_lava.compiler.core_map.build import map_cores
+from sdt_lava.compiler.core_map.core_counts import CoreCounts
 from sdt_lava.compiler.core_map.core_map import ConnectionMap, Core, CoreMap, LayerMap, Slice
 from sdt_lava.compiler.core_map.limits import RESOURCES
 from sdt_lava.compiler.core_map.traffic import Traffic
@@ -12,6 +13,7 @@ __all__ = [
     "Activity",
     "ConnectionMap",
     "Core",
+    "CoreCounts",
     "CoreMap",
     "LayerMap",
     "Slice",

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sdt_lava.compiler.core_map.activity import Activity, as_activity
+from sdt_lava.compiler.core_map.core_counts import CoreCounts, count_by_core
 from sdt_lava.compiler.core_map.geometry import ChipMesh
 from sdt_lava.compiler.core_map.layout import Layout
 from sdt_lava.compiler.core_map.limits import UNLIMITED
@@ -202,6 +203,11 @@ class CoreMap:
     _chip: IntArray = field(repr=False)
 
     @property
+    def timesteps(self) -> int:
+        """T: steps of a sample."""
+        return self._graph.timesteps
+
+    @property
     def chips(self) -> int:
         """Number of chips."""
         return 1 + max(core.chip for core in self.cores)
@@ -295,6 +301,11 @@ class CoreMap:
         activity = self.activity if run is None else as_activity(self._graph, run)
         return self._layout.synops(activity)
 
+    def by_core(self, run: Result | Activity | None = None) -> CoreCounts:
+        """Count operations, updates and messages of each core, exactly, over a whole run."""
+        activity = self.activity if run is None else as_activity(self._graph, run)
+        return count_by_core(self._layout, activity)
+
     def to_dict(self, per_core: bool = False) -> dict[str, Any]:
         """Return plain values, for JSON.
 
@@ -335,5 +346,13 @@ class CoreMap:
             "layers": [layer.to_dict() for layer in self.layers],
         }
         if per_core:
-            summary["per_core"] = [asdict(core) for core in self.cores]
+            counts = self.by_core()
+            summary["per_core"] = [
+                {
+                    **asdict(core),
+                    "messages_out": int(counts.messages_out[core.index]),
+                    "messages_in": int(counts.messages_in[core.index]),
+                }
+                for core in self.cores
+            ]
         return summary

@@ -65,14 +65,17 @@ class Layout:
         senders, receivers, count = np.concatenate(found, axis=1)
         return senders, receivers, count
 
-    def messages_from_host(self, activity: Activity) -> int:
-        """Count the messages that the host sends to cores."""
-        total = 0
+    def messages_from_host(self, activity: Activity) -> IntArray:
+        """Count the messages that the host sends to each core, ``(cores,)``."""
+        total = np.zeros(self.packing.cores, np.int64)
         for projection in self.wiring.projections:
             if projection.source.on_host:
                 tiling = self.tilings[projection.reader.name]
                 events = activity.events.get(projection.source.name)
-                total += int(count_messages(projection, None, tiling, events).count.sum())
+                messages = count_messages(projection, None, tiling, events)
+                np.add.at(
+                    total, self.cores_of(projection.reader.name)[messages.reader], messages.count
+                )
         return total
 
     def synops(self, activity: Activity) -> IntArray:

@@ -85,7 +85,7 @@ def measure_traffic(
         between_cores=int(count[same_chip & ~same_core].sum()),
         between_chips=int(count[~same_chip].sum()),
         hops=int((count * (~same_core + borders)).sum()),
-        from_host=layout.messages_from_host(activity),
+        from_host=int(layout.messages_from_host(activity).sum()),
         to_host=_to_host(layout, activity),
         steps=activity.steps,
         source=activity.source,

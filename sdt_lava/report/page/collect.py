@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from sdt_lava.graph import Graph
 from sdt_lava.report.accounting import Accounting, compare_accountings
 from sdt_lava.report.compare import compare
+from sdt_lava.report.cores import core_table, map_run
 from sdt_lava.report.counts import Counts, count
 from sdt_lava.report.energy_model import ENERGY_MODELS, EnergyModel, load_energy_model
 from sdt_lava.report.energy_table import EnergyTable, energy
 from sdt_lava.report.formula import vanilla_attention
 from sdt_lava.report.page.membranes import MembraneHistogram, membrane_histograms
 from sdt_lava.report.page.pictures import AttentionPicture, Raster, attention_pictures, rasters
+from sdt_lava.report.runtime_bound import runtime_bound
+from sdt_lava.report.runtime_model import RuntimeModel
 from sdt_lava.simulate.result import Result
 from sdt_lava.simulate.run import simulate
-
-if TYPE_CHECKING:
-    from sdt_lava.compiler.core_map import CoreMap
 
 # Samples that are drawn one by one.
 SHOWN_SAMPLES = 6
@@ -50,6 +50,8 @@ class ReportOptions:
         Target whose cores the network is mapped to.
     board : str, optional
         Its board.
+    runtime : RuntimeModel, optional
+        Coefficients for a lower bound of a step's time on the target.
     """
 
     backend: str = "engine"
@@ -60,6 +62,7 @@ class ReportOptions:
     )
     target: str | None = None
     board: str | None = None
+    runtime: RuntimeModel | None = None
 
 
 @dataclass(frozen=True)
@@ -200,9 +203,10 @@ def collect_report(
     )
     shown = min(SHOWN_SAMPLES, len(x))
     show("count", 0, 1)
-    core_map = None
+    core_map, bound = None, None
     if chosen.target is not None:
-        core_map = _map(net, result, chosen.target, chosen.board)
+        core_map = map_run(net, result, chosen.target, chosen.board)
+        bound = None if chosen.runtime is None else runtime_bound(core_map, chosen.runtime)
     counts = count(result, core_map=core_map)
     show("count", 1, 1)
     return Report(
@@ -220,41 +224,8 @@ def collect_report(
         histograms=membrane_histograms(result, shown),
         rasters=rasters(result, shown),
         attention=attention_pictures(result, y, shown),
-        core_map=None if core_map is None else _core_map_table(core_map, result),
+        core_map=None if core_map is None else core_table(core_map, bound),
     )
-
-
-def _map(net: Graph, result: Result, target: str, board: str | None) -> CoreMap:
-    from sdt_lava.compiler.compile import compile_network
-    from sdt_lava.compiler.core_map import map_cores
-    from sdt_lava.compiler.targets import load_target
-
-    description = load_target(target)
-    return map_cores(compile_network(net, description, board=board), description, board, result)
-
-
-def _core_map_table(core_map: CoreMap, result: Result) -> dict[str, Any]:
-    traffic = core_map.traffic(result)
-    return {
-        "target": core_map.target.title,
-        "board": core_map.board.name,
-        "cores": len(core_map.cores),
-        "chips": core_map.chips,
-        "fits": core_map.fits,
-        "layers": [
-            {
-                "name": layer.name,
-                "neurons": layer.neurons,
-                "cores": layer.cores,
-                "binding": layer.binding,
-            }
-            for layer in core_map.layers
-        ],
-        "traffic": {
-            name: traffic.per_step(name)
-            for name in ("within_core", "between_cores", "between_chips", "hops")
-        },
-    }
 
 
 def file_digest(path: Path) -> str:

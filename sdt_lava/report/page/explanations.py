@@ -76,5 +76,16 @@ EXPLANATIONS: Mapping[str, Explanation] = {
         "populations divided over cores under the target's limits",
         "the target's description, which names a source for every limit",
     ),
+    "by_core": Explanation(
+        "events of this run that reach a synapse of the core, or leave it for another core; the "
+        "largest value of any core / steps",
+        "exact counts of this run on the core map",
+    ),
+    "runtime": Explanation(
+        "max over terms of base + coefficient · count, with the counts of the core that has most, "
+        "mean over steps: a lower bound, as a mean of maxima is never less than the maximum of "
+        "means",
+        "form: Timcheck et al., arXiv 2601.10035; coefficients: your file",
+    ),
     "seconds": Explanation("wall-clock time of the simulation on this computer", "this run"),
 }

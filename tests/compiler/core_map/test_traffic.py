@@ -14,7 +14,12 @@ from sdt_lava.graph import Signal
 from sdt_lava.simulate.reference import run_reference
 from sdt_lava.simulate.run import simulate
 from tests.compiler.core_map.targets import small_target
-from tests.compiler.core_map.validator import count_synops, count_traffic, placement_of
+from tests.compiler.core_map.validator import (
+    count_by_core,
+    count_synops,
+    count_traffic,
+    placement_of,
+)
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 
 KINDS = ("within_core", "between_cores", "between_chips", "hops", "from_host", "to_host")
@@ -64,6 +69,24 @@ def test_traffic_is_that_of_the_recorded_spikes(kind, shortcut):
     synops = count_synops(placement, events)
     assert core_map.synops().tolist() == [synops[index] for index in range(len(core_map.cores))]
     assert [core.synops for core in core_map.cores] == core_map.synops().tolist()
+
+
+@pytest.mark.parametrize("kind", ["chain", "transformer"])
+def test_every_core_sends_and_receives_what_brute_force_counts(kind):
+    graph = network(kind)
+    compiled = compile_network(graph, convolutions="conv")
+    result = run(graph)
+    core_map = map_cores(compiled, TARGET, spikes=result)
+    sent, received = count_by_core(placement_of(core_map, compiled), events_of(compiled, result))
+    counts = core_map.by_core()
+    cores = range(len(core_map.cores))
+    assert counts.messages_out.tolist() == [sent[core] for core in cores]
+    assert counts.messages_in.tolist() == [received[core] for core in cores]
+    assert counts.synops.tolist() == core_map.synops().tolist()
+    updates = [core.usage["neurons"] * counts.steps for core in core_map.cores]
+    assert counts.neuron_updates.tolist() == updates
+    listed = core_map.to_dict(per_core=True)["per_core"]
+    assert [core["messages_out"] for core in listed] == counts.messages_out.tolist()
 
 
 def test_synops_on_cores_add_up_to_those_of_the_report():

@@ -251,3 +251,18 @@ def count_synops(placement: Placement, events: dict[str, np.ndarray]) -> Counter
         for source, reader in wire.synapses:
             found[placement.core[wire.reader][reader]] += sent[source]
     return found
+
+
+def count_by_core(placement: Placement, events: dict[str, np.ndarray]) -> tuple[Counter, Counter]:
+    """Count the messages that each core sends to others, and receives from others and the host."""
+    sent, received = Counter(), Counter()
+    for wire in placement.wires:
+        number = np.asarray(events[wire.source]).ravel().tolist()
+        cores = placement.core[wire.reader]
+        for source, core in {(source, cores[reader]) for source, reader in wire.synapses}:
+            on_host = wire.source not in placement.core
+            sender = None if on_host else placement.core[wire.source][source]
+            if sender != core:
+                received[core] += number[source]
+                sent[sender] += number[source]
+    return sent, received

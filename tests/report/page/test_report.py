@@ -18,6 +18,7 @@ from sdt_lava.report.page import ReportOptions, collect_report, write_report
 from sdt_lava.report.page.explanations import EXPLANATIONS
 from sdt_lava.report.page.membranes import membrane_histograms
 from sdt_lava.report.page.write import render
+from sdt_lava.report.runtime_model import RuntimeModel, RuntimeTerm
 from sdt_lava.simulate.reference import run_reference
 from sdt_lava.simulate.result import Result
 from tests.cuba_graphs import random_cuba_chain
@@ -92,7 +93,7 @@ def test_page_is_whole_and_self_contained(network, labelled):
 
 def test_explanations_on_the_page():
     text = " ".join(Page(render(report_of(random_sdt_graph))).text)
-    shown = set(EXPLANATIONS) - {"core_map"}
+    shown = set(EXPLANATIONS) - {"core_map", "by_core", "runtime"}  # of a target, below
     missing = [key for key in shown if EXPLANATIONS[key].formula not in text]
     assert missing == []
 
@@ -160,7 +161,8 @@ def test_core_map_and_its_messages():
     rng = np.random.default_rng(3)
     graph = random_sdt_graph(rng, image=(2, 6, 6), channels=4)
     x = np.swapaxes(random_frames(rng, graph, batch=2), 0, 1).astype(np.float32)
-    options = ReportOptions(others=(), target="loihi2")
+    runtime = RuntimeModel("a", "A", "b", ("quiet",), {"synops": RuntimeTerm(1.0, 0.5, "p. 3")})
+    options = ReportOptions(others=(), target="loihi2", runtime=runtime)
     report = collect_report(
         graph, x / graph.input.scale, None, {"network": "n", "data": "d"}, options
     )
@@ -176,7 +178,11 @@ def test_core_map_and_its_messages():
     charged = loihi1.by_operation
     assert sum(charged.get(name, 0.0) for name in report.counts.messages) == pytest.approx(pj)
     text = " ".join(Page(render(report)).text)
-    assert EXPLANATIONS["core_map"].formula in text
+    for key in ("core_map", "by_core", "runtime"):
+        assert EXPLANATIONS[key].formula in text
+    most = max(report.core_map["by_core"]["synops"]) / steps
+    assert report.core_map["runtime"]["step_ns"] == 1.0 + 0.5 * most
+    assert "p. 3" in text and "quiet" in text
 
 
 def test_the_float_model_has_no_report():

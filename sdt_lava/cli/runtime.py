@@ -1,0 +1,75 @@
+"""What commands say about the least time of a step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sdt_lava.cli.console import console, make_table, print_table
+from sdt_lava.errors import ConfigError
+from sdt_lava.report.runtime_bound import RuntimeBound
+from sdt_lava.report.runtime_model import COUNTS, RuntimeModel, load_runtime_model
+
+RuntimeOption = Annotated[
+    Path | None,
+    typer.Option("--runtime", help="Your coefficients (.toml): a lower bound of a step's time."),
+]
+
+
+def load_mapped_model(runtime: Path | None, target: str | None) -> RuntimeModel | None:
+    """Read the file of ``--runtime``, which needs ``--target``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no target: a bound follows from what each of its cores does.
+    """
+    if runtime is None:
+        return None
+    if target is None:
+        raise ConfigError("--runtime", "no --target", "a target with cores", "add --target loihi2")
+    return load_runtime_model(runtime)
+
+
+def load_measured_model(runtime: Path | None, data: str | None) -> RuntimeModel | None:
+    """Read the file of ``--runtime``, which needs ``--data``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no data: a bound follows from spikes that happened.
+    """
+    if runtime is None:
+        return None
+    if data is None:
+        raise ConfigError(
+            "--runtime", "no --data", "a run whose spikes are counted", "add --data DATA"
+        )
+    return load_runtime_model(runtime)
+
+
+def print_bound(bound: RuntimeBound) -> None:
+    """Print the terms, the one that binds, and what is believed."""
+    table = make_table(
+        f"Least time of a step: {bound.model.title} ({bound.model.source})",
+        {"term": "left", "a step": "right", "core": "right", "at least [ns]": "right"},
+    )
+    for term in bound.terms:
+        table.add_row(
+            COUNTS[term.count].split(":")[0],
+            "" if term.count == "step" else f"{term.per_step:,.1f}",
+            "" if term.core is None else f"{term.core:,}",
+            f"{term.step_ns:,.1f}",
+        )
+    print_table(table)
+    console.print(
+        f"a step takes at least {bound.step_ns:,.1f} ns, and a sample of {bound.timesteps} steps "
+        f"{bound.sample_us:,.3f} us in a stream: {bound.binding.count} binds "
+        f"({bound.activity}; coefficients are yours, nothing was measured)",
+        markup=False,
+        soft_wrap=True,
+    )
+    for assumption in bound.model.assumptions:
+        console.print(f"  - {assumption}", markup=False, soft_wrap=True)
