@@ -33,6 +33,10 @@ def report_command(
         list[str] | None,
         typer.Option(help=f"Costs: {', '.join(ENERGY_MODELS)}, or a .toml file; may be repeated."),
     ] = None,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(help="Layers whose spikes are drawn: a name or pattern; may be repeated."),
+    ] = None,
     target: Annotated[
         str | None, typer.Option(help="Map to the cores of a target: loihi2, or a .toml file.")
     ] = None,
@@ -59,6 +63,7 @@ def report_command(
         others=others,
         compared_samples=compare_samples,
         models=tuple(load_energy_model(name) for name in model or ENERGY_MODELS),
+        layers=tuple(layers or ["*"]),
         target=target,
         board=board,
         runtime=load_mapped_model(runtime, target),

@@ -56,9 +56,14 @@ def test_updates_and_events():
     assert counts.graded_messages > 0
 
 
-@pytest.mark.parametrize("backend", ["reference", "engine"])
+@pytest.mark.parametrize(
+    "backend", ["engine", "lava-inprocess", pytest.param("lava", marks=pytest.mark.slow)]
+)
 def test_counts_do_not_depend_on_the_back_end(backend):
-    assert run(2, backend=backend).counts.to_dict() == run(2, backend="reference").counts.to_dict()
+    options = {"image": (1, 4, 4), "channels": 4}
+    counts = run(2, backend=backend, **options).counts
+    assert counts.to_dict() == run(2, backend="reference", **options).counts.to_dict()
+    assert counts.synops > 0
 
 
 def test_merged_parts_equal_the_whole():

@@ -22,7 +22,13 @@ from sdt_lava.report.energy_model import ENERGY_MODELS, EnergyModel, load_energy
 from sdt_lava.report.energy_table import EnergyTable, energy
 from sdt_lava.report.formula import vanilla_attention
 from sdt_lava.report.page.membranes import MembraneHistogram, membrane_histograms
-from sdt_lava.report.page.pictures import AttentionPicture, Raster, attention_pictures, rasters
+from sdt_lava.report.page.pictures import (
+    AttentionPicture,
+    Raster,
+    attention_pictures,
+    chosen_layers,
+    rasters,
+)
 from sdt_lava.report.runtime_bound import runtime_bound
 from sdt_lava.report.runtime_model import RuntimeModel
 from sdt_lava.simulate.result import Result
@@ -52,6 +58,8 @@ class ReportOptions:
         Its board.
     runtime : RuntimeModel, optional
         Coefficients for a lower bound of a step's time on the target.
+    layers : tuple of str
+        Layers whose spikes and membrane potentials are drawn: names, or patterns with ``*``.
     """
 
     backend: str = "engine"
@@ -63,6 +71,7 @@ class ReportOptions:
     target: str | None = None
     board: str | None = None
     runtime: RuntimeModel | None = None
+    layers: tuple[str, ...] = ("*",)
 
 
 @dataclass(frozen=True)
@@ -197,6 +206,7 @@ def collect_report(
         To be written with :func:`write_report`.
     """
     chosen = options or ReportOptions()
+    drawn = chosen_layers(net, chosen.layers)
     show = on_progress or (lambda stage, done, total: None)
     result = simulate(
         net, x, chosen.backend, on_progress=lambda done, total: show("run", done, total)
@@ -221,8 +231,8 @@ def collect_report(
             _difference(net, x[: chosen.compared_samples], result, name, show)
             for name in chosen.others
         ),
-        histograms=membrane_histograms(result, shown),
-        rasters=rasters(result, shown),
+        histograms=membrane_histograms(result, shown, drawn),
+        rasters=rasters(result, shown, drawn),
         attention=attention_pictures(result, y, shown),
         core_map=None if core_map is None else core_table(core_map, bound),
     )

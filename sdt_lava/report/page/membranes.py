@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,8 +38,10 @@ class MembraneHistogram:
     counts: tuple[int, ...]
 
 
-def membrane_histograms(result: Result, samples: int) -> tuple[MembraneHistogram, ...]:
-    """Recompute the potentials of every population of neurons from the recorded spikes.
+def membrane_histograms(
+    result: Result, samples: int, names: Collection[str] | None = None
+) -> tuple[MembraneHistogram, ...]:
+    """Recompute the potentials of populations of neurons from the recorded spikes.
 
     Parameters
     ----------
@@ -47,11 +49,14 @@ def membrane_histograms(result: Result, samples: int) -> tuple[MembraneHistogram
         Run of an integer back end.
     samples : int
         Samples to use, from the first.
+    names : collection of str, optional
+        Populations; all by default.
     """
     from sdt_lava.simulate.engine import Engine
 
     net, frames = result.integer_run("membranes")
-    layers = [node for node in net if isinstance(node, LIF_KINDS) and node.name in result.spikes]
+    wanted = set(result.spikes if names is None else names)
+    layers = [node for node in net if isinstance(node, LIF_KINDS) and node.name in wanted]
     sources = {name for node in layers for name in node.inputs}
     recorded = {name: np.asarray(spikes)[:, :samples] for name, spikes in result.spikes.items()}
     values = Engine(net, strict=False).run(frames[:, :samples], keep=sources, spikes=recorded)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import fnmatch
 import io
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sdt_lava.graph import And
+from sdt_lava.errors import ConfigError
+from sdt_lava.graph import And, Graph
 from sdt_lava.simulate.result import Result
 
 RASTER_ROWS = 40
@@ -57,11 +60,29 @@ class AttentionPicture:
     maps: tuple[tuple[str, str, float], ...]
 
 
-def rasters(result: Result, samples: int) -> tuple[Raster, ...]:
-    """Draw the spikes of every layer for the first samples."""
+def chosen_layers(net: Graph, patterns: Sequence[str]) -> frozenset[str]:
+    """Return the populations of neurons whose names match one of some patterns.
+
+    Raises
+    ------
+    ConfigError
+        If a pattern matches none.
+    """
+    chosen: set[str] = set()
+    for pattern in patterns:
+        found = fnmatch.filter(net.lif_names, pattern)
+        if not found:
+            names = ", ".join(net.lif_names)
+            raise ConfigError("layers", repr(pattern), f"names, or patterns with *, of {names}")
+        chosen.update(found)
+    return frozenset(chosen)
+
+
+def rasters(result: Result, samples: int, layers: Collection[str]) -> tuple[Raster, ...]:
+    """Draw the spikes of some layers for the first samples."""
     pictures = []
-    for name, spikes in result.spikes.items():
-        chosen = np.asarray(spikes)[:, :samples]
+    for name in (name for name in result.spikes if name in layers):
+        chosen = np.asarray(result.spikes[name])[:, :samples]
         flat = np.swapaxes(chosen, 0, 1).reshape(-1, int(np.prod(chosen.shape[2:]))).T
         rows = np.unique(np.linspace(0, len(flat) - 1, RASTER_ROWS).astype(int))
         alpha = np.where(flat[rows] != 0, 255, 0).astype(np.uint8)

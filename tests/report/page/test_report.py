@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import sdt_lava
-from sdt_lava.errors import DataError
+from sdt_lava.errors import ConfigError, DataError
 from sdt_lava.files import OutputError
 from sdt_lava.graph import Lif
 from sdt_lava.report.energy_model import ENERGY_MODELS
@@ -183,6 +183,20 @@ def test_core_map_and_its_messages():
     most = max(report.core_map["by_core"]["synops"]) / steps
     assert report.core_map["runtime"]["step_ns"] == 1.0 + 0.5 * most
     assert "p. 3" in text and "quiet" in text
+
+
+def test_only_chosen_layers_are_drawn():
+    rng = np.random.default_rng(3)
+    graph = random_sdt_graph(rng, image=(2, 6, 6), channels=4)
+    x = np.swapaxes(random_frames(rng, graph, batch=2), 0, 1) / graph.input.scale
+    run = {"network": "n", "data": "d"}
+    options = ReportOptions(others=(), layers=("head.lif", "block.0.mlp.*"))
+    report = collect_report(graph, x.astype(np.float32), None, run, options)
+    expected = {"head.lif", "block.0.mlp.fc1_lif", "block.0.mlp.fc2_lif"}
+    assert {raster.name for raster in report.rasters} == expected
+    assert {histogram.name for histogram in report.histograms} == expected
+    with pytest.raises(ConfigError, match="block.7"):
+        collect_report(graph, x, None, run, replace(options, layers=("block.7.*",)))
 
 
 def test_the_float_model_has_no_report():
