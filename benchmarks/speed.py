@@ -37,8 +37,8 @@ def row_table(content: dict) -> str:
     machine = content["machine"]
     return (
         f"{text}\n`make bench`, {machine['date']}, {machine['cores']} cores ({machine['cpu']}), "
-        f"{machine['torch_threads']} torch threads. Ratios are medians over interleaved rounds, the "
-        "spread is the distance of their quartiles over the median.\n"
+        f"{machine['torch_threads']} torch threads. Ratios are medians over interleaved rounds, "
+        "the spread is the distance of their quartiles over the median.\n"
     )
 
 
