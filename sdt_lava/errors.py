@@ -95,6 +95,12 @@ class HardwareUnavailableError(SdtLavaError):
     is_one_sentence = True
 
 
+class ResourceError(SdtLavaError):
+    """Memory, disk space, files or processes that the machine does not have, or does not grant."""
+
+    exit_code = 1
+
+
 class NumericOverflowError(SdtLavaError):
     """An integer sum that left the hardware's range during a strict simulation."""
 

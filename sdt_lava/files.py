@@ -13,6 +13,7 @@ from typing import Any
 from sdt_lava.errors import SdtLavaError
 
 _ALLOWED = "a path in an existing, writable folder"
+_ALLOWED_FOLDER = "a folder that is writable, or can be made"
 
 
 class OutputError(SdtLavaError):
@@ -45,7 +46,7 @@ def replacing(
         with suppress(OSError):  # some file systems cannot do this for a directory
             _flush_to_disk(target.parent)
     except (OSError, RuntimeError, ValueError) as error:
-        raise error_type(str(path), f"cannot be written: {error}", _ALLOWED) from error
+        raise error_type(str(path), f"cannot be written: {_reason(error)}", _ALLOWED) from error
     finally:
         if temporary is not None:
             with suppress(OSError):
@@ -65,6 +66,40 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise OutputError(str(path), "the folder is write-protected", _ALLOWED)
 
 
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Check that a folder is there or can be made, before work is done whose result it shall hold.
+
+    Raises
+    ------
+    OutputError
+        If it cannot.
+    """
+    folder = Path(os.path.realpath(os.fspath(path)))
+    existing = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
+    if not existing.is_dir():
+        raise OutputError(str(path), f"{str(existing)!r} is not a folder", _ALLOWED_FOLDER)
+    if not os.access(existing, os.W_OK):
+        raise OutputError(str(path), f"{str(existing)!r} is write-protected", _ALLOWED_FOLDER)
+
+
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """Make a folder, and those around it, unless it exists.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            str(folder), f"cannot be made: {error.strerror}", _ALLOWED_FOLDER
+        ) from error
+    return folder
+
+
 def _checked_target(path: str | os.PathLike[str], error_type: type[SdtLavaError]) -> Path:
     target = Path(os.path.realpath(os.fspath(path)))
     if target.exists() and not target.is_file():
@@ -79,6 +114,16 @@ def _checked_target(path: str | os.PathLike[str], error_type: type[SdtLavaError]
     if target.exists() and not os.access(target, os.W_OK):
         raise error_type(str(path), "the file there is write-protected", _ALLOWED)
     return target
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the operating system said, if it is behind another error, as in torch.save."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError):
+            return link.strerror or str(link)
+        link = link.__context__
+    return str(error)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +21,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from sdt_lava.cli.ending import described_exhaustion, drop_output, orderly_signals
 from sdt_lava.errors import SdtLavaError
+from sdt_lava.simulate.process_guard import Terminated
 
 INTERRUPTED = 130
 
@@ -36,9 +37,16 @@ def run_command(app: typer.Typer) -> None:
         level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr
     )
     try:
-        # Not standalone: Typer would turn an interrupt into an exit without a word.
-        sys.exit(app(standalone_mode=False))
+        with orderly_signals(), described_exhaustion():
+            code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # Typer turns Ctrl-C into an exit without a word
+            raise KeyboardInterrupt
+        sys.exit(code)
+    except Terminated:
+        error_console.print("terminated")
+        raise
     except SdtLavaError as error:
+        drop_output()
         print_error(error)
         sys.exit(error.exit_code)
     except click.ClickException as error:
@@ -48,8 +56,8 @@ def run_command(app: typer.Typer) -> None:
         error_console.print("interrupted")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output went away; keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output went away.
+        drop_output()
         sys.exit(1)
 
 

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar
+from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
+from sdt_lava.cli.networks import InputShape, load_file
 from sdt_lava.cli.runtime import RuntimeOption, load_mapped_model, print_bound
+from sdt_lava.datasets import Dataset, SourceOptions
 from sdt_lava.errors import ConfigError
+from sdt_lava.graph import Graph
 from sdt_lava.report.accounting import Accounting, compare_accountings
 from sdt_lava.report.cores import core_table, map_run
 from sdt_lava.report.counts import count
@@ -57,8 +61,9 @@ def energy_command(
         str | None, typer.Option(help="For a network file: data set name or .npz file.")
     ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Number of samples to run.")] = None,
-    data_root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch missing files.")] = False,
+    data_root: DataRoot = None,
+    download: Download = False,
+    binning: Binning = None,
     rates: Annotated[
         Path | None,
         typer.Option(help="For a preset: CSV name,rate with firing rates by layer or population."),
@@ -73,7 +78,11 @@ def energy_command(
     ] = None,
     board: Annotated[str | None, typer.Option(help="Board of the target.")] = None,
     runtime: RuntimeOption = None,
-    timesteps: Annotated[int | None, typer.Option(min=1, help="T, if not the preset's.")] = None,
+    timesteps: Annotated[
+        int | None,
+        typer.Option(min=1, help="T, if not the preset's; of a network file that does not say it."),
+    ] = None,
+    input_shape: InputShape = None,
     image_size: Annotated[
         int | None, typer.Option(min=1, help="Side of the image, if not the preset's.")
     ] = None,
@@ -93,9 +102,13 @@ def energy_command(
     if data is None:
         raise ConfigError("--data", "missing", "a data set name or an .npz file")
     assert network is not None
-    options = {"root": data_root, "download": download}
     cores = _Cores(target, board, load_mapped_model(runtime, target))
-    _run_energy(network, data, samples, options, list(model or ENERGY_MODELS), cores, json)
+    net = load_file(network, timesteps, input_shape)
+    options = SourceOptions(root=data_root, download=download, binning=binning)
+    dataset = load_fitting(data, "test", (net.input_shape, net.timesteps), options, samples)
+    _run_energy(network, net, dataset, list(model or ENERGY_MODELS), cores, json)
+    if not json:
+        console.print(f"next: sdt-lava energy {network} --data {data} --json")
 
 
 def _preset_energy(
@@ -117,21 +130,11 @@ def _preset_energy(
 
 
 def _run_energy(
-    network: Path,
-    data: str,
-    samples: int | None,
-    options: dict[str, Any],
-    models: list[str],
-    cores: _Cores,
-    json: bool,
+    network: Path, net: Graph, dataset: Dataset, models: list[str], cores: _Cores, json: bool
 ) -> None:
-    from sdt_lava.datasets import load_dataset
-    from sdt_lava.netx import load_network
     from sdt_lava.simulate.run import simulate
 
     costs = [load_energy_model(name) for name in models]
-    net = load_network(network)
-    dataset = load_dataset(data, "test", samples, **options)
     with progress_bar(f"engine: {network.name}") as update:
         result = simulate(net, dataset.x, "engine", on_progress=update)
     core_map, bound = cores.map(net, result)
@@ -156,7 +159,6 @@ def _run_energy(
         console.print(f"{len(core_map.cores):,} cores of {core_map.target.title}: {messages}")
     if bound is not None:
         print_bound(bound)
-    console.print(f"next: sdt-lava energy {network} --data {data} --json")
 
 
 def _print_accounting(accounting: Accounting, samples: int) -> None:

@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from sdt_lava.cli.console import console, make_table, print_table, progress_bar
+from sdt_lava.cli.console import console, error_console, make_table, print_table, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download
+from sdt_lava.cli.networks import InputShape, Timesteps, parse_shape
 from sdt_lava.datasets import SourceOptions
 from sdt_lava.errors import ConfigError
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
+from sdt_lava.simulate.process_guard import Terminated
 from sdt_lava.simulate.run import BACKENDS
 
 _MOST_LISTED = 10
@@ -49,6 +51,8 @@ def evaluate_command(
         list[str] | None,
         typer.Option(help=f"Costs: {', '.join(ENERGY_MODELS)}, or a .toml file; may be repeated."),
     ] = None,
+    timesteps: Timesteps = None,
+    input_shape: InputShape = None,
     data_root: DataRoot = None,
     download: Download = False,
     binning: Binning = None,
@@ -70,14 +74,16 @@ def evaluate_command(
         shard_size=shard_size,
         resume=resume,
         models=tuple(load_energy_model(name) for name in model or ENERGY_MODELS),
+        timesteps=timesteps,
+        input_shape=parse_shape(input_shape),
     )
     try:
         with _executor(workers, scheduler) as executor, progress_bar("evaluate") as update:
             evaluation = evaluate(
                 network, data, out, options, executor=executor, on_progress=update
             )
-    except KeyboardInterrupt:
-        console.print(f"finished shards are in {out}: repeat the command with --resume")
+    except (KeyboardInterrupt, Terminated):
+        error_console.print(f"finished shards are in {out}: repeat the command with --resume")
         raise
     if json:
         console.print_json(data=evaluation.to_dict())

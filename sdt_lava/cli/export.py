@@ -18,7 +18,7 @@ from sdt_lava.datasets import (
     fitting_options,
     open_source,
 )
-from sdt_lava.files import write_json
+from sdt_lava.files import check_writable, write_json
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.quantize.post_training import CalibrationData
 from sdt_lava.quantize.report import QuantizationReport
@@ -51,6 +51,8 @@ def export_command(
     from sdt_lava.quantize.export import export
 
     started = time.perf_counter()
+    for path in filter(None, (out, json)):
+        check_writable(path)
     loaded, imported = load_with_report(model, config, ema)
     for line in imported.lines() if imported else ():
         console.print(line)

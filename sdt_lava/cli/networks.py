@@ -35,11 +35,19 @@ def load_file(path: Path, timesteps: int | None = None, input_shape: str | None 
     """
     from sdt_lava.netx import load_network
 
-    shape = None if input_shape is None else _parse_shape(input_shape)
-    return load_network(path, timesteps, shape)
+    return load_network(path, timesteps, parse_shape(input_shape))
 
 
-def _parse_shape(text: str) -> Shape:
+def parse_shape(text: str | None) -> Shape | None:
+    """Return the shape that ``--input-shape`` gives, if it does.
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+    """
+    if text is None:
+        return None
     sides = text.split(",")
     if len(sides) not in (1, 3) or not all(side.strip().isdecimal() for side in sides):
         raise ConfigError("--input-shape", repr(text), "C,H,W or a number of features")

@@ -8,8 +8,11 @@ from typing import Annotated
 import typer
 
 from sdt_lava.cli.console import console, progress_bar
+from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
+from sdt_lava.cli.networks import InputShape, Timesteps, load_file
 from sdt_lava.cli.runtime import RuntimeOption, load_mapped_model
 from sdt_lava.errors import ConfigError
+from sdt_lava.files import check_folder
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
 from sdt_lava.simulate.run import BACKENDS
 
@@ -42,15 +45,17 @@ def report_command(
     ] = None,
     board: Annotated[str | None, typer.Option(help="Board of the target.")] = None,
     runtime: RuntimeOption = None,
-    data_root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch missing files.")] = False,
+    timesteps: Timesteps = None,
+    input_shape: InputShape = None,
+    data_root: DataRoot = None,
+    download: Download = False,
+    binning: Binning = None,
     figures: Annotated[
         bool, typer.Option("--figures", help="Also write figures as PNG and SVG.")
     ] = False,
 ) -> None:
     """Run a network and write a page that explains every number."""
-    from sdt_lava.datasets import load_dataset
-    from sdt_lava.netx import load_network
+    from sdt_lava.datasets import SourceOptions
     from sdt_lava.report.page import ReportOptions, collect_report, write_report
     from sdt_lava.report.page.collect import file_digest
 
@@ -68,8 +73,10 @@ def report_command(
         board=board,
         runtime=load_mapped_model(runtime, target),
     )
-    net = load_network(network)
-    dataset = load_dataset(data, "test", samples, root=data_root, download=download)
+    check_folder(out)
+    net = load_file(network, timesteps, input_shape)
+    source = SourceOptions(root=data_root, download=download, binning=binning)
+    dataset = load_fitting(data, "test", (net.input_shape, net.timesteps), source, samples)
     run = {"network": network.name, "sha256": file_digest(network), "data": data}
     with progress_bar(f"report: {network.name}") as update:
         report = collect_report(

@@ -12,7 +12,6 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from sdt_lava.cli.console import (
-    INTERRUPTED,
     console,
     error_console,
     make_table,
@@ -30,6 +29,7 @@ from sdt_lava.errors import ConfigError, DataError
 from sdt_lava.files import check_writable
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.presets import preset
+from sdt_lava.simulate.process_guard import Terminated
 
 if TYPE_CHECKING:
     from sdt_lava.model.training import Progress as Report
@@ -139,8 +139,6 @@ def run_training(training: Training) -> TrainingResult:
     ------
     SdtLavaError
         If the data is not there or does not fit, or a file cannot be read or written.
-    typer.Exit
-        After an interruption.
     """
     import torch
 
@@ -160,9 +158,9 @@ def run_training(training: Training) -> TrainingResult:
                 checkpoint_path=training.out, tensorboard_dir=training.tensorboard,
                 on_progress=show,
             )  # fmt: skip
-    except KeyboardInterrupt:
-        error_console.print("interrupted; after a full epoch, --resume continues from there")
-        raise typer.Exit(INTERRUPTED) from None
+    except (KeyboardInterrupt, Terminated):
+        error_console.print("after a full epoch, --resume continues from there")
+        raise
     _print_result(training, result)
     return result
 

@@ -240,7 +240,7 @@ def _load(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.h5"
         path.write_bytes(network)
-        net = load_network(path)
+        net = load_network(path, options.timesteps, options.input_shape)
     source = open_data(net, data, options)
     if data_digest(source) != digests[1]:
         raise ConfigError(

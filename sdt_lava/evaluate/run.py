@@ -14,8 +14,8 @@ from sdt_lava.evaluate.sample import SampleResult, evaluate_samples
 from sdt_lava.evaluate.selection import select, shards
 from sdt_lava.evaluate.store import ResultStore
 from sdt_lava.evaluate.summary import Evaluation
-from sdt_lava.files import OutputError
-from sdt_lava.graph import Graph
+from sdt_lava.files import check_folder, make_folder
+from sdt_lava.graph import Graph, Shape
 from sdt_lava.netx import load_network
 from sdt_lava.report.energy_model import ENERGY_MODELS, EnergyModel, load_energy_model
 
@@ -50,6 +50,9 @@ class EvaluationOptions:
         Continue an evaluation that was interrupted.
     models : tuple of EnergyModel
         Costs.
+    timesteps, input_shape
+        Of SLAYER's network files, which may not say it; as in
+        :func:`sdt_lava.netx.load_network`.
     """
 
     backend: str = "engine"
@@ -64,6 +67,8 @@ class EvaluationOptions:
     models: tuple[EnergyModel, ...] = field(
         default_factory=lambda: tuple(load_energy_model(name) for name in ENERGY_MODELS)
     )
+    timesteps: int | None = None
+    input_shape: Shape | None = None
 
     def __post_init__(self) -> None:
         if self.on_bad not in ON_BAD:
@@ -75,10 +80,12 @@ class EvaluationOptions:
         """Return the options that change results, for the identity of the evaluation."""
         source = asdict(self.source)
         kept = ("timesteps", "binning", "image_size")
+        network = {"network_timesteps": self.timesteps, "network_input": self.input_shape}
         return {
             "backend": self.backend,
             "part": self.part,
             **{key: source[key] for key in kept},
+            **{key: value for key, value in network.items() if value is not None},
         }
 
 
@@ -158,7 +165,8 @@ def evaluate(
         If results cannot be stored, or are there and ``resume`` is not set.
     """
     chosen = options or EvaluationOptions()
-    net = load_network(network)
+    check_folder(folder)
+    net = load_network(network, chosen.timesteps, chosen.input_shape)
     content = _read(network)
     source = open_data(net, data, chosen)
     indices = select(
@@ -168,7 +176,7 @@ def evaluate(
         limit=chosen.limit,
     )
     who = identity(content, source, indices, chosen.changing_results())
-    _make_folder(folder)
+    make_folder(folder)
     with ResultStore(folder / DATABASE, who, resume=chosen.resume) as store:
         done = store.done()
         left = [index for index in indices if index not in done]
@@ -193,13 +201,6 @@ def _read(network: Path) -> bytes:
         return network.read_bytes()
     except OSError as error:
         raise DataError(str(network), f"cannot be read: {error.strerror}") from None
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(str(folder), f"cannot be made: {error.strerror}", "a folder") from None
 
 
 def _check(results: Sequence[SampleResult], on_bad: str) -> None:

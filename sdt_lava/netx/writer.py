@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -53,23 +54,29 @@ def save_network(graph: Graph, path: str | os.PathLike[str], compress: bool = Tr
     """
     _check(graph)
     metadata = _encode_metadata(graph)
-    with (
-        replacing(path, NetworkFileError) as temporary,
-        h5py.File(temporary, "x", libver=HDF5_VERSIONS) as file,
-    ):
-        write_text(file, "format", FORMAT.encode())
-        file.attrs["version"] = np.int64(VERSION)
-        write_text(file, "generator", f"sdt-lava {_version()}".encode())
-        file.attrs["timesteps"] = np.int64(graph.timesteps)
-        write_text(file, "metadata", metadata)
-        layers = file.create_group("layer")
-        try:
-            chain = find_chain(graph)
-        except NotSequentialError as reason:
-            logger.info("%s: extended layout, stock netx cannot run it: %s", path, reason)
-            extended.write_layers(layers, graph, compress=compress)
-        else:
-            stock_writer.write_layers(layers, graph, chain, compress=compress)
+    with replacing(path, NetworkFileError) as temporary:
+        # In memory first: at a full disk, HDF5's own writing fails in destructors, too, which
+        # Python answers with tracebacks.
+        content = io.BytesIO()
+        with h5py.File(content, "w", libver=HDF5_VERSIONS) as file:
+            _write(file, graph, metadata, compress)
+        temporary.write_bytes(content.getbuffer())
+
+
+def _write(file: h5py.File, graph: Graph, metadata: bytes, compress: bool) -> None:
+    write_text(file, "format", FORMAT.encode())
+    file.attrs["version"] = np.int64(VERSION)
+    write_text(file, "generator", f"sdt-lava {_version()}".encode())
+    file.attrs["timesteps"] = np.int64(graph.timesteps)
+    write_text(file, "metadata", metadata)
+    layers = file.create_group("layer")
+    try:
+        chain = find_chain(graph)
+    except NotSequentialError as reason:
+        logger.info("extended layout, stock netx cannot run it: %s", reason)
+        extended.write_layers(layers, graph, compress=compress)
+    else:
+        stock_writer.write_layers(layers, graph, chain, compress=compress)
 
 
 def _version() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -57,7 +58,10 @@ def save_nir(graph: Graph, path: str | os.PathLike[str], dt: float = DEFAULT_DT)
     """
     converted = to_nir(graph, dt)
     with replacing(path, NirError) as temporary:
-        nir.write(temporary, converted)
+        # In memory first, as sdt_lava.netx does: HDF5 is not orderly when a disk is full.
+        content = io.BytesIO()
+        nir.write(content, converted)
+        temporary.write_bytes(content.getbuffer())
 
 
 def to_nir(graph: Graph, dt: float = DEFAULT_DT) -> nir.NIRGraph:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sdt_lava.compiler.compile import CompiledNetwork
+from sdt_lava.errors import ResourceError
 from sdt_lava.graph import Shape, Signal
 from sdt_lava.numerics import IntArray
 from sdt_lava.processes.blocks import SpikingNetwork
@@ -111,7 +112,7 @@ def run_lava(
     steps = compiled.schedule.machine_steps(samples)
     config = run_config(models)
     with tempfile.TemporaryDirectory(prefix="sdt-lava-") as folder:
-        lava = build_processes(compiled, frames, Path(folder))
+        lava = _build(compiled, frames, Path(folder))
         with LavaSession(lava.source, config, timeout=timeout, executor=executor) as session:
             session.run(steps, on_progress=_report(on_progress, steps))
         outputs = {
@@ -122,6 +123,17 @@ def run_lava(
         session.executor, models, session.num_processes, session.seconds, session.note
     )
     return outputs, ran
+
+
+def _build(compiled: CompiledNetwork, frames: IntArray, directory: Path) -> LavaNetwork:
+    try:
+        return build_processes(compiled, frames, directory)
+    except OSError as error:
+        raise ResourceError(
+            str(directory),
+            f"frames cannot be written: {error.strerror or error}",
+            remedy="free space there, or name another folder with the variable TMPDIR",
+        ) from error
 
 
 def _report(on_progress: Progress | None, steps: int) -> Callable[[int], Any] | None:

@@ -92,3 +92,23 @@ def test_check_names_what_hardware_lacks(run, name):
 def test_our_own_files_say_these_things_themselves(run, network):
     code, _, err = run("main", "info", network, "--timesteps", 99)
     assert code == 2 and "of its own" in err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("energy", "--json"),
+        ("evaluate", "--json", "--out", "eval"),
+        ("report", "--out", "page"),
+    ],
+)
+def test_commands_take_what_a_file_does_not_say(
+    run, events, headless, tmp_path, monkeypatch, command
+):
+    monkeypatch.chdir(tmp_path)
+    name, *options = command
+    arguments = (name, headless, "--data", events("windows"), *options)
+    code, _, err = run("main", *arguments)
+    assert code == 2 and "--input-shape" in err
+    code, _, _ = run("main", *arguments, "--input-shape", "4,7,6", "--timesteps", 12)
+    assert code == 0

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
-from sdt_lava.files import OutputError, replacing, write_json
+from sdt_lava.files import make_folder, replacing, write_json
 from sdt_lava.report.counts import SYNAPTIC_OPERATIONS, UPDATES
 from sdt_lava.report.energy_model import OPERATIONS
 from sdt_lava.report.energy_table import EnergyTable
@@ -45,11 +45,7 @@ def write_report(report: Report, folder: str | os.PathLike[str], *, figures: boo
     OutputError
         If something cannot be written.
     """
-    target = Path(folder)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(str(target), f"cannot be made: {error.strerror}", "a folder") from None
+    target = make_folder(folder)
     write_json(target / "report.json", report.to_dict())
     for name, rows in _tables(report).items():
         _write_csv(target / name, rows)
