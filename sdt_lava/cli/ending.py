@@ -66,7 +66,10 @@ def orderly_signals() -> Iterator[None]:
         began = now
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated(128 + number)
 
-    defaults: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    defaults: dict[int, Any] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
     replaced = {
         number: default
         for number, default in defaults.items()

@@ -28,7 +28,6 @@ from sdt_lava.report.runtime_model import RuntimeModel
 
 if TYPE_CHECKING:
     from sdt_lava.compiler.core_map import CoreMap
-    from sdt_lava.graph import Graph
     from sdt_lava.simulate.result import Result
 
 _PAPER_MODEL = ENERGY_MODELS[0]

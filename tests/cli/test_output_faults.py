@@ -61,7 +61,7 @@ def largest_file(size):
 def test_no_room_for_the_output(write, name):
     with largest_file(64):
         code, err, before = write(name)
-    assert code == 2 and "error:" in err and ("File too large" in err or "disk" in err)
+    assert code == 2 and "error:" in err and ("File too large" in err or "disk" in err), err
     if WRITERS[name].is_folder:  # what is finished stays, for --resume
         left = {path.name for path in write.folder.rglob("*")}
         assert left <= {"eval", "page", "results.sqlite"}

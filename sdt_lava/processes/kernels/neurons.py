@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sdt_lava.processes.kernels.compiled import compiled
+from sdt_lava.compiled import compiled
 
 # lava.proc.lif.models: 24-bit states, decays of 12 bit, activations aligned by 6 bit.
 _SPAN = 2**23

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sdt_lava.processes.kernels.compiled import compiled
+from sdt_lava.compiled import compiled
 
 
 @compiled

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
+from sdt_lava.compiled import compiled
 from sdt_lava.simulate.engine.kernels.neurons import fire_int
 from sdt_lava.simulate.engine.kernels.vectors import (
     EVENTS_PER_SUM,
@@ -24,7 +23,7 @@ from sdt_lava.simulate.engine.kernels.vectors import (
 )
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _list_position(words: int, at: int, count: int, base: int, events: int, end: int) -> int:
     """Append ``base`` plus the numbers of the channels that spike there; return the new end."""
     for word in range(count):
@@ -34,7 +33,7 @@ def _list_position(words: int, at: int, count: int, base: int, events: int, end:
     return end
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _list_row(
     words: int, source: Any, channels: int, row: int, slot: int, lists: int, starts: int
 ) -> None:
@@ -54,7 +53,7 @@ def _list_row(
             write(starts, line * (columns + 1) + column + 1, end)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _gather(
     source: Any, window: Any, y: int, step: int, x: int, lists: int, starts: int, events: int,
     end: int,
@@ -83,7 +82,7 @@ def _gather(
     return end
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _sum_tile(
     weights: int, tile: int, row_size: int, width: int, events: int, starts: int, positions: int,
     sums: int,
@@ -106,7 +105,7 @@ def _sum_tile(
                 break
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _list_inputs(
     words: int, source: Any, window: Any, image: int, y: int, fresh: int, lists: int, starts: int
 ) -> int:
@@ -121,7 +120,7 @@ def _list_inputs(
     return max(first, end)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _list_pointwise(
     words: int, source: Any, row: int, position: int, events: int, starts: int
 ) -> int:
@@ -136,7 +135,7 @@ def _list_pointwise(
     return position
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _list_window(
     words: int, source: Any, window: Any, sizes: Any, image: int, y: int, fresh: int,
     position: int, lists: int, list_starts: int, events: int, starts: int,
@@ -153,7 +152,7 @@ def _list_window(
     return fresh
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def event_rows(
     words: int, source: Any, window: Any, weights: int, tiles: Any, rows: Any, neuron: int,
     targets: Any, sizes: Any, options: Any, scratch: Any,

@@ -13,6 +13,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from sdt_lava.compiled import compiled
 from sdt_lava.numerics import ACTIVATION_SHIFT, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT
 from sdt_lava.simulate.engine.kernels.vectors import (
     INT,
@@ -270,7 +271,7 @@ fire_int = _make_fire(INT)
 fire_float = _make_fire(ir.FloatType())
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def fire_rows(
     sums: int, floats: bool, strides: Any, rows: Any, neuron: int, targets: Any, sizes: Any,
     options: Any, extremes: int,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from sdt_lava.compiled import compiled
 from sdt_lava.simulate.engine.kernels.vectors import LANES, count_bits, spread_word
 
 # Layouts are (rows, T, W, words) for spikes and (rows, T, W, channels) for currents, where rows
 # count through the images of the batch.
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def or_pool_rows(spikes: Any, height: int, window: Any, rows: Any, pooled: Any) -> None:
     """OR the spikes of each window.
 
@@ -49,7 +49,7 @@ def or_pool_rows(spikes: Any, height: int, window: Any, rows: Any, pooled: Any) 
                     pooled[row, step, x, word] = found
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def max_pool_rows(currents: Any, height: int, window: Any, rows: Any, pooled: Any) -> None:
     """Take the largest current of each window; arguments as for `or_pool_rows`."""
     kernel, stride, padding, out_height = window
@@ -74,7 +74,7 @@ def max_pool_rows(currents: Any, height: int, window: Any, rows: Any, pooled: An
                             largest[channel] = max(largest[channel], values[channel])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def spread_rows(
     spikes: Any, first_word: int, words: int, image: Any, padding: Any, values: Any
 ) -> None:
@@ -112,7 +112,7 @@ def spread_rows(
                     spread_word(bits, base, at + word * LANES)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def count_spikes(spikes: Any, first_word: int, end_word: int) -> int:
     """Count the spikes of some words of ``(rows, T, W, words)``."""
     total = 0

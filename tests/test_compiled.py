@@ -1,0 +1,40 @@
+"""Compiled functions and the folder in which their machine code is kept."""
+
+import resource
+
+import numpy as np
+
+from sdt_lava.compiled import compiled
+
+
+def doubled(values):
+    return values + values
+
+
+def test_machine_code_is_kept(monkeypatch, tmp_path):
+    monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
+    assert np.array_equal(compiled(doubled)(np.arange(3)), [0, 2, 4])
+    assert list(tmp_path.rglob("*.nbc"))
+    again = compiled(doubled)
+    again(np.arange(3))
+    assert sum(again.stats.cache_hits.values()) == 1
+
+
+def test_a_full_disk_costs_time_only(monkeypatch, tmp_path):
+    monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
+    function = compiled(doubled)
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, old[1]))
+    try:
+        assert np.array_equal(function(np.arange(3)), [0, 2, 4])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    assert not list(tmp_path.rglob("*.nbc"))
+
+
+def test_no_folder_at_all(monkeypatch):
+    def refuse(function):
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr("sdt_lava.compiled._CacheIfPossible", refuse)
+    assert np.array_equal(compiled(doubled)(np.arange(3)), [0, 2, 4])
