@@ -67,7 +67,7 @@ def check_command(
     net = read_network(network, preset, seed, timesteps, input_shape)
     measured = _measure(net, data, samples) if data is not None else {}
     ways = chosen_ways(shortcut, sdsa)
-    compiled = compile_network(net, description, board=chosen, **ways)
+    compiled = compile_network(net, description, board=board, **ways)
     violations = check_rules(compiled, measured)
     errors = sum(violation.severity == ERROR for violation in violations)
     if json:

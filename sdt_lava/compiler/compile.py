@@ -24,6 +24,7 @@ from sdt_lava.errors import CompileError
 from sdt_lava.graph import Conv, Graph, Relay
 
 if TYPE_CHECKING:
+    from sdt_lava.compiler.core_map import CoreMap
     from sdt_lava.compiler.rules import Violation
     from sdt_lava.processes.blocks import SpikingNetwork
 
@@ -74,6 +75,19 @@ class CompiledNetwork:
         from sdt_lava.compiler.rules import check_rules
 
         return check_rules(self)
+
+    @cached_property
+    def core_map(self) -> CoreMap:
+        """Cores and chips of the target that it takes, mapped at first use.
+
+        Raises
+        ------
+        CompileError
+            If the target has no cores, or a neuron needs more than one.
+        """
+        from sdt_lava.compiler.core_map import map_cores
+
+        return map_cores(self)
 
     @property
     def num_processes(self) -> int:

@@ -10,9 +10,10 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from sdt_lava.compiler import compile_network
+from sdt_lava.compiler.core_map import count_cores
 from sdt_lava.compiler.passes.split_convolutions import split_convolutions
 from sdt_lava.compiler.rules import ERROR, RULES, WARNING, RuleContext
-from sdt_lava.compiler.targets import LIMITS, Limit, load_target
+from sdt_lava.compiler.targets import LIMITS, Board, Limit, load_target
 from sdt_lava.graph import Conv, CubaLif, Dense, Graph, Input, Lif, MaxPool, Relay, Sparse
 from sdt_lava.netx import load_network
 from sdt_lava.numerics import lava_weights
@@ -78,7 +79,7 @@ def test_every_rule_has_a_test_and_names_limits():
 def test_every_limit_of_a_range_belongs_to_a_rule():
     """The others are limits of a core, which the core map keeps, and times of the schedule."""
     ruled = {limit for rule in RULES.values() for limit in rule.limits}
-    others = ("_unit", "_bits", "_latency", "_destinations")
+    others = ("_unit", "_bits", "_latency", "_destinations", "shared_delay_max")
     core = {name for name in LIMITS if "core" in name or name.endswith(others)}
     assert set(LIMITS) - core <= ruled
 
@@ -456,6 +457,40 @@ def test_fan_out():
     # q, k and v read it, 8 channels each.
     fans = {v.node: v.found for v in found("fan_out", stream, target(fan_out_max=1))}
     assert fans["block.0.attn.lif"].startswith("24 ")
+
+
+def test_board_capacity():
+    net = random_sdt_graph(np.random.default_rng(0))
+    crowded = target(LOIHI2, neurons_per_core=64)
+    cores = count_cores(compile_network(net, crowded))
+    assert cores == len(compile_network(net, crowded).core_map.cores) > 1
+    desk = replace(crowded, boards={"desk": Board("desk", 1, "a test")}, default_board="desk")
+
+    def on(chip, board):
+        return found("board_capacity", net, compiled=compile_network(net, chip, board=board))
+
+    assert not on(target(desk, cores_per_chip=cores), "desk")
+    (violation,) = on(target(desk, cores_per_chip=cores - 1), "desk")
+    assert violation.severity == ERROR and "no board is large enough" in violation.remedy
+    chip = target(crowded, cores_per_chip=cores - 1)
+    assert "--board kapohopoint" in on(chip, "oheogulch")[0].remedy
+    assert not on(chip, "kapohopoint")
+    assert not on(chip, None)  # nobody asked for a board
+
+
+@pytest.mark.parametrize(
+    ("chip", "severity"),
+    [
+        # The target does not say what a synapse takes.
+        (target(cores_per_chip=1, synapse_memory_per_core=1000), WARNING),
+        (target(LOIHI2, axons_in_per_core=1), ERROR),
+    ],
+)
+def test_cores_that_cannot_be_counted(chip, severity):
+    net = random_sdt_graph(np.random.default_rng(0))
+    compiled = compile_network(net, chip, board="oheogulch")
+    (violation,) = found("board_capacity", net, compiled=compiled)
+    assert violation.severity == severity
 
 
 def test_conv_input_size():

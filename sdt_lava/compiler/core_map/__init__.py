@@ -1,7 +1,7 @@
 """Core map: which neurons lie on which core, and which cores on which chip."""
 
 from sdt_lava.compiler.core_map.activity import ASSUMED, Activity
-from sdt_lava.compiler.core_map.build import map_cores
+from sdt_lava.compiler.core_map.build import count_cores, map_cores
 from sdt_lava.compiler.core_map.core_counts import CoreCounts
 from sdt_lava.compiler.core_map.core_map import ConnectionMap, Core, CoreMap, LayerMap, Slice
 from sdt_lava.compiler.core_map.limits import RESOURCES
@@ -18,5 +18,6 @@ __all__ = [
     "LayerMap",
     "Slice",
     "Traffic",
+    "count_cores",
     "map_cores",
 ]

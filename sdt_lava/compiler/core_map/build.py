@@ -69,7 +69,7 @@ def map_cores(
     if board is not None:
         description.board(board)
     activity = as_activity(compiled.graph, spikes)
-    layout = lay_out(Demand(read_wiring(compiled, description), limits))
+    layout = _layout(compiled, description)
     chips = -(-layout.packing.cores // limits.cores_per_chip)
     chosen = _board(description, board, chips)
     chip = place(
@@ -86,6 +86,28 @@ def map_cores(
         _layout=layout,
         _chip=chip,
     )
+
+
+def count_cores(compiled: CompiledNetwork, target: Target | str | Path | None = None) -> int:
+    """Return how many cores `map_cores` takes, without the time for placing them on chips.
+
+    Parameters
+    ----------
+    compiled : CompiledNetwork
+        Populations, connections and their delays.
+    target : Target, str or path, optional
+        What limits a core; by default what the network was compiled for.
+
+    Raises
+    ------
+    CompileError, TargetError
+        As `map_cores`.
+    """
+    return _layout(compiled, _target(compiled.target if target is None else target)).packing.cores
+
+
+def _layout(compiled: CompiledNetwork, target: Target) -> Layout:
+    return lay_out(Demand(read_wiring(compiled, target), core_limits(target)))
 
 
 def _links(layout: Layout, activity: Activity) -> Links:

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 # Importing a module registers its rules.
-from sdt_lava.compiler.rules import kinds, neurons, ranges, reported, weights, wiring  # noqa: F401
+from sdt_lava.compiler.rules import (  # noqa: F401
+    boards,
+    kinds,
+    neurons,
+    ranges,
+    reported,
+    weights,
+    wiring,
+)
 from sdt_lava.compiler.rules.base import ERROR, RULES, WARNING, Rule, RuleContext, Violation
 from sdt_lava.quantize.bounds import Extremes
 
