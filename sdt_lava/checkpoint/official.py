@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from sdt_lava.checkpoint.config_source import (
 from sdt_lava.checkpoint.official_config import OFFICIAL, Settings, complete, read_settings
 from sdt_lava.checkpoint.official_layout import (
     BIASED,
+    PREFIX,
     official_tensors,
     plain_state,
     without_unused,
@@ -67,18 +68,31 @@ class ImportReport:
         that is nothing but a state dict.
     unused : tuple of str
         Tensors that the authors' network holds and never uses.
+    prefixed : int
+        How many names had the prefix ``module.`` of a distributed training, which is removed.
+    configuration : str
+        Where the configuration comes from.
     notes : tuple of str
-        Where the configuration comes from, what was changed in it, and what it overrides.
+        What was changed in the configuration, and what it overrides.
     """
 
     path: str
     weights: str
     unused: tuple[str, ...]
+    prefixed: int
+    configuration: str
     notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return asdict(self)
 
     def lines(self) -> list[str]:
         """Return the report as sentences."""
-        lines = [f"imported {self.weights} of {self.path}", *self.notes]
+        lines = [f"imported {self.weights} of {self.path}"]
+        lines += [f"configuration from {self.configuration}", *self.notes]
+        if self.prefixed:
+            lines.append(f"removed the prefix {PREFIX!r} of {self.prefixed} names")
         if self.unused:
             lines.append(f"left out, as the network does not use them: {listed(self.unused)}")
         return lines
@@ -128,10 +142,11 @@ def import_official(
     """
     weights, raw = _choose_weights(content, where, ema)
     state, unused = without_unused(plain_state(raw, where), where)
-    resolved, notes = _configure(content, config, state, unused, where)
+    resolved, source, notes = _configure(content, config, state, unused, where)
     check_layout(state, official_tensors(resolved), where)
     model = build_model(resolved, _own_layout(state, where), where)
-    report = ImportReport(where, weights, tuple(unused), notes)
+    prefixed = sum(name.startswith(PREFIX) for name in raw)
+    report = ImportReport(where, weights, tuple(unused), prefixed, source, notes)
     for line in report.lines():
         logger.info("%s", line)
     return model, report
@@ -159,13 +174,14 @@ def _configure(
     state: Mapping[str, torch.Tensor],
     unused: Mapping[str, torch.Tensor],
     where: str,
-) -> tuple[SdtConfig, tuple[str, ...]]:
-    """Join what the user, the training arguments and the shapes of the weights say."""
+) -> tuple[SdtConfig, str, tuple[str, ...]]:
+    """Join what the user, the training arguments and the shapes of the weights say.
+
+    Returns the configuration, what to call its source, and notes on it.
+    """
     arguments = _arguments(content, where) if "args" in content else {}
     given, source = _given(config, arguments, where)
-    notes = [f"configuration from {source}"]
-    if config is not None:
-        notes += _compare(given, source, arguments, where)
+    notes = [] if config is None else _compare(given, source, arguments, where)
     deduced = deduce(state, unused)
     filled = {key: value for key, (value, _) in deduced.items()}
     settings = {**arguments, **filled, **given}
@@ -181,7 +197,7 @@ def _configure(
     for key, value in OFFICIAL.items():
         if given.get(key, value) != value:
             notes.append(f"{key} is {value!r} as in the official network, not {given[key]!r}")
-    return resolved, tuple(notes)
+    return resolved, source, tuple(notes)
 
 
 def _tensors_that_differ(settings: Settings, state: Mapping[str, torch.Tensor]) -> list[str]:

@@ -19,7 +19,7 @@ _UNUSED = re.compile(r"block\.\d+\.attn\.(talking_heads|attn_lif)\.\w+")
 # The time constant of a 'plif' neuron.
 _LEARNED_DECAY = re.compile(r".*_lif\d?\.w")
 # Prefix that training on several GPUs leaves in front of every name.
-_PREFIX = "module."
+PREFIX = "module."
 
 
 def official_tensors(config: SdtConfig) -> dict[str, Shape]:
@@ -47,10 +47,10 @@ def plain_state(state: Any, where: str) -> dict[str, torch.Tensor]:
     wrong += [str(name) for name, value in state.items() if not isinstance(value, torch.Tensor)]
     if wrong:
         raise CheckpointError(where, f"entries {listed(wrong)}", "names with a tensor each")
-    plain = {name.removeprefix(_PREFIX): value for name, value in state.items()}
+    plain = {name.removeprefix(PREFIX): value for name, value in state.items()}
     if len(plain) != len(state):
-        twice = [name for name in state if _PREFIX + name in state]
-        raise CheckpointError(where, f"{listed(twice)} with and without {_PREFIX!r}", "each once")
+        twice = [name for name in state if PREFIX + name in state]
+        raise CheckpointError(where, f"{listed(twice)} with and without {PREFIX!r}", "each once")
     return plain
 
 

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from sdt_lava.cli.console import console, make_table, print_table, progress_bar
+from sdt_lava.cli.console import console, make_table, place_text, print_table, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, model_input
 from sdt_lava.cli.hardware import ALL_BACKENDS
 from sdt_lava.cli.networks import InputShape, Timesteps, load_file
 from sdt_lava.errors import ConfigError
 from sdt_lava.files import check_writable, write_json
-from sdt_lava.report.compare import Comparison, FirstDifference, compare
+from sdt_lava.report.compare import Comparison, compare
 from sdt_lava.simulate.result import Result
 from sdt_lava.simulate.run import HARDWARE_BACKENDS, simulate
 
@@ -118,21 +118,14 @@ def _print(comparison: Comparison, names: tuple[str, str]) -> None:
             f"{row.share:.3%}",
             f"{row.left_rate:.4f}",
             f"{row.right_rate:.4f}",
-            _place(row.first),
+            place_text(row.first),
         )
     print_table(table)
     first = comparison.first_layer
     if first is None:
         console.print("no spike differs")
     else:
-        console.print(f"the first difference is in {first.name}: {_place(first.first)}")
+        console.print(f"the first difference is in {first.name}: {place_text(first.first)}")
     console.print(
         f"same prediction for {comparison.agreeing_labels} of {comparison.samples} samples"
     )
-
-
-def _place(first: FirstDifference | None) -> str:
-    if first is None:
-        return ""
-    position = ", ".join(map(str, first.neuron))
-    return f"step {first.step}, sample {first.sample}, neuron ({position})"

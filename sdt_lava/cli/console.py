@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import typer
@@ -24,6 +25,9 @@ from rich.table import Table
 from sdt_lava.cli.ending import described_exhaustion, drop_output, orderly_signals
 from sdt_lava.errors import SdtLavaError
 from sdt_lava.simulate.process_guard import Terminated
+
+if TYPE_CHECKING:
+    from sdt_lava.report.compare import FirstDifference
 
 INTERRUPTED = 130
 
@@ -117,3 +121,11 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
             progress.update(task, completed=done, total=total)
 
         yield update
+
+
+def place_text(first: FirstDifference | None) -> str:
+    """Return where a difference is, or nothing where there is none."""
+    if first is None:
+        return ""
+    position = ", ".join(map(str, first.neuron))
+    return f"step {first.step}, sample {first.sample}, neuron ({position})"

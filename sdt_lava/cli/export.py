@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from sdt_lava.cli.console import console, make_table, print_table, simulation_hint
+from sdt_lava.cli.console import (
+    console,
+    make_table,
+    place_text,
+    print_table,
+    simulation_hint,
+)
 from sdt_lava.cli.data import Binning, DataRoot, Download, model_input
 from sdt_lava.datasets import (
     DATASETS,
@@ -21,7 +28,10 @@ from sdt_lava.datasets import (
 from sdt_lava.files import check_writable, write_json
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.quantize.post_training import CalibrationData
-from sdt_lava.quantize.report import QuantizationReport
+from sdt_lava.quantize.report import QuantizationReport, ScaleChoices
+
+if TYPE_CHECKING:
+    from sdt_lava.quantize.changes import SpikeChanges
 
 
 def export_command(
@@ -36,8 +46,12 @@ def export_command(
     ] = None,
     calibration: Annotated[
         str | None,
-        typer.Option(help="Data set or .npz on which ranges are measured that cannot be proved."),
+        typer.Option(help="Data set or .npz on which scales are chosen and spikes compared."),
     ] = None,
+    per_channel: Annotated[
+        bool,
+        typer.Option("--per-channel", help="A weight exponent for each output channel."),
+    ] = False,
     ema: Annotated[
         bool, typer.Option("--ema", help="Moving average of the weights (official checkpoints).")
     ] = False,
@@ -58,38 +72,84 @@ def export_command(
         console.print(line)
     name = calibration or (loaded.config.dataset if loaded.config.dataset in DATASETS else None)
     options = SourceOptions(root=data_root, download=download, binning=binning)
-    data = _calibration(name, loaded.config, options) if name else None
-    report = export(loaded, out, bits, data)
+    data = _calibration(name, loaded.config, options, calibration is not None) if name else None
+    report = export(loaded, out, bits, data, by_channel=per_channel)
     if json is not None:
-        write_json(json, report.to_dict())
+        origin = imported.to_dict() if imported else None
+        write_json(json, {**report.to_dict(), "import": origin})
     print_report(report)
     size = out.stat().st_size / 1024
     console.print(f"wrote {out} ({size:.0f} KiB) in {time.perf_counter() - started:.1f} s")
     console.print(f"next: {simulation_hint(out, loaded.config.dataset)}")
 
 
-# More samples hardly move the extremes, and calibration should not take minutes.
+# More samples hardly move extremes and shares, and calibration should not take minutes.
 _CALIBRATION_SAMPLES = 256
 
 
-def _calibration(name: str, config: SdtConfig, options: SourceOptions) -> CalibrationData:
+def _calibration(
+    name: str, config: SdtConfig, options: SourceOptions, choose: bool
+) -> CalibrationData:
     source = open_source(name, "train", fitting_options(name, *model_input(config), options))
     data = first_samples(source, min(_CALIBRATION_SAMPLES, len(source)))
-    return CalibrationData(data.x, f"{len(data.x)} training samples of {data.name}")
+    return CalibrationData(data.x, f"{len(data.x)} training samples of {data.name}", choose)
 
 
 def print_report(report: QuantizationReport) -> None:
-    """Print what quantization did to weights and neurons."""
+    """Print what quantization did to weights, neurons and spikes."""
     print_table(_synapse_table(report))
     print_table(_neuron_table(report))
+    if report.spikes is not None:
+        print_table(_spike_table(report.spikes))
+    for line in _sentences(report):
+        console.print(line)
+
+
+def _sentences(report: QuantizationReport) -> Iterator[str]:
     measured = [row.name for row in report.neurons if row.evidence == "measured"]
     if measured:
-        console.print(
+        yield (
             f"headroom of {', '.join(measured)} was measured on {report.calibration}; "
             "all others hold for any input"
         )
     else:
-        console.print("no 24-bit sum can overflow, for any input")
+        yield "no 24-bit sum can overflow, for any input"
+    if report.choices is not None:
+        groups = report.choices.groups
+        before, after = (
+            sum(getattr(group, field) for group in groups)
+            for field in ("default_differing", "differing")
+        )
+        yield (
+            f"scales chosen on {_used(report.choices)}: {after:,} of "
+            f"{sum(group.decisions for group in groups):,} spikes differ, teacher-forced; "
+            f"{before:,} with the largest weights as clips"
+        )
+    if report.spikes is None:
+        yield "spikes were not compared with the float model: pass --calibration DATA"
+    elif (first := report.spikes.first_layer) is None:
+        yield "no spike differs from the float model"
+    else:
+        yield f"the first difference is in {first.name}: {place_text(first.first)}"
+
+
+def _used(data: ScaleChoices | SpikeChanges) -> str:
+    return data.data if data.samples == data.available else f"{data.samples} of the {data.data}"
+
+
+def _spike_table(changes: SpikeChanges) -> Table:
+    columns = {"layer": "left", "decisions": "right", "teacher-forced": "right"}
+    columns |= {"free-running": "right", "first difference": "left"}
+    table = make_table(f"Spikes that differ from the float model's: {_used(changes)}", columns)
+    for row in changes.layers:
+        table.add_row(
+            row.name,
+            f"{row.decisions:,}",
+            f"{row.forced:,} ({row.forced / row.decisions:.3%})",
+            f"{row.free:,} ({row.free / row.decisions:.3%})",
+            place_text(row.first),
+        )
+    return table
 
 
 def _synapse_table(report: QuantizationReport) -> Table:
@@ -101,6 +161,7 @@ def _synapse_table(report: QuantizationReport) -> Table:
             "bits": "right",
             "scale": "right",
             "exponent": "right",
+            "clip": "right",
             "largest": "right",
             "clipped": "right",
             "rounding": "right",
@@ -112,7 +173,8 @@ def _synapse_table(report: QuantizationReport) -> Table:
             "x".join(map(str, row.shape)),
             str(row.bits),
             f"{row.scale:.1f}",
-            str(row.exponent),
+            str(row.exponent) if row.exponents == 1 else f"{row.exponents} up to {row.exponent}",
+            f"{row.clip:.2f}",
             str(row.largest_weight),
             f"{row.clipped_share:.2%}",
             f"{row.rounding_error:.2%}",

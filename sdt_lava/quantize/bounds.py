@@ -7,7 +7,7 @@ with time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ from sdt_lava.graph import (
     TokenMean,
     TokenSum,
 )
-from sdt_lava.graph.base import Shape
+from sdt_lava.graph.base import EVENTS, Shape
 from sdt_lava.numerics import (
     ACTIVATION_SHIFT,
     DECAY_UNITY,
@@ -84,17 +84,7 @@ class Bounds:
 
 def bound(graph: Graph) -> Bounds:
     """Bound the output of every node, and the state of every LIF, for any input."""
-    intervals: dict[str, Interval] = {}
-    extremes: dict[str, Extremes] = {}
-    for node in graph:
-        arriving = [intervals[name] for name in node.inputs]
-        shapes = [graph.shapes[name] for name in node.inputs]
-        if isinstance(node, LIF_KINDS):
-            if isinstance(node, CubaLif) and node.weight_rec is not None:
-                arriving.append(_feedback(node.weight_rec, graph.shapes[node.name]))
-            extremes[node.name] = _lif_extremes(node, arriving, graph.timesteps)
-        intervals[node.name] = _INTERVALS[type(node)](node, arriving, shapes)
-    return Bounds(intervals, extremes)
+    return _bound(graph, graph.nodes)
 
 
 def bound_extremes(graph: Graph) -> dict[str, Extremes]:
@@ -106,6 +96,43 @@ def bound_extremes(graph: Graph) -> dict[str, Extremes]:
         By LIF name.
     """
     return bound(graph).extremes
+
+
+def bound_nodes(graph: Graph, nodes: Mapping[str, Node]) -> dict[str, Extremes]:
+    """Bound the LIFs of one group whose nodes replace those of a float graph.
+
+    Parameters
+    ----------
+    graph : Graph
+        Graph that the nodes belong to.
+    nodes : mapping of str to Node
+        Integer nodes by name; currents that they read come from one another.
+
+    Returns
+    -------
+    dict of str to Extremes
+        By LIF name.
+    """
+    return _bound(graph, nodes).extremes
+
+
+def _bound(graph: Graph, nodes: Mapping[str, Node]) -> Bounds:
+    intervals: dict[str, Interval] = {}
+    extremes: dict[str, Extremes] = {}
+    for name in graph.order:
+        node = nodes.get(name)
+        # Of the other nodes only those count that send events, whose range knows no weights.
+        if node is None and graph.signals[name] not in EVENTS:
+            continue
+        arriving = [intervals[source] for source in graph.nodes[name].inputs if source in intervals]
+        shapes = [graph.shapes[source] for source in graph.nodes[name].inputs]
+        if isinstance(node, LIF_KINDS):
+            if isinstance(node, CubaLif) and node.weight_rec is not None:
+                arriving.append(_feedback(node.weight_rec, graph.shapes[name]))
+            extremes[name] = _lif_extremes(node, arriving, graph.timesteps)
+        bounded = graph.nodes[name] if node is None else node
+        intervals[name] = _INTERVALS[type(bounded)](bounded, arriving, shapes)
+    return Bounds(intervals, extremes)
 
 
 def _lif_extremes(node: Lif | CubaLif, arriving: list[Interval], timesteps: int) -> Extremes:

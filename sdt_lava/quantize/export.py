@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sdt_lava.graph import Graph
 from sdt_lava.quantize.post_training import CalibrationData, quantize
@@ -14,9 +14,15 @@ if TYPE_CHECKING:
 
 
 def to_network(
-    model: SpikeDrivenTransformer, bits: int = 8, calibration: CalibrationData | None = None
+    model: SpikeDrivenTransformer,
+    bits: int = 8,
+    calibration: CalibrationData | None = None,
+    *,
+    by_channel: bool = False,
 ) -> tuple[Graph, QuantizationReport]:
     """Fold and quantize a model into an integer graph, without writing a file.
+
+    Parameters and report are those of `export`.
 
     Raises
     ------
@@ -26,8 +32,12 @@ def to_network(
         If it does not fit the integer ranges.
     """
     from sdt_lava.model.trace import trace
+    from sdt_lava.simulate.run import simulate
 
-    return quantize(trace(model), bits, calibration)
+    def spikes(x: Any) -> Any:
+        return simulate(model, x, "torch").spikes
+
+    return quantize(trace(model), bits, calibration, by_channel=by_channel, teacher=spikes)
 
 
 def export(
@@ -35,6 +45,8 @@ def export(
     path: str | os.PathLike[str],
     bits: int = 8,
     calibration: CalibrationData | None = None,
+    *,
+    by_channel: bool = False,
 ) -> QuantizationReport:
     """Quantize a model and write it as an HDF5 network file.
 
@@ -47,7 +59,11 @@ def export(
     bits : int
         Width of a weight, 2 to 8.
     calibration : CalibrationData, optional
-        Input on which ranges are measured where they cannot be proved.
+        Input on which scales are chosen, ranges measured where they cannot be proved, and spikes
+        compared with the model's.
+    by_channel : bool
+        Let each output channel of a layer have its own weight exponent: finer weights, for which
+        the compiler makes one connection of each distinct exponent.
 
     Returns
     -------
@@ -61,6 +77,6 @@ def export(
     """
     from sdt_lava.netx.writer import save_network
 
-    graph, report = to_network(model, bits, calibration)
+    graph, report = to_network(model, bits, calibration, by_channel=by_channel)
     save_network(graph, path)
     return report

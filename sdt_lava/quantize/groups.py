@@ -19,11 +19,20 @@ class LifGroup:
         Node names.
     counts : str
         Name of the token sum if the group integrates one (integer counts, no weights).
+    between : tuple of str
+        Sums, pools and means that the currents pass through on their way.
     """
 
     lifs: tuple[str, ...]
     synapses: tuple[str, ...]
     counts: str = ""
+    between: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all nodes."""
+        counts = (self.counts,) if self.counts else ()
+        return (*self.synapses, *counts, *self.between, *self.lifs)
 
     @property
     def name(self) -> str:
@@ -45,12 +54,14 @@ def lif_groups(graph: Graph) -> tuple[LifGroup, ...]:
     groups = []
     for component in nx.connected_components(undirected):
         members = [name for name in graph.order if name in component]
+        ends = (Lif, Synapse, TokenSum)
         counts = [name for name in members if isinstance(graph.nodes[name], TokenSum)]
         groups.append(
             LifGroup(
                 lifs=tuple(name for name in members if isinstance(graph.nodes[name], Lif)),
                 synapses=tuple(name for name in members if isinstance(graph.nodes[name], Synapse)),
                 counts=counts[0] if counts else "",
+                between=tuple(name for name in members if not isinstance(graph.nodes[name], ends)),
             )
         )
     order = {name: position for position, name in enumerate(graph.order)}

@@ -1,22 +1,24 @@
 """Rounding a float graph to the integer graph, group by group.
 
 For each LIF group one scale S: ``threshold = 2 v_th S``, ``bias_int = round(b S)``, and for each of
-its layers the smallest exponent e for which ``W_int = step round(W S / 2^e / step)`` is within
-+-254; ``step`` is 2 for 8 bits and doubles for each bit less. S is the largest one for which the
-layer with the smallest weights fills its range, the threshold is an integer and fits 17 bit, the
-biases fit 13 bit and no sum leaves 24 bit.
+its layers (or each of their output channels) the smallest exponent e for which
+``W_int = step round(W S / 2^e / step)`` is within +-254; ``step`` is 2 for 8 bits and doubles for
+each bit less. S is the largest one for which the layer with the smallest weights fills its range,
+the threshold is an integer and fits 17 bit, the biases fit 13 bit and no sum leaves 24 bit. A
+*clip* below 1 takes only that share of a layer's largest weight for its range: larger weights are
+cut off, and all others are finer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import floor
 
 import numpy as np
 
 from sdt_lava.errors import QuantizationError
-from sdt_lava.graph import Graph, Input, Lif, Node, Readout, Synapse, TokenMean, TokenSum
+from sdt_lava.graph import Graph, Input, Lif, Node, Readout, Synapse, TokenSum
 from sdt_lava.numerics import (
     ACTIVATION_LIMIT,
     BIAS_EXPONENT,
@@ -27,7 +29,7 @@ from sdt_lava.numerics import (
     IntArray,
 )
 from sdt_lava.quantize.fold import FloatArray
-from sdt_lava.quantize.groups import LifGroup, lif_groups, token_count, token_mean_before
+from sdt_lava.quantize.groups import LifGroup, token_count, token_mean_before
 
 MIN_BITS, MAX_BITS = 2, 8
 # Largest scale: 2 v_th S must fit the threshold with room for the membrane above it.
@@ -50,6 +52,9 @@ class WeightFormat:
     ----------
     bits : int
         Width of a weight with its sign, 2 to 8.
+    by_channel : bool
+        Let each output channel have its own exponent. The compiler makes one connection of each
+        distinct exponent.
 
     Raises
     ------
@@ -58,6 +63,7 @@ class WeightFormat:
     """
 
     bits: int
+    by_channel: bool = False
 
     def __post_init__(self) -> None:
         if not MIN_BITS <= self.bits <= MAX_BITS:
@@ -93,16 +99,34 @@ class WeightFormat:
             exponent += 1
         return exponent
 
+    def exponents(self, largest: FloatArray) -> int | IntArray:
+        """Return the smallest exponents at which scaled weights up to each value fit.
 
-def initial_scales(graph: Graph, bits: int) -> dict[str, float]:
+        One exponent instead of an array where all are equal.
+        """
+        found = np.array([self.exponent(float(value)) for value in largest], np.int64)
+        return int(found[0]) if (found == found[0]).all() else found
+
+
+# Share of a layer's largest weight that its range has to hold, by layer; 1 where none is given.
+Clips = Mapping[str, float]
+
+
+def initial_scales(
+    graph: Graph, groups: Sequence[LifGroup], weights: WeightFormat, clips: Clips
+) -> dict[str, float]:
     """Choose a scale for every LIF group from weights, thresholds and biases.
 
     Parameters
     ----------
     graph : Graph
         Float graph with biases gathered in the neurons.
-    bits : int
-        Width of a weight.
+    groups : sequence of LifGroup
+        Groups of that graph.
+    weights : WeightFormat
+        What a weight can be.
+    clips : mapping of str to float
+        Share of a layer's largest weight that its range has to hold.
 
     Returns
     -------
@@ -114,10 +138,9 @@ def initial_scales(graph: Graph, bits: int) -> dict[str, float]:
     QuantizationError
         If a group cannot be represented.
     """
-    weights = WeightFormat(bits)
     return {
-        group.name: _group_scale(graph, group, weights)
-        for group in lif_groups(graph)
+        group.name: _group_scale(graph, group, weights, clips)
+        for group in groups
         if not group.counts
     }
 
@@ -133,20 +156,26 @@ def effective_weight(graph: Graph, synapse: Synapse) -> FloatArray:
     return np.asarray(synapse.weight, np.float64) * event_unit(graph, synapse)
 
 
-def largest_weight(graph: Graph, name: str) -> float:
-    """Return the largest magnitude of a layer's effective weights."""
+def reach(graph: Graph, name: str, weights: WeightFormat, clips: Clips) -> FloatArray:
+    """Return the magnitudes that a layer's range has to hold, one for each of its exponents.
+
+    ``(O,)`` by channel, else ``(1,)``: the largest effective weights times the layer's clip.
+    """
     synapse = graph.nodes[name]
     assert isinstance(synapse, Synapse)
-    return float(np.abs(effective_weight(graph, synapse)).max(initial=0))
+    magnitudes = np.abs(effective_weight(graph, synapse))
+    rows = magnitudes.reshape(len(magnitudes) if weights.by_channel else 1, -1)
+    return np.asarray(rows.max(axis=1, initial=0)) * clips.get(name, 1.0)
 
 
-def _group_scale(graph: Graph, group: LifGroup, weights: WeightFormat) -> float:
-    largest = [largest_weight(graph, name) for name in group.synapses]
-    present = [weight for weight in largest if weight > 0]
+def _group_scale(graph: Graph, group: LifGroup, weights: WeightFormat, clips: Clips) -> float:
     limits = [float(_LARGEST_SCALE)]
-    if present:
-        limits.append(weights.largest / min(present))
-        limits.append((weights.largest << MAX_WEIGHT_EXPONENT) / max(present))
+    if group.synapses:
+        largest = np.concatenate([reach(graph, name, weights, clips) for name in group.synapses])
+        present = largest[largest > 0]
+        if present.size:
+            limits.append(float(weights.largest / present.min()))
+            limits.append(float((weights.largest << MAX_WEIGHT_EXPONENT) / present.max()))
     for name in group.lifs:
         limits.extend(_neuron_limits(graph, name))
     return round_scale(graph, group, min(limits))
@@ -185,58 +214,80 @@ def round_scale(graph: Graph, group: LifGroup, scale: float) -> float:
     return mantissa / smallest
 
 
-def quantize_graph(graph: Graph, scales: Mapping[str, float], bits: int, shift: int = 0) -> Graph:
-    """Round every weight, threshold and bias.
+def quantize_groups(
+    graph: Graph,
+    groups: Sequence[LifGroup],
+    scales: Mapping[str, float],
+    weights: WeightFormat,
+    clips: Clips,
+    shift: int = 0,
+) -> dict[str, Node]:
+    """Round the weights, thresholds and biases of some groups.
 
     Parameters
     ----------
     graph : Graph
         Float graph with biases gathered in the neurons.
+    groups : sequence of LifGroup
+        Groups of that graph.
     scales : mapping of str to float
         Scale by group name.
-    bits : int
-        Width of a weight.
+    weights : WeightFormat
+        What a weight can be.
+    clips : mapping of str to float
+        Share of a layer's largest weight that its range has to hold.
     shift : int
         Right shift of the token mean's sum.
 
     Returns
     -------
-    Graph
-        The integer graph.
+    dict of str to Node
+        All nodes of the groups; only those without numbers are as they were.
     """
-    weights = WeightFormat(bits)
     rounded: dict[str, Node] = {}
-    for group in lif_groups(graph):
+    for group in groups:
         if group.counts:
             rounded.update(_quantize_counts(graph, group))
         else:
-            rounded.update(_quantize_group(graph, group, scales[group.name], weights, shift))
-    nodes: list[Node] = []
-    for node in graph:
-        if isinstance(node, Readout):
-            nodes.append(_quantize_readout(node, weights))
-        elif isinstance(node, TokenMean):
-            nodes.append(replace(node, shift=shift))
-        else:
-            nodes.append(rounded.get(node.name, node))
-    return graph.rebuild(nodes)
+            scale = scales[group.name]
+            rounded.update(_quantize_group(graph, group, scale, weights, clips, shift))
+    return rounded
+
+
+def with_rounded(graph: Graph, rounded: Mapping[str, Node], weights: WeightFormat) -> Graph:
+    """Return the integer graph: a float graph with its groups' nodes replaced, its head rounded."""
+    return graph.rebuild(
+        _quantize_readout(node, weights)
+        if isinstance(node, Readout)
+        else rounded.get(node.name, node)
+        for node in graph
+    )
 
 
 def _quantize_group(
-    graph: Graph, group: LifGroup, scale: float, weights: WeightFormat, shift: int
+    graph: Graph, group: LifGroup, scale: float, weights: WeightFormat, clips: Clips, shift: int
 ) -> dict[str, Node]:
-    rounded: dict[str, Node] = {}
+    rounded: dict[str, Node] = {name: graph.nodes[name] for name in group.between}
     for name in group.synapses:
         synapse = graph.nodes[name]
         assert isinstance(synapse, Synapse)
-        exponent = weights.exponent(largest_weight(graph, name) * scale)
-        weight = weights.round(effective_weight(graph, synapse) * (scale / 2.0**exponent))
-        rounded[name] = replace(synapse, weight=weight, exponent=exponent)
+        exponent = weights.exponents(reach(graph, name, weights, clips) * scale)
+        node = replace(synapse, exponent=exponent)
+        wanted = effective_weight(graph, synapse) * scale / powers(node)
+        rounded[name] = replace(node, weight=weights.round(wanted))
     for name in group.lifs:
-        mean = token_mean_before(graph, name)
-        gain = 1.0 if mean is None else token_count(graph, mean) / 2.0**shift
+        mean, gain = token_mean_before(graph, name), 1.0
+        if mean is not None:
+            rounded[mean.name] = replace(mean, shift=shift)
+            gain = token_count(graph, mean) / 2.0**shift
         rounded[name] = _quantize_lif(graph, name, scale * gain)
     return rounded
+
+
+def powers(synapse: Synapse) -> FloatArray:
+    """Return ``2 ** exponent`` of each output channel, in a shape that divides the weights."""
+    exponents = synapse.channel_exponents.reshape(-1, *(1,) * (synapse.weight.ndim - 1))
+    return np.asarray(2.0**exponents)
 
 
 def _quantize_lif(graph: Graph, name: str, scale: float) -> Lif:

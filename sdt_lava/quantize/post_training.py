@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,20 @@ from sdt_lava.errors import QuantizationError
 from sdt_lava.graph import Graph
 from sdt_lava.quantize.biases import gather_biases
 from sdt_lava.quantize.bounds import Extremes, bound_extremes
-from sdt_lava.quantize.report import QuantizationReport, build_report, fits, headroom
+from sdt_lava.quantize.integer import WeightFormat
+from sdt_lava.quantize.report import (
+    QuantizationReport,
+    RangedNetwork,
+    ScaleChoices,
+    build_report,
+    fits,
+    headroom,
+)
+from sdt_lava.quantize.samples import spread, work_of
 from sdt_lava.quantize.search import ScaleSearch
+
+if TYPE_CHECKING:
+    from sdt_lava.quantize.forced import Teacher
 
 logger = logging.getLogger(__name__)
 
@@ -22,13 +34,15 @@ logger = logging.getLogger(__name__)
 CALIBRATION_MARGIN = 1.5
 _MOST_ROUNDS = 64
 _SYNTHETIC_SAMPLES = 4
+# Multiplications of one measurement: a minute or two.
+_MOST_WORK = 5 * 10**11
 # Few at once: networks that need measuring are large.
 _CALIBRATION_BATCH = 4
 
 
 @dataclass(frozen=True)
 class CalibrationData:
-    """Input on which ranges are measured when they cannot be proved.
+    """Input on which scales are chosen, and ranges measured that cannot be proved.
 
     Parameters
     ----------
@@ -36,10 +50,13 @@ class CalibrationData:
         ``(B, C, H, W)`` or ``(B, T, C, H, W)``, in the units of the model's input.
     name : str
         What it is, for the report.
+    choose : bool
+        Choose scales on it; otherwise only measure.
     """
 
     x: NDArray[np.floating[Any]]
     name: str
+    choose: bool = True
 
 
 def synthetic_calibration(graph: Graph, seed: int = 0) -> CalibrationData:
@@ -53,7 +70,12 @@ def synthetic_calibration(graph: Graph, seed: int = 0) -> CalibrationData:
 
 
 def quantize(
-    float_graph: Graph, bits: int = 8, calibration: CalibrationData | None = None
+    float_graph: Graph,
+    bits: int = 8,
+    calibration: CalibrationData | None = None,
+    *,
+    by_channel: bool = False,
+    teacher: Teacher | None = None,
 ) -> tuple[Graph, QuantizationReport]:
     """Turn a float graph into the integer graph.
 
@@ -64,7 +86,13 @@ def quantize(
     bits : int
         Width of a weight, 2 to 8.
     calibration : CalibrationData, optional
-        Used only where the range of a sum cannot be proved from the weights.
+        Scales are chosen on it, ranges that cannot be proved from the weights are measured on it,
+        and the report counts the spikes that change.
+    by_channel : bool
+        Let each output channel have its own weight exponent.
+    teacher : callable, optional
+        Returns the float model's spikes, ``(T, B, *shape)`` for each LIF, on some input. By
+        default the float graph is evaluated.
 
     Returns
     -------
@@ -80,26 +108,85 @@ def quantize(
     """
     _check_finite(float_graph)
     gathered = gather_biases(float_graph)
-    data = calibration or synthetic_calibration(gathered)
-    search = ScaleSearch(gathered, bits)
+    search = ScaleSearch(gathered, WeightFormat(bits, by_channel))
+    ranging = _fewer(calibration or synthetic_calibration(gathered), search)
+    ranged = _settle(search, ranging)
+    choices, spikes = None, None
+    if calibration is not None:
+        # Imported here: torch is needed for looking at data only, not for the proof.
+        from sdt_lava.quantize.changes import count_changes
+        from sdt_lava.quantize.float_run import teacher_of
+
+        teacher = teacher or teacher_of(gathered)
+        if calibration.choose:
+            ranged, choices = _calibrated(ranged, calibration, ranging, teacher)
+        spikes = count_changes(gathered, ranged.graph, calibration, teacher)
+    report = build_report(gathered, ranged, ranging.name, choices, spikes)
+    return ranged.graph.with_metadata(quantization=report.to_dict()), report
+
+
+def _fewer(data: CalibrationData, search: ScaleSearch) -> CalibrationData:
+    """Take as many samples as ranges can be measured on in some minutes."""
+    work = work_of(search.float_graph, search.groups)
+    chosen = spread(len(data.x), work, _MOST_WORK)
+    if len(chosen) == len(data.x):
+        return data
+    return replace(data, x=data.x[chosen], name=f"{len(chosen)} of the {data.name}")
+
+
+def _settle(search: ScaleSearch, data: CalibrationData) -> RangedNetwork:
+    """Lower scales until every range is proved, or fits the data with room to spare."""
     for _ in range(_MOST_ROUNDS):
-        graph = search.graph()
-        bounds = bound_extremes(graph)
-        unproved = [name for name, extremes in bounds.items() if not fits(extremes)]
-        if search.towards_proof(bounds, unproved):
+        ranged = _ranged(search)
+        if search.towards_proof(ranged.bounds, ranged.unproved):
             continue
-        measured = _measure(graph, data) if unproved else {}
-        tight = [name for name in unproved if not fits(measured[name], CALIBRATION_MARGIN)]
+        ranged = _measured(ranged, data)
+        tight = _tight(ranged)
         if not tight:
-            report = build_report(gathered, graph, search.scales, bits, bounds, measured, data.name)
-            return graph.with_metadata(quantization=report.to_dict()), report
+            return ranged
         logger.info("lowering scales: %s would overflow", ", ".join(tight))
-        search.lower({name: headroom(measured[name]) / CALIBRATION_MARGIN for name in tight})
+        rooms = {name: headroom(ranged.measured[name]) for name in tight}
+        search.lower({name: room / CALIBRATION_MARGIN for name, room in rooms.items()})
     raise QuantizationError(
-        f"neurons {unproved}",
+        f"neurons {tight}",
         "sums leave the 24-bit state at every scale",
         remedy="train with weight decay, or check the calibration data for outliers",
     )
+
+
+def _calibrated(
+    default: RangedNetwork, data: CalibrationData, ranging: CalibrationData, teacher: Teacher
+) -> tuple[RangedNetwork, ScaleChoices]:
+    """Choose clips on data; a group whose ranges do not fit in the whole keeps the default."""
+    from sdt_lava.quantize.clip_search import ClipSearch
+
+    clips = ClipSearch(default.search, data.x, teacher, CALIBRATION_MARGIN)
+    parts = clips.run()
+    while True:
+        ranged = _measured(_ranged(default.search.with_parts(parts)), ranging)
+        tight = set(_tight(ranged))
+        if not tight:
+            return ranged, clips.chosen(data.name)
+        # Neurons of an unchanged group may meet more because others have changed: then all go.
+        refused = [part for part in parts if tight.intersection(part.groups[0].lifs)] or parts
+        clips.revert([part.groups[0].name for part in refused])
+        parts = [part for part in parts if part not in refused]
+
+
+def _ranged(search: ScaleSearch) -> RangedNetwork:
+    graph = search.graph()
+    return RangedNetwork(search, graph, bound_extremes(graph), {})
+
+
+def _measured(ranged: RangedNetwork, data: CalibrationData) -> RangedNetwork:
+    measured = _measure(ranged.graph, data) if ranged.unproved else {}
+    return replace(ranged, measured=measured)
+
+
+def _tight(ranged: RangedNetwork) -> list[str]:
+    """Return the neurons that reach too far into the room that data should leave."""
+    measured = ranged.measured
+    return [name for name in ranged.unproved if not fits(measured[name], CALIBRATION_MARGIN)]
 
 
 def quantize_unmeasured(float_graph: Graph, bits: int = 8) -> Graph:
@@ -127,7 +214,7 @@ def quantize_unmeasured(float_graph: Graph, bits: int = 8) -> Graph:
         If a weight is not finite or the network does not fit the integer ranges.
     """
     _check_finite(float_graph)
-    search = ScaleSearch(gather_biases(float_graph), bits)
+    search = ScaleSearch(gather_biases(float_graph), WeightFormat(bits))
     for _ in range(_MOST_ROUNDS):
         graph = search.graph()
         bounds = bound_extremes(graph)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,8 +14,11 @@ from sdt_lava.numerics import (
     STATE_LIMIT,
 )
 from sdt_lava.quantize.bounds import Extremes
-from sdt_lava.quantize.groups import lif_groups
-from sdt_lava.quantize.integer import WeightFormat, effective_weight
+from sdt_lava.quantize.integer import effective_weight, powers
+
+if TYPE_CHECKING:
+    from sdt_lava.quantize.changes import SpikeChanges
+    from sdt_lava.quantize.search import ScaleSearch
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,11 @@ class SynapseReport:
     scale : float
         Integer units per unit of the float weights, exponent included.
     exponent : int
-        Weight exponent: the sums are multiplied by ``2 ** exponent``.
+        Largest weight exponent: the sums are multiplied by ``2 ** exponent``.
+    exponents : int
+        Number of distinct weight exponents.
+    clip : float
+        Share of the layer's largest weight that fills the range.
     largest_weight : int
         Largest magnitude after rounding.
     clipped_share : float
@@ -47,6 +54,8 @@ class SynapseReport:
     bits: int
     scale: float
     exponent: int
+    exponents: int
+    clip: float
     largest_weight: int
     clipped_share: float
     rounding_error: float
@@ -86,6 +95,53 @@ class NeuronReport:
 
 
 @dataclass(frozen=True)
+class ClipChoice:
+    """What was chosen on data for one group of neurons that share a scale.
+
+    Parameters
+    ----------
+    group : str
+        First neuron of the group.
+    neurons : tuple of str
+        All of them.
+    clips : dict of str to float
+        By layer: share of its largest weight that fills the range.
+    decisions : int
+        Neurons times steps times samples.
+    default_differing, differing : int
+        Decisions that differ from the float model's, teacher-forced, at clips of 1 and at the
+        chosen ones.
+    """
+
+    group: str
+    neurons: tuple[str, ...]
+    clips: dict[str, float]
+    decisions: int
+    default_differing: int
+    differing: int
+
+
+@dataclass(frozen=True)
+class ScaleChoices:
+    """The choice of scales from data.
+
+    Parameters
+    ----------
+    data : str
+        What the data is.
+    samples, available : int
+        How many of its samples were used, and how many there were.
+    groups : tuple of ClipChoice
+        One for each group that has weights.
+    """
+
+    data: str
+    samples: int
+    available: int
+    groups: tuple[ClipChoice, ...]
+
+
+@dataclass(frozen=True)
 class QuantizationReport:
     """The whole record of a quantization.
 
@@ -97,16 +153,50 @@ class QuantizationReport:
         What the measured headroom was measured on; empty if everything is proved.
     synapses, neurons : tuple
         A row for each layer of weights and each population of neurons.
+    choices : ScaleChoices or None
+        How scales were chosen from data; None if from the largest weights.
+    spikes : SpikeChanges or None
+        Spikes that differ from the float model's; None without data.
     """
 
     bits: int
     calibration: str
     synapses: tuple[SynapseReport, ...]
     neurons: tuple[NeuronReport, ...]
+    choices: ScaleChoices | None = None
+    spikes: SpikeChanges | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        return asdict(self)
+        spikes = None if self.spikes is None else self.spikes.to_dict()
+        return {**asdict(self), "spikes": spikes}
+
+
+@dataclass(frozen=True)
+class RangedNetwork:
+    """An integer graph whose ranges are known.
+
+    Parameters
+    ----------
+    search : ScaleSearch
+        The scales behind it.
+    graph : Graph
+        The integer graph.
+    bounds : dict of str to Extremes
+        Proved extremes of each LIF.
+    measured : dict of str to Extremes
+        Extremes on data; empty if there was no need to measure.
+    """
+
+    search: ScaleSearch
+    graph: Graph
+    bounds: dict[str, Extremes]
+    measured: dict[str, Extremes]
+
+    @property
+    def unproved(self) -> list[str]:
+        """Neurons whose ranges the weights do not prove to fit."""
+        return [name for name, extremes in self.bounds.items() if not fits(extremes)]
 
 
 def fits(extremes: Extremes, margin: float = 1.0) -> bool:
@@ -124,53 +214,58 @@ def headroom(extremes: Extremes) -> float:
 
 def build_report(
     float_graph: Graph,
-    graph: Graph,
-    scales: dict[str, float],
-    bits: int,
-    bounds: dict[str, Extremes],
-    measured: dict[str, Extremes],
+    ranged: RangedNetwork,
     calibration: str,
+    choices: ScaleChoices | None = None,
+    spikes: SpikeChanges | None = None,
 ) -> QuantizationReport:
     """Compare the float graph with the integer graph and collect the rows."""
+    search, graph = ranged.search, ranged.graph
     scale_of = {
-        name: scales.get(group.name, 1.0)
-        for group in lif_groups(float_graph)
+        name: search.scales.get(group.name, 1.0)
+        for group in search.groups
         for name in (*group.lifs, *group.synapses)
     }
     synapses = [
-        _synapse_row(float_graph, node, scale_of.get(node.name, 1.0), bits)
+        _synapse_row(float_graph, node, scale_of.get(node.name, 1.0), search)
         for node in graph
         if isinstance(node, Synapse)
     ]
     neurons = [
-        _neuron_row(graph, node, float_graph, bounds, measured)
+        _neuron_row(graph, node, float_graph, ranged.bounds, ranged.measured)
         for node in graph
         if isinstance(node, Lif)
     ]
     return QuantizationReport(
-        bits=bits,
-        calibration=calibration if measured else "",
+        bits=search.weights.bits,
+        calibration=calibration if ranged.measured else "",
         synapses=tuple(synapses),
         neurons=tuple(neurons),
+        choices=choices,
+        spikes=spikes,
     )
 
 
-def _synapse_row(float_graph: Graph, node: Synapse, scale: float, bits: int) -> SynapseReport:
+def _synapse_row(
+    float_graph: Graph, node: Synapse, scale: float, search: ScaleSearch
+) -> SynapseReport:
     before = float_graph.nodes[node.name]
     assert isinstance(before, Synapse)
     if isinstance(node, Readout):
         scale = node.scale
-    wanted = effective_weight(float_graph, before) * scale / 2.0**node.exponent
+    wanted = effective_weight(float_graph, before) * scale / powers(node)
     rounded = np.asarray(node.weight, np.float64)
-    weights = WeightFormat(bits)
+    weights = search.weights
     power = float(np.sqrt(np.mean(wanted**2)))
     error = float(np.sqrt(np.mean((wanted - rounded) ** 2)))
     return SynapseReport(
         name=node.name,
         shape=tuple(node.weight.shape),
-        bits=bits,
+        bits=weights.bits,
         scale=scale,
         exponent=int(node.channel_exponents.max()),
+        exponents=len(np.unique(node.channel_exponents)),
+        clip=search.clips.get(node.name, 1.0),
         largest_weight=int(np.abs(rounded).max(initial=0)),
         clipped_share=float(np.mean(np.abs(wanted) > weights.largest + weights.step / 2)),
         rounding_error=error / power if power else 0.0,

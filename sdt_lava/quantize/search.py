@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import copy
 from math import ceil, log2
 
 import numpy as np
 
-from sdt_lava.graph import Graph, Lif
+from sdt_lava.graph import Graph, Lif, Node
 from sdt_lava.numerics import BIAS_MANTISSA_HIGH, THRESHOLD_LIMIT
 from sdt_lava.quantize.bounds import Extremes
 from sdt_lava.quantize.groups import LifGroup, lif_groups, token_count, token_mean_before
 from sdt_lava.quantize.integer import (
+    Clips,
     WeightFormat,
     initial_scales,
-    largest_weight,
-    quantize_graph,
+    quantize_groups,
+    reach,
     round_scale,
+    with_rounded,
 )
 from sdt_lava.quantize.report import headroom
 
@@ -25,14 +28,18 @@ _ROUNDING_ROOM = 0.98
 
 
 class ScaleSearch:
-    """Scales of all groups and the shift of the token mean, lowered step by step.
+    """Scales of some groups and the shift of the token mean, lowered step by step.
 
     Parameters
     ----------
     graph : Graph
         Float graph with biases gathered in the neurons.
-    bits : int
-        Width of a weight.
+    weights : WeightFormat
+        What a weight can be.
+    groups : sequence of LifGroup, optional
+        All groups of the graph by default.
+    clips : mapping of str to float
+        Share of a layer's largest weight that its range has to hold, where it is not 1.
 
     Attributes
     ----------
@@ -42,16 +49,49 @@ class ScaleSearch:
         Right shift of the token mean's sum.
     """
 
-    def __init__(self, graph: Graph, bits: int) -> None:
-        self._graph = graph
-        self._bits = bits
-        self._groups = lif_groups(graph)
-        self.scales = initial_scales(graph, bits)
-        self.shift = smallest_shift(graph, self.scales)
+    def __init__(
+        self,
+        graph: Graph,
+        weights: WeightFormat,
+        groups: Sequence[LifGroup] | None = None,
+        clips: Clips | None = None,
+    ) -> None:
+        self.float_graph = graph
+        self.weights = weights
+        self.groups = lif_groups(graph) if groups is None else tuple(groups)
+        self.clips = dict(clips or {})
+        self.scales = initial_scales(graph, self.groups, weights, self.clips)
+        self.shift = smallest_shift(graph, self.groups, self.scales)
+
+    def nodes(self) -> dict[str, Node]:
+        """Return the rounded nodes of the groups at the present scales."""
+        return quantize_groups(
+            self.float_graph, self.groups, self.scales, self.weights, self.clips, self.shift
+        )
 
     def graph(self) -> Graph:
-        """Return the integer graph at the present scales."""
-        return quantize_graph(self._graph, self.scales, self._bits, self.shift)
+        """Return the integer graph at the present scales of all groups."""
+        return with_rounded(self.float_graph, self.nodes(), self.weights)
+
+    def part(self, group: LifGroup) -> ScaleSearch:
+        """Return the search of one group alone, where it stands."""
+        clips = {name: self.clips[name] for name in group.synapses if name in self.clips}
+        part = ScaleSearch(self.float_graph, self.weights, (group,), clips)
+        part.scales[group.name] = self.scales[group.name]
+        part.shift = self.shift
+        return part
+
+    def with_parts(self, parts: Iterable[ScaleSearch]) -> ScaleSearch:
+        """Return a search in which some groups stand where searches of their own do."""
+        joined = copy(self)
+        joined.scales, joined.clips = dict(self.scales), dict(self.clips)
+        for part in parts:
+            joined.scales.update(part.scales)
+            for name in part.groups[0].synapses:
+                joined.clips[name] = part.clips.get(name, 1.0)
+            if reads_token_mean(self.float_graph, part.groups[0]):
+                joined.shift = part.shift
+        return joined
 
     def towards_proof(self, bounds: Mapping[str, Extremes], unproved: Collection[str]) -> bool:
         """Change what costs little if that helps to prove ranges; tell whether anything changed.
@@ -61,7 +101,7 @@ class ScaleSearch:
         scale, the fine one is kept for measuring.
         """
         changed = self._shift_towards_proof(bounds, unproved)
-        for group in self._groups:
+        for group in self.groups:
             names = [name for name in self._direct(group) if name in unproved]
             if not names:
                 continue
@@ -76,16 +116,16 @@ class ScaleSearch:
     ) -> bool:
         before = self.shift
         for name in unproved:
-            mean = token_mean_before(self._graph, name)
+            mean = token_mean_before(self.float_graph, name)
             if mean is not None:
                 missing = ceil(log2(1 / headroom(bounds[name])))
-                most = ceil(log2(token_count(self._graph, mean)))
+                most = ceil(log2(token_count(self.float_graph, mean)))
                 self.shift = max(self.shift, min(before + max(missing, 1), most))
         return self.shift > before
 
     def lower(self, factors: Mapping[str, float]) -> None:
         """Lower the scales of some neurons' groups to these shares of what they are."""
-        for group in self._groups:
+        for group in self.groups:
             if any(name in factors for name in set(group.lifs) - set(self._direct(group))):
                 self.shift += 1
             shares = [factors[name] for name in self._direct(group) if name in factors]
@@ -95,21 +135,28 @@ class ScaleSearch:
 
     def _direct(self, group: LifGroup) -> list[str]:
         """Neurons that a token mean does not shift into range."""
-        return [name for name in group.lifs if token_mean_before(self._graph, name) is None]
+        return [name for name in group.lifs if token_mean_before(self.float_graph, name) is None]
 
     def _coarse_scale(self, group: LifGroup) -> float:
         """Return the scale at which no layer of the group needs a weight exponent."""
-        largest = max(largest_weight(self._graph, name) for name in group.synapses)
-        return WeightFormat(self._bits).largest / largest if largest else np.inf
+        largest = max(
+            reach(self.float_graph, name, self.weights, self.clips).max() for name in group.synapses
+        )
+        return self.weights.largest / float(largest) if largest else np.inf
 
     def _lower_group(self, group: LifGroup, scale: float) -> None:
-        self.scales[group.name] = round_scale(self._graph, group, scale)
+        self.scales[group.name] = round_scale(self.float_graph, group, scale)
 
 
-def smallest_shift(graph: Graph, scales: Mapping[str, float]) -> int:
+def reads_token_mean(graph: Graph, group: LifGroup) -> bool:
+    """Tell whether a group's scale goes through the shift of a token mean."""
+    return any(token_mean_before(graph, name) is not None for name in group.lifs)
+
+
+def smallest_shift(graph: Graph, groups: Sequence[LifGroup], scales: Mapping[str, float]) -> int:
     """Return the smallest shift of the token mean at which threshold and bias fit."""
     shift = 0
-    for group in lif_groups(graph):
+    for group in groups:
         for name in group.lifs:
             mean = token_mean_before(graph, name)
             if mean is None:

@@ -31,6 +31,11 @@ class FirstDifference:
     left: int
     right: int
 
+    @property
+    def place(self) -> tuple[int, ...]:
+        """Step, sample and position: what differences are ordered by."""
+        return (self.step, self.sample, *self.neuron)
+
 
 @dataclass(frozen=True)
 class LayerComparison:
@@ -132,19 +137,21 @@ def _compare_layer(name: str, left: np.ndarray, right: np.ndarray) -> LayerCompa
         raise DataError(
             f"layer {name!r}", f"shapes {left.shape} and {right.shape}", "one shape (T, B, ...)"
         )
-    different = left != right
-    first = None
-    if different.any():
-        step, sample, *neuron = (
-            int(index) for index in np.unravel_index(int(different.argmax()), different.shape)
-        )
-        place = (step, sample, *neuron)
-        first = FirstDifference(step, sample, tuple(neuron), int(left[place]), int(right[place]))
     return LayerComparison(
         name=name,
         decisions=left.size,
-        differing=int(np.count_nonzero(different)),
+        differing=int(np.count_nonzero(left != right)),
         left_rate=float(left.mean()),
         right_rate=float(right.mean()),
-        first=first,
+        first=first_difference(left, right),
     )
+
+
+def first_difference(left: np.ndarray, right: np.ndarray) -> FirstDifference | None:
+    """Return where two spike trains ``(T, B, *shape)`` differ first, None if they are equal."""
+    different = left != right
+    if not different.any():
+        return None
+    step, sample, *neuron = map(int, np.unravel_index(int(different.argmax()), different.shape))
+    place = (step, sample, *neuron)
+    return FirstDifference(step, sample, tuple(neuron), int(left[place]), int(right[place]))

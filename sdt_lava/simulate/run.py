@@ -224,7 +224,7 @@ def _in_batches(
     options: RunOptions,
 ) -> dict[str, IntArray]:
     timesteps, samples = frames.shape[:2]
-    size = options.batch_size or _default_batch(net, timesteps)
+    size = options.batch_size or samples_at_once(net, timesteps)
     run_part = run if options.reset else continuously(run)
     parts = []
     for start in range(0, samples, size):
@@ -245,7 +245,8 @@ def _what_runs(net: Graph, options: RunOptions) -> tuple[Graph, tuple[str, ...]]
     return net, (*net.lif_names, net.output_name)
 
 
-def _default_batch(net: Graph, timesteps: int) -> int:
+def samples_at_once(net: Graph, timesteps: int) -> int:
+    """Return how many samples the engine takes in one batch: at least one, 1 GiB at most."""
     largest = max(int(np.prod(shape)) for shape in net.shapes.values())
     return max(1, _BATCH_BYTES // (largest * timesteps * _BYTES_PER_NEURON))
 

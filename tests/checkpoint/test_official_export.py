@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import numpy as np
@@ -14,6 +15,7 @@ from sdt_lava.compiler import lower
 from sdt_lava.graph import Lif, MaxPool, OrPool, TokenDilate
 from sdt_lava.model.trace import trace
 from sdt_lava.quantize.export import to_network
+from sdt_lava.quantize.float_run import evaluate
 from sdt_lava.simulate.inputs import encode
 from sdt_lava.simulate.reference import run_reference
 from tests.checkpoint.official_cases import (
@@ -24,7 +26,6 @@ from tests.checkpoint.official_cases import (
     official_state,
     save,
 )
-from tests.float_graph import evaluate
 
 
 def time_first(x, timesteps):
@@ -88,6 +89,11 @@ def test_moving_average_by_command(export, tmp_path):
         assert code == 0 and ("state_dict_ema" in out) == bool(flags)
     first, second = (sdt_lava.load_network(net).nodes["head"].weight for net in nets)
     assert not np.array_equal(first, second)
+    report = tmp_path / "report.json"
+    export(case.checkpoint, "--out", nets[0], "--ema", "--json", report)
+    origin = json.loads(report.read_text())["import"]
+    assert origin["weights"] == "state_dict_ema" and origin["configuration"].endswith("args")
+    assert {name.rpartition("attn.")[2] for name in origin["unused"]} >= {"talking_heads.weight"}
     case = golden("pub_a_static_0011")
     code, _, err = export(case.checkpoint, "--out", nets[0], "--ema")
     assert code == 2 and "no state_dict_ema" in err

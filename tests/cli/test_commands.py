@@ -29,6 +29,33 @@ def test_export_writes_network_and_report(run, checkpoint, tmp_path):
     assert {row["name"] for row in rows["neurons"]} == set(graph.lif_names)
 
 
+def test_export_chooses_scales_and_reports_changed_spikes(run, checkpoint, tmp_path):
+    rng = np.random.default_rng(0)
+    data, report, net = tmp_path / "x.npz", tmp_path / "report.json", tmp_path / "n.h5"
+    x = rng.random((6, 1, 8, 8)).astype(np.float32)
+    np.savez(data, x=x)
+    options = ("--out", net, "--bits", 4, "--json", report, "--per-channel")
+    code, out, _ = run("main_export", checkpoint, *options, "--calibration", data)
+    assert code == 0
+    for word in ("clip", "teacher-forced", "free-running", "scales chosen on 6 training samples"):
+        assert word in out.replace("\n", " "), word
+    result = json.loads(report.read_text())
+    groups = result["choices"]["groups"]
+    assert sum(g["differing"] for g in groups) <= sum(g["default_differing"] for g in groups)
+    assert result["import"] is None and result["spikes"]["samples"] == 6
+    graph, model = sdt_lava.load_network(net), sdt_lava.load_model(checkpoint)
+    left, right = (sdt_lava.simulate(side, x).spikes for side in (model, graph))
+    for row in result["spikes"]["layers"]:
+        assert row["free"] == int((left[row["name"]] != right[row["name"]]).sum()), row["name"]
+        assert row["forced"] <= row["decisions"]
+    assert result["spikes"]["first_layer"] in left
+    # The file keeps the record; a data set that the library has is only measured on.
+    assert graph.metadata["quantization"]["spikes"] == result["spikes"]
+    code, out, _ = run("main_export", checkpoint, "--out", net, "--json", report)
+    assert code == 0 and "teacher-forced" in out and "scales chosen" not in out
+    assert json.loads(report.read_text())["choices"] is None
+
+
 @pytest.mark.parametrize("bits", [4, 6])
 def test_export_with_fewer_bits(run, checkpoint, tmp_path, bits):
     code, out, _ = run("main_export", checkpoint, "--out", tmp_path / "n.h5", "--bits", bits)

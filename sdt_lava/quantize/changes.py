@@ -1,0 +1,133 @@
+"""How many spikes quantization changes, layer by layer, and where the first difference arises."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdt_lava.graph import Graph
+from sdt_lava.quantize.forced import ForcedLayers, Teacher, record
+from sdt_lava.quantize.groups import lif_groups
+from sdt_lava.quantize.samples import spread, work_of
+from sdt_lava.report.compare import FirstDifference, first_difference
+from sdt_lava.simulate.engine import Engine
+
+if TYPE_CHECKING:
+    from sdt_lava.quantize.post_training import CalibrationData
+
+# More samples hardly move the shares, and every export with data counts.
+_MOST_SAMPLES = 64
+# Multiplications that the count may take: a minute or so.
+_MOST_WORK = 3 * 10**11
+
+
+@dataclass(frozen=True)
+class LayerChanges:
+    """Changed spikes of one population of neurons.
+
+    Parameters
+    ----------
+    name : str
+        Population.
+    decisions : int
+        Neurons times steps times samples.
+    forced : int
+        Decisions that differ from the float model's if the layer receives the float model's
+        spikes: what its own rounding does.
+    free : int
+        Decisions that differ when the whole network runs on its own.
+    first : FirstDifference or None
+        The earliest of the free-running differences; left is the float model.
+    """
+
+    name: str
+    decisions: int
+    forced: int
+    free: int
+    first: FirstDifference | None
+
+
+@dataclass(frozen=True)
+class SpikeChanges:
+    """Spikes of the integer network against those of the float model.
+
+    Parameters
+    ----------
+    data : str
+        What was run.
+    samples, available : int
+        How many samples of it, and how many there were.
+    layers : tuple of LayerChanges
+        In the order in which signals reach them.
+    """
+
+    data: str
+    samples: int
+    available: int
+    layers: tuple[LayerChanges, ...]
+
+    @property
+    def first_layer(self) -> LayerChanges | None:
+        """The first layer with a free-running difference: later ones may only inherit it."""
+        return next((layer for layer in self.layers if layer.free), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        first = self.first_layer
+        return {**asdict(self), "first_layer": first.name if first else None}
+
+
+def count_changes(
+    float_graph: Graph, graph: Graph, data: CalibrationData, teacher: Teacher
+) -> SpikeChanges:
+    """Run the float model and the integer network, and compare their spikes.
+
+    Parameters
+    ----------
+    float_graph, graph : Graph
+        The same network before and after quantization.
+    data : CalibrationData
+        Samples; of many, an evenly spaced choice is used.
+    teacher : callable
+        Returns the float model's spikes.
+    """
+    groups = lif_groups(graph)
+    work = 3 * work_of(graph, groups)
+    chosen = spread(len(data.x), work, min(_MOST_WORK, work * _MOST_SAMPLES))
+    forced, free = Counter[str](), Counter[str]()
+    decisions, first = Counter[str](), dict[str, FirstDifference]()
+    layers = [ForcedLayers(graph, {name: graph.nodes[name] for name in g.names}) for g in groups]
+    start = 0
+    for batch in record(float_graph, data.x[chosen], teacher):
+        for layer in layers:
+            forced.update(layer.differing_by_lif(batch))
+        ran = Engine(graph, strict=False).run(batch.frames, keep=graph.lif_names)
+        for name, spikes in ran.items():
+            wanted = batch.spikes(name).numpy()
+            decisions[name] += wanted.size
+            free[name] += int(np.count_nonzero(spikes != wanted))
+            _keep_earliest(first, name, first_difference(wanted, spikes), chosen[start:])
+        start += batch.frames.shape[1]
+    rows = (
+        LayerChanges(name, decisions[name], forced[name], free[name], first.get(name))
+        for name in graph.lif_names
+    )
+    return SpikeChanges(data.name, len(chosen), len(data.x), tuple(rows))
+
+
+def _keep_earliest(
+    first: dict[str, FirstDifference],
+    name: str,
+    found: FirstDifference | None,
+    samples: NDArray[np.int64],
+) -> None:
+    """Keep the earlier of two differences; ``samples`` are the indices in the whole data."""
+    if found is None:
+        return
+    found = replace(found, sample=int(samples[found.sample]))
+    if name not in first or found.place < first[name].place:
+        first[name] = found

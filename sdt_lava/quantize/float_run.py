@@ -1,0 +1,120 @@
+"""Evaluation of float graphs in float64, before anything is rounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from sdt_lava.graph import Conv, Dense, Graph, Input, Lif, MaxPool, Node, Readout, TokenMean
+from sdt_lava.numerics import DECAY_UNITY
+from sdt_lava.simulate.engine.registry import EVALUATE, Context
+from sdt_lava.simulate.inputs import to_time_first
+
+
+@torch.no_grad()
+def evaluate(graph: Graph, frames: Tensor) -> dict[str, Tensor]:
+    """Return what every node of a float graph emits; neurons fire at their threshold.
+
+    Parameters
+    ----------
+    graph : Graph
+        As traced from a model, biases on the synapses or gathered in the neurons.
+    frames : Tensor
+        Real input ``(T, B, *shape)``.
+
+    Returns
+    -------
+    dict of str to Tensor
+        ``(T, B, *shape)``: uint8 for spikes, float64 for anything else.
+    """
+    values: dict[str, Tensor] = {}
+    for node in graph:
+        if isinstance(node, Input):
+            values[node.name] = frames.double()
+            continue
+        arriving = [values[name] for name in node.inputs]
+        function = _REAL.get(type(node))
+        # Nodes without numbers are the same in both kinds of graph.
+        values[node.name] = (
+            function(node, arriving)
+            if function
+            else EVALUATE[type(node)](node, arriving, Context())
+        )
+    return values
+
+
+def teacher_of(graph: Graph) -> Callable[[NDArray[np.floating]], dict[str, NDArray[np.uint8]]]:
+    """Return a function from input to the spikes of a float graph's LIFs, ``(T, B, *shape)``."""
+
+    def spikes(x: NDArray[np.floating]) -> dict[str, NDArray[np.uint8]]:
+        frames = to_time_first(x, graph.input_shape, graph.timesteps).astype(np.float64)
+        values = evaluate(graph, torch.from_numpy(frames))
+        return {name: values[name].numpy() for name in graph.lif_names}
+
+    return spikes
+
+
+def _bias(values: Any, ndim: int) -> Tensor | float:
+    if values is None:
+        return 0.0
+    return torch.from_numpy(np.asarray(values, np.float64)).reshape(-1, *(1,) * (ndim - 1))
+
+
+def _lif(node: Lif, arriving: list[Tensor]) -> Tensor:
+    currents = sum(arriving[1:], arriving[0]).double()
+    state_u = torch.zeros(currents.shape[1:], dtype=torch.float64)
+    voltage = torch.zeros_like(state_u)
+    kept_u, kept_v = 1 - node.current_decay / DECAY_UNITY, 1 - node.voltage_decay / DECAY_UNITY
+    bias = _bias(node.bias, currents.ndim - 2)
+    spikes = torch.empty(currents.shape, dtype=torch.uint8)
+    for step, current in enumerate(currents):
+        state_u = state_u * kept_u + current
+        voltage = voltage * kept_v + state_u + bias
+        spikes[step] = fired = voltage >= node.threshold
+        voltage = voltage.masked_fill(fired, 0.0)
+    return spikes
+
+
+def _conv(node: Conv, arriving: list[Tensor]) -> Tensor:
+    events = arriving[0]
+    weight = torch.from_numpy(np.asarray(node.weight, np.float64))
+    sums = functional.conv2d(
+        events.flatten(0, 1).double(),
+        weight,
+        None,
+        node.stride,
+        node.padding,
+        node.dilation,
+        node.groups,
+    ).unflatten(0, events.shape[:2])
+    return sums + _bias(node.bias, sums.ndim - 2)
+
+
+def _dense(node: Dense | Readout, arriving: list[Tensor]) -> Tensor:
+    weight = torch.from_numpy(np.asarray(node.weight, np.float64))
+    return functional.linear(arriving[0].flatten(2).double(), weight) + _bias(node.bias, 1)
+
+
+def _token_mean(node: TokenMean, arriving: list[Tensor]) -> Tensor:
+    return arriving[0].mean(dim=(-2, -1))
+
+
+def _max_pool(node: MaxPool, arriving: list[Tensor]) -> Tensor:
+    flat = functional.max_pool2d(arriving[0].flatten(0, 1), node.kernel, node.stride, node.padding)
+    return flat.unflatten(0, arriving[0].shape[:2])
+
+
+_REAL: dict[type[Node], Callable[[Any, list[Tensor]], Tensor]] = {
+    Lif: _lif,
+    Conv: _conv,
+    Dense: _dense,
+    Readout: _dense,
+    TokenMean: _token_mean,
+    MaxPool: _max_pool,
+}

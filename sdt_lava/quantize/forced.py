@@ -1,0 +1,137 @@
+"""Teacher forcing: every layer gets the float model's own input spikes.
+
+So each layer is judged by itself; a difference in one is not blamed on those behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sdt_lava.graph import Graph, Input, Lif, Node
+from sdt_lava.numerics import IntArray
+from sdt_lava.quantize.bounds import Extremes
+from sdt_lava.simulate.engine.registry import EVALUATE, Context
+from sdt_lava.simulate.inputs import encode
+from sdt_lava.simulate.run import samples_at_once
+
+SpikeArrays = Mapping[str, NDArray[np.uint8]]
+# From input (B, *shape) or (B, T, *shape) to the spikes of every LIF, (T, B, *shape).
+Teacher = Callable[[NDArray[np.floating]], SpikeArrays]
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedBatch:
+    """What the float model did with a few samples, eight spikes a byte.
+
+    Parameters
+    ----------
+    frames : ndarray of int
+        Integer input ``(T, B, *shape)``.
+    packed : mapping of str to ndarray
+        Spikes of each LIF as bits.
+    shapes : mapping of str to tuple of int
+        Shape of a LIF's spikes, ``(T, B, *shape)``.
+    """
+
+    frames: IntArray
+    packed: Mapping[str, NDArray[np.uint8]]
+    shapes: Mapping[str, tuple[int, ...]]
+
+    def spikes(self, lif: str) -> Tensor:
+        """Return the spikes of one LIF, ``(T, B, *shape)``."""
+        shape = self.shapes[lif]
+        bits = np.unpackbits(self.packed[lif], count=int(np.prod(shape)))
+        return torch.from_numpy(bits.reshape(shape))
+
+    def events(self, graph: Graph, name: str) -> Tensor:
+        """Return what a node of events sends; such nodes are the same in float and integers."""
+        node = graph.nodes[name]
+        if isinstance(node, Input):
+            return torch.from_numpy(np.ascontiguousarray(self.frames))
+        if isinstance(node, Lif):
+            return self.spikes(name)
+        arriving = [self.events(graph, source) for source in node.inputs]
+        return EVALUATE[type(node)](node, arriving, Context())
+
+
+def record(graph: Graph, x: NDArray[np.floating], teacher: Teacher) -> Iterator[RecordedBatch]:
+    """Run the float model on samples, as many at a time as memory allows.
+
+    Parameters
+    ----------
+    graph : Graph
+        The float model's graph.
+    x : ndarray
+        ``(B, *shape)`` or ``(B, T, *shape)``.
+    teacher : callable
+        Returns the float model's spikes.
+    """
+    frames = encode(graph, x)
+    size = samples_at_once(graph, len(frames))
+    for start in range(0, len(x), size):
+        spikes = teacher(x[start : start + size])
+        yield RecordedBatch(
+            frames=frames[:, start : start + size],
+            packed={name: np.packbits(values) for name, values in spikes.items()},
+            shapes={name: values.shape for name, values in spikes.items()},
+        )
+
+
+class ForcedLayers:
+    """Integer nodes of one LIF group, run on recorded events.
+
+    Parameters
+    ----------
+    graph : Graph
+        Graph that the nodes belong to.
+    nodes : mapping of str to Node
+        Integer nodes; currents that they read come from one another.
+
+    Attributes
+    ----------
+    extremes : dict of str to Extremes
+        Largest magnitudes seen in each population of neurons, over all runs.
+    """
+
+    def __init__(self, graph: Graph, nodes: Mapping[str, Node]) -> None:
+        self.graph = graph
+        self.nodes = [nodes[name] for name in graph.order if name in nodes]
+        self.extremes: dict[str, Extremes] = {}
+
+    @torch.no_grad()
+    def spikes(self, batch: RecordedBatch) -> Iterator[tuple[str, Tensor]]:
+        """Yield name and spikes ``(T, B, *shape)`` of each LIF."""
+        context = Context(strict=False, extremes=self.extremes)
+        currents: dict[str, Tensor] = {}
+        for node in self.nodes:
+            arriving = [
+                currents[source] if source in currents else batch.events(self.graph, source)
+                for source in node.inputs
+            ]
+            values = EVALUATE[type(node)](node, arriving, context)
+            if isinstance(node, Lif):
+                yield node.name, values
+            else:
+                currents[node.name] = values
+
+    def differing_by_lif(self, batch: RecordedBatch) -> dict[str, int]:
+        """Count the spikes of each LIF that differ from the recorded ones."""
+        return {
+            name: int(torch.count_nonzero(values != batch.spikes(name)))
+            for name, values in self.spikes(batch)
+        }
+
+    def differing(self, batches: Sequence[RecordedBatch], limit: float = np.inf) -> int:
+        """Count the spikes that differ, up to the first batch that exceeds a limit."""
+        count = 0
+        for batch in batches:
+            count += sum(self.differing_by_lif(batch).values())
+            if count > limit:
+                break
+        return count

@@ -1,0 +1,46 @@
+"""How many samples of calibration data are looked at: fewer of large networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+
+import numpy as np
+
+from sdt_lava.graph import Graph, Synapse
+from sdt_lava.numerics import IntArray
+from sdt_lava.quantize.groups import LifGroup
+
+# The update of a neuron costs about as much as this many multiplications.
+_NEURON_WORK = 200
+_FEWEST_SAMPLES = 4
+
+
+def work_of(graph: Graph, groups: Iterable[LifGroup]) -> int:
+    """Return the work of one sample in some groups, in multiplications."""
+    total = 0
+    for group in groups:
+        total += sum(_NEURON_WORK * prod(graph.shapes[name]) for name in group.lifs)
+        for name in group.synapses:
+            node = graph.nodes[name]
+            assert isinstance(node, Synapse)
+            total += int(node.weight.size) * prod(graph.shapes[name][1:])
+    return total * graph.timesteps
+
+
+def spread(available: int, work: int, most_work: int) -> IntArray:
+    """Return evenly spaced indices of as many samples as a limit of work allows.
+
+    Evenly spaced because data are often sorted by class.
+
+    Parameters
+    ----------
+    available : int
+        Number of samples.
+    work : int
+        Work of one sample.
+    most_work : int
+        Limit for all of them; a few samples are taken in any case.
+    """
+    wanted = min(available, max(_FEWEST_SAMPLES, most_work // max(work, 1)))
+    return np.linspace(0, available - 1, wanted).round().astype(np.int64)
