@@ -106,10 +106,11 @@ class Engine:
             If ``strict`` and a sum leaves the hardware's range.
         """
         kept = frozenset(self.graph.nodes if keep is None else keep)
-        if spikes or not self._is_planned(frames, states):
+        frame_steps = _frame_steps(frames)
+        if spikes or not self._is_planned(frames, states, frame_steps):
             return self._interpret(frames, kept, spikes, states)
         if states is not None:
-            batches = [self._run_batch(frames, kept, states)]
+            batches = [self._run_batch(frames, kept, states, frame_steps)]
         else:
             batches = [outputs for outputs, _ in self.batches(frames, kept)]
         return {
@@ -146,12 +147,13 @@ class Engine:
         """
         kept = frozenset(keep)
         samples = frames.shape[1]
-        planned = self._is_planned(frames, None)
-        size = self._batch_size(frames, kept, planned)
+        frame_steps = _frame_steps(frames)
+        planned = self._is_planned(frames, None, frame_steps)
+        size = self._batch_size(frames, kept, planned, frame_steps)
         for start in range(0, samples, size):
             part = frames[:, start : start + size]
             if planned:
-                outputs = self._run_batch(part, kept, None)
+                outputs = self._run_batch(part, kept, None, frame_steps)
             else:
                 values = self._interpret(part, kept, None, None)
                 outputs = {name: Output.of(values[name]) for name in kept}
@@ -167,12 +169,12 @@ class Engine:
         plan: Plan = self.graph.derived[key]
         return plan
 
-    def _is_planned(self, frames: IntArray, states: NeuronStates | None) -> bool:
+    def _is_planned(self, frames: IntArray, states: NeuronStates | None, frame_steps: int) -> bool:
         if self.options.kernels == "interpreter" or not frames.size:
             return False
         if any(isinstance(node, _MAPPED) for node in self.graph):
             return False
-        entry, seen = self.graph.input, frames[: _frame_steps(frames)]
+        entry, seen = self.graph.input, frames[:frame_steps]
         # The bounds that make a kernel exact are those of the declared input.
         if seen.min() < entry.low or seen.max() > entry.high:
             return False
@@ -190,10 +192,14 @@ class Engine:
             return Interpreter(self.graph, self._context).run(frames, keep, spikes)
 
     def _run_batch(
-        self, frames: IntArray, keep: frozenset[str], states: NeuronStates | None
+        self,
+        frames: IntArray,
+        keep: frozenset[str],
+        states: NeuronStates | None,
+        frame_steps: int,
     ) -> dict[str, Output]:
         plan = self._plan(keep, self.tracked or states is not None)
-        run = self._sizes(plan, frames)
+        run = self._sizes(plan, len(frames), frames.shape[1], frame_steps)
         self._context.states = {} if states is None else states
         packed = None if states is None else load_states(self.graph, states)
         with plan.lock, exact_arithmetic(), _torch_threads(run.workers):
@@ -208,25 +214,43 @@ class Engine:
             save_states(self.graph, packed, states, frames.shape[1])
         return outputs
 
-    def _sizes(self, plan: Plan, frames: IntArray) -> Run:
-        steps, batch = frames.shape[:2]
+    def _sizes(self, plan: Plan, steps: int, batch: int, frame_steps: int) -> Run:
         threads = self.options.threads or torch.get_num_threads()
         # Nodes without a kernel are left to torch, which has threads of its own.
         worth = plan.macs * steps * batch >= _WORTH_THREADS and not plan.has_generic
-        return Run(batch, steps, _frame_steps(frames), threads if worth else 1)
+        return Run(batch, steps, frame_steps, threads if worth else 1)
 
-    def _batch_size(self, frames: IntArray, keep: frozenset[str], planned: bool) -> int:
-        samples = frames.shape[1]
+    def bytes_needed(self, frames: IntArray, keep: Iterable[str]) -> int:
+        """Estimate what the arrays of one batch take, weights left out.
+
+        Parameters
+        ----------
+        frames : ndarray of int
+            Input of the batch, ``(T, B, *shape)``.
+        keep : iterable of str
+            Nodes whose output is wanted.
+        """
+        frame_steps = _frame_steps(frames)
+        if not self._is_planned(frames, None, frame_steps):
+            return self._interpreted_bytes(len(frames)) * frames.shape[1]
+        plan = self._plan(frozenset(keep), self.tracked)
+        return plan.bytes_needed(self._sizes(plan, len(frames), frames.shape[1], frame_steps))
+
+    def _batch_size(
+        self, frames: IntArray, keep: frozenset[str], planned: bool, frame_steps: int
+    ) -> int:
+        steps, samples = frames.shape[:2]
         if self.options.batch_size is not None:
             return self.options.batch_size
         if not planned:
-            return max(1, min(samples, self.options.memory // self._interpreted_bytes(frames)))
+            # A rule of thumb, which no run fails for.
+            return max(1, min(samples, self.options.memory // self._interpreted_bytes(steps)))
         plan = self._plan(keep, self.tracked)
 
         def needed(size: int) -> int:
-            return plan.bytes_needed(self._sizes(plan, frames[:, :size]))
+            return plan.bytes_needed(self._sizes(plan, steps, size, frame_steps))
 
-        size = min(samples, self._sizes(plan, frames).workers)
+        size = min(samples, self._sizes(plan, steps, samples, frame_steps).workers)
         if needed(size) > self.options.memory:
             size = 1
         if needed(size) > self.options.memory:
@@ -238,9 +262,9 @@ class Engine:
             size = min(2 * size, samples)
         return size
 
-    def _interpreted_bytes(self, frames: IntArray) -> int:
+    def _interpreted_bytes(self, steps: int) -> int:
         largest = max(int(np.prod(shape)) for shape in self.graph.shapes.values())
-        return max(1, largest * len(frames) * _INTERPRETED_BYTES)
+        return max(1, largest * steps * _INTERPRETED_BYTES)
 
 
 def _frame_steps(frames: IntArray) -> int:

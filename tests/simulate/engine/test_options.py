@@ -1,0 +1,79 @@
+"""Memory, threads and other options: what they decide, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import sdt_lava
+from sdt_lava.errors import ConfigError
+from sdt_lava.simulate.engine import Engine, EngineOptions
+from sdt_lava.simulate.engine.dense import DENSE_KERNELS
+from sdt_lava.simulate.engine_options import DENSE_KERNELS as NAMES
+from sdt_lava.simulate.engine_options import parse_memory
+from tests.graphs import random_frames, random_sdt_graph
+
+
+def sizes(graph, frames, **options):
+    engine = Engine(graph, tracked=False, options=EngineOptions(**options))
+    ends = [done for _, done in engine.batches(frames, (graph.output_name,))]
+    return np.diff([0, *ends]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("4GiB", 2**32), ("4 gb", 4 * 10**9), ("1.5Mi", 3 * 2**19), ("100", 100), (7, 7)],
+)
+def test_sizes_of_memory(text, size):
+    assert parse_memory(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "many", "4 gigs", "-1", "4GiB4"])
+def test_what_is_no_size_of_memory(text):
+    with pytest.raises(ConfigError, match="4GiB"):
+        parse_memory(text)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"memory": 0}, {"threads": 0}, {"batch_size": 0}, {"kernels": "fast"}, {"device": "tpu"}],
+)
+def test_bad_options_are_refused(options):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        EngineOptions(**options)
+
+
+@pytest.mark.parametrize("kernels", ["auto", "interpreter"])
+def test_memory_decides_the_batch(kernels):
+    rng = np.random.default_rng(0)
+    graph = random_sdt_graph(rng, image=(2, 16, 16), channels=64)
+    frames = random_frames(rng, graph, batch=8)
+    assert sizes(graph, frames, kernels=kernels) == [8]
+    assert sizes(graph, frames, kernels=kernels, batch_size=3) == [3, 3, 2]
+    engine = Engine(graph, tracked=False, options=EngineOptions(kernels=kernels))
+    needed = [engine.bytes_needed(frames[:, :size], (graph.output_name,)) for size in (1, 2, 4)]
+    assert needed == sorted(needed) and len(set(needed)) == 3
+    assert sizes(graph, frames, kernels=kernels, memory=needed[1]) == [2] * 4
+    if kernels == "interpreter":
+        return
+    assert sizes(graph, frames, kernels=kernels, memory=needed[2] - 1) == [2] * 4
+    with pytest.raises(ConfigError, match="one sample"):
+        sizes(graph, frames, kernels=kernels, memory=needed[0] - 1)
+
+
+def test_options_of_simulate():
+    rng = np.random.default_rng(1)
+    graph = random_sdt_graph(rng)
+    x = np.swapaxes(random_frames(rng, graph, batch=4), 0, 1) / graph.input.scale
+    done = []
+    expected = sdt_lava.simulate(graph, x, on_progress=lambda *pair: done.append(pair))
+    found = sdt_lava.simulate(graph, x, memory="1GiB", threads=1, device="cpu", batch_size=3)
+    assert done == [(4, 4)]
+    assert np.array_equal(expected.logits, found.logits)
+    for option, value in (("memory", "1GiB"), ("threads", 2), ("device", "cpu")):
+        with pytest.raises(ConfigError, match=option):
+            sdt_lava.simulate(graph, x, "reference", **{option: value})
+
+
+def test_names_of_dense_kernels():
+    assert tuple(DENSE_KERNELS) == NAMES
