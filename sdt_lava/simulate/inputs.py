@@ -33,6 +33,7 @@ def to_time_first(x: Any, frame_shape: Shape, timesteps: int) -> np.ndarray:
         If the shape does not fit, the input is empty or not finite, or not numeric.
     """
     values = np.asarray(x)
+    finite = values.dtype.kind != "f" or bool(np.isfinite(values).all())
     allowed = f"(B, {', '.join(map(str, frame_shape))}) or (B, T, ...) of numbers"
     if values.dtype.kind not in "biuf":
         raise DataError("input x", f"values of type {values.dtype}", allowed)
@@ -44,7 +45,7 @@ def to_time_first(x: Any, frame_shape: Shape, timesteps: int) -> np.ndarray:
         raise DataError("input x", f"shape {values.shape}", allowed)
     if 0 in values.shape:
         raise DataError("input x", f"shape {np.shape(x)}", "at least one sample and one step")
-    if not np.isfinite(values).all():
+    if not finite:
         raise DataError("input x", "NaN or infinity", "finite values")
     return values
 
@@ -70,9 +71,10 @@ def encode(graph: Graph, x: Any) -> IntArray:
         If the input does not fit.
     """
     entry = graph.input
-    scaled = _scaled(entry, to_time_first(x, entry.shape, graph.timesteps))
-    outside = np.count_nonzero((scaled < entry.low) | (scaled > entry.high))
-    if outside:
+    values = to_time_first(x, entry.shape, graph.timesteps)
+    scaled = _scaled(entry, _shown(values))
+    if scaled.min() < entry.low or scaled.max() > entry.high:
+        outside = np.count_nonzero((scaled < entry.low) | (scaled > entry.high))
         logger.warning(
             "%d of %d input values lie outside %d..%d (scale %g) and are clipped",
             outside,
@@ -81,7 +83,8 @@ def encode(graph: Graph, x: Any) -> IntArray:
             entry.high,
             entry.scale,
         )
-    return np.clip(scaled, entry.low, entry.high).astype(np.int64)
+        scaled = np.clip(scaled, entry.low, entry.high)
+    return np.broadcast_to(scaled.astype(np.int64, copy=False), values.shape)
 
 
 def widened(graph: Graph, x: Any) -> Graph:
@@ -97,7 +100,7 @@ def widened(graph: Graph, x: Any) -> Graph:
     entry = graph.input
     if not entry.widens:
         return graph
-    scaled = _scaled(entry, to_time_first(x, entry.shape, graph.timesteps))
+    scaled = _scaled(entry, _shown(to_time_first(x, entry.shape, graph.timesteps)))
     low = max(min(entry.low, int(scaled.min())), -PAYLOAD_LIMIT)
     high = min(max(entry.high, int(scaled.max())), PAYLOAD_LIMIT)
     if (low, high) == (entry.low, entry.high):
@@ -107,5 +110,12 @@ def widened(graph: Graph, x: Any) -> Graph:
     return graph.rebuild(fitting if node is entry else node for node in graph.nodes.values())
 
 
+def _shown(values: np.ndarray) -> np.ndarray:
+    """Return the frames that differ: one, if a static image is repeated."""
+    return values[:1] if values.strides[0] == 0 else values
+
+
 def _scaled(entry: Input, values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind in "bi" and (entry.scale, entry.offset) == (1, 0):
+        return values.astype(np.int64)
     return np.rint(values.astype(np.float64) * entry.scale + entry.offset)

@@ -202,7 +202,7 @@ class Engine:
         run = self._sizes(plan, len(frames), frames.shape[1], frame_steps)
         self._context.states = {} if states is None else states
         packed = None if states is None else load_states(self.graph, states)
-        with plan.lock, exact_arithmetic(), _torch_threads(run.workers):
+        with plan.lock, exact_arithmetic():
             outputs, extremes = plan.run(frames, run, self._context, packed)
         if self._context.strict and any(map(_overflows, extremes.values())):
             # The interpreter finds the neurons and the step, and raises.
@@ -289,16 +289,3 @@ def exact_arithmetic() -> Iterator[None]:
             yield
     finally:
         torch.set_float32_matmul_precision(precision)
-
-
-@contextmanager
-def _torch_threads(workers: int) -> Iterator[None]:
-    """Give each of several workers one thread of torch."""
-    threads = torch.get_num_threads()
-    if workers > 1:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        if workers > 1:
-            torch.set_num_threads(threads)

@@ -81,7 +81,7 @@ class Interpreter:
         recorded: Mapping[str, NDArray[Any]],
     ) -> Tensor:
         if isinstance(node, Input):
-            return torch.from_numpy(np.ascontiguousarray(frames, dtype=np.int64))
+            return torch.from_numpy(np.array(frames, dtype=np.int64))
         if node.name in recorded:
             return torch.from_numpy(np.ascontiguousarray(recorded[node.name]))
         inputs = [values[name] for name in node.inputs]

@@ -1,4 +1,4 @@
-"""Windows over spikes and currents, and spikes spread out for dense operators."""
+"""Windows over spikes and currents; spikes packed, and spread out for dense operators."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sdt_lava.compiled import compiled
-from sdt_lava.simulate.engine.kernels.vectors import LANES, count_bits, spread_word
+from sdt_lava.simulate.engine.kernels.vectors import LANES, count_bits, read, spread_word, write
 
 # Layouts are (rows, T, W, words) for spikes and (rows, T, W, channels) for currents, where rows
 # count through the images of the batch.
@@ -110,6 +110,36 @@ def spread_rows(
                     if inside:
                         bits = spikes[origin + y, step, column, first_word + word]
                     spread_word(bits, base, at + word * LANES)
+
+
+@compiled
+def pack_rows(frames: int, strides: Any, sizes: Any, words: int) -> None:
+    """Pack input spikes.
+
+    Parameters
+    ----------
+    frames : address of int64
+        0 or 1.
+    strides : tuple of int
+        Distances in ``frames`` between images, rows, steps, columns and channels.
+    sizes : tuple of int
+        Images, rows, steps, columns and channels.
+    words : address of uint64
+        ``(images * rows, T, W, words)``, filled completely.
+    """
+    images, rows, steps, columns, channels = sizes
+    count = (channels + LANES - 1) // LANES
+    for line in range(images * rows * steps):
+        row, step = line // steps, line % steps
+        start = row // rows * strides[0] + row % rows * strides[1] + step * strides[2]
+        for at in range(line * columns * count, (line + 1) * columns * count):
+            write(words, at, 0)
+        for channel in range(channels):
+            bit = 1 << (channel % LANES)
+            for column in range(columns):
+                if read(frames, start + column * strides[3] + channel * strides[4]):
+                    at = (line * columns + column) * count + channel // LANES
+                    write(words, at, read(words, at) | bit)
 
 
 @compiled

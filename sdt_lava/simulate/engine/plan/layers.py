@@ -39,8 +39,10 @@ Weighted = Conv | Dense | Readout
 def _input(compiler: Compiler, node: Input) -> bool:
     layout = compiler.layout(node.name)
     shown = layout or Layout(1, 1, 1, node.shape)
-    # The run provides the tensor, and the frames if something reads them.
+    # The run provides the tensor, the frames and the spikes if something reads them.
     compiler.tensors[node.name] = Buffer(f"{node.name} (tensor)", shown, "tensor")
+    if layout is not None and compiler.graph.signals[node.name] is Signal.SPIKE:
+        compiler.write_spikes(node.name, layout)
     return True
 
 

@@ -144,7 +144,11 @@ class Assignment:
 
 
 def assign(
-    operations: Sequence[Operation], waits: Sequence[bool], kept: set[str], run: Run
+    operations: Sequence[Operation],
+    waits: Sequence[bool],
+    entering: Sequence[Buffer],
+    kept: set[str],
+    run: Run,
 ) -> Assignment:
     """Let signals share memory whose lives do not overlap.
 
@@ -154,6 +158,8 @@ def assign(
         In their order.
     waits : sequence of bool
         Before which of them all workers wait.
+    entering : sequence of Buffer
+        Written before the first operation.
     kept : set of str
         Buffers that are read after the last operation.
     run : Run
@@ -165,7 +171,7 @@ def assign(
         for buffer in _touched(operation)
     }
     blocks = _Blocks()
-    placed: dict[str, int] = {}
+    placed = {buffer.name: blocks.take(buffer_bytes(buffer, run)) for buffer in entering}
     for position, operation in enumerate(operations):
         if waits[position] or run.workers == 1:
             blocks.meet()

@@ -14,6 +14,7 @@ import torch
 from sdt_lava.graph import Graph, Readout
 from sdt_lava.numerics import IntArray
 from sdt_lava.quantize.bounds import Extremes
+from sdt_lava.simulate.engine.kernels.pooling import pack_rows
 from sdt_lava.simulate.engine.layout import (
     LANES,
     Layout,
@@ -26,7 +27,7 @@ from sdt_lava.simulate.engine.layout import (
 from sdt_lava.simulate.engine.plan import layers as _layers  # noqa: F401
 from sdt_lava.simulate.engine.plan import masks as _masks  # noqa: F401
 from sdt_lava.simulate.engine.plan.compile import Compiler
-from sdt_lava.simulate.engine.plan.memory import Run, assign, share, waiting
+from sdt_lava.simulate.engine.plan.memory import Assignment, Run, assign, share, waiting
 from sdt_lava.simulate.engine.plan.operation import Buffer, Spikes
 from sdt_lava.simulate.engine.plan.signals import GenericOperation
 from sdt_lava.simulate.engine.plan.synaptic import SynapticOperation, dense_piece_bytes
@@ -112,10 +113,12 @@ class Plan:
             for op in self.operations
             for buffer in [*(reading.buffer for reading in op.reads), *op.writes]
         }
-        self._kept = {
-            (source.buffer if isinstance(source, Spikes) else source).name
-            for source in self.outputs.values()
-        }
+        self._kept = set(self._output_buffers())
+        self._entering = [
+            buffer
+            for buffer in {**self._buffers, **self._output_buffers()}.values()
+            if buffer.name == self.entry.name and buffer.kind != "tensor"
+        ]
         self._prepared: dict[Run, tuple[Workspace, list[Step]]] = {}
 
     @property
@@ -130,7 +133,7 @@ class Plan:
 
     def bytes_needed(self, run: Run) -> int:
         """Estimate the memory that a run takes, weights left out."""
-        placed = assign(self.operations, waiting(self.operations, run), self._kept, run)
+        placed = self._assign(waiting(self.operations, run), run)
         scratch = [
             4 * sum(layer.events.scratch_sizes(run.steps).values()) if layer.events else 0
             for layer in self._layers
@@ -179,8 +182,9 @@ class Plan:
         if states is None and run in self._prepared:
             return self._prepared[run]
         waits = waiting(self.operations, run)
-        placed = assign(self.operations, waits, self._kept, run)
-        packed = (self._buffers[name] for name in placed.blocks)
+        placed = self._assign(waits, run)
+        known = {**self._buffers, **self._output_buffers()}
+        packed = (known[name] for name in placed.blocks)
         work = Workspace(run, placed.allocate(packed, run), context, states)
         events = [layer.events for layer in self._layers if layer.events is not None]
         work.reserve([kernel.scratch_sizes(run.steps) for kernel in events])
@@ -202,15 +206,28 @@ class Plan:
             self._prepared[run] = work, steps
         return work, steps
 
+    def _output_buffers(self) -> dict[str, Buffer]:
+        buffers = [s.buffer if isinstance(s, Spikes) else s for s in self.outputs.values()]
+        return {buffer.name: buffer for buffer in buffers}
+
+    def _assign(self, waits: list[bool], run: Run) -> Assignment:
+        return assign(self.operations, waits, self._entering, self._kept, run)
+
     def _enter(self, work: Workspace, frames: IntArray) -> None:
-        name = self.entry.name
-        tensor, layout = f"{name} (tensor)", Layout.of(self.entry.shape)
-        if tensor in self._buffers or self.outputs.get(name):
+        tensor, layout = f"{self.entry.name} (tensor)", Layout.of(self.entry.shape)
+        if tensor in self._buffers or tensor in self._kept:
             work.tensors[tensor] = torch.from_numpy(np.array(frames, np.int64))
-        if name in work.arrays and self._buffers[name].kind == "frames" and layout is not None:
-            rows = rows_first(frames[: work.frame_steps], layout)
-            target = work.arrays[name]
-            target.reshape(rows.shape)[...] = rows
+        for buffer in self._entering:
+            assert layout is not None
+            target = work.arrays[buffer.name]
+            if buffer.kind == "spikes":
+                spikes = np.asarray(frames, np.int64)
+                rows = rows_first(spikes, layout)
+                strides = tuple(stride // spikes.itemsize for stride in rows.strides)
+                pack_rows(spikes.ctypes.data, strides, rows.shape, target.ctypes.data)
+            else:
+                rows = rows_first(frames[: work.frame_steps], layout)
+                target.reshape(rows.shape)[...] = rows
 
     def _output(self, name: str, work: Workspace) -> Output:
         source = self.outputs[name]

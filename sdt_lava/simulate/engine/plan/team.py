@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+
+import torch
+from threadpoolctl import ThreadpoolController
 
 from sdt_lava.simulate.engine.plan.operation import Operation, Rows, Task
 
@@ -50,10 +55,11 @@ def work_through(steps: Sequence[Step], workers: int) -> None:
 
     def work(worker: int) -> None:
         try:
-            for step in steps:
-                if step.waits:
-                    barrier.wait()
-                _do(step, worker)
+            with one_thread_each():
+                for step in steps:
+                    if step.waits:
+                        barrier.wait()
+                    _do(step, worker)
         except threading.BrokenBarrierError:
             # Another thread has failed and says why.
             return
@@ -72,6 +78,23 @@ def work_through(steps: Sequence[Step], workers: int) -> None:
         helper.join()
     if errors:
         raise errors[0]
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Let torch's operators use the calling thread only, while there are several like it.
+
+    `torch.set_num_threads` would do so for all threads, and takes milliseconds.
+    """
+    # A new thread takes over torch's number at its first use, and keeps its own from then on.
+    torch.get_num_threads()
+    with _openmp().limit(limits=1):
+        yield
+
+
+@cache
+def _openmp() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="openmp")
 
 
 def _do(step: Step, worker: int) -> None:
