@@ -40,7 +40,7 @@ def finetune_command(
     from sdt_lava.checkpoint import load_model
     from sdt_lava.datasets import SourceOptions
     from sdt_lava.model.training import train
-    from sdt_lava.quantize.fine_tune import FINE_TUNE_OPTIONS, fine_tune
+    from sdt_lava.quantize.fine_tune import FINE_TUNE_OPTIONS, ROUNDED_OPTIONS, fine_tune
 
     check_writable(out)
     if test_data is None and data.endswith(".npz"):
@@ -52,7 +52,7 @@ def finetune_command(
         load_fitting(data, "train", takes, source),
         load_fitting(test_data or data, "test", takes, source),
     )
-    options = FINE_TUNE_OPTIONS
+    options = FINE_TUNE_OPTIONS if bits is None else ROUNDED_OPTIONS
     options = replace(
         options,
         epochs=epochs or options.epochs,

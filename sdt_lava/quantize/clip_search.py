@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.errors import QuantizationError
+from sdt_lava.graph import Node
 from sdt_lava.quantize.bounds import bound_nodes
 from sdt_lava.quantize.forced import ForcedLayers, RecordedBatch, Teacher, record
 from sdt_lava.quantize.groups import LifGroup
@@ -33,10 +34,21 @@ _OWN_CLIPS = (0.8, 0.5)
 _MOST_WORK = 10**12
 
 
+# A candidate is given up at the first batch up to which it has this many times the differing
+# spikes of the best one, and some more.
+_HOPELESS, _FEW = 1.05, 10
+
+
 @dataclass(frozen=True)
 class _Trial:
+    """Scales of one group, and the spikes that differ up to the end of each batch."""
+
     part: ScaleSearch
-    differing: int
+    counts: tuple[int, ...]
+
+    @property
+    def differing(self) -> int:
+        return self.counts[-1]
 
 
 class ClipSearch:
@@ -121,17 +133,30 @@ class ClipSearch:
         """Return the trial of some clips if it has fewer differing spikes, else the best so far."""
         try:
             part = ScaleSearch(self._graph, self._search.weights, (group,), clips)
-            unproved = _settle(part)
+            nodes, unproved = _settle(part)
         except QuantizationError as error:
             logger.debug("clips %s of %s: %s", clips, group.name, error)
             return best
-        layers = ForcedLayers(self._graph, part.nodes())
-        differing = layers.differing(self._batches, best.differing)
+        layers = ForcedLayers(self._graph, nodes)
+        counts = self._count(layers, best.counts)
+        if len(counts) < len(best.counts) or counts[-1] >= best.differing:
+            return best
         safe = all(fits(layers.extremes[name], self._margin) for name in unproved)
-        return _Trial(part, differing) if safe and differing < best.differing else best
+        return _Trial(part, counts) if safe else best
 
     def _counted(self, part: ScaleSearch) -> _Trial:
-        return _Trial(part, ForcedLayers(self._graph, part.nodes()).differing(self._batches))
+        return _Trial(part, self._count(ForcedLayers(self._graph, part.nodes())))
+
+    def _count(self, layers: ForcedLayers, best: tuple[int, ...] = ()) -> tuple[int, ...]:
+        """Count differing spikes batch by batch, as long as there is hope."""
+        counts: list[int] = []
+        total = 0
+        for number, batch in enumerate(self._batches):
+            total += sum(layers.differing_by_lif(batch).values())
+            counts.append(total)
+            if best and total > _HOPELESS * best[number] + _FEW:
+                break
+        return tuple(counts)
 
     def _note(self, group: LifGroup, default: _Trial, best: _Trial) -> None:
         choice = ClipChoice(
@@ -153,13 +178,17 @@ class ClipSearch:
         return work
 
 
-def _settle(part: ScaleSearch) -> list[str]:
-    """Lower a group's scale where that proves its ranges; return the neurons left unproved."""
+def _settle(part: ScaleSearch) -> tuple[dict[str, Node], list[str]]:
+    """Lower a group's scale where that proves its ranges.
+
+    Returns its rounded nodes and the neurons that are left unproved.
+    """
     while True:
-        bounds = bound_nodes(part.float_graph, part.nodes())
+        nodes = part.nodes()
+        bounds = bound_nodes(part.float_graph, nodes)
         unproved = [name for name, extremes in bounds.items() if not fits(extremes)]
         if not part.towards_proof(bounds, unproved):
-            return unproved
+            return nodes, unproved
 
 
 def _decisions(batches: Sequence[RecordedBatch], lif: str) -> int:

@@ -2,7 +2,9 @@
 
 It starts from the folded model: batch normalisation has become weights and biases. In the forward
 pass every layer uses its weights rounded as the exporter would round them now; gradients pass
-straight through the rounding. Scales follow the weights once an epoch.
+straight through the rounding. Scales follow the weights once an epoch. Rounding makes accuracy
+jump from step to step, so the result is a moving average of the weights over the last epochs;
+rounded, it is what the exporter finds.
 """
 
 from __future__ import annotations
@@ -17,18 +19,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sdt_lava.checkpoint.own import save_checkpoint
 from sdt_lava.datasets.base import Dataset
 from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Conv
 from sdt_lava.model.config import DOWNSAMPLINGS
 from sdt_lava.model.trace import trace
-from sdt_lava.model.training import Progress, TrainingOptions, TrainingResult, train
+from sdt_lava.model.training import Progress, TrainingOptions, TrainingResult, accuracy, train
 from sdt_lava.model.transformer import SpikeDrivenTransformer
 from sdt_lava.quantize.integer import WeightFormat, event_unit
 from sdt_lava.quantize.post_training import quantize
 
 # Suits a network that is nearly right already; a full training starts from 6e-3.
 FINE_TUNE_OPTIONS = TrainingOptions(epochs=6, learning_rate=1e-3, weight_decay=1e-4)
+# With rounded weights: further to go, and what larger steps do is averaged out.
+ROUNDED_OPTIONS = replace(FINE_TUNE_OPTIONS, epochs=10, learning_rate=2e-3)
+# Epochs over which weights are averaged: 1 / e of the average is older.
+_AVERAGED_EPOCHS = 2
 
 
 class FoldedNorm(nn.BatchNorm3d):
@@ -133,11 +140,14 @@ class _Rounding:
             per_unit = row.scale * event_unit(graph, graph.nodes[row.name])
             self.of_layer[row.name].unit = self.weights.step * 2.0**row.exponent / per_unit
 
-    def remove(self) -> None:
-        """Leave the model with its unrounded weights."""
-        for name in self.of_layer:
+    @torch.no_grad()
+    def apply(self) -> None:
+        """Leave the model with its rounded weights."""
+        for name, rounding in self.of_layer.items():
+            layer = self.model.get_submodule(name)
+            layer.weight.copy_(rounding(layer.weight))
             if name != "head":
-                _set_rounding(self.model.get_submodule(name), None)
+                _set_rounding(layer, None)
         plain = nn.Linear(self.model.head.in_features, self.model.head.out_features)
         plain.load_state_dict(self.model.head.state_dict())
         self.model.head = plain
@@ -148,12 +158,36 @@ def _set_rounding(synapse: Any, rounding: RoundedWeights | None) -> None:
     synapse.pre_hook_fx = rounding
 
 
+class _Average:
+    """Exponential moving average of the weights that are trained."""
+
+    def __init__(self, model: SpikeDrivenTransformer) -> None:
+        self._weights = [weight for weight in model.parameters() if weight.requires_grad]
+        self._averages = [weight.detach().clone() for weight in self._weights]
+        self._updates = 0
+
+    @torch.no_grad()
+    def update(self, window: float) -> None:
+        """Take in the weights as they are; ``window`` is the average's length in updates."""
+        self._updates += 1
+        # At the start, the average of what there is.
+        share = max(1 / window, 1 / self._updates)
+        for average, weight in zip(self._averages, self._weights, strict=True):
+            average.lerp_(weight, min(share, 1.0))
+
+    @torch.no_grad()
+    def take(self) -> None:
+        """Replace the weights by their averages."""
+        for average, weight in zip(self._averages, self._weights, strict=True):
+            weight.copy_(average)
+
+
 def fine_tune(
     model: SpikeDrivenTransformer,
     train_data: Dataset,
     test_data: Dataset,
     bits: int,
-    options: TrainingOptions = FINE_TUNE_OPTIONS,
+    options: TrainingOptions = ROUNDED_OPTIONS,
     *,
     checkpoint_path: str | os.PathLike[str] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -178,9 +212,10 @@ def fine_tune(
     Returns
     -------
     model : SpikeDrivenTransformer
-        Folded and fine-tuned, in eval mode, with unrounded weights.
+        Folded and fine-tuned, in eval mode. Its weights are averages over the last epochs, rounded:
+        the exporter finds them as they are.
     result : TrainingResult
-        History; accuracies are those with rounded weights.
+        History; accuracies are those with rounded weights, the last one that of the result.
 
     Raises
     ------
@@ -189,19 +224,25 @@ def fine_tune(
         :func:`sdt_lava.model.training.train`.
     """
     folded = fold_model(model)
-    rounding = _Rounding(folded, bits)
+    rounding, average = _Rounding(folded, bits), _Average(folded)
 
     def follow(progress: Progress) -> None:
-        if progress.finished_epoch is not None:
+        if progress.finished_epoch is None:
+            average.update(_AVERAGED_EPOCHS * progress.steps)
+        else:
             rounding.refresh()
         if on_progress is not None:
             on_progress(progress)
 
-    result = train(
-        folded, train_data, test_data, options, checkpoint_path=checkpoint_path, on_progress=follow
-    )
-    rounding.remove()
-    return folded.eval(), result
+    history = train(folded, train_data, test_data, options, on_progress=follow).history
+    average.take()
+    rounding.refresh()
+    rounding.apply()
+    assert test_data.y is not None
+    final = replace(history[-1], test_accuracy=accuracy(folded, test_data.x, test_data.y))
+    if checkpoint_path is not None:
+        save_checkpoint(checkpoint_path, folded)
+    return folded.eval(), TrainingResult((*history[:-1], final))
 
 
 def convert_pooling(model: SpikeDrivenTransformer, downsampling: str) -> SpikeDrivenTransformer:
@@ -230,6 +271,7 @@ def convert_pooling(model: SpikeDrivenTransformer, downsampling: str) -> SpikeDr
 
 __all__ = [
     "FINE_TUNE_OPTIONS",
+    "ROUNDED_OPTIONS",
     "FoldedNorm",
     "RoundedWeights",
     "convert_pooling",

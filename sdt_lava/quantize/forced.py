@@ -5,7 +5,7 @@ So each layer is judged by itself; a difference in one is not blamed on those be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,12 +126,3 @@ class ForcedLayers:
             name: int(torch.count_nonzero(values != batch.spikes(name)))
             for name, values in self.spikes(batch)
         }
-
-    def differing(self, batches: Sequence[RecordedBatch], limit: float = np.inf) -> int:
-        """Count the spikes that differ, up to the first batch that exceeds a limit."""
-        count = 0
-        for batch in batches:
-            count += sum(self.differing_by_lif(batch).values())
-            if count > limit:
-                break
-        return count

@@ -143,18 +143,23 @@ def test_silent_layers_stay_silent():
     assert not graph.nodes["d"].weight.any() and report.choices.groups[0].differing == 0
 
 
-def test_results_are_deterministic_and_batches_do_not_matter(monkeypatch):
+def test_results_are_deterministic_and_good_in_any_batches(monkeypatch):
     rng = np.random.default_rng(3)
     source, x = float_graph(rng, blocks=1, image=(1, 5, 5)), rng.random((5, 1, 5, 5))
-    graphs = []
-    for size in (5, 5, 2):
+    runs = []
+    for size in (5, 5, 2, 1):
         monkeypatch.setattr("sdt_lava.quantize.forced.samples_at_once", lambda *_, size=size: size)
-        graphs.append(calibrated(source, x, 4)[0])
-    for other in graphs[1:]:
-        for node in graphs[0]:
-            if isinstance(node, Synapse):
-                assert np.array_equal(node.weight, other.nodes[node.name].weight)
-    assert graphs[0].metadata == graphs[1].metadata == graphs[2].metadata
+        runs.append(calibrated(source, x, 4))
+    assert runs[0][0].metadata == runs[1][0].metadata
+    for node in runs[0][0].of_type(Synapse):
+        assert np.array_equal(node.weight, runs[1][0].nodes[node.name].weight)
+    for graph, report in runs:
+        after = forced_reference(graph, x, teacher_of(source)(x))
+        for group, first in zip(report.choices.groups, runs[0][1].choices.groups, strict=True):
+            assert group.default_differing == first.default_differing
+            assert group.differing <= group.default_differing
+            assert group.differing == sum(after[name] for name in group.neurons)
+        assert [row.forced for row in report.spikes.layers] == list(after.values())
 
 
 def test_ranges_that_are_only_measured_keep_their_margin():

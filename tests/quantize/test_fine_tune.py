@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -16,13 +18,17 @@ from sdt_lava.model.trace import trace
 from sdt_lava.quantize.fine_tune import (
     FoldedNorm,
     RoundedWeights,
+    _Average,
     _Rounding,
     convert_pooling,
     fine_tune,
     fold_model,
 )
+from sdt_lava.quantize.post_training import CalibrationData
 from tests.model.networks import lively_network, random_input, tiny_config
 
+# Made by `sdt-lava train --preset digits --seed 0`.
+DIGITS_MODEL = Path(__file__).parents[1] / "data" / "digits" / "model.pt"
 DIGITS = {
     "image_size": (8, 8), "in_channels": 1, "num_classes": 10, "dim": 16, "depth": 1,
     "timesteps": 2, "pooling_stat": "0100", "input_scale": 16.0, "input_range": (0, 16),
@@ -71,7 +77,7 @@ def test_rounding_is_the_exporters(bits):
         integers = rounded / rounding.of_layer[node.name].unit
         step = 2 ** (9 - bits)
         assert np.abs(integers - node.weight / step).max() < 1e-2, node.name
-    rounding.remove()
+    rounding.apply()
     assert folded.get_submodule("patch_embed.proj_conv").pre_hook_fx is None
 
 
@@ -93,11 +99,53 @@ def test_fine_tuning_trains_what_is_exported(tmp_path):
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
     assert result.history[-1].loss < result.history[0].loss
-    test = digits("test", 120)
-    exported = sdt_lava.simulate(sdt_lava.to_network(load_model(path), 4)[0], test.x)
+    test, loaded = digits("test", 120), load_model(path)
+    assert accuracy(loaded, test.x, test.y) == accuracy(tuned, test.x, test.y)
+    assert accuracy(loaded, test.x, test.y) == result.test_accuracy
+    net, report = sdt_lava.to_network(loaded, 4)
+    # The weights of the file lie on a grid, and the exporter finds it.
+    assert max(row.rounding_error for row in report.synapses) < 0.01
+    for row in report.synapses:
+        layer = loaded.get_submodule(row.name).weight.detach().numpy()
+        assert len(np.unique(layer)) <= 15, row.name
+    exported = sdt_lava.simulate(net, test.x)
     # Biases and input are rounded as well in the export, so a few predictions may differ.
     assert abs(float(np.mean(exported.labels == test.y)) - result.test_accuracy) < 0.06
-    assert accuracy(load_model(path), test.x, test.y) == accuracy(tuned, test.x, test.y)
+
+
+def test_the_result_is_an_average_of_the_weights():
+    model = lively_network(tiny_config())
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    average = _Average(model)
+    for value in (1.0, 2.0, 3.0, 4.0):
+        with torch.no_grad():
+            for weight in weights:
+                weight.fill_(value)
+        average.update(window=2)
+    average.take()
+    # 1, then (1 + 2) / 2 = 1.5, then (1.5 + 3) / 2 = 2.25, then (2.25 + 4) / 2.
+    assert all(torch.allclose(weight, torch.tensor(3.125)) for weight in weights)
+
+
+@pytest.mark.slow
+def test_accuracy_of_the_digits_network():
+    """Seed 0 of `sdt-lava train`: what the issue of quantization promises."""
+    model = load_model(DIGITS_MODEL)
+    train, test = load_digits_split("train"), load_digits_split("test")
+    reference = accuracy(model, test.x, test.y)
+    assert reference > 0.97
+    calibration = CalibrationData(train.x[:64], "digits")
+    for data in (None, calibration):
+        net, _ = sdt_lava.to_network(model, 8, data)
+        assert accuracy_of(net, test) >= reference - 0.005
+    tuned, result = fine_tune(model, train, test, 4)
+    net, _ = sdt_lava.to_network(tuned, 4)
+    assert accuracy_of(net, test) >= reference - 0.015
+    assert result.test_accuracy >= reference - 0.015
+
+
+def accuracy_of(net, data):
+    return float(np.mean(sdt_lava.simulate(net, data.x).labels == data.y))
 
 
 @pytest.mark.parametrize("pooling", ["or", "stride"])
