@@ -10,6 +10,7 @@ import typer
 
 from sdt_lava.cli.console import console, error_console, make_table, print_table, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download
+from sdt_lava.cli.engine import Device, Memory
 from sdt_lava.cli.networks import InputShape, Timesteps, parse_shape
 from sdt_lava.datasets import SourceOptions
 from sdt_lava.errors import ConfigError
@@ -53,6 +54,8 @@ def evaluate_command(
     ] = None,
     timesteps: Timesteps = None,
     input_shape: InputShape = None,
+    memory: Memory = None,
+    device: Device = None,
     data_root: DataRoot = None,
     download: Download = False,
     binning: Binning = None,
@@ -73,6 +76,8 @@ def evaluate_command(
         on_bad=on_bad,
         shard_size=shard_size,
         resume=resume,
+        memory=memory,
+        device=device,
         models=tuple(load_energy_model(name) for name in model or ENERGY_MODELS),
         timesteps=timesteps,
         input_shape=parse_shape(input_shape),

@@ -11,6 +11,7 @@ import typer
 
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
+from sdt_lava.cli.engine import Device, Memory, Threads
 from sdt_lava.cli.hardware import (
     ALL_BACKENDS,
     BoardName,
@@ -72,6 +73,9 @@ def sim_command(
     ] = True,
     shortcut: ShortcutOption = None,
     sdsa: SdsaOption = None,
+    memory: Memory = None,
+    threads: Threads = None,
+    device: Device = None,
     data_root: DataRoot = None,
     download: Download = False,
     binning: Binning = None,
@@ -101,6 +105,9 @@ def sim_command(
             hardware=hardware,
             **chosen_ways(shortcut, sdsa),
             models=models,
+            memory=memory,
+            threads=threads,
+            device=device,
         )
     summary = summarize(result, dataset.y)
     if json is not None:

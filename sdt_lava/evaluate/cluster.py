@@ -229,7 +229,7 @@ def evaluate_shard(
         state = (wanted, _load(worker.sdt_lava_network, digests, data, options))
         worker.sdt_lava_state = state
     net, source = state[1]
-    return evaluate_samples(net, source, shard, options.backend)
+    return evaluate_samples(net, source, shard, **options.how_to_run())
 
 
 def _load(

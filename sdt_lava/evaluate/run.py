@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sdt_lava.datasets import SampleSource, SourceOptions, fitting_options, open_source
 from sdt_lava.errors import ConfigError, DataError
@@ -48,6 +48,10 @@ class EvaluationOptions:
         Samples that are evaluated, and stored, together.
     resume : bool
         Continue an evaluation that was interrupted.
+    memory : int or str, optional
+        'engine': what a batch's arrays may take, such as ``'4GiB'``.
+    device : str, optional
+        'engine': 'cpu' or 'cuda'.
     models : tuple of EnergyModel
         Costs.
     timesteps, input_shape
@@ -64,6 +68,8 @@ class EvaluationOptions:
     on_bad: str = "stop"
     shard_size: int = 16
     resume: bool = False
+    memory: int | str | None = None
+    device: str | None = None
     models: tuple[EnergyModel, ...] = field(
         default_factory=lambda: tuple(load_energy_model(name) for name in ENERGY_MODELS)
     )
@@ -75,6 +81,10 @@ class EvaluationOptions:
             raise ConfigError("on_bad", repr(self.on_bad), f"one of {ON_BAD}")
         if self.shard_size < 1:
             raise ConfigError("shard_size", str(self.shard_size), "at least 1")
+
+    def how_to_run(self) -> dict[str, Any]:
+        """Return the arguments of :func:`~sdt_lava.simulate.run.simulate`."""
+        return {"backend": self.backend, "memory": self.memory, "device": self.device}
 
     def changing_results(self) -> dict[str, object]:
         """Return the options that change results, for the identity of the evaluation."""
@@ -106,12 +116,12 @@ class InProcess:
 
     net: Graph
     source: SampleSource
-    backend: str
+    options: EvaluationOptions
 
     def map(self, shards: Sequence[Shard]) -> Iterator[list[SampleResult]]:
         """Yield the results of each shard in order."""
         for shard in shards:
-            yield evaluate_samples(self.net, self.source, shard, self.backend)
+            yield evaluate_samples(self.net, self.source, shard, **self.options.how_to_run())
 
 
 def open_data(net: Graph, data: str, options: EvaluationOptions) -> SampleSource:
@@ -181,7 +191,7 @@ def evaluate(
         done = store.done()
         left = [index for index in indices if index not in done]
         if executor is None:
-            work: Executor = InProcess(net, source, chosen.backend)
+            work: Executor = InProcess(net, source, chosen)
         else:
             work = executor(content, source, data, chosen)
         finished = len(indices) - len(left)

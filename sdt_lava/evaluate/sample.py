@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ class SampleResult:
 
 
 def evaluate_samples(
-    net: Graph, source: SampleSource, indices: Sequence[int], backend: str
+    net: Graph, source: SampleSource, indices: Sequence[int], **how: Any
 ) -> list[SampleResult]:
     """Run some samples; those that cannot be read come back with the reason.
 
@@ -60,26 +61,30 @@ def evaluate_samples(
         Data set.
     indices : sequence of int
         Which samples, in the order of the results.
-    backend : str
-        Back end that runs them.
+    **how
+        Back end and its options, as :func:`~sdt_lava.simulate.run.simulate` takes them.
     """
     try:
         batch = next(source.batches(list(indices), len(indices)))
     except DataError:
-        return [row for index in indices for row in _one(net, source, index, backend)]
-    return _run(net, batch, indices, backend)
+        return [row for index in indices for row in _one(net, source, index, how)]
+    return _run(net, batch, indices, how)
 
 
-def _one(net: Graph, source: SampleSource, index: int, backend: str) -> list[SampleResult]:
+def _one(
+    net: Graph, source: SampleSource, index: int, how: Mapping[str, Any]
+) -> list[SampleResult]:
     try:
         batch = next(source.batches([index], 1))
     except DataError as error:
         return [SampleResult(index, None, None, None, (), str(error))]
-    return _run(net, batch, [index], backend)
+    return _run(net, batch, [index], how)
 
 
-def _run(net: Graph, batch: Dataset, indices: Sequence[int], backend: str) -> list[SampleResult]:
-    result = simulate(net, batch.x, backend)
+def _run(
+    net: Graph, batch: Dataset, indices: Sequence[int], how: Mapping[str, Any]
+) -> list[SampleResult]:
+    result = simulate(net, batch.x, **how)
     counts = result.counts
     operations = np.stack([counts.operations(name).sum(axis=0) for name in OPERATIONS], axis=1)
     labels: list[int | None] = [None] * len(indices)

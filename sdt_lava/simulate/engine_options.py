@@ -52,6 +52,8 @@ class EngineOptions:
         for name, allowed in (("kernels", KERNELS), ("device", DEVICES)):
             if getattr(self, name) not in allowed:
                 raise ConfigError(name, repr(getattr(self, name)), f"one of {allowed}")
+        if self.device != "cpu" and self.kernels not in ("auto", "interpreter"):
+            raise ConfigError("kernels", f"{self.kernels!r} on a GPU", "'auto': there is one way")
         for name in ("threads", "memory", "batch_size"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -54,6 +54,18 @@ def test_shards_do_not_matter(case, tmp_path, shard_size):
     assert files(tmp_path / "whole") == files(tmp_path / "parts")
 
 
+def test_memory_and_device_reach_the_engine(case, tmp_path):
+    network, data = case
+    evaluate(network, str(data), tmp_path / "whole")
+    options = EvaluationOptions(memory="1GiB", device="cpu")
+    evaluate(network, str(data), tmp_path / "small", options)
+    assert files(tmp_path / "whole") == files(tmp_path / "small")
+    with pytest.raises(ConfigError, match="one sample"):
+        evaluate(network, str(data), tmp_path / "none", EvaluationOptions(memory="1kB"))
+    with pytest.raises(ConfigError, match="device"):
+        evaluate(network, str(data), tmp_path / "bad", EvaluationOptions(device="tpu"))
+
+
 def test_interrupted_anywhere_and_resumed(case, tmp_path):
     network, data = case
     options = EvaluationOptions(shard_size=3)

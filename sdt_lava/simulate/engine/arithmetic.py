@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from sdt_lava.graph import Conv
 from sdt_lava.numerics import (
     ACTIVATION_SHIFT,
     DECAY_SHIFT,
@@ -48,7 +50,7 @@ def wrap(current: Tensor) -> Tensor:
 
 def power_shift(sums: Tensor, exponent: int | IntArray) -> Tensor:
     """Multiply ``(T, B, C, ...)`` by ``2 ** exponent`` (one, or one a channel), rounding down."""
-    exponents = torch.as_tensor(np.asarray(exponent, np.int64))
+    exponents = torch.as_tensor(np.asarray(exponent, np.int64)).to(sums.device)
     if exponents.ndim:
         exponents = exponents.reshape(-1, *(1,) * (sums.ndim - CHANNEL_AXIS - 1))
     return (sums << exponents.clamp(min=0)) >> (-exponents).clamp(min=0)
@@ -69,6 +71,38 @@ def exact_dtype(weight: Any, largest_event: int) -> torch.dtype:
     return torch.float32 if bound < FLOAT32_EXACT else torch.float64
 
 
+def largest(values: Tensor) -> int:
+    """Return the largest magnitude, 0 if there are no values."""
+    return int(values.abs().max()) if values.numel() else 0
+
+
 def largest_event(events: Tensor) -> int:
     """Return the largest magnitude among events, 1 for spikes without looking."""
-    return 1 if events.dtype == torch.uint8 else int(events.abs().max()) if events.numel() else 0
+    return 1 if events.dtype == torch.uint8 else largest(events)
+
+
+def unfolded_conv(node: Conv, events: Tensor, weight: Tensor) -> Tensor:
+    """Convolve by one matrix product for each group: sums in any order, and nothing but sums.
+
+    Libraries may convolve in other ways (Winograd, FFT), which round.
+
+    Parameters
+    ----------
+    node : Conv
+        Geometry.
+    events : Tensor
+        ``(N, C, H, W)`` of the float type in which sums are exact.
+    weight : Tensor
+        ``(O, C / groups, kH, kW)`` of the same type.
+    """
+    columns = functional.unfold(
+        events,
+        node.weight.shape[2:],
+        dilation=node.dilation,
+        padding=node.padding,
+        stride=node.stride,
+    )
+    matrix = weight.reshape(node.groups, len(weight) // node.groups, -1)
+    parts = columns.reshape(len(events), node.groups, matrix.shape[-1], -1)
+    sums = torch.matmul(matrix, parts)
+    return sums.reshape(len(events), len(weight), *node.output_shape([events.shape[1:]])[1:])

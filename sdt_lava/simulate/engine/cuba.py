@@ -18,7 +18,7 @@ from sdt_lava.numerics import (
     channel_vector,
 )
 from sdt_lava.quantize.bounds import Extremes
-from sdt_lava.simulate.engine.arithmetic import align, exact_dtype, total, wrap
+from sdt_lava.simulate.engine.arithmetic import align, exact_dtype, largest, total, wrap
 from sdt_lava.simulate.engine.registry import Context, evaluates
 from sdt_lava.simulate.reference import check_range
 
@@ -33,7 +33,8 @@ def _cuba(node: CubaLif, inputs: list[Tensor], context: Context) -> Tensor:
 
 
 def _per_channel(values: Any, activation: Tensor) -> Tensor:
-    return torch.as_tensor(channel_vector(values, activation.ndim - 2))
+    vector = torch.as_tensor(channel_vector(values, activation.ndim - 2))
+    return vector.to(activation.device)
 
 
 def _integrate(node: CubaLif, activation: Tensor, context: Context) -> tuple[Tensor, Tensor]:
@@ -45,23 +46,24 @@ def _integrate(node: CubaLif, activation: Tensor, context: Context) -> tuple[Ten
     threshold = _per_channel(node.threshold, activation) << ACTIVATION_SHIFT
     bias = _per_channel(0 if node.bias is None else node.bias, activation) << node.bias_exponent
     current, voltage, history = _start(node, activation, context)
-    feedback = None if node.weight_rec is None else _feedback(node.weight_rec)
-    spikes = torch.empty(activation.shape, dtype=torch.uint8)
-    last, largest = history[0], Extremes(0, 0)
+    feedback = None if node.weight_rec is None else _feedback(node.weight_rec, context)
+    spikes = torch.empty(activation.shape, dtype=torch.uint8, device=context.device)
+    last, seen = history[0], Extremes(0, 0)
     for step, weighted in enumerate(activation):
         arriving = weighted if feedback is None else weighted + feedback(last)
         current = wrap(_decay(current, keep_u) + align(arriving))
         peak = _decay(voltage, keep_v) + _divide(current + bias, node.drive_shift)
-        largest = _larger(largest, arriving, peak)
+        arrived, membrane = largest(arriving), largest(peak)
+        seen = Extremes(max(seen.activation, arrived), max(seen.membrane, membrane))
         if context.strict:
-            check_range(node.name, step, arriving.numpy(), peak.numpy())
+            check_range(node.name, step, np.array(arrived), np.array(membrane))
         voltage = peak.clamp(-STATE_LIMIT, STATE_LIMIT)
         fired = voltage > threshold
         voltage = voltage.masked_fill(fired, 0)
         spikes[step] = last = fired
     made = torch.cat([spikes.flip(0), history])[: len(history)]
-    context.states[node.name] = current.numpy(), voltage.numpy(), made.numpy()
-    context.note(node.name, largest)
+    context.states[node.name] = tuple(x.cpu().numpy() for x in (current, voltage, made))
+    context.note(node.name, seen)
     return spikes, history
 
 
@@ -69,13 +71,14 @@ def _start(node: CubaLif, activation: Tensor, context: Context) -> tuple[Tensor,
     shape = activation.shape[1:]
     rest = np.zeros(shape, np.int64)
     history = np.zeros((node.longest_delay + 1, *shape), np.uint8)
-    return tuple(map(torch.from_numpy, context.states.get(node.name, (rest, rest, history))))
+    states = context.states.get(node.name, (rest, rest, history))
+    return tuple(torch.from_numpy(state).to(context.device) for state in states)
 
 
-def _feedback(weight_rec: Any) -> Any:
+def _feedback(weight_rec: Any, context: Context) -> Any:
     """Return what turns the spikes of a step, ``(B, *shape)``, into recurrent currents."""
     dtype = exact_dtype(weight_rec, 1)
-    matrix = torch.from_numpy(np.asarray(weight_rec, np.int64)).to(dtype)
+    matrix = context.constant(weight_rec).to(dtype)
 
     def currents(spikes: Tensor) -> Tensor:
         sums = functional.linear(spikes.flatten(1).to(dtype), matrix)
@@ -92,11 +95,6 @@ def _divide(values: Tensor, shift: int) -> Tensor:
     if shift <= 0:
         return values << -shift
     return torch.sign(values) * (values.abs() >> shift)
-
-
-def _larger(seen: Extremes, arriving: Tensor, peak: Tensor) -> Extremes:
-    activation, membrane = (int(x.abs().max()) if x.numel() else 0 for x in (arriving, peak))
-    return Extremes(max(seen.activation, activation), max(seen.membrane, membrane))
 
 
 def _delayed(node: CubaLif, spikes: Tensor, history: Tensor) -> Tensor:

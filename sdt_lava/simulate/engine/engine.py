@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sdt_lava.errors import ConfigError
+from sdt_lava.errors import ConfigError, HardwareUnavailableError
 from sdt_lava.graph import Graph
 from sdt_lava.graph.mapped import Gate, MaxRelay, Relay, Sparse
 from sdt_lava.numerics import ACTIVATION_LIMIT, STATE_LIMIT, IntArray, NeuronStates
@@ -63,7 +63,7 @@ class Engine:
         self.graph = graph
         self.options = options or EngineOptions()
         self.tracked = tracked
-        self._context = Context(strict)
+        self._context = Context(strict, device=_device(self.options.device))
 
     @property
     def extremes(self) -> dict[str, Extremes]:
@@ -172,6 +172,8 @@ class Engine:
     def _is_planned(self, frames: IntArray, states: NeuronStates | None, frame_steps: int) -> bool:
         if self.options.kernels == "interpreter" or not frames.size:
             return False
+        if self.options.device != "cpu":
+            return False
         if any(isinstance(node, _MAPPED) for node in self.graph):
             return False
         entry, seen = self.graph.input, frames[:frame_steps]
@@ -265,6 +267,14 @@ class Engine:
     def _interpreted_bytes(self, steps: int) -> int:
         largest = max(int(np.prod(shape)) for shape in self.graph.shapes.values())
         return max(1, largest * steps * _INTERPRETED_BYTES)
+
+
+def _device(name: str) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise HardwareUnavailableError(
+            "device 'cuda'", "no GPU that torch can use is there", remedy="leave --device out"
+        )
+    return torch.device(name)
 
 
 def _frame_steps(frames: IntArray) -> int:

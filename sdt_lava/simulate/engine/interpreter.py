@@ -66,7 +66,7 @@ class Interpreter:
         for node in self.graph:
             values[node.name] = self._evaluate(node, values, frames, recorded)
             if node.name in kept:
-                results[node.name] = values[node.name].numpy()
+                results[node.name] = values[node.name].cpu().numpy()
             for source in node.inputs:
                 waiting[source] -= 1
                 if not waiting[source]:
@@ -81,8 +81,9 @@ class Interpreter:
         recorded: Mapping[str, NDArray[Any]],
     ) -> Tensor:
         if isinstance(node, Input):
-            return torch.from_numpy(np.array(frames, dtype=np.int64))
+            return torch.from_numpy(np.array(frames, dtype=np.int64)).to(self._context.device)
         if node.name in recorded:
-            return torch.from_numpy(np.ascontiguousarray(recorded[node.name]))
+            sent = np.ascontiguousarray(recorded[node.name])
+            return torch.from_numpy(sent).to(self._context.device)
         inputs = [values[name] for name in node.inputs]
         return EVALUATE[type(node)](node, inputs, self._context)

@@ -9,7 +9,7 @@ from torch import Tensor
 from sdt_lava.graph import Lif
 from sdt_lava.numerics import ACTIVATION_SHIFT, STATE_LIMIT
 from sdt_lava.quantize.bounds import Extremes
-from sdt_lava.simulate.engine.arithmetic import align, decay, total, wrap
+from sdt_lava.simulate.engine.arithmetic import align, decay, largest, total, wrap
 from sdt_lava.simulate.engine.registry import Context, evaluates
 from sdt_lava.simulate.reference import channel_vector, check_range
 
@@ -19,24 +19,25 @@ def _lif(node: Lif, currents: list[Tensor], context: Context) -> Tensor:
     activation = total(currents)
     steps = activation.shape[0]
     bias = 0 if node.bias is None else channel_vector(node.bias, activation.ndim - 2)
-    offset = torch.as_tensor(bias, dtype=torch.int64) << node.bias_exponent
+    offset = context.constant(bias) << node.bias_exponent
     threshold = int(node.threshold) << ACTIVATION_SHIFT
     rest = np.zeros(activation.shape[1:], np.int64)
-    current, voltage = map(torch.from_numpy, context.states.get(node.name, (rest, rest)))
-    spikes = torch.empty(activation.shape, dtype=torch.uint8)
-    largest = Extremes(int(activation.abs().max()) if activation.numel() else 0, 0)
+    current, voltage = map(context.constant, context.states.get(node.name, (rest, rest)))
+    spikes = torch.empty(activation.shape, dtype=torch.uint8, device=context.device)
+    seen = Extremes(largest(activation), 0)
     for step in range(steps):
         current = decay(current, node.current_decay) + align(activation[step])
         current = wrap(current)
         peak = decay(voltage, node.voltage_decay) + current + offset
-        membrane = int(peak.abs().max()) if peak.numel() else 0
-        largest = Extremes(largest.activation, max(largest.membrane, membrane))
+        membrane = largest(peak)
+        seen = Extremes(seen.activation, max(seen.membrane, membrane))
         if context.strict:
-            check_range(node.name, step, activation[step].numpy(), peak.numpy())
+            arrived = np.array(largest(activation[step]))
+            check_range(node.name, step, arrived, np.array(membrane))
         voltage = peak.clamp(-STATE_LIMIT, STATE_LIMIT)
         fired = voltage > threshold
         voltage = voltage.masked_fill(fired, 0)
         spikes[step] = fired
-    context.states[node.name] = current.numpy(), voltage.numpy()
-    context.note(node.name, largest)
+    context.states[node.name] = current.cpu().numpy(), voltage.cpu().numpy()
+    context.note(node.name, seen)
     return spikes

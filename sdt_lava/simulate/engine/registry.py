@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from sdt_lava.graph import Node
@@ -26,11 +28,18 @@ class Context:
     states : dict of str to tuple of ndarray
         u and v of each population with memory: where this run starts (0 where a name is missing),
         and where it has ended.
+    device : torch.device
+        Where tensors are.
     """
 
     strict: bool = True
     extremes: dict[str, Extremes] = field(default_factory=dict)
     states: NeuronStates = field(default_factory=dict)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def constant(self, values: Any) -> Tensor:
+        """Return integers as a tensor on the device."""
+        return torch.as_tensor(np.asarray(values, np.int64)).to(self.device)
 
     def note(self, name: str, seen: Extremes) -> None:
         """Remember the largest magnitudes of a population."""
