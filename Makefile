@@ -4,12 +4,13 @@ PY := .venv/bin/python
 # Two OpenMP threads that spin on a busy machine are far slower than one that sleeps.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help setup demo bench test test-fast lint format clean
+.PHONY: help setup demo bench test test-fast lint format clean faults
 
 help:
 	@echo "make demo       train, export, simulate in Lava: runs/demo/"
 	@echo "make bench      speed against its peers, < 10 min: benchmarks/results/bench.json"
 	@echo "make test       all tests"
+	@echo "make faults     every command and Lava process made to fail: benchmarks/results/faults.json"
 	@echo "make test-fast  tests without the slow ones"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     ruff format"
@@ -26,6 +27,9 @@ bench: setup
 
 test: setup
 	$(PY) -m pytest -n auto --dist loadfile
+
+faults: setup
+	$(PY) -m benchmarks.faults
 
 test-fast: setup
 	$(PY) -m pytest -n auto --dist loadfile -m "not slow"

@@ -17,6 +17,7 @@ from sdt_lava.cli.map import map_command
 from sdt_lava.cli.nir import nir_command
 from sdt_lava.cli.report import report_command
 from sdt_lava.cli.sim import sim_command
+from sdt_lava.cli.sweep import sweep_command
 from sdt_lava.cli.train import train_command
 
 __all__ = ["main", "main_export", "main_sim"]
@@ -38,6 +39,7 @@ def _app() -> typer.Typer:
     app.command("map")(map_command)
     app.command("compare")(compare_command)
     app.command("evaluate")(evaluate_command)
+    app.command("sweep")(sweep_command)
     app.command("energy")(energy_command)
     app.command("report")(report_command)
     app.command("finetune")(finetune_command)

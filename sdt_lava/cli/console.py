@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from sdt_lava.cli.ending import described_exhaustion, drop_output, orderly_signals
+from sdt_lava.cli.ending import described_exhaustion, drop_output, orderly_signals, reserve_buffers
 from sdt_lava.errors import SdtLavaError
 from sdt_lava.simulate.process_guard import Terminated
 
@@ -42,6 +42,7 @@ def run_command(app: typer.Typer) -> None:
     )
     try:
         with orderly_signals(), described_exhaustion():
+            reserve_buffers()
             code = app(standalone_mode=False)
         if code == INTERRUPTED:  # Typer turns Ctrl-C into an exit without a word
             raise KeyboardInterrupt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from types import FrameType
 from typing import Any
 
@@ -20,6 +22,9 @@ from sdt_lava.simulate.process_guard import Terminated
 # [s] What clean-up takes at most, with a Lava network to end. A second Ctrl-C in this time would
 # only cut the clean-up short; after it, something hangs, and the signal counts again.
 _CLEAN_UP = 10.0
+
+# [bytes] OpenBLAS maps 32 MiB for each thread that calls it.
+_BLAS_BUFFER = 64 << 20
 
 # Errors of the operating system that say something about the machine, not about an argument.
 _EXHAUSTED = {
@@ -34,8 +39,14 @@ _EXHAUSTED = {
     errno.EAGAIN: "close other programs, or raise the limit of processes (ulimit -u)",
 }
 _MORE_MEMORY = "use fewer samples at a time, free some memory, or raise its limit (ulimit -v)"
-# torch 2.3 has no class of its own for it on the CPU.
-_TORCH_OUT_OF_MEMORY = re.compile(r"can't allocate memory|not enough memory|bad_alloc")
+# What torch 2.3, oneDNN, Python's threads, h5py and the dynamic loader say, which have no class
+# of their own for it.
+_OUT_OF_MEMORY = re.compile(
+    r"can't allocate memory|not enough memory|cannot allocate memory|bad_alloc|"
+    r"failed to map segment|unable to allocate|memory allocation failed|"
+    r"can't start new thread|could not create a primitive",
+    re.IGNORECASE,
+)
 
 
 @contextmanager
@@ -98,18 +109,32 @@ def described_exhaustion() -> Iterator[None]:
     except MemoryError as error:
         found = f"used up ({error})" if str(error) else "used up"
         raise ResourceError("memory", found, remedy=_MORE_MEMORY) from error
-    except RuntimeError as error:
-        if not _TORCH_OUT_OF_MEMORY.search(str(error)):
-            raise
-        raise ResourceError("memory", "used up in torch", remedy=_MORE_MEMORY) from error
     except BrokenPipeError:
         raise
-    except OSError as error:
-        remedy = _EXHAUSTED.get(error.errno or 0)
-        if remedy is None:
+    except (RuntimeError, ImportError, OSError) as error:
+        if _OUT_OF_MEMORY.search(str(error)):
+            found = f"used up ({str(error)[:200]})"
+            raise ResourceError("memory", found, remedy=_MORE_MEMORY) from error
+        remedy = _EXHAUSTED.get(getattr(error, "errno", None) or 0)
+        if remedy is None or not isinstance(error, OSError):
             raise
         where = str(error.filename or "operating system")
         raise ResourceError(where, error.strerror or str(error), remedy=remedy) from error
+
+
+@cache
+def reserve_buffers() -> None:
+    """Let OpenBLAS take its buffer now, as it would wait for ever when there is no memory left.
+
+    Raises
+    ------
+    OSError
+        There is none now.
+    """
+    import numpy as np
+
+    mmap.mmap(-1, _BLAS_BUFFER).close()
+    np.linalg.inv(np.eye(2))
 
 
 def drop_output() -> None:

@@ -83,7 +83,7 @@ def evaluate_command(
         input_shape=parse_shape(input_shape),
     )
     try:
-        with _executor(workers, scheduler) as executor, progress_bar("evaluate") as update:
+        with choose_executor(workers, scheduler) as executor, progress_bar("evaluate") as update:
             evaluation = evaluate(
                 network, data, out, options, executor=executor, on_progress=update
             )
@@ -98,7 +98,8 @@ def evaluate_command(
     console.print(f"next: sdt-lava report {network} --data {data} --samples 100 --out report")
 
 
-def _executor(workers: int, scheduler: str | None) -> Any:
+def choose_executor(workers: int, scheduler: str | None) -> Any:
+    """Return a context of what evaluates: None for this process, or a cluster's executor."""
     if workers == 1 and scheduler is None:
         return nullcontext(None)
     from sdt_lava.evaluate.cluster import ClusterOptions, cluster_executor

@@ -70,9 +70,8 @@ def export_command(
     loaded, imported = load_with_report(model, config, ema)
     for line in imported.lines() if imported else ():
         console.print(line)
-    name = calibration or (loaded.config.dataset if loaded.config.dataset in DATASETS else None)
     options = SourceOptions(root=data_root, download=download, binning=binning)
-    data = _calibration(name, loaded.config, options, calibration is not None) if name else None
+    data = calibration_data(calibration, loaded.config, options)
     report = export(loaded, out, bits, data, by_channel=per_channel)
     if json is not None:
         origin = imported.to_dict() if imported else None
@@ -87,9 +86,20 @@ def export_command(
 _CALIBRATION_SAMPLES = 256
 
 
-def _calibration(
-    name: str, config: SdtConfig, options: SourceOptions, choose: bool
-) -> CalibrationData:
+def calibration_data(
+    name: str | None, config: SdtConfig, options: SourceOptions
+) -> CalibrationData | None:
+    """Return samples on which ranges are measured; by default those of a built-in data set.
+
+    Raises
+    ------
+    DataError
+        If the data set cannot be opened.
+    """
+    choose = name is not None
+    name = name or (config.dataset if config.dataset in DATASETS else None)
+    if name is None:
+        return None
     source = open_source(name, "train", fitting_options(name, *model_input(config), options))
     data = first_samples(source, min(_CALIBRATION_SAMPLES, len(source)))
     return CalibrationData(data.x, f"{len(data.x)} training samples of {data.name}", choose)

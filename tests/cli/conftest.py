@@ -5,24 +5,15 @@ from __future__ import annotations
 import sys
 
 import pytest
-import torch
 
 import sdt_lava
 from sdt_lava import cli
-from sdt_lava.model import SpikeDrivenTransformer, preset
+from tests.cli.writers import save_untrained
 
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
-    torch.manual_seed(0)
-    model = SpikeDrivenTransformer(preset("digits", dim=16, num_heads=2))
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "_bn" in name:
-                parameter.add_(0.7)
-    path = tmp_path_factory.mktemp("model") / "model.pt"
-    sdt_lava.save_checkpoint(path, model.eval())
-    return path
+    return save_untrained(tmp_path_factory.mktemp("model") / "model.pt")
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ def test_no_room_for_the_output(write, name):
     assert code == 2 and "error:" in err and ("File too large" in err or "disk" in err), err
     if WRITERS[name].is_folder:  # what is finished stays, for --resume
         left = {path.name for path in write.folder.rglob("*")}
-        assert left <= {"eval", "page", "results.sqlite"}
+        assert left <= {"eval", "page", "sweep", "4-bit", "results.sqlite"}
     else:
         assert contents(write.folder) == before
 
@@ -155,3 +155,16 @@ def test_a_bug_is_still_a_traceback(run, inputs, monkeypatch):
     monkeypatch.setattr("sdt_lava.cli.info.load_file", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         run("main", "info", inputs.network)
+
+
+def test_no_memory_for_the_buffers_of_linear_algebra(run, inputs, monkeypatch):
+    """OpenBLAS would look for its buffer without end."""
+    from sdt_lava.cli import ending
+
+    def refuse(*_):
+        raise OSError(12, "Cannot allocate memory")
+
+    ending.reserve_buffers.cache_clear()
+    monkeypatch.setattr("mmap.mmap", refuse)
+    code, _, err = run("main", "info", inputs.network)
+    assert code == 1 and "memory" in err

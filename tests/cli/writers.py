@@ -96,16 +96,42 @@ WRITERS = {
     "evaluate": Writer(
         "eval", True, lambda i, out: ["evaluate", i.network, "--data", i.data, "-o", out]
     ),
+    "sweep": Writer(
+        "sweep", True,
+        lambda i, out: ["sweep", i.checkpoint, "--data", i.data, "--bits", 4, "--shortcut",
+                        "relay", "-o", out],
+    ),
     "report": Writer(
         "page", True, lambda i, out: ["report", i.network, "--data", i.data, "-o", out]
     ),
 }  # fmt: skip
 
 
+def save_untrained(path: Path) -> Path:
+    """Write a small network for digits that was never trained, and fires."""
+    import torch
+
+    from sdt_lava.model import SpikeDrivenTransformer, preset
+
+    torch.manual_seed(0)
+    model = SpikeDrivenTransformer(preset("digits", dim=16, num_heads=2))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "_bn" in name:
+                parameter.add_(0.7)
+    sdt_lava.save_checkpoint(path, model.eval())
+    return path
+
+
+def inputs_in(folder: Path) -> Inputs:
+    """Return where `make_inputs` puts what the commands read."""
+    names = ("in.pt", "in.h5", "in-chain.h5", "in.nir", "in.npz")
+    return Inputs(*(folder / name for name in names))
+
+
 def make_inputs(checkpoint: Path, network: Path, folder: Path) -> Inputs:
     """Put inputs into a folder; the network must be the checkpoint's."""
-    names = ("in.pt", "in.h5", "chain.h5", "in.nir", "in.npz")
-    inputs = Inputs(*(folder / name for name in names))
+    inputs = inputs_in(folder)
     shutil.copy(checkpoint, inputs.checkpoint)
     shutil.copy(network, inputs.network)
     digits = load_dataset("digits", "test", SAMPLES)

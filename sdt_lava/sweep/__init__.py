@@ -1,0 +1,6 @@
+"""Sweeps: one model with several widths of weights and several lowerings, side by side."""
+
+from sdt_lava.sweep.run import SweepOptions, sweep
+from sdt_lava.sweep.table import Sweep, SweepRow
+
+__all__ = ["Sweep", "SweepOptions", "SweepRow", "sweep"]
