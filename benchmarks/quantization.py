@@ -12,10 +12,11 @@ the authors', with random weights; their own input is the calibration data.
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import statistics
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +111,6 @@ def accuracy_of(network: Any, test: Any) -> float:
 
 def fine_tuned(model: Any, x: Any, seed: int, train: Any, test: Any) -> QuantizedRun:
     """Fine-tune one model and export the result."""
-    from dataclasses import replace
-
     import sdt_lava
     from sdt_lava.quantize.fine_tune import ROUNDED_OPTIONS, fine_tune
 
@@ -207,6 +206,12 @@ def _row(cells: list[str]) -> str:
 
 def _percents(values: list[float]) -> list[str]:
     return [f"{value:.2%}" for value in (*values, statistics.mean(values))]
+
+
+def read_runs() -> list[QuantizedRun]:
+    """Return the runs of the last call."""
+    rows = json.loads(OUTPUT.read_text(encoding="utf-8"))["runs"]
+    return [QuantizedRun(**row) for row in rows]
 
 
 def write_tables(runs: list[QuantizedRun]) -> None:

@@ -32,8 +32,6 @@ _OWN_CLIPS = (0.8, 0.5)
 # Multiplications that a search may take: some minutes. It decides how many samples are looked at,
 # never which of two clips is better.
 _MOST_WORK = 10**12
-
-
 # A candidate is given up at the first batch up to which it has this many times the differing
 # spikes of the best one, and some more.
 _HOPELESS, _FEW = 1.05, 10

@@ -53,7 +53,7 @@ class RecordedBatch:
         """Return what a node of events sends; such nodes are the same in float and integers."""
         node = graph.nodes[name]
         if isinstance(node, Input):
-            return torch.from_numpy(np.ascontiguousarray(self.frames))
+            return torch.from_numpy(self.frames)
         if isinstance(node, Lif):
             return self.spikes(name)
         arriving = [self.events(graph, source) for source in node.inputs]
@@ -77,7 +77,8 @@ def record(graph: Graph, x: NDArray[np.floating], teacher: Teacher) -> Iterator[
     for start in range(0, len(x), size):
         spikes = teacher(x[start : start + size])
         yield RecordedBatch(
-            frames=frames[:, start : start + size],
+            # A copy: a static image is one array that stands for all steps.
+            frames=np.array(frames[:, start : start + size], np.int64, order="C"),
             packed={name: np.packbits(values) for name, values in spikes.items()},
             shapes={name: values.shape for name, values in spikes.items()},
         )

@@ -136,6 +136,7 @@ def _fewer(data: CalibrationData, search: ScaleSearch) -> CalibrationData:
 
 def _settle(search: ScaleSearch, data: CalibrationData) -> RangedNetwork:
     """Lower scales until every range is proved, or fits the data with room to spare."""
+    tight: list[str] = []
     for _ in range(_MOST_ROUNDS):
         ranged = _ranged(search)
         if search.towards_proof(ranged.bounds, ranged.unproved):
