@@ -18,8 +18,10 @@ from sdt_lava.numerics import ACTIVATION_LIMIT, STATE_LIMIT, IntArray, NeuronSta
 from sdt_lava.quantize.bounds import Extremes
 from sdt_lava.simulate.engine.interpreter import Interpreter
 from sdt_lava.simulate.engine.plan.memory import Run
+from sdt_lava.simulate.engine.plan.operation import Operation
 from sdt_lava.simulate.engine.plan.plan import Output, Plan
 from sdt_lava.simulate.engine.plan.states import load_states, packs_states, save_states
+from sdt_lava.simulate.engine.plan.team import one_thread_each
 from sdt_lava.simulate.engine.registry import Context
 from sdt_lava.simulate.engine_options import EngineOptions
 
@@ -221,6 +223,21 @@ class Engine:
         # Nodes without a kernel are left to torch, which has threads of its own.
         worth = plan.macs * steps * batch >= _WORTH_THREADS and not plan.has_generic
         return Run(batch, steps, frame_steps, threads if worth else 1)
+
+    def profile(self, frames: IntArray, keep: Iterable[str]) -> list[tuple[Operation, float]]:
+        """Run one batch on one thread; return what was computed together, and its seconds.
+
+        Parameters
+        ----------
+        frames : ndarray of int
+            Input of the batch, ``(T, B, *shape)``, inside the declared range.
+        keep : iterable of str
+            Nodes whose output is wanted.
+        """
+        plan = self._plan(frozenset(keep), self.tracked)
+        run = self._sizes(plan, len(frames), frames.shape[1], _frame_steps(frames))
+        with plan.lock, exact_arithmetic(), one_thread_each():
+            return plan.profile(frames, run, self._context)
 
     def bytes_needed(self, frames: IntArray, keep: Iterable[str]) -> int:
         """Estimate what the arrays of one batch take, weights left out.

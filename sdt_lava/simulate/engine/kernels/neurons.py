@@ -30,7 +30,7 @@ from sdt_lava.simulate.engine.kernels.vectors import (
 )
 
 # How the neurons of a layer are computed; the plan proves that the cheaper one is exact.
-PROVED, CHECKED, GENERAL = 0, 1, 2
+PROVED, WATCHED, CHECKED, GENERAL = range(4)
 
 # Parameters of 64 channels follow one another: left and right shift of the sums, aligned bias,
 # aligned threshold, and what the leaks keep of v and of u in 1/4096.
@@ -85,6 +85,20 @@ def _step_proved(lanes: _Lanes, x: Any, bias: Any, state: list[Any], _: Any) -> 
     b = lanes.builder
     driven = b.add(b.shl(x, constant(ACTIVATION_SHIFT)), bias)
     return [b.add(lanes.halve(state[0]), driven)]
+
+
+def _step_watched(lanes: _Lanes, x: Any, bias: Any, state: list[Any], _: Any) -> list[Any]:
+    """Advance v like proved neurons, and note the largest values seen.
+
+    Up to the first value out of range nothing differs from checked neurons; after it, the run is
+    given up.
+    """
+    b = lanes.builder
+    voltage, current, activation, membrane = state
+    driven = b.shl(x, constant(ACTIVATION_SHIFT))
+    peak = b.add(lanes.halve(voltage), b.add(driven, bias))
+    activation = lanes.larger(activation, lanes.magnitude(x))
+    return [peak, current, activation, lanes.larger(membrane, lanes.magnitude(peak))]
 
 
 def _checked(lanes: _Lanes, x: Any, bias: Any, driven: Any, state: list[Any]) -> list[Any]:
@@ -207,6 +221,7 @@ STATE = 2 * LANES
 def _make_fire(arriving: Any) -> Any:
     """Build `fire` for one type of sums."""
     advance_proved = _make_advance(_step_proved, 1, arriving)
+    advance_watched = _make_advance(_step_watched, 4, arriving)
     advance_checked = _make_advance(_step_checked, 4, arriving)
     advance_general = _make_advance(_step_general, 4, arriving)
 
@@ -244,6 +259,13 @@ def _make_fire(arriving: Any) -> Any:
         state = ((row * columns + column) * chunks + chunk) * STATE * keeps
         if mode == PROVED:
             advance_proved(
+                sums, sums_at, sums_step, neuron, channel, steps,
+                stream, at * LANES * reads, step * LANES * reads,
+                current, at * LANES * writes, step * LANES * writes,
+                words, at * fires, step * fires, before, state, after, state, extremes,
+            )  # fmt: skip
+        elif mode == WATCHED:
+            advance_watched(
                 sums, sums_at, sums_step, neuron, channel, steps,
                 stream, at * LANES * reads, step * LANES * reads,
                 current, at * LANES * writes, step * LANES * writes,

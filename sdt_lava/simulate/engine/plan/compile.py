@@ -149,4 +149,5 @@ class Compiler:
         """Return the prepared neurons of a node, if the kernels can compute them."""
         if not isinstance(node, Lif | CubaLif):
             return None
-        return neurons_of(node, layout, self.bounds.extremes[node.name], self.tracked)
+        bound = self.bounds.extremes[node.name]
+        return neurons_of(node, layout, bound, strict=self.strict, tracked=self.tracked)

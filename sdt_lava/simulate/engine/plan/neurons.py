@@ -20,7 +20,7 @@ from sdt_lava.quantize.bounds import Extremes
 from sdt_lava.simulate.engine.layout import LANES, Layout
 
 # The kernels' numbers of the ways to compute a neuron, see kernels.neurons.
-MODES = ("proved", "checked", "general")
+MODES = ("proved", "watched", "checked", "general")
 _PARAMETERS = 6
 # Largest drive for which 32 bits hold every intermediate value: without memory in u, and with.
 _DRIVE_LIMIT = 2**30 - 1
@@ -50,7 +50,7 @@ class Neurons:
 
 
 def neurons_of(
-    node: Lif | CubaLif, layout: Layout, bound: Extremes, tracked: bool
+    node: Lif | CubaLif, layout: Layout, bound: Extremes, *, strict: bool, tracked: bool
 ) -> Neurons | None:
     """Prepare a population; None if the kernels cannot compute it exactly.
 
@@ -62,6 +62,8 @@ def neurons_of(
         Its shape.
     bound : Extremes
         What it can reach.
+    strict : bool
+        Whether a run ends at the first value out of range.
     tracked : bool
         Whether its extremes are wanted even where they are proved to be harmless.
     """
@@ -74,7 +76,7 @@ def neurons_of(
         DECAY_UNITY - np.asarray(node.current_decay, np.int64),
     )
     parameters = np.stack([np.broadcast_to(row, (layout.channels,)) for row in rows])
-    mode = _mode(parameters, bound, tracked)
+    mode = _mode(parameters, bound, strict, tracked)
     if mode is None:
         return None
     # The state never exceeds its limit: a threshold beyond it is one that is never reached.
@@ -82,7 +84,7 @@ def neurons_of(
     return Neurons((node.name,), mode, parameters)
 
 
-def _mode(parameters: IntArray, bound: Extremes, tracked: bool) -> int | None:
+def _mode(parameters: IntArray, bound: Extremes, strict: bool, tracked: bool) -> int | None:
     drive = bound.activation << ACTIVATION_SHIFT
     bias, _, kept_v, kept_u = parameters
     plain = bool((kept_v == _HALF).all() and (kept_u == 0).all())
@@ -92,7 +94,9 @@ def _mode(parameters: IntArray, bound: Extremes, tracked: bool) -> int | None:
     limit = _MEMORY_LIMIT if kept_u.any() else _DRIVE_LIMIT
     if drive > limit or np.abs(bias).max(initial=0) > _BIAS_LIMIT:
         return None
-    return MODES.index("checked" if plain else "general")
+    if not plain:
+        return MODES.index("general")
+    return MODES.index("watched" if strict else "checked")
 
 
 def side_by_side(parts: list[Neurons]) -> Neurons:

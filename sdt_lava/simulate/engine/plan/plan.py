@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from sdt_lava.simulate.engine.plan import layers as _layers  # noqa: F401
 from sdt_lava.simulate.engine.plan import masks as _masks  # noqa: F401
 from sdt_lava.simulate.engine.plan.compile import Compiler
 from sdt_lava.simulate.engine.plan.memory import Assignment, Run, assign, share, waiting
-from sdt_lava.simulate.engine.plan.operation import Buffer, Spikes
+from sdt_lava.simulate.engine.plan.operation import Buffer, Operation, Spikes
 from sdt_lava.simulate.engine.plan.signals import GenericOperation
 from sdt_lava.simulate.engine.plan.synaptic import SynapticOperation, dense_piece_bytes
 from sdt_lava.simulate.engine.plan.team import Step, work_through
@@ -175,6 +176,20 @@ class Plan:
         work_through(steps, run.workers)
         outputs = {name: self._output(name, work) for name in self.outputs}
         return outputs, {names: _extremes(own) for names, own in work.extremes.items()}
+
+    def profile(
+        self, frames: IntArray, run: Run, context: Context
+    ) -> list[tuple[Operation, float]]:
+        """Run one batch with one thread and return the seconds of each operation."""
+        work, steps = self._prepare(replace(run, workers=1), context, None)
+        work.context = context
+        self._enter(work, frames)
+        times = []
+        for step in steps:
+            started = time.perf_counter()
+            work_through([step], 1)
+            times.append((step.operation, time.perf_counter() - started))
+        return times
 
     def _prepare(
         self, run: Run, context: Context, states: dict[str, Any] | None

@@ -19,7 +19,7 @@ from sdt_lava.simulate.engine.kernels.neurons import fire_rows
 from sdt_lava.simulate.engine.kernels.pooling import count_spikes, spread_rows
 from sdt_lava.simulate.engine.kernels.vectors import SLACK, STORED_CHANNELS
 from sdt_lava.simulate.engine.layout import LANES, Layout
-from sdt_lava.simulate.engine.plan.neurons import Neurons, kernel_parameters
+from sdt_lava.simulate.engine.plan.neurons import MODES, Neurons, kernel_parameters
 from sdt_lava.simulate.engine.plan.operation import (
     Buffer,
     Operation,
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 # Rows are processed together until the sums of a piece reach about this size [bytes]: they stay in
 # a core's second-level cache.
 _PIECE_BYTES = 1 << 18
-_DENSE_PIECE_BYTES = 1 << 20
+# A dense operator has a cost of its own for each piece.
+_DENSE_PIECE_BYTES = 1 << 22
 # Events are numbered with 16 bits.
 MOST_ROWS = 1 << 16
 
@@ -112,7 +113,7 @@ class Firing:
             int(targets.spikes is not None),
             int(state is not None),
             # Only checked neurons load and store a state.
-            max(targets.mode, int(state is not None)),
+            max(targets.mode, MODES.index("checked") * (state is not None)),
         )
 
 
