@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from lava.magma.core.process.process import AbstractProcess, ProcessServer
+from lava.magma.core.process.variable import VarServer
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.dense.process import Dense
 from lava.proc.lif.process import LIF
@@ -81,6 +85,20 @@ def nothing_left_behind() -> Iterator[None]:
     assert set(logging.getLogger().handlers) <= set(before[2])
     assert signal.getsignal(signal.SIGINT) == sigint
     assert signal.getsignal(signal.SIGTERM) == sigterm
+
+
+def footprint() -> dict[str, int]:
+    """Count what stock Lava lets grow from one network to the next."""
+    gc.collect()
+    return {
+        "threads": threading.active_count(),
+        "handlers": len(logging.getLogger().handlers),
+        "compiler handlers": len(logging.getLogger("lava.magma.compiler.compiler").handlers),
+        "processes": len(ProcessServer().processes),
+        "variables": len(VarServer().vars),
+        "living processes": sum(isinstance(o, AbstractProcess) for o in gc.get_objects()),
+        "files": len(os.listdir("/proc/self/fd")),
+    }
 
 
 # -- networks ----------------------------------------------------------------------------------

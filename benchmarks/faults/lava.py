@@ -32,7 +32,7 @@ def lava_cases(inputs: Inputs) -> Iterator[Case]:
     for phase in PHASES:
         for index in range(_ACTORS):
             name = f"process {index}"
-            yield f"Lava, killed at {phase}", name, _case(lambda p=phase, i=index: _killed(p, i))
+            yield f"Lava, killed at {phase}", name, _case(lambda p=phase, i=index: killed(p, i))
     yield "Lava, raises at compile", "no model", _case(_not_compiled)
     for phase, step in (("start", 0), ("run", 3)):
         for place in ("first", "middle", "last"):
@@ -67,7 +67,7 @@ def _kill(session: object, index: int) -> None:
     os.kill(actors[index].pid, signal.SIGKILL)
 
 
-def _killed(phase: str, index: int) -> None:
+def killed(phase: str, index: int) -> None:
     """Kill one process and expect an error that says so; at the stop, the results stand."""
     with tempfile.TemporaryDirectory() as folder:
         network = Network(Path(folder), steps=_STEPS[phase])

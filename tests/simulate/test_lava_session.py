@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import gc
-import logging
-import os
 import pickle
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from lava.magma.core.process.process import AbstractProcess, ProcessServer
-from lava.magma.core.process.variable import VarServer
+from lava.magma.core.process.process import ProcessServer
 
 from sdt_lava.errors import ConfigError, LavaRuntimeError, LavaTimeoutError
 from tests.lava_faults import NoModel
-from tests.lava_networks import SIZE, STEPS, WAIT, Network, nothing_left_behind
+from tests.lava_networks import SIZE, STEPS, WAIT, Network, footprint, nothing_left_behind
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -179,19 +175,6 @@ def test_an_error_of_the_caller_passes_through(tmp_path):
 
 
 # -- many cycles -------------------------------------------------------------------------------
-
-
-def footprint() -> dict[str, int]:
-    gc.collect()
-    return {
-        "threads": threading.active_count(),
-        "handlers": len(logging.getLogger().handlers),
-        "compiler handlers": len(logging.getLogger("lava.magma.compiler.compiler").handlers),
-        "processes": len(ProcessServer().processes),
-        "variables": len(VarServer().vars),
-        "living processes": sum(isinstance(o, AbstractProcess) for o in gc.get_objects()),
-        "files": len(os.listdir("/proc/self/fd")),
-    }
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.faults.lava import PHASES, killed
 from tests.lava_networks import WAIT, becomes, nothing_left_behind, processes_where
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
@@ -125,3 +126,8 @@ def test_sessions_in_two_programs_do_not_disturb_one_another(tmp_path):
         assert_session_is_empty(other)
         wait_for(one, "running")
         assert one.poll() is None
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_process_killed_at_each_phase(phase):
+    killed(phase, index=2)
