@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
-import networkx as nx
-
 from sdt_lava.errors import GraphError
 from sdt_lava.graph.base import Node, Shape, Signal
 from sdt_lava.graph.cuba import LIF_KINDS
@@ -80,6 +78,9 @@ class Graph:
     @cached_property
     def order(self) -> tuple[str, ...]:
         """Names in an order in which every node follows its inputs."""
+        # Imported here: it takes longer than all else that `import sdt_lava` needs.
+        import networkx as nx
+
         digraph = nx.DiGraph()
         digraph.add_nodes_from(self.nodes)
         for node in self.nodes.values():

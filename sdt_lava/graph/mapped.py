@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from sdt_lava.graph.base import CURRENTS, EVENTS, Node, Shape, Signal
 from sdt_lava.graph.nodes import Pool, Sum
 from sdt_lava.numerics import IntArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

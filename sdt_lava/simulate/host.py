@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sdt_lava.compiler.compile import CompiledNetwork
 from sdt_lava.graph import Graph
 from sdt_lava.numerics import IntArray
 from sdt_lava.simulate.reference import evaluate_from
+
+if TYPE_CHECKING:
+    from sdt_lava.compiler.compile import CompiledNetwork
 
 
 def network_outputs(

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.compiler.compile import CompiledNetwork
-from sdt_lava.compiler.lowering import lower, output_population
-from sdt_lava.compiler.schedule import make_schedule
 from sdt_lava.errors import DataError
 from sdt_lava.graph import Graph
 from sdt_lava.numerics import IntArray
@@ -21,6 +19,9 @@ from sdt_lava.report.synops import SynopsTable, synops_table
 from sdt_lava.simulate.execution import LavaExecution
 from sdt_lava.simulate.measured import Measured
 from sdt_lava.simulate.timing import Timing
+
+if TYPE_CHECKING:
+    from sdt_lava.compiler.compile import CompiledNetwork
 
 # Back ends in which a frame takes as many machine steps as the network is deep.
 _PIPELINED = ("lava", "lava-inprocess", "loihi2")
@@ -125,6 +126,9 @@ class Result:
         DataError
             For the float model, which is not pipelined.
         """
+        from sdt_lava.compiler.lowering import lower, output_population
+        from sdt_lava.compiler.schedule import make_schedule
+
         net, frames = self.integer_run("timing")
         timesteps, samples = frames.shape[:2]
         schedule = self.compiled.schedule if self.compiled else make_schedule(lower(net), timesteps)
