@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from reprlib import repr as short_repr
 from typing import Any
 
 import tomli
 
 from sdt_lava.errors import SdtLavaError
-
-# A description is a page of text; more is no description.
-MAX_FILE_BYTES = 1_000_000
+from sdt_lava.limits import limits, remedy
 
 
 class TomlTable:
@@ -28,7 +27,7 @@ class TomlTable:
 
     def __init__(self, where: str, content: Any, error_type: type[SdtLavaError]) -> None:
         if not isinstance(content, dict):
-            raise error_type(where, repr(content), "a table of named entries")
+            raise error_type(where, short_repr(content), "a table of named entries")
         self.where = where
         self.content = content
         self.error_type = error_type
@@ -38,8 +37,9 @@ class TomlTable:
         """Parse a document."""
         try:
             return cls(where, tomli.loads(text), error_type)
-        except (tomli.TOMLDecodeError, RecursionError) as error:
-            raise error_type(where, f"no TOML: {error}") from None
+        # tomli's own error is a ValueError; Python's, at numbers of thousands of digits, another.
+        except (ValueError, RecursionError) as error:
+            raise error_type(where, f"no TOML: {str(error)[:200]}", "a TOML document") from None
 
     def check_keys(self, allowed: set[str], required: set[str]) -> None:
         """Check that nothing is unknown and nothing is missing."""
@@ -70,31 +70,35 @@ class TomlTable:
         """Return a string."""
         value = self.content.get(key, default)
         if not isinstance(value, str):
-            raise self.error_type(self.where, f"{key} = {value!r}", "a text in quotes")
+            raise self._wrong(key, "a text in quotes")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Return a list of strings; empty if there is no such entry."""
         value = self.content.get(key, [])
         if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-            raise self.error_type(self.where, f"{key} = {value!r}", "a list of texts in quotes")
+            raise self._wrong(key, "a list of texts in quotes")
         return tuple(value)
 
     def integer(self, key: str, low: int, high: int) -> int:
         """Return an integer from ``low`` to ``high``."""
         value = self.content.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise self.error_type(self.where, f"{key} = {value!r}", f"an integer, {low} to {high}")
+            raise self._wrong(key, f"an integer, {low} to {high}")
         return value
 
     def number(self, key: str, low: float, high: float) -> float:
         """Return a number from ``low`` to ``high``."""
         value = self.content.get(key)
         if not isinstance(value, (int, float)) or isinstance(value, bool):
-            raise self.error_type(self.where, f"{key} = {value!r}", "a number")
+            raise self._wrong(key, "a number")
         if not low <= value <= high:  # also true of a NaN
-            raise self.error_type(self.where, f"{key} = {value!r}", f"{low:g} to {high:g}")
+            raise self._wrong(key, f"{low:g} to {high:g}")
         return float(value)
+
+    def _wrong(self, key: str, allowed: str) -> SdtLavaError:
+        found = f"{key} = {short_repr(self.content.get(key))}"
+        return self.error_type(self.where, found, allowed)
 
 
 def read_description(path: Path, error_type: type[SdtLavaError]) -> str:
@@ -105,11 +109,13 @@ def read_description(path: Path, error_type: type[SdtLavaError]) -> str:
     error_type
         If it cannot be read, is no text, or is too long.
     """
+    most = limits().description_bytes
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            raise error_type(str(path), f"more than {MAX_FILE_BYTES} bytes")
+            data = file.read(most + 1)
+        if len(data) > most:
+            found = f"more than {most} bytes"
+            raise error_type(str(path), found, "a page of text", remedy("description_bytes"))
         return data.decode("utf-8")
     except OSError as error:
         raise error_type(str(path), f"cannot be read: {error.strerror}") from None

@@ -12,13 +12,8 @@ import torch
 from sdt_lava.checkpoint.unpickle import InertClasses, TensorUnpickler
 from sdt_lava.errors import CheckpointError
 from sdt_lava.files import replacing
+from sdt_lava.limits import limits, remedy
 
-# Bounds on what a file may make this process allocate. The largest published network has 66
-# million parameters, with optimizer state and a second set of weights about 1.1 GB.
-MAX_ARCHIVE_BYTES = 8 * 2**30
-MAX_ENTRIES = 100_000
-# The pickle holds structure and names only; a byte of it can cost about a hundred in memory.
-MAX_PICKLE_BYTES = 4 * 2**20
 # torch.save stores without compression: what comes out of an archive is no more than its size.
 MAX_EXPANSION_RATIO = 1
 
@@ -59,6 +54,11 @@ def read_archive(path: str | os.PathLike[str], inert: InertClasses | None = None
         raise CheckpointError(
             where, f"cannot be read ({error.strerror or error})", "a readable file"
         ) from error
+
+
+def is_exactly(value: object, expected: str | int) -> bool:
+    """Compare an entry of an archive, which may be anything: a tensor compares to a tensor."""
+    return type(value) is type(expected) and value == expected
 
 
 def write_archive(path: str | os.PathLike[str], content: Any) -> None:
@@ -110,12 +110,8 @@ def _describe(magic: bytes) -> str:
 
 def _checked_entries(archive: zipfile.ZipFile, size: int, where: str) -> dict[str, zipfile.ZipInfo]:
     entries = archive.infolist()
-    if size > MAX_ARCHIVE_BYTES or len(entries) > MAX_ENTRIES:
-        raise CheckpointError(
-            where,
-            f"{size} bytes in {len(entries)} entries",
-            f"at most {MAX_ARCHIVE_BYTES} bytes in {MAX_ENTRIES} entries",
-        )
+    _check_limit("checkpoint_bytes", size, "bytes", where)
+    _check_limit("checkpoint_entries", len(entries), "entries", where)
     packed = [entry for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
     if packed:
         raise CheckpointError(
@@ -137,6 +133,12 @@ def _checked_entries(archive: zipfile.ZipFile, size: int, where: str) -> dict[st
     return named
 
 
+def _check_limit(name: str, found: int, what: str, where: str) -> None:
+    most = getattr(limits(), name)
+    if found > most:
+        raise CheckpointError(where, f"{found} {what}", f"at most {most}", remedy(name))
+
+
 def _load(
     archive: zipfile.ZipFile,
     entries: dict[str, zipfile.ZipInfo],
@@ -152,12 +154,8 @@ def _load(
             "pass the .pt file; TorchScript archives are not supported",
         )
     root = pickles[0].removesuffix("data.pkl")
-    if entries[pickles[0]].file_size > MAX_PICKLE_BYTES:
-        raise CheckpointError(
-            where,
-            f"a structure of {entries[pickles[0]].file_size} bytes",
-            f"at most {MAX_PICKLE_BYTES}",
-        )
+    structure = entries[pickles[0]].file_size
+    _check_limit("checkpoint_structure_bytes", structure, "bytes of structure", where)
     if f"{root}byteorder" in entries and archive.read(f"{root}byteorder") != b"little":
         raise CheckpointError(where, "tensors in big-endian byte order", "little-endian", _RESAVE)
 

@@ -18,12 +18,11 @@ from sdt_lava.checkpoint.official_config import (
     read_yml,
 )
 from sdt_lava.errors import ConfigError
+from sdt_lava.limits import limits, remedy
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.presets import PRESETS
 
 ConfigSource = str | os.PathLike[str] | Mapping[str, Any] | Namespace | SdtConfig
-# A configuration has about twenty short entries.
-MAX_CONFIG_BYTES = 2**20
 
 
 def resolve_config(source: ConfigSource) -> SdtConfig:
@@ -83,17 +82,19 @@ def source_label(source: ConfigSource) -> str:
 
 def _read_json(path: Path) -> SdtConfig:
     where = str(path)
+    most = limits().config_bytes
     try:
         with open(path, "rb") as file:
-            text = file.read(MAX_CONFIG_BYTES + 1)
+            text = file.read(most + 1)
     except (OSError, ValueError) as error:
         raise ConfigError(
             where,
             f"neither a preset nor a readable file ({error})",
             f"a JSON or conf.yml file, or one of {sorted(PRESETS)}",
         ) from error
-    if len(text) > MAX_CONFIG_BYTES:
-        raise ConfigError(where, "a large file", f"at most {MAX_CONFIG_BYTES} bytes of JSON")
+    if len(text) > most:
+        allowed = f"at most {most} bytes of JSON"
+        raise ConfigError(where, "a large file", allowed, remedy("config_bytes"))
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from sdt_lava.errors import ConfigError
+from sdt_lava.limits import limits, remedy
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.normalisation import (
     EVENT_LEVELS,
@@ -27,8 +28,6 @@ from sdt_lava.model.normalisation import (
 Settings = dict[str, Any]
 
 YML_SUFFIXES = (".yml", ".yaml")
-# Shipped files have about a hundred short lines.
-_MAX_YML_BYTES = 2**16
 _DEFAULTS = {"in_channels": 3, "mlp_ratio": 4.0, "num_heads": 8, "dvs_mode": False}
 # What makes a network the authors' own: pooling of the pre-activation, and their neuron.
 OFFICIAL = {"downsampling": "max", "neuron": "lif"}
@@ -54,13 +53,15 @@ def read_yml(path: str | os.PathLike[str]) -> Settings:
         If the file cannot be read, is not a YAML mapping, or a value is of the wrong kind.
     """
     where = str(path)
+    most = limits().yaml_bytes
     try:
         with open(path, "rb") as file:
-            text = file.read(_MAX_YML_BYTES + 1)
+            text = file.read(most + 1)
     except (OSError, ValueError) as error:
         raise ConfigError(where, f"not readable ({error})", "an official conf.yml") from error
-    if len(text) > _MAX_YML_BYTES:
-        raise ConfigError(where, "a large file", f"at most {_MAX_YML_BYTES} bytes of YAML")
+    if len(text) > most:
+        allowed = f"at most {most} bytes of YAML"
+        raise ConfigError(where, "a large file", allowed, remedy("yaml_bytes"))
     try:
         values = yaml.load(text, Loader=_TextLoader)
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from sdt_lava.checkpoint.archive import read_archive, write_archive
+from sdt_lava.checkpoint.archive import is_exactly, read_archive, write_archive
 from sdt_lava.checkpoint.tensors import check_tensors
 from sdt_lava.errors import CheckpointError, ConfigError
 from sdt_lava.model.config import SdtConfig
@@ -74,9 +74,9 @@ def parse_checkpoint(content: Any, where: str) -> Checkpoint:
         if all(isinstance(value, torch.Tensor) for value in content.values()):
             return Checkpoint(None, content)
         raise CheckpointError(where, "a dict of another program", allowed)
-    if content["format"] != FORMAT:
+    if not is_exactly(content["format"], FORMAT):
         raise CheckpointError(where, f"format {short_repr(content['format'])}", allowed)
-    if content.get("version") != VERSION:
+    if not is_exactly(content.get("version"), VERSION):
         raise CheckpointError(
             where,
             f"version {short_repr(content.get('version'))}",

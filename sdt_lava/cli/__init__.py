@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from sdt_lava.cli.allow import Command
 from sdt_lava.cli.check import check_command
 from sdt_lava.cli.compare import compare_command
 from sdt_lava.cli.console import run_command
@@ -30,21 +31,21 @@ def _app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    app.command("train")(train_command)
-    app.command("export")(export_command)
-    app.command("sim")(sim_command)
-    app.command("info")(info_command)
-    app.command("check")(check_command)
-    app.command("lower")(lower_command)
-    app.command("map")(map_command)
-    app.command("compare")(compare_command)
-    app.command("evaluate")(evaluate_command)
-    app.command("sweep")(sweep_command)
-    app.command("energy")(energy_command)
-    app.command("report")(report_command)
-    app.command("finetune")(finetune_command)
-    app.command("convert")(convert_command)
-    app.command("nir")(nir_command)
+    app.command("train", cls=Command)(train_command)
+    app.command("export", cls=Command)(export_command)
+    app.command("sim", cls=Command)(sim_command)
+    app.command("info", cls=Command)(info_command)
+    app.command("check", cls=Command)(check_command)
+    app.command("lower", cls=Command)(lower_command)
+    app.command("map", cls=Command)(map_command)
+    app.command("compare", cls=Command)(compare_command)
+    app.command("evaluate", cls=Command)(evaluate_command)
+    app.command("sweep", cls=Command)(sweep_command)
+    app.command("energy", cls=Command)(energy_command)
+    app.command("report", cls=Command)(report_command)
+    app.command("finetune", cls=Command)(finetune_command)
+    app.command("convert", cls=Command)(convert_command)
+    app.command("nir", cls=Command)(nir_command)
     return app
 
 
@@ -56,12 +57,12 @@ def main() -> None:
 def main_export() -> None:
     """Run ``sdt-export``."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(export_command)
+    app.command(cls=Command)(export_command)
     run_command(app)
 
 
 def main_sim() -> None:
     """Run ``sdt-sim``, also reached through ``simulate/run_loihi_sim.py``."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(sim_command)
+    app.command(cls=Command)(sim_command)
     run_command(app)

@@ -13,7 +13,13 @@ from rich.text import Text
 
 from sdt_lava.cli.console import console, print_table, progress_bar, simulation_hint
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
-from sdt_lava.cli.networks import InputShape, Timesteps, network_title, read_network
+from sdt_lava.cli.networks import (
+    InputShape,
+    Timesteps,
+    network_title,
+    read_network,
+    trained_on,
+)
 from sdt_lava.compiler.rules import ERROR, Violation, check_rules
 from sdt_lava.compiler.rules.listing import rule_rows
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS, Target, load_target
@@ -139,8 +145,8 @@ def _print_conclusion(errors: int, warnings: int, network: Path | None, net: Gra
         return
     console.print(f"no errors, {warnings} warnings")
     if network is not None:
-        dataset = net.metadata.get("config", {}).get("dataset", "")
-        console.print(f"next: {simulation_hint(network, dataset)}", markup=False, soft_wrap=True)
+        hint = simulation_hint(network, trained_on(net))
+        console.print(f"next: {hint}", markup=False, soft_wrap=True)
 
 
 def _print_rules(target: Target, json: bool) -> None:

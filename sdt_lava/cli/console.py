@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import typer
@@ -74,6 +75,13 @@ def simulation_hint(network: Path, dataset: str) -> str:
     return f"python simulate/run_loihi_sim.py {network} --data {data}"
 
 
+def printable(text: str) -> str:
+    """Return a text without characters that a terminal obeys: names in files may hold any."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text
+    )
+
+
 def print_error(error: SdtLavaError) -> None:
     """Show where, found, allowed and what to do."""
     rows = [("error", error.where), ("found", error.found)]
@@ -86,7 +94,7 @@ def print_error(error: SdtLavaError) -> None:
         error_console.print(
             f"{label + ':':9s}", end="", style="bold red" if label == "error" else "bold"
         )
-        error_console.print(text, markup=False, soft_wrap=True)
+        error_console.print(printable(text), markup=False, soft_wrap=True)
 
 
 def make_table(title: str, columns: dict[str, str]) -> Table:
@@ -95,6 +103,11 @@ def make_table(title: str, columns: dict[str, str]) -> Table:
     for header, justify in columns.items():
         table.add_column(header, justify="right" if justify == "right" else "left", no_wrap=True)
     return table
+
+
+def print_plain_json(data: Any) -> None:
+    """Print JSON without colours: rich takes minutes for what a file may hold."""
+    console.file.write(json.dumps(data, indent=2) + "\n")
 
 
 def print_table(table: Table) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import typer
 
 from sdt_lava.cli.console import console, make_table, print_table
+from sdt_lava.cli.networks import trained_on
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS, load_target
 from sdt_lava.errors import ConfigError
 from sdt_lava.simulate.loihi import HardwareOptions
@@ -102,11 +103,10 @@ def data_of(net: Graph, data: str | None) -> str:
     """
     from sdt_lava.datasets import DATASETS
 
-    config = net.metadata.get("config")
-    known = config.get("dataset") if isinstance(config, dict) else None
+    known = trained_on(net)
     if data is None and known not in DATASETS:
         raise ConfigError("--data", "missing, and the network does not name its data", "a data set")
-    return data or str(known)
+    return data or known
 
 
 def print_hardware_run(result: Result, x: Any, network: Path, data: str) -> None:

@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sdt_lava.cli.console import console, make_table, print_table, simulation_hint
+from sdt_lava.cli.console import (
+    console,
+    make_table,
+    print_plain_json,
+    print_table,
+    simulation_hint,
+)
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
-from sdt_lava.cli.networks import InputShape, Timesteps, load_file
+from sdt_lava.cli.networks import InputShape, Timesteps, load_file, trained_on
 from sdt_lava.cli.versions import print_versions
 from sdt_lava.errors import ConfigError
 
@@ -48,14 +54,14 @@ def info_command(
     if schedule:
         _show_schedule(compile_network(net, **ways), json)
     elif json:
-        console.print_json(data=_summary(network, net))
+        print_plain_json(_summary(network, net))
     elif compiled or ways:
         console.print(str(compile_network(net, **ways)), markup=False, soft_wrap=True)
     else:
         console.print(str(net), markup=False, soft_wrap=True)
         console.print(f"T = {net.timesteps} steps a sample, input {net.input_shape}")
-        dataset = net.metadata.get("config", {}).get("dataset", "")
-        console.print(f"next: {simulation_hint(network, dataset)}")
+        hint = simulation_hint(network, trained_on(net))
+        console.print(f"next: {hint}", markup=False, soft_wrap=True)
 
 
 def _show_schedule(compiled: CompiledNetwork, json: bool) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar, simulation_hint
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
-from sdt_lava.cli.networks import network_title, read_network
+from sdt_lava.cli.networks import network_title, read_network, trained_on
 from sdt_lava.datasets import SourceOptions
 from sdt_lava.errors import ConfigError
 
@@ -102,8 +102,8 @@ def lower_command(
         return
     _print(comparison, network_title(network, net))
     if network is not None:
-        dataset = net.metadata.get("config", {}).get("dataset", "")
-        console.print(f"next: {simulation_hint(network, dataset)} --shortcut auto", soft_wrap=True)
+        hint = simulation_hint(network, trained_on(net))
+        console.print(f"next: {hint} --shortcut auto", markup=False, soft_wrap=True)
 
 
 def _run(net: Graph, data: str, options: SourceOptions, samples: int) -> Result:

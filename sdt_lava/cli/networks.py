@@ -93,6 +93,13 @@ def read_network(
         return untrained_network(preset, seed)
 
 
+def trained_on(net: Graph) -> str:
+    """Return the data set that a network's metadata name; they may come from anywhere."""
+    config = net.metadata.get("config")
+    dataset = config.get("dataset") if isinstance(config, dict) else None
+    return dataset if isinstance(dataset, str) else ""
+
+
 def network_title(network: Path | None, graph: Graph) -> str:
     """Return how to call the network in a table."""
     if network is not None:

@@ -13,9 +13,12 @@ from numpy.lib import format as npy_format
 
 from sdt_lava.datasets.base import LAYOUTS, LAYOUTS_TEXT, Dataset, IntArray
 from sdt_lava.errors import DataError
+from sdt_lava.limits import limits, remedy
 
-# Bound on what a file may make this process allocate: numbers in one array.
-MAX_ELEMENTS = 2**28
+# Deflate cannot compress better than 1032:1 (zlib technical notes); more is a bomb.
+_RATIO_LIMIT = 1100
+# What numpy.savez and numpy.savez_compressed write.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _FLOAT_TYPES = ("float16", "float32", "float64")
 
 
@@ -44,6 +47,8 @@ def load_npz(path: str | os.PathLike[str]) -> Dataset:
         with zipfile.ZipFile(path) as archive:
             shapes = {name: _header(archive, name, where) for name in _members(archive, where)}
             _check_headers(shapes, where)
+            for name, header in shapes.items():
+                _check_stored(archive.getinfo(f"{name}.npy"), header, f"{where}: {name}")
             arrays = {name: _read(archive, name) for name in shapes}
     except OSError as error:
         raise DataError(where, f"cannot be read ({error.strerror or error})") from error
@@ -82,6 +87,20 @@ def _header(archive: zipfile.ZipFile, name: str, where: str) -> Header:
     return shape, dtype
 
 
+def _check_stored(entry: zipfile.ZipInfo, header: Header, where: str) -> None:
+    """Refuse arrays that are larger than what is stored of them: they would be allocated first."""
+    shape, dtype = header
+    nbytes = math.prod(shape) * dtype.itemsize
+    most = min(entry.file_size, entry.compress_size * _RATIO_LIMIT)
+    if entry.compress_type not in _METHODS or min(shape, default=0) < 0 or nbytes > most:
+        raise DataError(
+            where,
+            f"damaged: shape {shape}, {nbytes} bytes, where {entry.compress_size} are stored",
+            f"what numpy.savez writes, at most {_RATIO_LIMIT} bytes for a stored one",
+            "save it again with numpy.savez or numpy.savez_compressed",
+        )
+
+
 def _check_headers(headers: dict[str, Header], where: str) -> None:
     for name, (shape, dtype) in headers.items():
         kinds = "iu" if name == "y" else "iub"
@@ -91,8 +110,10 @@ def _check_headers(headers: dict[str, Header], where: str) -> None:
                 "integers" if name == "y" else f"integers, booleans, {', '.join(_FLOAT_TYPES)}"
             )
             raise DataError(f"{where}: {name}", f"dtype {dtype.name}", allowed)
-        if math.prod(shape) > MAX_ELEMENTS:
-            raise DataError(f"{where}: {name}", f"shape {shape}", f"at most {MAX_ELEMENTS} numbers")
+        most = limits().data_values
+        if math.prod(shape) > most:
+            allowed = f"at most {most} numbers"
+            raise DataError(f"{where}: {name}", f"shape {shape}", allowed, remedy("data_values"))
     shape = headers["x"][0]
     if len(shape) not in LAYOUTS or 0 in shape:
         raise DataError(f"{where}: x", f"shape {shape}", f"{LAYOUTS_TEXT} without empty axes")

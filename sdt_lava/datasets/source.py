@@ -13,9 +13,8 @@ import numpy as np
 
 from sdt_lava.datasets.base import Dataset, FloatArray, IntArray
 from sdt_lava.errors import DataError
+from sdt_lava.limits import limits
 
-# Bound on what is loaded at once: numbers of 4 bytes, so 4 GiB.
-MAX_NUMBERS = 2**30
 # Where files are looked for unless the caller says otherwise.
 ROOT_VARIABLE = "SDT_LAVA_DATA"
 DEFAULT_ROOT = "data"
@@ -218,14 +217,16 @@ def first_samples(source: SampleSource, samples: int | None = None) -> Dataset:
 
 def _check_memory(source: SampleSource, samples: int) -> None:
     each = math.prod(source.sample_shape)
-    if samples * each > MAX_NUMBERS:
+    most = limits().batch_values
+    if samples * each > most:
         raise DataError(
             source.name,
             f"{samples} samples of shape {source.sample_shape}, {samples * each * 4 / 2**30:.1f} "
             "GiB at once",
-            f"at most {MAX_NUMBERS // each} samples at once ({MAX_NUMBERS * 4 // 2**30} GiB)",
+            f"at most {most // each} samples at once ({most * 4 / 2**30:.1f} GiB)",
             "ask for fewer samples, or read all in batches: "
-            "sdt_lava.datasets.open_source(...).batches()",
+            "sdt_lava.datasets.open_source(...).batches(); with enough memory: "
+            "--allow batch-values=VALUE",
         )
 
 

@@ -22,6 +22,7 @@ from sdt_lava.evaluate.identity import data_digest, network_digest
 from sdt_lava.evaluate.run import EvaluationOptions, Executor, Shard, open_data
 from sdt_lava.evaluate.sample import SampleResult, evaluate_samples
 from sdt_lava.graph import Graph
+from sdt_lava.limits import allowing
 from sdt_lava.netx import load_network
 
 logger = logging.getLogger(__name__)
@@ -225,11 +226,12 @@ def evaluate_shard(
     worker: Any = get_worker()
     state = getattr(worker, "sdt_lava_state", None)
     wanted = (digests, data, replace(options, resume=False, models=()))
-    if state is None or state[0] != wanted:
-        state = (wanted, _load(worker.sdt_lava_network, digests, data, options))
-        worker.sdt_lava_state = state
-    net, source = state[1]
-    return evaluate_samples(net, source, shard, **options.how_to_run())
+    with allowing(**vars(options.limits)):
+        if state is None or state[0] != wanted:
+            state = (wanted, _load(worker.sdt_lava_network, digests, data, options))
+            worker.sdt_lava_state = state
+        net, source = state[1]
+        return evaluate_samples(net, source, shard, **options.how_to_run())
 
 
 def _load(

@@ -16,6 +16,7 @@ from sdt_lava.evaluate.store import ResultStore
 from sdt_lava.evaluate.summary import Evaluation
 from sdt_lava.files import check_folder, make_folder
 from sdt_lava.graph import Graph, Shape
+from sdt_lava.limits import Limits, limits
 from sdt_lava.netx import load_network
 from sdt_lava.report.energy_model import ENERGY_MODELS, EnergyModel, load_energy_model
 
@@ -57,6 +58,8 @@ class EvaluationOptions:
     timesteps, input_shape
         Of SLAYER's network files, which may not say it; as in
         :func:`sdt_lava.netx.load_network`.
+    limits : Limits
+        How much is read; for the workers of a cluster, which do not know those that apply here.
     """
 
     backend: str = "engine"
@@ -75,6 +78,7 @@ class EvaluationOptions:
     )
     timesteps: int | None = None
     input_shape: Shape | None = None
+    limits: Limits = field(default_factory=limits)
 
     def __post_init__(self) -> None:
         if self.on_bad not in ON_BAD:

@@ -12,9 +12,33 @@ from sdt_lava.errors import SdtLavaError
 from sdt_lava.evaluate.identity import check_same
 from sdt_lava.evaluate.sample import OPERATIONS, SampleResult
 from sdt_lava.files import OutputError
+from sdt_lava.limits import limits, remedy
 
 # How long a writer waits for another process that has the database locked [s].
 _LOCK_TIMEOUT = 10.0
+
+
+_TABLES = {
+    "identity": "CREATE TABLE identity (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "samples": "CREATE TABLE samples (sample INTEGER PRIMARY KEY, label INTEGER, "
+    "predicted INTEGER, rank INTEGER, error TEXT, "
+    + ", ".join(f"{name} INTEGER" for name in OPERATIONS)
+    + ")",
+}
+
+
+def _natural(name: str, most: int) -> str:
+    return f"typeof({name}) = 'integer' AND {name} BETWEEN 0 AND {most}"
+
+
+# Classes and ranks index tables; counts are added up as they come, in integers of any size.
+_LABELS = " AND ".join(f"({name} IS NULL OR {_natural(name, 2**20)})" for name in ("label", "rank"))
+_COUNTS = " AND ".join(_natural(name, 2**63 - 1) for name in ("sample", *OPERATIONS))
+_LEGAL_ROW = (
+    f"{_natural('sample', 2**63 - 1)} AND (CASE WHEN error IS NULL "
+    f"THEN {_LABELS} AND {_natural('predicted', 2**20)} AND {_COUNTS} "
+    "ELSE typeof(error) = 'text' END)"
+)
 
 
 class StoreError(SdtLavaError):
@@ -53,12 +77,22 @@ class ResultStore:
                 "a folder without results",
                 "add --resume to continue it, or choose another --out",
             )
+        if existed:
+            self._check_size()
         with self._guarded():
             self._connection = sqlite3.connect(path, timeout=_LOCK_TIMEOUT, isolation_level=None)
+        try:
+            self._open(identity)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _open(self, identity: Mapping[str, str]) -> None:
+        with self._guarded():
             self._prepare()
         stored = dict(self._rows("SELECT key, value FROM identity"))
         if stored:
-            check_same(path, stored, identity)
+            check_same(self.path, stored, identity)
         else:
             with self._transaction():
                 self._connection.executemany("INSERT INTO identity VALUES (?, ?)", identity.items())
@@ -98,17 +132,51 @@ class ResultStore:
             operations = () if error else tuple(numbers)
             yield SampleResult(index, label, predicted, rank, operations, error or "")
 
+    def _check_size(self) -> None:
+        size, most = self.path.stat().st_size, limits().results_bytes
+        if size > most:
+            advice = remedy("results_bytes")
+            raise StoreError(str(self.path), f"{size} bytes", f"at most {most}", advice)
+
     def _prepare(self) -> None:
         execute = self._connection.execute
+        # A database of other origin may hold triggers, views and functions that run on access.
+        execute("PRAGMA trusted_schema = OFF")
+        self._check_schema()
         execute("PRAGMA journal_mode = WAL")
         # A transaction that was reported as done is on the disk, even after a power failure.
         execute("PRAGMA synchronous = FULL")
-        execute("CREATE TABLE IF NOT EXISTS identity (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
-        columns = ", ".join(f"{name} INTEGER" for name in OPERATIONS)
-        execute(
-            "CREATE TABLE IF NOT EXISTS samples (sample INTEGER PRIMARY KEY, label INTEGER, "
-            f"predicted INTEGER, rank INTEGER, error TEXT, {columns})"
-        )
+        for table in _TABLES.values():
+            execute(table.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
+        self._check_rows()
+
+    def _check_schema(self) -> None:
+        """Refuse tables, views, triggers and indices that are not ours."""
+        made = self._connection.execute(
+            "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_autoindex_%' LIMIT 9"
+        ).fetchall()
+        for name, sql in made:
+            if _TABLES.get(name) != sql:
+                raise StoreError(
+                    str(self.path),
+                    f"{str(name)[:40]!a}, which no evaluation makes",
+                    f"tables {list(_TABLES)} as this version of sdt-lava makes them",
+                    "choose another --out",
+                )
+
+    def _check_rows(self) -> None:
+        """Refuse values of other types or signs: SQLite keeps whatever it is given."""
+        execute = self._connection.execute
+        rows = execute(f"SELECT sample FROM samples WHERE NOT ({_LEGAL_ROW}) LIMIT 1").fetchall()
+        texts = "typeof(key) = 'text' AND typeof(value) = 'text'"
+        keys = execute(f"SELECT key FROM identity WHERE NOT ({texts}) LIMIT 1").fetchall()
+        for found in (*rows, *keys):
+            raise StoreError(
+                f"{self.path}: {'samples' if rows else 'identity'}",
+                f"a row {found[0]!a:.40} with values of the wrong kind",
+                "natural numbers, or an error, for each sample",
+                "choose another --out, and evaluate again",
+            )
 
     def _rows(self, query: str) -> list[tuple]:
         with self._guarded():
@@ -134,8 +202,9 @@ class ResultStore:
             remedy = "is another evaluation writing there? is the disk full?"
             raise OutputError(str(self.path), str(error), "a writable database", remedy) from error
         except sqlite3.DatabaseError as error:
+            found = str(error) or "damaged"  # some of SQLite's errors have no text
             raise StoreError(
-                str(self.path), str(error), "results of sdt-lava evaluate", "choose another --out"
+                str(self.path), found, "results of sdt-lava evaluate", "choose another --out"
             ) from error
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 
-from sdt_lava.checkpoint.archive import read_archive, write_archive
+from sdt_lava.checkpoint.archive import is_exactly, read_archive, write_archive
 from sdt_lava.checkpoint.own import save_checkpoint
 from sdt_lava.datasets.base import Dataset
 from sdt_lava.errors import CheckpointError, ConfigError, DataError
@@ -304,15 +304,22 @@ class _Run:
         config = self.model.config.to_dict()
         return {"options": options, "config": config, "samples": len(self.data[0])}
 
+    def _continues(self, state: dict[str, Any]) -> bool:
+        try:
+            same = bool(state.get("identity") == self._identity())
+            return same and is_exactly(state.get("version"), RESUME_VERSION)
+        except RuntimeError:  # a tensor where a number should be has no truth
+            return False
+
     def restore(self, path: str | os.PathLike[str]) -> None:
         """Continue from the state in a file."""
         where = str(path)
         state = read_archive(path)
-        if not isinstance(state, dict) or state.get("format") != RESUME_FORMAT:
+        if not isinstance(state, dict) or not is_exactly(state.get("format"), RESUME_FORMAT):
             raise CheckpointError(
                 where, "not the state of a training", remedy="pass the .resume file"
             )
-        if state.get("version") != RESUME_VERSION or state.get("identity") != self._identity():
+        if not self._continues(state):
             raise CheckpointError(
                 where,
                 "the state of a training with other options, data or network",

@@ -8,10 +8,9 @@ library raises becomes a :class:`sdt_lava.errors.NetworkFileError` that says whe
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -20,67 +19,10 @@ import h5py
 import numpy as np
 
 from sdt_lava.errors import NetworkFileError
-from sdt_lava.netx.schema import (
-    CHUNKS_LIMIT,
-    MEMBER_LIMIT,
-    METADATA_LIMIT,
-    RANK_LIMIT,
-    RATIO_FREE_BYTES,
-    RATIO_LIMIT,
-    TOTAL_BYTES_LIMIT,
-)
-
-_LIBRARY_ERRORS = (
-    OSError,
-    KeyError,
-    IndexError,
-    RuntimeError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-    SystemError,
-    zlib.error,
-)
-_LAYOUTS = (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED)
-# In the order in which they are applied when writing.
-_FILTERS = {
-    h5py.h5z.FILTER_SHUFFLE: "shuffle",
-    h5py.h5z.FILTER_DEFLATE: "gzip",
-    h5py.h5z.FILTER_FLETCHER32: "fletcher32",
-}
-_DAMAGED = "copy or export the file again"
-
-
-@contextmanager
-def library_errors(where: str) -> Iterator[None]:
-    """Turn what the HDF5 library raises into one typed error."""
-    try:
-        yield
-    except _LIBRARY_ERRORS as error:
-        reason = (str(error).splitlines() or [""])[0][:200]
-        raise NetworkFileError(
-            where, f"HDF5 cannot read this: {type(error).__name__}: {reason}", "", _DAMAGED
-        ) from error
-
-
-@dataclass
-class Budget:
-    """Bytes that may still be read from a file of a given size."""
-
-    file_size: int
-    left: int = field(default_factory=lambda: TOTAL_BYTES_LIMIT)
-
-    def spend(self, nbytes: int, where: str) -> None:
-        """Count bytes about to be read; raise if they are too many."""
-        if nbytes > self.left:
-            raise NetworkFileError(
-                where,
-                f"{nbytes} bytes of data where {self.left} are left",
-                f"{TOTAL_BYTES_LIMIT} bytes in a file, uncompressed",
-            )
-        self.left -= nbytes
+from sdt_lava.limits import limits, remedy
+from sdt_lava.netx.heaps import check_heaps
+from sdt_lava.netx.schema import MEMBER_LIMIT, RANK_LIMIT
+from sdt_lava.netx.storage import Budget, check_size, check_storage, library_errors
 
 
 @dataclass(frozen=True)
@@ -105,13 +47,17 @@ class SafeGroup:
         """Return how errors name a member."""
         return f"{self.where}/{ascii(name)[1:-1]}"
 
-    def names(self, limit: int = MEMBER_LIMIT) -> tuple[str, ...]:
+    def names(self, limit: int = MEMBER_LIMIT, advice: str = "") -> tuple[str, ...]:
         """Return the names of the members, of which there may be `limit`."""
         with library_errors(self.where):
             count = len(self.group)
             if count <= limit:
                 return tuple(self.group)
-        raise NetworkFileError(self.where, f"{count} members", f"at most {limit}")
+        raise NetworkFileError(self.where, f"{count} members", f"at most {limit}", advice)
+
+    def layers(self) -> tuple[str, ...]:
+        """Return the names of the members of a group that holds a network's layers."""
+        return self.names(limits().network_layers, remedy("network_layers"))
 
     def expect(self, required: Collection[str], optional: Collection[str] = ()) -> None:
         """Check that the members are the required ones and no others than the optional ones."""
@@ -163,7 +109,7 @@ class SafeGroup:
             dtype = dataset.dtype
         if dtype.kind not in kinds or dtype.itemsize > 8:
             raise NetworkFileError(where, f"type {dtype}", _kind_names(kinds))
-        _check_size(dataset, where, self.budget)
+        check_size(dataset, where, self.budget)
         with library_errors(where):
             return np.asarray(dataset[()])
 
@@ -175,7 +121,7 @@ class SafeGroup:
             string = h5py.check_string_dtype(dtype)
         if string is None or shape not in ((), (1,)):
             raise NetworkFileError(where, f"type {dtype} of shape {shape}", "one string")
-        _check_size(dataset, where, self.budget)
+        check_size(dataset, where, self.budget)
         with library_errors(where):
             raw = dataset[()] if shape == () else dataset[0]
         try:
@@ -201,7 +147,7 @@ class SafeGroup:
             string = h5py.check_string_dtype(dtype)
         if string is None:
             raise NetworkFileError(where, f"type {dtype}", "strings")
-        _check_size(dataset, where, self.budget)
+        check_size(dataset, where, self.budget)
         found = np.empty(shape, object)
         for index in np.ndindex(shape):
             # One at a time: many elements of a small array may refer to one long string.
@@ -222,7 +168,7 @@ class SafeGroup:
         with library_errors(where):
             # Before anything else: even asking a virtual dataset for its shape may open files.
             properties = opened.get_create_plist()
-            _check_storage(properties, where)
+            check_storage(properties, where)
             return h5py.Dataset(opened)
 
     def attribute(self, name: str, kinds: str = "iu", limit: int = RANK_LIMIT) -> np.ndarray:
@@ -282,67 +228,6 @@ def _compare(
         raise NetworkFileError(where, f"unexpected {what} {extra[0]!a}", allowed or "none")
 
 
-def _check_storage(properties: Any, where: str) -> None:
-    """Refuse data outside the file and filters that are not netx's."""
-    if properties.get_layout() not in _LAYOUTS:
-        raise NetworkFileError(where, "a virtual dataset", "data inside the file")
-    if properties.get_external_count() > 0:
-        raise NetworkFileError(where, "data in an external file", "data inside the file")
-    count = properties.get_nfilters()
-    filters = [properties.get_filter(index)[0] for index in range(min(count, len(_FILTERS) + 1))]
-    if filters != [code for code in _FILTERS if code in filters]:
-        found = f"filters of codes {filters}"
-        allowed = f"each at most once, in this order: {', '.join(_FILTERS.values())}"
-        raise NetworkFileError(where, found, allowed)
-
-
-def _check_size(dataset: h5py.Dataset, where: str, budget: Budget) -> None:
-    """Compare the declared size with the limits and with what is stored."""
-    with library_errors(where):
-        shape, chunks, itemsize = dataset.shape, dataset.chunks, dataset.dtype.itemsize
-        stored = dataset.id.get_storage_size()
-    if shape is None or len(shape) > RANK_LIMIT or 0 in shape:
-        raise NetworkFileError(where, f"shape {shape}", f"1 to {RANK_LIMIT} axes, none empty")
-    nbytes = prod(shape) * itemsize
-    budget.spend(nbytes, where)
-    if stored > budget.file_size:
-        raise NetworkFileError(
-            where, f"{stored} bytes stored", f"{budget.file_size}, all of the file"
-        )
-    if chunks is not None and prod(chunks) * itemsize > max(nbytes, RATIO_FREE_BYTES):
-        raise NetworkFileError(
-            where, f"chunks {chunks} for shape {shape}", "chunks within the array"
-        )
-    if nbytes > max(RATIO_FREE_BYTES, stored * RATIO_LIMIT) or not stored:
-        raise NetworkFileError(
-            where,
-            f"{nbytes} bytes declared, {stored} stored",
-            f"at most {RATIO_LIMIT} times as many as stored",
-        )
-    with library_errors(where):
-        _check_inflation(dataset, where)
-
-
-def _check_inflation(dataset: h5py.Dataset, where: str) -> None:
-    """Refuse chunks that inflate to more than a chunk: HDF5 would follow them without limit."""
-    properties = dataset.id.get_create_plist()
-    filters = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
-    if h5py.h5z.FILTER_DEFLATE not in filters:
-        return
-    skipped = 1 << filters.index(h5py.h5z.FILTER_DEFLATE)
-    limit = prod(dataset.chunks) * dataset.dtype.itemsize
-    found: list[Any] = []
-    if dataset.id.get_num_chunks() > CHUNKS_LIMIT:
-        raise NetworkFileError(where, "too many chunks", f"at most {CHUNKS_LIMIT}")
-    dataset.id.chunk_iter(found.append)
-    for chunk in found:
-        if not chunk.filter_mask & skipped:
-            _, raw = dataset.id.read_direct_chunk(chunk.chunk_offset)
-            inflated = len(zlib.decompressobj().decompress(raw, limit + 1))
-            if inflated > limit:
-                raise NetworkFileError(where, f"a chunk of more than {limit} bytes", f"{limit}")
-
-
 @contextmanager
 def open_safely(path: str | os.PathLike[str], what: str) -> Iterator[SafeGroup]:
     """Open an HDF5 file that may come from anywhere, for reading.
@@ -379,16 +264,30 @@ def open_safely(path: str | os.PathLike[str], what: str) -> Iterator[SafeGroup]:
     if not is_hdf5:
         raise NetworkFileError(name, "not an HDF5 file", what, "export the network again")
     with library_errors(name):
+        check_heaps(name)
         file = h5py.File(name, "r")
     try:
+        _check_lengths(file, name)
         yield SafeGroup(file, name, Budget(size))
+    except MemoryError as error:
+        raise NetworkFileError(
+            name, "more than fits in the memory that is left", what, "use a machine with more"
+        ) from error
     finally:
         with library_errors(name):
             file.close()
 
 
+def _check_lengths(file: h5py.File, path: str) -> None:
+    """Refuse other sizes of offsets and lengths than those with which heaps were checked."""
+    with library_errors(path):
+        sizes = file.id.get_create_plist().get_sizes()
+    if sizes != (8, 8):
+        raise NetworkFileError(path, f"offsets and lengths of {sizes} bytes", "8 each, as usual")
+
+
 def _check_file_size(path: str, size: int) -> None:
     """Refuse a file that alone is larger than everything that may be read from one."""
-    limit = TOTAL_BYTES_LIMIT + METADATA_LIMIT
+    limit = limits().network_bytes + limits().metadata_bytes
     if size > limit:
-        raise NetworkFileError(path, f"{size} bytes", f"at most {limit}")
+        raise NetworkFileError(path, f"{size} bytes", f"at most {limit}", remedy("network_bytes"))

@@ -9,14 +9,13 @@ from typing import Any, NoReturn
 
 from sdt_lava.errors import GraphError, NetworkFileError
 from sdt_lava.graph import Graph, Node, Shape
+from sdt_lava.limits import limits
 from sdt_lava.netx import extended, stock_reader
 from sdt_lava.netx.guard import SafeGroup, open_safely
 from sdt_lava.netx.rules import Violation, check_nodes, check_sizes, checked_number
 from sdt_lava.netx.schema import (
     FORMAT,
-    LAYER_LIMIT,
     LAYER_OF_TYPE,
-    METADATA_LIMIT,
     ROOT_ATTRIBUTES,
     TEXT_LIMIT,
     TIMESTEPS_LIMIT,
@@ -134,7 +133,7 @@ def _check_declared(where: str, graph: Graph, shapes: dict[str, Shape]) -> None:
 
 
 def _layers(group: SafeGroup) -> list[SafeGroup]:
-    names = group.names(LAYER_LIMIT)
+    names = group.layers()
     expected = [str(index) for index in range(len(names))]
     if not names or set(names) != set(expected):
         missing = sorted(set(expected) - set(names), key=int)
@@ -191,9 +190,11 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _read_metadata(root: SafeGroup) -> dict[str, Any]:
     where = f"{root.where}: attribute 'metadata'"
-    text = root.text_attribute("metadata", METADATA_LIMIT)
+    text = root.text_attribute("metadata", limits().metadata_bytes)
     try:
         metadata = json.loads(text, parse_constant=_refuse_constant)
+        # JSON may escape half of a surrogate pair, which no file and no terminal can show.
+        json.dumps(metadata, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         found = f"not JSON: {str(error)[:200]}"
         raise NetworkFileError(where, found, "a JSON object", _EXPORT_AGAIN) from error

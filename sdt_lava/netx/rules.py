@@ -11,11 +11,10 @@ import numpy as np
 
 from sdt_lava.graph import Graph, Input, Node
 from sdt_lava.graph.nodes import Synapse
+from sdt_lava.limits import limits, remedy
 from sdt_lava.netx.schema import (
     INPUTS_LIMIT,
-    LAYER_LIMIT,
     LAYER_OF_NODE,
-    POPULATION_LIMIT,
     TEXT_LIMIT,
     TIMESTEPS_LIMIT,
     Array,
@@ -54,9 +53,10 @@ def check_sizes(graph: Graph) -> None:
     checked_number(Scalar("timesteps", 1, TIMESTEPS_LIMIT), graph.timesteps, "graph")
     for node in graph:
         size = prod(graph.shapes[node.name])
-        if size > POPULATION_LIMIT:
+        most = limits().population
+        if size > most:
             found = f"{size} outputs of shape {graph.shapes[node.name]}"
-            raise Violation(describe(node), found, f"at most {POPULATION_LIMIT}")
+            raise Violation(describe(node), found, f"at most {most}", remedy("population"))
 
 
 def check_nodes(nodes: Collection[Node]) -> None:
@@ -67,8 +67,9 @@ def check_nodes(nodes: Collection[Node]) -> None:
     Violation
         If a value is of the wrong type or outside its range.
     """
-    if not 0 < len(nodes) <= LAYER_LIMIT:
-        raise Violation("graph", f"{len(nodes)} nodes", f"1 to {LAYER_LIMIT}")
+    most = limits().network_layers
+    if not 0 < len(nodes) <= most:
+        raise Violation("graph", f"{len(nodes)} nodes", f"1 to {most}", remedy("network_layers"))
     for node in nodes:
         _check_node(node)
 
@@ -134,9 +135,11 @@ def checked_text(text: Any, where: str, *, empty: bool) -> bytes:
         encoded = text.encode()
     except UnicodeEncodeError as error:
         raise Violation(where, f"text that is not Unicode: {text!a}", allowed) from error
-    # HDF5 pads fixed strings with zero bytes.
-    if b"\0" in encoded or len(encoded) > TEXT_LIMIT or not (encoded or empty):
-        raise Violation(where, f"{len(encoded)} bytes: {text[:40]!a}", f"{allowed}, no zero byte")
+    # HDF5 pads fixed strings with zero bytes, and a terminal obeys what follows an escape.
+    printable = text.isprintable()
+    if not printable or len(encoded) > TEXT_LIMIT or not (encoded or empty):
+        found, allowed = f"{len(encoded)} bytes: {text[:40]!a}", f"{allowed}, all of it printable"
+        raise Violation(where, found, allowed)
     return encoded
 
 

@@ -52,12 +52,9 @@ HDF5_VERSIONS = ("v110", "v110")
 # lava-dl writes layer types as one fixed string of ten bytes.
 TYPE_DTYPE = "S10"
 
-# Limits of what is read from a file that may come from anywhere. They are far above every
-# network that fits a machine with Loihi chips and low enough that none exhausts the reader.
-TOTAL_BYTES_LIMIT = 4 * 2**30  # [byte] all arrays of a file together, uncompressed
-METADATA_LIMIT = 16 * 2**20  # [byte] JSON text
+# Limits of what is read from a file that may come from anywhere, beside those of
+# :mod:`sdt_lava.limits`. They belong to the format: no legal file exceeds them.
 TEXT_LIMIT = 1024  # [byte] one name
-LAYER_LIMIT = 65_536
 CHUNKS_LIMIT = 65_536  # chunks of one array
 MEMBER_LIMIT = 64  # members or attributes of one group, the group of layers excepted
 INPUTS_LIMIT = 4096  # inputs of one node
@@ -65,7 +62,6 @@ RANK_LIMIT = 8  # axes of an array
 SIDE_LIMIT = 2**20  # one side of a frame
 WINDOW_LIMIT = 2**15  # kernel, stride, padding, dilation
 GROUPS_LIMIT = 2**20
-POPULATION_LIMIT = 2**28  # values that one node emits in a step
 TIMESTEPS_LIMIT = 2**20
 SHIFT_LIMIT = 31
 DRIVE_SHIFT_LIMIT = 7

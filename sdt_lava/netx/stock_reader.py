@@ -11,6 +11,7 @@ import numpy as np
 from sdt_lava.errors import NetworkFileError
 from sdt_lava.graph import Conv, Dense, Flatten, Input, Node, Readout, Shape
 from sdt_lava.graph.nodes import Synapse
+from sdt_lava.limits import limits, remedy
 from sdt_lava.netx.extended import read_scalars, split_defaults
 from sdt_lava.netx.guard import SafeGroup
 from sdt_lava.netx.schema import (
@@ -18,7 +19,6 @@ from sdt_lava.netx.schema import (
     BIAS_LOW,
     LAYER_OF_NODE,
     LAYER_OF_TYPE,
-    POPULATION_LIMIT,
     STOCK_REFUSED,
     STOCK_TYPES,
 )
@@ -160,10 +160,12 @@ def _read_pool(layer: StockLayer) -> list[Node]:
     border = _pool_border(layer, shape, kernel.shape[2:])
     rows, columns = np.floor_divide(border, layer.pair("dilation"))
     # A row of zeros above the kernel and of padding on either side is one of padding below.
+    size = (kernel.shape[2] + int(rows)) * (kernel.shape[3] + int(columns))
+    most = limits().population
+    if shape[0] * size > most:
+        found, allowed = f"{shape[0]} channels of {size} weights", f"at most {most} together"
+        raise NetworkFileError(layer.group.where, found, allowed, remedy("population"))
     kernel = np.pad(kernel, [(0, 0), (0, 0), (rows, 0), (columns, 0)])
-    if shape[0] * kernel.size > POPULATION_LIMIT:
-        found = f"{shape[0]} channels of {kernel.size} weights"
-        raise NetworkFileError(layer.group.where, found, f"at most {POPULATION_LIMIT} together")
     return _convolution(layer, np.repeat(kernel, shape[0], axis=0), shape[0], border)
 
 

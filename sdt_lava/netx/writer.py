@@ -17,10 +17,12 @@ import numpy as np
 from sdt_lava.errors import GraphError, NetworkFileError, QuantizationError, SdtLavaError
 from sdt_lava.files import replacing
 from sdt_lava.graph import Graph
+from sdt_lava.limits import limits
+from sdt_lava.limits import remedy as raising
 from sdt_lava.netx import extended, stock_writer
 from sdt_lava.netx.layers import write_text
 from sdt_lava.netx.rules import Violation, check_nodes, check_sizes, layer_of
-from sdt_lava.netx.schema import FORMAT, HDF5_VERSIONS, METADATA_LIMIT, VERSION
+from sdt_lava.netx.schema import FORMAT, HDF5_VERSIONS, VERSION
 from sdt_lava.netx.stock_rules import NotSequentialError, find_chain
 
 logger = logging.getLogger(__name__)
@@ -115,8 +117,10 @@ def _encode_metadata(graph: Graph) -> bytes:
         raise GraphError(
             where, f"a value that JSON cannot hold: {error}", allowed, remedy
         ) from error
-    if len(text) > METADATA_LIMIT:
-        raise GraphError(where, f"{len(text)} bytes of JSON", f"at most {METADATA_LIMIT}")
+    most = limits().metadata_bytes
+    if len(text) > most:
+        found = f"{len(text)} bytes of JSON"
+        raise GraphError(where, found, f"at most {most}", raising("metadata_bytes"))
     return text.encode()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
+from reprlib import repr as short_repr
 from typing import Any
 
 import nir
@@ -12,7 +13,7 @@ import numpy as np
 
 from sdt_lava.errors import NirError
 from sdt_lava.graph import Conv, Dense, Flatten, Input, Lif, Node, Readout, Shape, Synapse
-from sdt_lava.netx.schema import POPULATION_LIMIT
+from sdt_lava.limits import limits, remedy
 from sdt_lava.nir.neurons import NEURONS, FloatArray, NeuronForm, neuron_form, numbers
 from sdt_lava.nir.structure import Structure, read_structure
 from sdt_lava.numerics import DECAY_UNITY
@@ -71,8 +72,9 @@ class FloatMaker:
         block, origin = (text if isinstance(text, str) else "" for text in texts)
         node = replace(node, block=block, origin=origin)
         shape = node.output_shape([self.shapes[name] for name in node.inputs])
-        if prod(shape) > POPULATION_LIMIT:
-            raise NirError(node.name, f"{shape} outputs", f"at most {POPULATION_LIMIT}")
+        most = limits().population
+        if prod(shape) > most:
+            raise NirError(node.name, f"{shape} outputs", f"at most {most}", remedy("population"))
         self.shapes[node.name] = shape
         self.nodes[node.name] = node
 
@@ -114,7 +116,7 @@ def _shape(types: Any, key: str, name: str) -> Shape:
     sides = types.get(key) if isinstance(types, dict) else None
     values = numbers(sides, f"{name}: shape").reshape(-1)
     if (values != np.rint(values)).any() or values.min() < 1 or values.max() > 2**31:
-        raise NirError(f"{name}: shape", str(values.tolist()), "positive integers")
+        raise NirError(f"{name}: shape", short_repr(values.tolist()), "positive integers")
     return tuple(int(side) for side in values)
 
 
@@ -180,7 +182,7 @@ def _channels(values: Any, channels: int, where: str) -> FloatArray:
 def _pair(values: Any, where: str) -> tuple[int, int]:
     sides = numbers(values, where).reshape(-1)
     if sides.size not in (1, 2) or (sides != np.rint(sides)).any() or abs(sides).max() > 2**31:
-        raise NirError(where, str(sides.tolist()), "one or two integers")
+        raise NirError(where, short_repr(sides.tolist()), "one or two integers")
     return int(sides[0]), int(sides[-1])
 
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from sdt_lava.errors import NetworkFileError, NirError
 from sdt_lava.graph import Graph
+from sdt_lava.limits import limits
 from sdt_lava.netx.guard import SafeGroup, open_safely
-from sdt_lava.netx.schema import LAYER_LIMIT, METADATA_LIMIT, TEXT_LIMIT
+from sdt_lava.netx.schema import TEXT_LIMIT
 from sdt_lava.nir.float_graph import SUPPORTED
 from sdt_lava.nir.importer import NirOptions, NirReport, from_nir
 from sdt_lava.nir.structure import check_kinds
@@ -85,7 +86,7 @@ def read_nir(path: str | os.PathLike[str]) -> nir.NIRGraph:
         if _text(group, "type") != "NIRGraph":
             raise NetworkFileError(group.at("type"), repr(_text(group, "type")), "'NIRGraph'")
         members = group.subgroup("nodes")
-        groups = {name: members.subgroup(name) for name in members.names(LAYER_LIMIT)}
+        groups = {name: members.subgroup(name) for name in members.layers()}
         kinds = {name: _text(node, "type") for name, node in groups.items()}
         check_kinds(kinds, SUPPORTED)
         nodes = {name: _read_node(groups[name], kind) for name, kind in kinds.items()}
@@ -146,7 +147,7 @@ def _read_metadata(group: SafeGroup) -> dict[str, Any]:
     metadata = group.subgroup("metadata")
     # Other programs may nest theirs: what is not a plain value says nothing to us.
     return {
-        name: _value(metadata, name, METADATA_LIMIT)
+        name: _value(metadata, name, limits().metadata_bytes)
         for name in metadata.names()
         if not metadata.is_group(name)
     }

@@ -6,10 +6,9 @@ import csv
 from pathlib import Path
 
 from sdt_lava.errors import DataError
+from sdt_lava.limits import limits, remedy
 from sdt_lava.report.formula import FormulaLayer
 
-# A table of rates has a row a layer; more is another file.
-MAX_FILE_BYTES = 10_000_000
 HEADER = ("name", "rate")
 
 
@@ -53,8 +52,10 @@ def read_rates(path: Path, layers: tuple[FormulaLayer, ...]) -> dict[str, float]
 
 def _rows(path: Path) -> list[list[str]]:
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise DataError(str(path), f"more than {MAX_FILE_BYTES} bytes")
+        most = limits().rates_bytes
+        if path.stat().st_size > most:
+            found = f"more than {most} bytes"
+            raise DataError(str(path), found, "a row for each layer", remedy("rates_bytes"))
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if row]
     except OSError as error:

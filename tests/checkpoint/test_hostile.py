@@ -10,8 +10,9 @@ from contextlib import suppress
 import pytest
 import torch
 
-from sdt_lava.checkpoint import archive, load_checkpoint, load_model, read_archive
+from sdt_lava.checkpoint import load_checkpoint, load_model, read_archive
 from sdt_lava.errors import CheckpointError
+from sdt_lava.limits import allowing
 from tests.checkpoint import hostile
 
 RUNNERS = [
@@ -126,14 +127,16 @@ def test_entries_that_share_their_bytes(tmp_path):
         load_model(path)
 
 
-def test_bounds_on_entries_structure_and_size(tmp_path, monkeypatch):
+def test_bounds_on_entries_structure_and_size(tmp_path):
     path = tmp_path / "model.pt"
     torch.save({"a": torch.zeros(4), "b": torch.zeros(4)}, path)
-    for name, limit in [("MAX_ENTRIES", 3), ("MAX_PICKLE_BYTES", 10), ("MAX_ARCHIVE_BYTES", 99)]:
-        with monkeypatch.context() as patch:
-            patch.setattr(archive, name, limit)
-            with pytest.raises(CheckpointError, match=rf"\b{limit}\b"):
-                read_archive(path)
+    for name, limit in [("entries", 3), ("structure_bytes", 10), ("bytes", 99)]:
+        with (
+            allowing(**{f"checkpoint_{name}": limit}),
+            pytest.raises(CheckpointError, match=rf"\b{limit}\b.*--allow checkpoint-") as caught,
+        ):
+            read_archive(path)
+        assert name.replace("_", "-") in caught.value.remedy
     assert set(read_archive(path)) == {"a", "b"}
 
 

@@ -10,8 +10,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from sdt_lava.datasets import Dataset, load_dataset, load_digits_split, load_npz, npz
+from sdt_lava.datasets import Dataset, load_dataset, load_digits_split, load_npz
 from sdt_lava.errors import DataError
+from sdt_lava.limits import limits
 
 IMAGES = np.random.default_rng(0).random((5, 2, 4, 3)).astype(np.float32)
 
@@ -117,7 +118,7 @@ def header_only(path, shape):
 
 
 def test_sizes_are_checked_before_data_is_read(tmp_path):
-    with pytest.raises(DataError, match=f"at most {npz.MAX_ELEMENTS}"):
+    with pytest.raises(DataError, match=f"at most {limits().data_values}"):
         load_npz(header_only(tmp_path / "huge.npz", (2**20, 2**10, 2**10, 2**10)))
     with pytest.raises(DataError, match="damaged"):
         load_npz(header_only(tmp_path / "short.npz", (2, 1, 8, 8)))

@@ -19,9 +19,9 @@ from sdt_lava.datasets import (
     first_samples,
     load_dataset,
     open_source,
-    source,
 )
 from sdt_lava.errors import DataError
+from sdt_lava.limits import allowing
 
 MEAN = np.array([0.4914, 0.4822, 0.4465])
 DEVIATION = np.array([0.2470, 0.2435, 0.2616])
@@ -72,15 +72,15 @@ def test_wrong_indices_and_sizes():
         next(lazy.batches(batch_size=0))
 
 
-def test_memory_is_checked_before_anything_is_read(monkeypatch):
+def test_memory_is_checked_before_anything_is_read():
     lazy, read = counting_source()
-    monkeypatch.setattr(source, "MAX_NUMBERS", 5 * 18)
-    with pytest.raises(DataError, match="at most 5 samples"):
-        first_samples(lazy)
-    with pytest.raises(DataError, match=r"open_source\(...\)"):
-        next(lazy.batches(batch_size=6))
-    assert read == []
-    assert sum(len(batch) for batch in lazy.batches(batch_size=5)) == 10
+    with allowing(batch_values=5 * 18):
+        with pytest.raises(DataError, match="at most 5 samples"):
+            first_samples(lazy)
+        with pytest.raises(DataError, match=r"open_source\(...\)"):
+            next(lazy.batches(batch_size=6))
+        assert read == []
+        assert sum(len(batch) for batch in lazy.batches(batch_size=5)) == 10
 
 
 def test_data_in_memory_is_a_source_too():

@@ -9,7 +9,8 @@ import pytest
 
 from sdt_lava.errors import NetworkFileError
 from sdt_lava.graph import Graph
-from sdt_lava.netx import guard, load_network, save_network
+from sdt_lava.limits import allowing
+from sdt_lava.netx import load_network, save_network
 from tests.netx.damage import (
     apply,
     both,
@@ -381,12 +382,13 @@ def test_files_that_are_none(tmp_path, stock):
             load_network(f"{tmp_path}/{name}")
 
 
-def test_limits_of_size(extended, monkeypatch):
-    monkeypatch.setattr(guard, "TOTAL_BYTES_LIMIT", 10)
-    assert_refused(extended)
-    monkeypatch.undo()
-    monkeypatch.setattr("sdt_lava.netx.reader.LAYER_LIMIT", 5)
-    assert "at most 5" in str(assert_refused(extended))
+def test_limits_of_size(extended):
+    for limit, value in {"network_bytes": 10, "network_layers": 5, "population": 3}.items():
+        with allowing(**{limit: value}):
+            error = assert_refused(extended)
+            assert str(value) in error.allowed
+            assert f"--allow {limit.replace('_', '-')}=" in error.remedy
+    assert isinstance(load_network(extended), Graph)
 
 
 def test_no_other_file_is_opened(tmp_path, extended, monkeypatch):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sdt_lava.errors import GraphError, NetworkFileError, NirError
-from sdt_lava.netx import guard
+from sdt_lava.limits import allowing
 from sdt_lava.nir import NirOptions, load_nir, save_nir
 from tests.graphs import random_chain
 
@@ -123,9 +123,9 @@ def test_arrays_that_cannot_be(path, dataset, said):
     refused(edit(path, lambda file: replaced(file[FC], "weight", **dataset)), said)
 
 
-def test_all_arrays_together_have_a_limit(path, monkeypatch):
-    monkeypatch.setattr(guard, "TOTAL_BYTES_LIMIT", 5000)
-    refused(path, "are left")
+def test_all_arrays_together_have_a_limit(path):
+    with allowing(network_bytes=5000):
+        refused(path, "are left")
 
 
 STRUCTURE = {
@@ -215,10 +215,9 @@ def test_no_file_at_all(tmp_path):
     refused(tmp_path / "pipe.nir", "not a regular file")
 
 
-def test_a_large_file(path, monkeypatch):
-    monkeypatch.setattr(guard, "TOTAL_BYTES_LIMIT", 10)
-    monkeypatch.setattr(guard, "METADATA_LIMIT", 10)
-    refused(path, "at most 20")
+def test_a_large_file(path):
+    with allowing(network_bytes=10, metadata_bytes=10):
+        refused(path, "at most 20.*--allow network-bytes=")
 
 
 def test_nested_metadata_of_others_are_left_out(path):

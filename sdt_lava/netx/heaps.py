@@ -1,0 +1,64 @@
+"""The heaps in which HDF5 keeps strings of any length, checked before the library walks them.
+
+HDF5 (seen in 1.14) believes the sizes in a global heap: one that overflows, or an entry of free
+space of size 0, makes its loop over the entries stand still for ever. Format: HDF5 File Format
+Specification 3.0, III.E.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from pathlib import Path
+
+from sdt_lava.errors import NetworkFileError
+
+# Signature, version 1 and three reserved bytes: followed by the size of the heap.
+_START = b"GCOL\x01\x00\x00\x00"
+_HEAP_HEADER = 16
+# Index, references, four reserved bytes and size of an entry.
+_ENTRY = struct.Struct("<HHIQ")
+
+
+def check_heaps(path: str) -> None:
+    """Check every global heap of a file whose lengths have 8 bytes.
+
+    Raises
+    ------
+    NetworkFileError
+        If entries of one overlap, reach beyond it, or have no size.
+    OSError, ValueError
+        If the file cannot be read, or is empty.
+    """
+    with (
+        Path(path).open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        start = content.find(_START)
+        while start >= 0:
+            if not _is_sound(content, start):
+                raise NetworkFileError(
+                    path,
+                    f"damaged: the heap of strings at byte {start} contradicts itself",
+                    "an HDF5 file as it was written",
+                    "copy or export the file again",
+                )
+            start = content.find(_START, start + len(_START))
+
+
+def _is_sound(content: mmap.mmap, start: int) -> bool:
+    """Walk the entries as HDF5 does; each must lead further, and not beyond the heap."""
+    if start + _HEAP_HEADER > len(content):
+        return False
+    (size,) = struct.unpack_from("<Q", content, start + 8)
+    place, end = start + _HEAP_HEADER, start + size
+    if not _HEAP_HEADER <= size <= len(content) - start:
+        return False
+    while place + _ENTRY.size <= end:
+        index, _, _, length = _ENTRY.unpack_from(content, place)
+        # Entry 0 is free space, whose size includes its header.
+        step = length if index == 0 else _ENTRY.size + -(-length // 8) * 8
+        if not _ENTRY.size <= step <= end - place:
+            return False
+        place += step
+    return True
