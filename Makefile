@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= passive
 SECONDS ?= 3600
 CYCLES ?= 500
 
-.PHONY: help setup demo bench test test-fast lint format clean faults soak resume
+.PHONY: help setup demo bench test test-fast fuzz faults soak resume audit lint format clean
 
 help:
 	@echo "make demo       train, export, simulate in Lava: runs/demo/"
@@ -18,6 +18,8 @@ help:
 	@echo "make soak       an hour of events, SECONDS=3600 CYCLES=500: benchmarks/results/soak.json"
 	@echo "make resume     evaluations killed and resumed: benchmarks/results/resume.json"
 	@echo "make test-fast  tests without the slow ones"
+	@echo "make fuzz       10 000 damaged files, < 30 min: benchmarks/results/fuzz.json"
+	@echo "make audit      published weaknesses of the installed packages (needs the network)"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     ruff format"
 	@echo "make clean      remove the environment and caches"
@@ -45,6 +47,16 @@ resume: setup
 
 test-fast: setup
 	$(PY) -m pytest -n auto --dist loadfile -m "not slow"
+
+fuzz: setup
+	$(PY) -m tests.fuzz --count 10000 --json benchmarks/results/fuzz.json
+	$(PY) -m benchmarks.reliability
+
+# In an environment of its own: what it needs shall not count as ours.
+audit: setup
+	test -x build/audit/bin/pip-audit || \
+		($(PY) -m venv build/audit && build/audit/bin/python -m pip install -q pip-audit==2.10.1)
+	build/audit/bin/pip-audit --strict --path .venv/lib/python3.10/site-packages
 
 lint: setup
 	$(PY) -m ruff check .
