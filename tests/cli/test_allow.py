@@ -10,8 +10,8 @@ from sdt_lava.netx import load_network, save_network
 from tests.netx.damage import chain
 
 COMMANDS = (
-    "train", "export", "sim", "info", "check", "lower", "map", "compare", "evaluate", "energy",
-    "report", "finetune", "convert", "nir",
+    "train", "export", "sim", "info", "check", "lower", "map", "compare", "evaluate", "sweep",
+    "energy", "report", "finetune", "convert", "nir",
 )  # fmt: skip
 
 
