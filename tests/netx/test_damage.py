@@ -142,6 +142,8 @@ EITHER = {
     "name is a number": put(f"{CONV0}:name", 5),
     "another filter": put(WEIGHT, np.ones((4, 1, 3, 3), "i2"), compression="lzf"),
     "long name": put(f"{CONV0}:name", "x" * 5000),
+    "name that a terminal obeys": put(f"{CONV0}:name", "a\x1b[2J"),
+    "half a character in metadata": put(":metadata", '{"a": "\\ud800"}'),
     "many inputs of a scale": put("layer/0:scale", np.ones(100)),
     "infinite scale": put("layer/0:scale", np.inf),
     "zero scale": put("layer/0:scale", 0.0),
