@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmarks.faults.child import Event, Outcome, Signal, contents, run_child
@@ -25,8 +26,11 @@ _KEPT = {
     "results.sqlite-wal", "results.sqlite-shm", "results.json", "predictions.csv",
 }  # fmt: skip
 
-# A case is a kind, a name, and a function that returns how it ended and what was wrong.
-Case = tuple[str, str, Callable[[], tuple[Outcome, list[str]]]]
+# How a case ended, and what was wrong.
+Result = tuple[Outcome, list[str]]
+# A case is a kind, a name, and a function.
+Case = tuple[str, str, Callable[[], Result]]
+Make = Callable[[Inputs, str, Path], Result]
 
 
 def command_cases(inputs: Inputs, folder: Path) -> Iterator[Case]:
@@ -39,7 +43,7 @@ def command_cases(inputs: Inputs, folder: Path) -> Iterator[Case]:
     folder : Path
         Empty folder in a mount namespace of this program's own.
     """
-    kinds: dict[str, Callable[[Inputs, str, Path], tuple[Outcome, list[str]]]] = {
+    kinds: dict[str, Make] = {
         "disk full": _full,
         "read-only disk": _read_only,
         "output taken": _taken,
@@ -53,13 +57,13 @@ def command_cases(inputs: Inputs, folder: Path) -> Iterator[Case]:
     }
     for kind, make in kinds.items():
         for name in WRITERS:
+            place = folder / f"{kind} {name}".replace(" ", "-")
+            yield kind, name, partial(_in_new_folder, make, inputs, name, place)
 
-            def case(name: str = name, make: object = make, kind: str = kind) -> tuple:
-                place = folder / f"{kind} {name}".replace(" ", "-")
-                place.mkdir()
-                return make(inputs, name, place)  # type: ignore[operator]
 
-            yield kind, name, case
+def _in_new_folder(make: Make, inputs: Inputs, name: str, place: Path) -> Result:
+    place.mkdir()
+    return make(inputs, name, place)
 
 
 def command(name: str, inputs: Inputs, output: Path) -> Callable[[], None]:
@@ -82,7 +86,7 @@ def _attempt(
     codes: tuple[int, ...],
     output: Path | None = None,
     on_start: Event | None = None,
-) -> tuple[Outcome, list[str]]:
+) -> Result:
     path = output or place / WRITERS[name].output
     if output is None and not WRITERS[name].is_folder:
         path.write_bytes(OLD)
@@ -106,7 +110,7 @@ def _mount(place: Path, *options: str) -> None:
     subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", str(place)], check=True)
 
 
-def _full(inputs: Inputs, name: str, place: Path) -> tuple[Outcome, list[str]]:
+def _full(inputs: Inputs, name: str, place: Path) -> Result:
     _mount(place, "-o", "size=1m")
     path = place / WRITERS[name].output
     if not WRITERS[name].is_folder:
@@ -132,7 +136,7 @@ def _full(inputs: Inputs, name: str, place: Path) -> tuple[Outcome, list[str]]:
     return outcome, wrong
 
 
-def _read_only(inputs: Inputs, name: str, place: Path) -> tuple[Outcome, list[str]]:
+def _read_only(inputs: Inputs, name: str, place: Path) -> Result:
     _mount(place, "-o", "size=8m")
     if not WRITERS[name].is_folder:
         (place / WRITERS[name].output).write_bytes(OLD)
@@ -140,7 +144,7 @@ def _read_only(inputs: Inputs, name: str, place: Path) -> tuple[Outcome, list[st
     return _attempt(name, inputs, place, codes=(2,), output=place / WRITERS[name].output)
 
 
-def _taken(inputs: Inputs, name: str, place: Path) -> tuple[Outcome, list[str]]:
+def _taken(inputs: Inputs, name: str, place: Path) -> Result:
     path = place / "taken"
     if WRITERS[name].is_folder:
         path.write_bytes(OLD)
@@ -149,7 +153,7 @@ def _taken(inputs: Inputs, name: str, place: Path) -> tuple[Outcome, list[str]]:
     return _attempt(name, inputs, place, codes=(2,), output=path)
 
 
-def _missing(inputs: Inputs, name: str, place: Path) -> tuple[Outcome, list[str]]:
+def _missing(inputs: Inputs, name: str, place: Path) -> Result:
     """Folders are made; a file in the place of one of them cannot be."""
     path = place / "nowhere" / WRITERS[name].output
     if WRITERS[name].is_folder:
@@ -157,10 +161,8 @@ def _missing(inputs: Inputs, name: str, place: Path) -> tuple[Outcome, list[str]
     return _attempt(name, inputs, place, codes=(2,), output=path)
 
 
-def _signals(
-    number: int, times: int, code: int, when: str
-) -> Callable[[Inputs, str, Path], tuple[Outcome, list[str]]]:
-    def case(inputs: Inputs, name: str, place: Path) -> tuple[Outcome, list[str]]:
+def _signals(number: int, times: int, code: int, when: str) -> Make:
+    def case(inputs: Inputs, name: str, place: Path) -> Result:
         reached = Signal()
 
         def body(run: Callable[[], None]) -> None:
@@ -195,30 +197,28 @@ def _announce_inside(reached: Signal) -> None:
     state = {"waiting": True}
 
     def hook(event: str, arguments: tuple) -> None:
-        is_input = (
-            event == "open" and "/in" in str(arguments[0]) and "faults-inputs" in str(arguments[0])
-        )
-        if (is_input or event == "h5py") and state["waiting"]:
+        is_input = event == "open" and "faults-inputs" in str(arguments[0])
+        if is_input and state["waiting"]:
             state["waiting"] = False
             reached.give()
 
     sys.addaudithook(hook)
 
 
-def _memory(size: int) -> Callable[[Inputs, str, Path], tuple[Outcome, list[str]]]:
+def _memory(size: int) -> Make:
     def limited(run: Callable[[], None]) -> None:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * resource.getpagesize() + size * 2**20
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
         run()
 
-    def case(inputs: Inputs, name: str, place: Path) -> tuple[Outcome, list[str]]:
+    def case(inputs: Inputs, name: str, place: Path) -> Result:
         return _attempt(name, inputs, place, limited, codes=(0, 1, 2))
 
     return case
 
 
-def _two(inputs: Inputs, name: str, place: Path) -> tuple[Outcome, list[str]]:
+def _two(inputs: Inputs, name: str, place: Path) -> Result:
     """Run the command twice at the same time on one output: each ends, one result is there."""
     path = place / WRITERS[name].output
     run = command(name, inputs, path)
@@ -231,8 +231,9 @@ def _two(inputs: Inputs, name: str, place: Path) -> tuple[Outcome, list[str]]:
             code = int(ending.code or 0)
         if other == 0:
             os._exit(code)
-        second = os.waitstatus_to_exitcode(os.waitpid(other, 0)[1])
-        sys.exit(max(code, second) if 0 not in (code, second) or {code, second} - {0, 2} else 0)
+        codes = {code, os.waitstatus_to_exitcode(os.waitpid(other, 0)[1])}
+        # One may find that the other has taken the output.
+        sys.exit(0 if codes in ({0}, {0, 2}) else max(codes - {0}))
 
     outcome = run_child(both)
     left = [key for key in contents(place) if key.endswith(".tmp")]

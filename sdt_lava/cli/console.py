@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import typer
@@ -41,8 +41,13 @@ def run_command(app: typer.Typer) -> None:
     logging.basicConfig(
         level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr
     )
+    with orderly_signals():
+        _run_to_exit(app)
+
+
+def _run_to_exit(app: typer.Typer) -> NoReturn:
     try:
-        with orderly_signals(), described_exhaustion():
+        with described_exhaustion():
             reserve_buffers()
             code = app(standalone_mode=False)
         if code == INTERRUPTED:  # Typer turns Ctrl-C into an exit without a word
