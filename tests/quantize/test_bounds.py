@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from sdt_lava.compiler.compile import lower
-from sdt_lava.quantize.bounds import bound, bound_extremes
+from sdt_lava.quantize.bounds import bound, bound_extremes, bound_nodes
+from sdt_lava.quantize.groups import lif_groups
 from sdt_lava.simulate.engine import Engine
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 
@@ -29,3 +30,13 @@ def test_no_value_leaves_its_interval(seed):
         assert (by_channel.max(axis=1) <= high).all(), name
         reached += int((by_channel.max(axis=1) == high).sum())
     assert reached > 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bounds_of_one_group_are_those_of_the_whole(seed):
+    graph = random_sdt_graph(np.random.default_rng(seed), high=16)
+    whole = bound_extremes(graph)
+    found = {}
+    for group in lif_groups(graph):
+        found.update(bound_nodes(graph, {name: graph.nodes[name] for name in group.names}))
+    assert found == whole
