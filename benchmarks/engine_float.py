@@ -8,17 +8,17 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.classifier import classifier
 from benchmarks.common import Row, interleaved, ratio_row, run_python
 from benchmarks.float_peer import FloatPeer
 from benchmarks.networks import BenchmarkNetwork, benchmark_network, with_scaled_rates
-from sdt_lava.graph import Graph
 from sdt_lava.netx import save_network
 from sdt_lava.simulate.engine import Engine, EngineOptions
 from sdt_lava.simulate.inputs import encode
@@ -64,20 +64,6 @@ def rows() -> Iterator[Row]:
         yield _low_rates(case, network)
         if case.measures_memory:
             yield _memory(network)
-
-
-def classifier(net: Graph, images: np.ndarray) -> Callable[[], np.ndarray]:
-    """Return what encodes images and returns their logits."""
-    options = EngineOptions()
-    name = net.output_name
-
-    def run() -> np.ndarray:
-        engine = Engine(net, tracked=False, options=options)
-        batches = engine.batches(encode(net, images), (name,))
-        logits = [outputs[name].unpack().sum(axis=0) for outputs, _ in batches]
-        return np.concatenate(logits)
-
-    return run
 
 
 def _check(network: BenchmarkNetwork) -> None:

@@ -14,7 +14,7 @@ def main(kind: str, network: Path, images: Path) -> None:
     torch.set_num_threads(2)
     x = np.load(images)
     if kind == "engine":
-        from benchmarks.engine_float import classifier
+        from benchmarks.classifier import classifier
         from sdt_lava.netx import load_network
 
         run = classifier(load_network(network), x)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.roofline [PRESET]
 
-writes ``benchmarks/results/roofline.json``.
+writes ``benchmarks/results/roofline.json`` and the table in ``docs/performance.md``.
 
 Peaks are measured with the engine's own kernels on data in the caches, and with a copy of memory.
 The bound of a layer is the larger of its additions at the peak of additions and its bytes at the
@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.common import RESULTS, machine
+from benchmarks.common import REPOSITORY, RESULTS, machine
 from benchmarks.networks import BenchmarkNetwork, benchmark_network
-from sdt_lava.cli.console import console, make_table
+from benchmarks.reliability import filled, table
+from sdt_lava.cli.console import console, make_table, print_table
 from sdt_lava.files import write_json
-from sdt_lava.graph import Conv, Graph, Input, Lif
+from sdt_lava.graph import Conv, Graph, Input, Lif, Readout
 from sdt_lava.report.fan_out import fan_out
 from sdt_lava.simulate.engine import Engine
 from sdt_lava.simulate.engine.plan.memory import Run, buffer_bytes
@@ -34,6 +35,8 @@ from sdt_lava.simulate.engine.plan.synaptic import SynapticOperation
 from sdt_lava.simulate.inputs import encode
 
 OUTPUT = RESULTS / "roofline.json"
+PERFORMANCE = REPOSITORY / "docs" / "performance.md"
+_COLUMNS = ("kind", "ms", "gadd", "gmac", "megabytes", "bound_ms", "limited_by", "share_of_bound")
 _ROUNDS = 7
 _COPIED = 64 << 20
 
@@ -113,6 +116,8 @@ def _dense_peak() -> float:
 
 def _additions(graph: Graph, name: str, sent: np.ndarray) -> float:
     node = graph.nodes[name]
+    if isinstance(node, Readout):
+        return float(np.count_nonzero(sent)) * len(node.weight)
     reached = fan_out(node, graph.shapes[node.inputs[0]]).ravel()
     return float((sent != 0).reshape(-1, reached.size).sum(axis=0) @ reached)
 
@@ -165,12 +170,20 @@ def _bounded(kind: str, row: dict[str, float], peaks: dict[str, float]) -> dict[
 
 
 def _print(preset: str, peaks: dict[str, float], layers: list[dict[str, Any]]) -> None:
-    console.print(", ".join(f"{name} {value:.1f}" for name, value in peaks.items()))
-    names = ("kind", "ms", "gadd", "gmac", "megabytes", "bound_ms", "limited_by", "share_of_bound")
-    table = make_table(f"{preset}, one image, one thread", dict.fromkeys(names, "right"))
-    for row in sorted(layers, key=lambda layer: -layer["ms"]):
-        table.add_row(*(f"{row[n]:.3f}" if isinstance(row[n], float) else row[n] for n in names))
-    console.print(table)
+    """Print the layers, and write them into the page on performance."""
+    shown = ", ".join(f"{name} {value:.1f}" for name, value in peaks.items())
+    rows = [
+        [f"{row[name]:.3f}" if isinstance(row[name], float) else row[name] for name in _COLUMNS]
+        for row in sorted(layers, key=lambda layer: -layer["ms"])
+    ]
+    console.print(shown)
+    printed = make_table(f"{preset}, one image, one thread", dict.fromkeys(_COLUMNS, "right"))
+    for row in rows:
+        printed.add_row(*row)
+    print_table(printed)
+    text = f"{preset}, one image, one thread; peaks: {shown}.\n\n{table(_COLUMNS, rows)}"
+    page = filled(PERFORMANCE.read_text(encoding="utf-8"), OUTPUT.name, text)
+    PERFORMANCE.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Synapses:
 
     Parameters
     ----------
-    mantissa : ndarray of int64
+    mantissa : ndarray of int16
         ``(O, C / groups, kH, kW)``, without the factor of two that all weights share.
     shift : ndarray of int64
         ``(O,)``; sums of mantissas are multiplied by ``2 ** shift``, rounding down.
@@ -55,7 +55,7 @@ class Synapses:
         Lowest and highest input event.
     """
 
-    mantissa: IntArray
+    mantissa: NDArray[np.int16]
     shift: IntArray
     window: Window
     source: Layout
@@ -113,7 +113,8 @@ def synapses_of(
         window = Window((source.height, source.width))
     doublings = _shared_doublings(weight)
     return Synapses(
-        mantissa=weight >> doublings,
+        # Nine bits at most, and there are many of them.
+        mantissa=(weight >> doublings).astype(np.int16),
         shift=node.channel_exponents + doublings,
         window=window,
         source=source,
@@ -140,13 +141,13 @@ def joined(parts: list[Synapses]) -> Synapses:
     )
 
 
-def without_groups(synapses: Synapses) -> IntArray:
+def without_groups(synapses: Synapses) -> NDArray[np.int16]:
     """Return the mantissas ``(O, C, kH, kW)``, with zeros between groups."""
     groups = synapses.window.groups
     if groups == 1:
         return synapses.mantissa
     outputs, per_group, *kernel = synapses.mantissa.shape
-    full = np.zeros((outputs, synapses.source.channels, *kernel), np.int64)
+    full = np.zeros((outputs, synapses.source.channels, *kernel), np.int16)
     share = outputs // groups
     for group in range(groups):
         rows = slice(group * share, (group + 1) * share)

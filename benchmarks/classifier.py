@@ -1,0 +1,25 @@
+"""A network in the engine, from images to logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sdt_lava.graph import Graph
+from sdt_lava.simulate.engine import Engine, EngineOptions
+from sdt_lava.simulate.inputs import encode
+
+
+def classifier(net: Graph, images: np.ndarray) -> Callable[[], np.ndarray]:
+    """Return what encodes images and returns their logits."""
+    options = EngineOptions()
+    name = net.output_name
+
+    def run() -> np.ndarray:
+        engine = Engine(net, tracked=False, options=options)
+        batches = engine.batches(encode(net, images), (name,))
+        logits = [outputs[name].unpack().sum(axis=0) for outputs, _ in batches]
+        return np.concatenate(logits)
+
+    return run
