@@ -24,7 +24,7 @@ from typing import Any
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 _IMPORTS = (
     "matplotlib.figure", "sdt_lava.checkpoint", "sdt_lava.evaluate", "sdt_lava.model",
-    "sdt_lava.nir", "sdt_lava.quantize.export", "sdt_lava.quantize.fine_tune",
+    "scipy.optimize", "sdt_lava.nir", "sdt_lava.quantize.export", "sdt_lava.quantize.fine_tune",
     "sdt_lava.report.core_map_figure", "sdt_lava.report.figures", "sdt_lava.report.page",
     "sdt_lava.simulate.engine", "sdt_lava.simulate.lava", "sdt_lava.simulate.reference", "torch",
 )  # fmt: skip

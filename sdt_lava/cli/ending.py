@@ -112,7 +112,7 @@ def described_exhaustion() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except (RuntimeError, ImportError, OSError) as error:
-        if _OUT_OF_MEMORY.search(str(error)):
+        if _OUT_OF_MEMORY.search(str(error)) or not _has_memory():
             found = f"used up ({str(error)[:200]})"
             raise ResourceError("memory", found, remedy=_MORE_MEMORY) from error
         remedy = _EXHAUSTED.get(getattr(error, "errno", None) or 0)
@@ -120,6 +120,15 @@ def described_exhaustion() -> Iterator[None]:
             raise
         where = str(error.filename or "operating system")
         raise ResourceError(where, error.strerror or str(error), remedy=remedy) from error
+
+
+def _has_memory() -> bool:
+    """Look for some room: extension modules fail in their own ways when there is none."""
+    try:
+        mmap.mmap(-1, _BLAS_BUFFER).close()
+    except OSError:
+        return False
+    return True
 
 
 @cache
