@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 # a core's second-level cache.
 _PIECE_BYTES = 1 << 18
 # A dense operator has a cost of its own for each piece.
-_DENSE_PIECE_BYTES = 1 << 22
+_DENSE_PIECE_BYTES = 1 << 21
 # Events are numbered with 16 bits.
 MOST_ROWS = 1 << 16
 
