@@ -112,6 +112,8 @@ def _encode_metadata(graph: Graph) -> bytes:
     try:
         _check_keys(graph.metadata)
         text = json.dumps(dict(graph.metadata), allow_nan=False, separators=(",", ":"))
+        # Half of a surrogate pair can be escaped, but the reader refuses it.
+        json.dumps(dict(graph.metadata), ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         remedy = "convert the values, or leave them out"
         raise GraphError(

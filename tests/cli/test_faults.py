@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lava_networks import processes_where, unused_shared_memory
+from tests.lava_networks import becomes, processes_where, unused_shared_memory
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT = 60.0  # [s] generous: the machine may be busy
@@ -70,7 +70,7 @@ def simulate(network):
     yield start
     for simulation in started:
         simulation.kill()
-    assert unused_shared_memory() <= before
+    assert becomes(lambda: unused_shared_memory() <= before)
 
 
 @pytest.mark.slow

@@ -161,7 +161,7 @@ def test_every_node_kind_is_covered(tmp_path):
 
 def test_metadata_and_names(tmp_path):
     graph = random_sdt_graph(np.random.default_rng(0), blocks=0)
-    values = {"deep": {"liste": [1, 2.5, None, True, "ü \ud800"]}, "big": "x" * 200_000}
+    values = {"deep": {"liste": [1, 2.5, None, True, "ü \U0001f9e0"]}, "big": "x" * 200_000}
     save_network(graph.with_metadata(**values), tmp_path / "n.h5")
     assert load_network(tmp_path / "n.h5").metadata == {**graph.metadata, **values}
     with h5py.File(tmp_path / "n.h5") as file:
@@ -170,7 +170,8 @@ def test_metadata_and_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "value", [np.int64(1), {1: 2}, float("nan"), object(), b"x", {"a": [{2.5: 1}]}, {1, 2}]
+    "value",
+    [np.int64(1), {1: 2}, float("nan"), object(), b"x", {"a": [{2.5: 1}]}, {1, 2}, "\ud800"],
 )
 def test_metadata_that_json_cannot_hold(tmp_path, value):
     graph = random_chain(np.random.default_rng(0)).with_metadata(value=value)
