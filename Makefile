@@ -34,7 +34,7 @@ bench: setup
 	$(PY) -m benchmarks.bench
 
 test: setup
-	$(PY) -m pytest -n auto --dist loadfile
+	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 faults: setup
 	$(PY) -m benchmarks.faults
@@ -46,7 +46,7 @@ resume: setup
 	$(PY) -m benchmarks.resume
 
 test-fast: setup
-	$(PY) -m pytest -n auto --dist loadfile -m "not slow"
+	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
 fuzz: setup
 	$(PY) -m tests.fuzz --count 10000 --json benchmarks/results/fuzz.json

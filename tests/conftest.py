@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 # Must be set before torch or NumPy start their thread pools.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -19,3 +20,10 @@ def _one_torch_thread():
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     yield
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest, so that no core waits for one of them at the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    alone = {path for path in slow if slow[path] <= 2}  # few tests of a minute each
+    items.sort(key=lambda item: (item.path not in alone, -slow[item.path]))
