@@ -30,7 +30,7 @@ def plot_pareto(sweep: Sweep, path: str | os.PathLike[str]) -> None:
     """
     models = sweep.models
     figure = Figure(figsize=(4.6 * len(models), 4.2), layout="constrained")
-    panels = figure.subplots(1, len(models), squeeze=False)[0]
+    panels = figure.subplots(1, len(models), squeeze=False, sharey=True)[0]
     widths = sorted({row.bits for row in sweep.rows})
     lowerings = list(dict.fromkeys((row.shortcut, row.sdsa) for row in sweep.rows))
     for axes, model in zip(panels, models, strict=True):
@@ -55,6 +55,8 @@ def plot_pareto(sweep: Sweep, path: str | os.PathLike[str]) -> None:
         axes.grid(color="#eeeeee")
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("accuracy [%]")
+    low, high = panels[0].get_ylim()
+    panels[0].set_ylim(low, min(high, 100.5))  # no axis beyond what an accuracy can be
     handles, labels = panels[-1].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=7, loc="outside right upper")
     save_figure(figure, path)
