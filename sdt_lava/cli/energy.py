@@ -11,7 +11,7 @@ import typer
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
 from sdt_lava.cli.networks import InputShape, load_file
-from sdt_lava.cli.runtime import RuntimeOption, load_mapped_model, print_bound
+from sdt_lava.cli.runtime import RuntimeOption, load_needing, print_bound
 from sdt_lava.datasets import Dataset, SourceOptions
 from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Graph
@@ -101,7 +101,7 @@ def energy_command(
     if data is None:
         raise ConfigError("--data", "missing", "a data set name or an .npz file")
     assert network is not None
-    cores = _Cores(target, board, load_mapped_model(runtime, target))
+    cores = _Cores(target, board, load_needing(runtime, "--target", target))
     net = load_file(network, timesteps, input_shape)
     options = SourceOptions(root=data_root, download=download, binning=binning)
     dataset = load_fitting(data, "test", (net.input_shape, net.timesteps), options, samples)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,14 +83,9 @@ def evaluate_command(
         timesteps=timesteps,
         input_shape=parse_shape(input_shape),
     )
-    try:
-        with choose_executor(workers, scheduler) as executor, progress_bar("evaluate") as update:
-            evaluation = evaluate(
-                network, data, out, options, executor=executor, on_progress=update
-            )
-    except (KeyboardInterrupt, Terminated):
-        error_console.print(f"finished shards are in {out}: repeat the command with --resume")
-        raise
+    kept = f"finished shards are in {out}"
+    with resumable("evaluate", kept, workers, scheduler) as (executor, update):
+        evaluation = evaluate(network, data, out, options, executor=executor, on_progress=update)
     if json:
         console.print_json(data=evaluation.to_dict())
         return
@@ -98,7 +94,18 @@ def evaluate_command(
     console.print(f"next: sdt-lava report {network} --data {data} --samples 100 --out report")
 
 
-def choose_executor(workers: int, scheduler: str | None) -> Any:
+@contextmanager
+def resumable(title: str, kept: str, workers: int, scheduler: str | None) -> Iterator[Any]:
+    """Yield what evaluates and what shows progress; say what is kept if it is interrupted."""
+    try:
+        with _executor(workers, scheduler) as executor, progress_bar(title) as update:
+            yield executor, update
+    except (KeyboardInterrupt, Terminated):
+        error_console.print(f"{kept}: repeat the command with --resume")
+        raise
+
+
+def _executor(workers: int, scheduler: str | None) -> Any:
     """Return a context of what evaluates: None for this process, or a cluster's executor."""
     if workers == 1 and scheduler is None:
         return nullcontext(None)

@@ -11,7 +11,7 @@ from sdt_lava.cli.console import console, error_console, make_table, print_table
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.networks import InputShape, Timesteps, network_title, read_network
-from sdt_lava.cli.runtime import RuntimeOption, load_measured_model, print_bound
+from sdt_lava.cli.runtime import RuntimeOption, load_needing, print_bound
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS, load_target
 from sdt_lava.files import check_writable
 from sdt_lava.report.runtime_bound import runtime_bound
@@ -67,7 +67,7 @@ def map_command(
     from sdt_lava.compiler.core_map import map_cores
     from sdt_lava.datasets import SourceOptions
 
-    model = load_measured_model(runtime, data)
+    model = load_needing(runtime, "--data", data)
     if plot is not None:
         check_writable(plot)
     description = load_target(target)

@@ -10,7 +10,7 @@ import typer
 from sdt_lava.cli.console import console, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
 from sdt_lava.cli.networks import InputShape, Timesteps, load_file
-from sdt_lava.cli.runtime import RuntimeOption, load_mapped_model
+from sdt_lava.cli.runtime import RuntimeOption, load_needing
 from sdt_lava.errors import ConfigError
 from sdt_lava.files import check_folder
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
@@ -71,7 +71,7 @@ def report_command(
         layers=tuple(layers or ["*"]),
         target=target,
         board=board,
-        runtime=load_mapped_model(runtime, target),
+        runtime=load_needing(runtime, "--target", target),
     )
     check_folder(out)
     net = load_file(network, timesteps, input_shape)

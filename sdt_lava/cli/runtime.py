@@ -12,41 +12,29 @@ from sdt_lava.errors import ConfigError
 from sdt_lava.report.runtime_bound import RuntimeBound
 from sdt_lava.report.runtime_model import COUNTS, RuntimeModel, load_runtime_model
 
+# What a bound follows from, by option: what is missing without it, and what to do.
+_NEEDED = {
+    "--target": ("a target with cores", "add --target loihi2"),
+    "--data": ("a run whose spikes are counted", "add --data DATA"),
+}
 RuntimeOption = Annotated[
     Path | None,
     typer.Option("--runtime", help="Your coefficients (.toml): a lower bound of a step's time."),
 ]
 
 
-def load_mapped_model(runtime: Path | None, target: str | None) -> RuntimeModel | None:
-    """Read the file of ``--runtime``, which needs ``--target``.
+def load_needing(runtime: Path | None, option: str, value: str | None) -> RuntimeModel | None:
+    """Read the file of ``--runtime``, which is of no use without another option.
 
     Raises
     ------
     ConfigError
-        If there is no target: a bound follows from what each of its cores does.
+        If that option was not given.
     """
     if runtime is None:
         return None
-    if target is None:
-        raise ConfigError("--runtime", "no --target", "a target with cores", "add --target loihi2")
-    return load_runtime_model(runtime)
-
-
-def load_measured_model(runtime: Path | None, data: str | None) -> RuntimeModel | None:
-    """Read the file of ``--runtime``, which needs ``--data``.
-
-    Raises
-    ------
-    ConfigError
-        If there is no data: a bound follows from spikes that happened.
-    """
-    if runtime is None:
-        return None
-    if data is None:
-        raise ConfigError(
-            "--runtime", "no --data", "a run whose spikes are counted", "add --data DATA"
-        )
+    if value is None:
+        raise ConfigError("--runtime", f"no {option}", *_NEEDED[option])
     return load_runtime_model(runtime)
 
 

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sdt_lava.cli.console import console, error_console, make_table, print_table, progress_bar
+from sdt_lava.cli.console import console, make_table, print_table
 from sdt_lava.cli.data import Binning, DataRoot, Download
-from sdt_lava.cli.evaluate import choose_executor
+from sdt_lava.cli.evaluate import resumable
 from sdt_lava.cli.export import calibration_data
 from sdt_lava.datasets import SourceOptions
 from sdt_lava.errors import ConfigError
 from sdt_lava.files import check_folder
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
-from sdt_lava.simulate.process_guard import Terminated
 
 if TYPE_CHECKING:
     from sdt_lava.sweep import Sweep
@@ -83,15 +82,12 @@ def sweep_command(
     check_folder(out)
     loaded = load_model(model, config)
     measured = calibration_data(calibration, loaded.config, source)
-    try:
-        with choose_executor(workers, scheduler) as executor, progress_bar("sweep") as update:
-            result = sweep(
-                loaded, data, out, options,
-                calibration=measured, executor=executor, on_progress=update,
-            )  # fmt: skip
-    except (KeyboardInterrupt, Terminated):
-        error_console.print(f"what is finished is in {out}: repeat the command with --resume")
-        raise
+    kept = f"what is finished is in {out}"
+    with resumable("sweep", kept, workers, scheduler) as (executor, update):
+        result = sweep(
+            loaded, data, out, options,
+            calibration=measured, executor=executor, on_progress=update,
+        )  # fmt: skip
     if json:
         console.print_json(data=result.to_dict())
         return

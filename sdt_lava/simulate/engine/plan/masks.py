@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from sdt_lava.graph import And, Lif, MaxPool, OrPool, Subsample, TokenMean, TokenSum
+from sdt_lava.graph import And, Lif, MaxPool, Node, OrPool, Subsample, TokenMean, TokenSum
 from sdt_lava.numerics import ACTIVATION_LIMIT, DECAY_UNITY, PAYLOAD_LIMIT
 from sdt_lava.simulate.engine.plan.compile import INT32, Compiler, lowers
-from sdt_lava.simulate.engine.plan.operation import Spikes
+from sdt_lava.simulate.engine.plan.operation import Operation, Spikes
 from sdt_lava.simulate.engine.plan.signals import (
     AndOperation,
     AnyTokenOperation,
@@ -100,17 +102,18 @@ def _or_pool(compiler: Compiler, node: OrPool) -> bool:
 
 @lowers(MaxPool)
 def _max_pool(compiler: Compiler, node: MaxPool) -> bool:
-    source, layout = compiler.read_current(node.inputs[0]), compiler.layout(node.name)
-    if source is None or layout is None:
-        return False
-    out = compiler.write_current(node.name, layout)
-    return compiler.add(PoolOperation(node, source, out))
+    return _of_current(compiler, node, PoolOperation)
 
 
 @lowers(Subsample)
 def _subsample(compiler: Compiler, node: Subsample) -> bool:
+    return _of_current(compiler, node, SubsampleOperation)
+
+
+def _of_current(compiler: Compiler, node: Node, operation: Callable[..., Operation]) -> bool:
+    """Add an operation that makes one current of another."""
     source, layout = compiler.read_current(node.inputs[0]), compiler.layout(node.name)
     if source is None or layout is None:
         return False
     out = compiler.write_current(node.name, layout)
-    return compiler.add(SubsampleOperation(node, source, out))
+    return compiler.add(operation(node, source, out))
