@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.common import REPOSITORY, RESULTS, machine, run_python
+from benchmarks.pages import filled
 from benchmarks.published_maps import PUBLISHED, published_rows
 from sdt_lava.errors import SdtLavaError
 from sdt_lava.files import write_json
@@ -175,10 +176,7 @@ def write_runs(runs: dict[tuple[str, str, str], MapRun], published: list[dict[st
 
 
 def _fill(name: str, text: str) -> None:
-    begin, end = f"<!-- {name} -->", "<!-- end -->"
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(begin)
-    after = rest.partition(end)[2]
-    PAGE.write_text(f"{before}{begin}\n{text}{end}{after}", encoding="utf-8")
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), name, text), encoding="utf-8")
 
 
 _BINDS = {"neurons": "neurons", "synapse_memory": "memory", "axons_out": "axons out"}

@@ -21,7 +21,7 @@ import torch
 from benchmarks.classifier import classifier
 from benchmarks.common import REPOSITORY, RESULTS, interleaved, machine
 from benchmarks.networks import BenchmarkNetwork, benchmark_network
-from benchmarks.reliability import filled, table
+from benchmarks.pages import filled, table
 from sdt_lava.cli.console import make_table, print_table
 from sdt_lava.files import write_json
 from sdt_lava.simulate.engine import Engine

@@ -26,6 +26,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.common import REPOSITORY, RESULTS, machine, run_python
+from benchmarks.pages import filled
 from sdt_lava.cli.console import make_table
 from sdt_lava.files import write_json
 from sdt_lava.model.config import SdtConfig
@@ -38,7 +39,6 @@ _OWN = ("digits", "synthetic-dvs")
 _TIME_LIMIT_S = 1800.0
 _ENGINE_ROUNDS = 3
 _SEED = 0
-_BEGIN, _END = "<!-- presets.json -->", "<!-- end -->"
 
 logger = logging.getLogger(__name__)
 
@@ -211,9 +211,8 @@ def write_runs(runs: dict[str, PresetRun]) -> None:
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     write_json(OUTPUT, {"machine": machine(), "presets": [asdict(run) for run in ordered]})
     if PAGE.exists():
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(_BEGIN)
-        after = rest.partition(_END)[2]
-        PAGE.write_text(f"{before}{_BEGIN}\n{markdown(ordered)}{_END}{after}", encoding="utf-8")
+        page = filled(PAGE.read_text(encoding="utf-8"), OUTPUT.name, markdown(ordered))
+        PAGE.write_text(page, encoding="utf-8")
 
 
 _COLUMNS: dict[str, Callable[[PresetRun], str]] = {

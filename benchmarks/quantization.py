@@ -25,6 +25,7 @@ import torch
 from rich.console import Console
 
 from benchmarks.common import REPOSITORY, RESULTS, machine
+from benchmarks.pages import filled
 from sdt_lava.files import write_json
 from sdt_lava.quantize.post_training import CalibrationData
 from sdt_lava.quantize.report import QuantizationReport
@@ -218,9 +219,7 @@ def write_tables(runs: list[QuantizedRun]) -> None:
     """Put the tables into the document."""
     text = PAGE.read_text(encoding="utf-8")
     for name, table in (("accuracy", accuracy_table(runs)), ("spikes", spike_table(runs))):
-        begin, end = f"<!-- quantization.json: {name} -->", "<!-- end -->"
-        head, _, rest = text.partition(begin)
-        text = f"{head}{begin}\n{table}\n{end}{rest.partition(end)[2]}"
+        text = filled(text, f"quantization.json: {name}", f"{table}\n")
     PAGE.write_text(text, encoding="utf-8")
 
 

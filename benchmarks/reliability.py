@@ -9,18 +9,13 @@ makes of the file's content. Nothing is measured here.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from benchmarks.common import REPOSITORY, RESULTS
+from benchmarks.pages import filled, table
 
 PAGE = REPOSITORY / "docs" / "reliability.md"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
 def fuzz(content: Mapping[str, Any]) -> str:
@@ -139,15 +134,6 @@ BLOCKS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "soak.json": soak,
     "resume.json": resume,
 }
-
-
-def filled(page: str, name: str, text: str) -> str:
-    """Return a page with the content of one block replaced."""
-    begin, end = f"<!-- {name} -->", "<!-- end -->"
-    before, found, rest = page.partition(begin)
-    if not found:
-        raise ValueError(f"no block {begin}")
-    return f"{before}{begin}\n{text}{end}{rest.partition(end)[2]}"
 
 
 def main() -> None:

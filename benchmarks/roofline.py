@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.common import REPOSITORY, RESULTS, machine
 from benchmarks.networks import BenchmarkNetwork, benchmark_network
-from benchmarks.reliability import filled, table
+from benchmarks.pages import filled, table
 from sdt_lava.cli.console import console, make_table, print_table
 from sdt_lava.files import write_json
 from sdt_lava.graph import Conv, Graph, Input, Lif, Readout

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import REPOSITORY, RESULTS, machine
-from benchmarks.reliability import filled, table
+from benchmarks.pages import filled, table
 from sdt_lava.evaluate.run import EvaluationOptions
 from sdt_lava.evaluate.sample import OPERATIONS, SampleResult
 from sdt_lava.evaluate.store import ResultStore

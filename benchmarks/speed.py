@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 
 from benchmarks.common import REPOSITORY, RESULTS, Row
-from benchmarks.reliability import filled, table
+from benchmarks.pages import filled, table
 
 PAGE = REPOSITORY / "docs" / "simulation.md"
 SOURCE = "bench.json"
