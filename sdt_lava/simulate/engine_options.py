@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from sdt_lava.errors import ConfigError
 
-# Ways to add up a layer's weights: 'event' by spikes, the others by multiplying every input.
+# Ways to add up a layer's weights: these multiply every input.
 DENSE_KERNELS = ("onednn", "float32", "float64")
-KERNELS = ("auto", "event", *DENSE_KERNELS, "interpreter")
+KERNELS = ("auto", "event", "lookup", "int16", *DENSE_KERNELS, "interpreter")
 DEVICES = ("cpu", "cuda")
 DEFAULT_MEMORY = 4 << 30
 
@@ -25,8 +25,9 @@ class EngineOptions:
     Parameters
     ----------
     kernels : str
-        'auto': the fastest exact kernel for each layer and piece of work. 'event', 'onednn',
-        'float32', 'float64': that one wherever it is exact. 'interpreter': no kernels at all.
+        'auto': the fastest exact kernel for each layer and piece of work. 'event', 'lookup',
+        'int16', 'onednn', 'float32', 'float64': that one wherever it can be used and is exact.
+        'interpreter': no kernels at all.
     threads : int, optional
         Threads; by default as many as torch would use.
     memory : int

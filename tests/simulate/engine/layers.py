@@ -34,6 +34,8 @@ class Case:
         Share of the input that is not 0; 1 is saturated.
     pointwise : bool
         Whether another layer, with neurons, follows.
+    decay : int
+        Leak of the first neurons' v, in 1/4096.
     """
 
     seed: int
@@ -51,6 +53,7 @@ class Case:
     high: int
     rate: float
     pointwise: bool
+    decay: int = 2048
 
     def graph(self) -> Graph:
         """Return the network."""
@@ -64,7 +67,7 @@ class Case:
         conv = maker.conv(
             "conv", "input", outputs, self.kernel, groups=self.groups, exponent=exponent, **fields
         )  # fmt: skip
-        spikes = maker.lif("lif", conv)
+        spikes = maker.lif("lif", conv, voltage_decay=self.decay)
         if self.pointwise:
             maker.lif("lif2", maker.pointwise("conv2", spikes, 3))
         return maker.graph(self.steps)
@@ -102,18 +105,19 @@ CASES = st.builds(
     seed=st.integers(0, 2**31),
     channels=st.sampled_from([1, 2, 5, 64, 65]),
     outputs=st.sampled_from([1, 3, 64, 70, 130]),
-    sides=st.tuples(st.integers(1, 7), st.integers(1, 7)),
-    kernel=pairs(1, 1, 2, 3),
+    sides=st.tuples(st.integers(1, 7), st.integers(1, 40)),
+    kernel=pairs(1, 1, 2, 3, 5),
     stride=pairs(1, 1, 2, 3),
     padding=pairs(0, 1, 2),
     dilation=pairs(1, 1, 2),
     groups=st.sampled_from([1, 1, 2, 3]),
-    steps=st.integers(1, 4),
+    steps=st.sampled_from([1, 2, 3, 4, 9]),
     batch=st.integers(1, 3),
-    low=st.sampled_from([0, 0, -100]),
-    high=st.sampled_from([1, 1, 255]),
+    low=st.sampled_from([0, 0, -100, -(2**15)]),
+    high=st.sampled_from([1, 1, 255, 2**15 - 1]),
     rate=st.sampled_from([0, 0.03, 0.3, 1]),
     pointwise=st.booleans(),
+    decay=st.sampled_from([2048, 2048, 1024, 4096, 0, 123, 3968]),
 )
 
 

@@ -80,8 +80,8 @@ def test_an_error_in_one_thread_ends_all(monkeypatch):
     def fail(*_):
         raise RuntimeError("broken kernel")
 
-    synaptic = import_module("sdt_lava.simulate.engine.plan.synaptic")
-    monkeypatch.setattr(synaptic, "fire_rows", fail)
+    signals = import_module("sdt_lava.simulate.engine.plan.signals")
+    monkeypatch.setattr(signals, "fire_rows", fail)
     with pytest.raises(RuntimeError, match="broken kernel"):
         engine.run(frames)
 
@@ -102,14 +102,14 @@ def test_a_quiet_layer_runs_by_events_and_a_busy_one_does_not():
 @pytest.mark.parametrize(
     ("weight", "fields", "kernel"),
     [
-        (np.full((2, 9, 3, 3), 2), {"high": 255}, "onednn"),
-        (np.full((2, 9, 3, 3), 2), {"low": -1, "high": 5}, "float32"),
+        (np.full((2, 15, 3, 3), 2), {"high": 255}, "onednn"),
+        (np.full((2, 15, 3, 3), 2), {"low": -1, "high": 5}, "float32"),
         # An odd weight of more than seven bits.
-        (np.full((2, 9, 3, 3), 255), {"high": 255}, "float32"),
+        (np.full((2, 15, 3, 3), 255), {"high": 255}, "float32"),
         # Sums of up to 2^24 and more.
         (np.full((2, 900, 3, 3), 255), {"high": 255}, "float64"),
         # oneDNN's operator gives other sums for some of these.
-        (np.full((2, 1, 3, 3), 2), {"high": 255, "stride": (1, 3)}, "float32"),
+        (np.full((2, 1, 12, 12), 2), {"high": 255, "stride": (1, 3)}, "float32"),
     ],
 )
 def test_a_dense_kernel_is_used_only_where_it_is_exact(weight, fields, kernel, caplog):
@@ -123,6 +123,34 @@ def test_a_dense_kernel_is_used_only_where_it_is_exact(weight, fields, kernel, c
     assert set(usage(engine)) <= allowed
 
 
+@pytest.mark.parametrize(
+    ("weight", "fields", "kernel"),
+    [
+        (np.full((2, 3, 5, 5), 254), {}, "lookup"),
+        # As many inputs in a row as a word can hold at any place.
+        (np.full((2, 19, 3, 3), 254), {}, "lookup"),
+        (np.full((2, 20, 3, 3), 254), {}, "event"),
+        # Sums of up to 2^15 and more.
+        (np.full((2, 8, 6, 7), 254), {}, "event"),
+        (np.full((2, 3, 5, 5), 2), {"dilation": (1, 2)}, "event"),
+        (np.full((2, 3, 5, 5), 2), {"dilation": (2, 1)}, "lookup"),
+        (np.full((2, 3, 5, 5), 254), {"low": -128, "high": 127}, "int16"),
+        (np.full((2, 3, 5, 5), 255), {"low": -(2**15) + 1, "high": 2**15 - 1}, "int16"),
+        (np.full((2, 3, 5, 5), 255), {"low": -(2**15), "high": 0}, "float64"),
+        (np.full((2, 14, 3, 3), 2), {"low": -1}, "int16"),
+        (np.full((2, 15, 3, 3), 2), {"low": -1}, "float32"),
+        (np.full((2, 3, 5, 5), 2), {"low": -1, "dilation": (1, 2)}, "float32"),
+    ],
+)
+def test_small_windows_have_kernels_of_their_own(weight, fields, kernel):
+    graph = layer(weight, **fields)
+    low, high = graph.input.low, graph.input.high
+    shape = (2, 1, *graph.input_shape)
+    frames = np.random.default_rng(0).choice([low, high], shape, p=[0.8, 0.2])
+    engine = assert_exact(graph, frames)
+    assert set(usage(engine)) == {kernel}
+
+
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("weight", [254, -254])
 def test_overflow_is_found_by_every_kernel(kernels, weight):
@@ -133,7 +161,7 @@ def test_overflow_is_found_by_every_kernel(kernels, weight):
     assert_exact(graph, frames, kernels=kernels)
 
 
-@pytest.mark.parametrize("kernels", ["auto", "event", "onednn", "float32"])
+@pytest.mark.parametrize("kernels", ["auto", "event", "lookup", "onednn", "float32"])
 def test_states_go_on_from_run_to_run(kernels):
     rng = np.random.default_rng(6)
     for graph in (random_sdt_graph(rng, channels=65), random_chain(rng, timesteps=4)):

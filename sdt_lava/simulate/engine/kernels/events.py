@@ -10,17 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from sdt_lava.compiled import compiled
+from sdt_lava.simulate.engine.kernels.lists import append_indices, copy_shifted
 from sdt_lava.simulate.engine.kernels.neurons import fire_int
-from sdt_lava.simulate.engine.kernels.vectors import (
-    EVENTS_PER_SUM,
-    LANES,
-    append_indices,
-    copy_shifted,
-    read,
-    sum_rows_64,
-    sum_rows_128,
-    write,
-)
+from sdt_lava.simulate.engine.kernels.sums import EVENTS_PER_SUM, sum_rows_64, sum_rows_128
+from sdt_lava.simulate.engine.kernels.vectors import LANES, read, write, write_short
+from sdt_lava.simulate.engine.kernels.windows import find_rows
 
 
 @compiled
@@ -55,30 +49,40 @@ def _list_row(
 
 @compiled
 def _gather(
-    source: Any, window: Any, y: int, step: int, x: int, lists: int, starts: int, events: int,
-    end: int,
+    source: Any, window: Any, reached: Any, step: int, x: int, lists: int, starts: int,
+    events: int, end: int,
 ) -> int:  # fmt: skip
     """Append the weight rows of all spikes inside the window of one output position."""
-    steps, height, columns, _, _, _, _ = source
-    kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, channels = window
-    slots = (kernel_h - 1) * dilation_h + 1
+    columns = source[2]
+    _, kernel_w, _, stride_w, _, pad_w, _, dilation_w, channels = window
+    found, number = reached
     left = x * stride_w - pad_w
     # Neighbouring columns are one piece, columns apart are as many.
     pieces, length = (1, kernel_w) if dilation_w == 1 else (kernel_w, 1)
-    for ky in range(kernel_h):
-        row = y * stride_h - pad_h + ky * dilation_h
-        if row < 0 or row >= height:
-            continue
-        line = ((row % slots) * steps + step) * (columns + 1)
+    for row in range(number):
+        kernel_row = read(found, 2 * row)
+        line = (read(found, 2 * row + 1) + step) * (columns + 1)
         for piece in range(pieces):
             column = left + piece * dilation_w
             first, last = max(column, 0), min(column + length, columns)
             if first < last:
                 begin = read(starts, line + first)
                 count = read(starts, line + last) - begin
-                shift = (ky * kernel_w + piece - column) * channels
+                shift = (kernel_row + piece - column) * channels
                 copy_shifted(lists, begin, count, shift, events, end)
                 end += count
+    return end
+
+
+@compiled
+def _close_list(events: int, starts: int, position: int, end: int, zero_row: int) -> int:
+    """End the list of a position; return where the next one begins.
+
+    Rows are added in pairs. A row of zeros makes the number even: no branch depends on it.
+    """
+    write_short(events, end, zero_row)
+    end += end & 1
+    write(starts, position + 1, end)
     return end
 
 
@@ -122,33 +126,35 @@ def _list_inputs(
 
 @compiled
 def _list_pointwise(
-    words: int, source: Any, row: int, position: int, events: int, starts: int
-) -> int:
+    words: int, source: Any, row: int, position: int, events: int, starts: int, zero_row: int
+) -> int:  # fmt: skip
     """List the spikes of one row where every position is its own window; return the next one."""
     steps, _, columns, stride, first, count, _ = source
     end = read(starts, position)
     for number in range(steps * columns):
         at = (row * steps * columns + number) * stride + first
         end = _list_position(words, at, count, 0, events, end)
+        end = _close_list(events, starts, position, end, zero_row)
         position += 1
-        write(starts, position, end)
     return position
 
 
 @compiled
 def _list_window(
     words: int, source: Any, window: Any, sizes: Any, image: int, y: int, fresh: int,
-    position: int, lists: int, list_starts: int, events: int, starts: int,
+    position: int, lists: int, list_starts: int, found: int, events: int, starts: int,
+    zero_row: int,
 ) -> int:  # fmt: skip
     """List the spikes in the windows of one output row; return the input row to go on with."""
-    steps, columns, _ = sizes
+    steps, columns = sizes[0], sizes[1]
     fresh = _list_inputs(words, source, window, image, y, fresh, lists, list_starts)
+    reached = found, find_rows(window, source[1], y, window[1], steps, found)
     end = read(starts, position)
     for step in range(steps):
         for x in range(columns):
-            end = _gather(source, window, y, step, x, lists, list_starts, events, end)
+            end = _gather(source, window, reached, step, x, lists, list_starts, events, end)
+            end = _close_list(events, starts, position, end, zero_row)
             position += 1
-            write(starts, position, end)
     return fresh
 
 
@@ -169,7 +175,8 @@ def event_rows(
     window : tuple of int
         Kernel, stride, padding and dilation, each for rows and columns; input channels.
     weights : address of int8
-        ``(tiles, kernel rows * kernel columns * channels, width)``, see `sum_rows_64`.
+        ``(tiles, kernel rows * kernel columns * channels + 1, width)``, see `sum_rows_64`; the
+        last row is 0.
     tiles : tuple of int
         Number of tiles, weight rows of each, output channels of each, output rows of an image,
         and image rows that are computed with one tile before the next.
@@ -178,12 +185,13 @@ def event_rows(
     neuron, targets, sizes, options
         As for :func:`~sdt_lava.simulate.engine.kernels.neurons.fire`.
     scratch : tuple of addresses
-        Lists of input rows (uint16), where their columns start (int64), lists of output positions
-        (uint16), their starts (int64), sums (int32), and the neurons' extremes (int32).
+        Lists of input rows (uint16), where their columns start (int64), the rows that a window
+        reaches (int64), lists of output positions (uint16), their starts (int64), sums (int32), and
+        the neurons' extremes (int32).
     """
-    lists, list_starts, events, starts, sums, extremes = scratch
+    lists, list_starts, found, events, starts, sums, extremes = scratch
     number, row_size, width, out_height, together = tiles
-    steps, columns, chunks = sizes
+    steps, columns, chunks, _ = sizes
     is_pointwise = window[:8] == (1, 1, 1, 1, 0, 0, 1, 1)
     fresh, image_before = 0, -1
     row = rows[0]
@@ -193,14 +201,16 @@ def event_rows(
         write(starts, 0, 0)
         for output in range(row, last):
             if is_pointwise:
-                position = _list_pointwise(words, source, output, position, events, starts)
+                position = _list_pointwise(
+                    words, source, output, position, events, starts, row_size - 1
+                )
                 continue
             image, y = output // out_height, output % out_height
             if image != image_before:
                 fresh, image_before = 0, image
             fresh = _list_window(
                 words, source, window, sizes, image, y, fresh, position, lists, list_starts,
-                events, starts,
+                found, events, starts, row_size - 1,
             )  # fmt: skip
             position += steps * columns
         for tile in range(number):

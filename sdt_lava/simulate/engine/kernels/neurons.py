@@ -2,7 +2,8 @@
 
 Sums, streams and states are 32-bit; states stay in registers from step to step. What a layer does
 not have (no residual stream, nobody reads its currents) is a dummy array with steps of zero: its
-few bytes stay in the first cache, and there is one kernel in place of eight.
+few bytes stay in the first cache, and there is one kernel in place of eight. Only layers that have
+none of it, which are most, have a form of their own.
 """
 
 from __future__ import annotations
@@ -14,216 +15,184 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from sdt_lava.compiled import compiled
-from sdt_lava.numerics import ACTIVATION_SHIFT, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT
+from sdt_lava.simulate.engine.kernels.steps import FORMS, Form, Lanes
 from sdt_lava.simulate.engine.kernels.vectors import (
     INT,
+    INT_BYTES,
     INTS,
     LANES,
     PART,
-    PARTS,
     WORD,
+    WORD_BYTES,
     constant,
+    counting,
     element,
     index,
     load,
     store,
 )
 
-# How the neurons of a layer are computed; the plan proves that the cheaper one is exact.
-PROVED, WATCHED, CHECKED, GENERAL = range(4)
-
 # Parameters of 64 channels follow one another: left and right shift of the sums, aligned bias,
-# aligned threshold, and what the leaks keep of v and of u in 1/4096.
+# aligned threshold, and what the leaks keep of v and of u in 1/4096. If the form is 'leaky', the
+# last two are v's as a factor and a right shift; if it is 'bare', the first aligns sums, too.
 PARAMETERS = 6
 
-_SPAN = 2 * (STATE_LIMIT + 1)
+# Lanes that advance together: two vectors hide each other's latency, and layers with few channels
+# do not compute a whole word.
+HALF = LANES // 2
+_VECTORS = HALF // PART
+
+# Elements of the state of 64 neurons (v, then u) and of their extremes (activation, membrane).
+STATE = 2 * LANES
+
+# Arguments of `advance`, in their order, and those that are addresses.
+_ARGUMENTS = (
+    "sums", "sums_step", "parameters", "steps", "stream", "stream_step", "current",
+    "current_step", "words", "words_step", "before", "after", "extremes", "halves", "form",
+)  # fmt: skip
+_ARRAYS = ("sums", "parameters", "stream", "current", "words", "before", "after", "extremes")
 
 
-class _Lanes:
-    """Integer operations on one vector, to write the neuron as in `sdt_lava.numerics`."""
+class _Advance:
+    """Writes the instructions that advance up to 64 neurons over all steps, in one form."""
 
-    def __init__(self, builder: Any) -> None:
-        self.builder = builder
+    def __init__(self, builder: Any, form: Form, arriving: Any, arguments: Any) -> None:
+        self.builder, self.form, self.arriving = builder, form, arriving
+        self.lanes = Lanes(builder)
+        self.given = dict(zip(_ARGUMENTS, arguments, strict=True))
+        types_of = dict.fromkeys(_ARRAYS, INT) | {"sums": arriving, "words": WORD}
+        self.arrays = {
+            name: element(builder, self.given[name], index(0), type_)
+            for name, type_ in types_of.items()
+        }
 
-    def larger(self, left: Any, right: Any) -> Any:
-        return self.builder.select(self.builder.icmp_signed(">", left, right), left, right)
+    def write(self) -> None:
+        """Write the loop over the halves of the word."""
+        with counting(self.builder, self.given["halves"]) as loop:
+            self._advance_half(loop.number)
 
-    def magnitude(self, x: Any) -> Any:
-        negative = self.builder.icmp_signed("<", x, constant(0))
-        return self.builder.select(negative, self.builder.neg(x), x)
+    def _advance_half(self, half: Any) -> None:
+        b, lane = self.builder, self.builder.mul(half, index(HALF))
+        parameters = [self._vectors("parameters", lane, row) for row in range(PARAMETERS)]
+        homes = self._homes("before")
+        first = [self._vectors(array, lane, row) for array, row in homes]
+        with counting(b, self.given["steps"]) as loop:
+            held = [
+                [loop.carried(value) for value in vectors]
+                for vectors in first or [[constant(0)] * _VECTORS]
+            ]
+            after = self._advance_step(loop.number, half, lane, parameters, held)
+            for vectors, values in zip(held, after, strict=True):
+                for phi, value in zip(vectors, values, strict=True):
+                    loop.carry(phi, value)
+        for vectors, (array, row) in zip(held[: len(homes)], self._homes("after"), strict=True):
+            target = b.gep(self.arrays[array], [lane])
+            for part, value in enumerate(vectors):
+                store(b, value, target, row * LANES + part * PART)
 
-    def halve(self, x: Any) -> Any:
-        """Divide by two, rounding towards zero."""
+    def _homes(self, state: str) -> list[tuple[str, int]]:
+        """Where the states of checked neurons are; others start from rest and keep nothing."""
+        if self.form.states == 1:
+            return []
+        return [(state, 0), (state, 1), ("extremes", 0), ("extremes", 1)]
+
+    def _vectors(self, array: str, lane: Any, row: int) -> list[Any]:
+        base = self.builder.gep(self.arrays[array], [lane])
+        return [
+            load(self.builder, base, INTS, row * LANES + part * PART) for part in range(_VECTORS)
+        ]
+
+    def _at_step(self, array: str, time: Any, lane: Any) -> Any:
         b = self.builder
-        return b.ashr(b.sub(x, b.ashr(x, constant(31))), constant(1))
+        distance = b.mul(time, self.given[f"{array}_step"])
+        return b.gep(self.arrays[array], [b.add(distance, lane)])
 
-    def decay(self, x: Any, kept: Any) -> Any:
-        """Multiply by ``kept / 4096``, rounding towards zero, without leaving 32 bits."""
+    def _advance_step(
+        self, time: Any, half: Any, lane: Any, parameters: list[list[Any]], held: list[list[Any]]
+    ) -> list[list[Any]]:
+        """Advance by one step, store what comes out, and return the states."""
         b = self.builder
-        size = self.magnitude(x)
-        high = b.mul(b.lshr(size, constant(DECAY_SHIFT)), kept)
-        low = b.mul(b.and_(size, constant(DECAY_UNITY - 1)), kept)
-        result = b.add(high, b.lshr(low, constant(DECAY_SHIFT)))
-        return b.select(b.icmp_signed("<", x, constant(0)), b.neg(result), result)
+        places = [self._at_step(array, time, lane) for array in ("sums", "stream", "current")]
+        after: list[list[Any]] = [[] for _ in held]
+        bits = b.zext(ir.Constant(INT, 0), WORD)
+        for part in range(_VECTORS):
+            x, (bias, threshold, *kept) = self._arriving_current(part, places, parameters)
+            states = [vectors[part] for vectors in held]
+            states = self.form.step(self.lanes, x, bias, states, kept)
+            fired = b.icmp_signed(">", states[0], threshold)
+            states[0] = b.select(fired, constant(0), states[0])
+            fired_bits = b.zext(b.bitcast(fired, ir.IntType(PART)), WORD)
+            bits = b.or_(bits, b.shl(fired_bits, index(PART * part)))
+            for vectors, value in zip(after, states, strict=True):
+                vectors.append(value)
+        self._store_bits(bits, time, half)
+        return after
 
-    def wrap(self, x: Any) -> Any:
+    def _arriving_current(
+        self, part: int, places: list[Any], parameters: list[list[Any]]
+    ) -> tuple[Any, list[Any]]:
+        """Scale the sums and add the stream; return the current and the neurons' parameters."""
         b = self.builder
-        above = b.icmp_signed(">", x, constant(STATE_LIMIT + 1))
-        once = b.select(above, b.sub(x, constant(_SPAN)), x)
-        below = b.icmp_signed("<=", once, constant(-STATE_LIMIT - 1))
-        return b.select(below, b.add(x, constant(_SPAN)), once)
+        sums, stream, current = places
+        up, down, *neuron = (row[part] for row in parameters)
+        x = load(b, sums, ir.VectorType(self.arriving, PART), PART * part)
+        x = b.shl(x if self.arriving is INT else b.fptosi(x, INTS), up)
+        if not self.form.is_bare:
+            x = b.add(b.ashr(x, down), load(b, stream, INTS, PART * part))
+            store(b, x, current, PART * part)
+        return x, neuron
 
-    def clip(self, x: Any) -> Any:
+    def _store_bits(self, bits: Any, time: Any, half: Any) -> None:
+        """Store half a word: the lower one clears the upper one, which may not be computed."""
         b = self.builder
-        x = b.select(b.icmp_signed(">", x, constant(STATE_LIMIT)), constant(STATE_LIMIT), x)
-        low = constant(-STATE_LIMIT)
-        return b.select(b.icmp_signed("<", x, low), low, x)
+        place = self._at_step("words", time, index(0))
+        lower = b.icmp_signed("==", half, index(0))
+        before = b.select(lower, index(0), b.load(place))
+        b.store(b.or_(before, b.shl(bits, b.mul(half, index(HALF)))), place)
 
 
-def _step_proved(lanes: _Lanes, x: Any, bias: Any, state: list[Any], _: Any) -> list[Any]:
-    """Advance v; nothing can overflow, the leak is one half and u has no memory."""
-    b = lanes.builder
-    driven = b.add(b.shl(x, constant(ACTIVATION_SHIFT)), bias)
-    return [b.add(lanes.halve(state[0]), driven)]
-
-
-def _step_watched(lanes: _Lanes, x: Any, bias: Any, state: list[Any], _: Any) -> list[Any]:
-    """Advance v like proved neurons, and note the largest values seen.
-
-    Up to the first value out of range nothing differs from checked neurons; after it, the run is
-    given up.
-    """
-    b = lanes.builder
-    voltage, current, activation, membrane = state
-    driven = b.shl(x, constant(ACTIVATION_SHIFT))
-    peak = b.add(lanes.halve(voltage), b.add(driven, bias))
-    activation = lanes.larger(activation, lanes.magnitude(x))
-    return [peak, current, activation, lanes.larger(membrane, lanes.magnitude(peak))]
-
-
-def _checked(lanes: _Lanes, x: Any, bias: Any, driven: Any, state: list[Any]) -> list[Any]:
-    """Add the current to what the leak left of v, and note the largest values seen."""
-    b = lanes.builder
-    voltage, _, activation, membrane = state
-    current = lanes.wrap(driven)
-    peak = b.add(b.add(voltage, current), bias)
-    activation = lanes.larger(activation, lanes.magnitude(x))
-    membrane = lanes.larger(membrane, lanes.magnitude(peak))
-    return [lanes.clip(peak), current, activation, membrane]
-
-
-def _step_checked(lanes: _Lanes, x: Any, bias: Any, state: list[Any], _: Any) -> list[Any]:
-    """Advance v, which may saturate; the leak is one half and u has no memory."""
-    driven = lanes.builder.shl(x, constant(ACTIVATION_SHIFT))
-    return _checked(lanes, x, bias, driven, [lanes.halve(state[0]), *state[1:]])
-
-
-def _step_general(lanes: _Lanes, x: Any, bias: Any, state: list[Any], kept: Any) -> list[Any]:
-    """Advance v and u with any leak."""
-    b = lanes.builder
-    driven = b.add(lanes.decay(state[1], kept[1]), b.shl(x, constant(ACTIVATION_SHIFT)))
-    return _checked(lanes, x, bias, driven, [lanes.decay(state[0], kept[0]), *state[1:]])
-
-
-def _make_advance(step: Any, states: int, arriving: Any) -> Any:
-    """Build the function that advances 64 neurons over all steps, for one type of sums."""
+def _make_advance(arriving: Any) -> Any:
+    """Build the function that advances up to 64 neurons, for one type of sums."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        b, lanes = builder, _Lanes(builder)
-        (sums, sums_at, sums_step, parameters, channel, steps, stream, stream_at, stream_step,
-         current, current_at, current_step, words, words_at, words_step, before, before_at,
-         after, after_at, extremes) = range(20)  # fmt: skip
-
-        def by_channel(row: int) -> list[Any]:
-            base = element(b, arguments[parameters], index(0), INT)
-            begin = b.add(b.mul(arguments[channel], index(PARAMETERS)), index(row * LANES))
-            return [load(b, b.gep(base, [begin]), INTS, PART * part) for part in range(PARTS)]
-
-        up, down, bias, threshold, kept_v, kept_u = map(by_channel, range(PARAMETERS))
-        types_of = {sums: arriving, stream: INT, current: INT, words: WORD, before: INT, after: INT}
-        pointers = {
-            array: element(b, arguments[array], arguments[array + 1], type_)
-            for array, type_ in types_of.items()
-        }
-
-        pointers[extremes] = element(b, arguments[extremes], index(0), INT)
-        # Of a checked step: v and u, and the largest activation and membrane.
-        homes = [(before, 0), (before, 1), (extremes, 0), (extremes, 1)]
-
-        def remembered(part: int, state: int) -> Any:
-            if states == 1:
-                return constant(0)
-            array, number = homes[state]
-            return load(b, pointers[array], INTS, LANES * number + PART * part)
-
-        first = [[remembered(part, state) for state in range(states)] for part in range(PARTS)]
-        start = b.block
-        head, body, end = (b.append_basic_block(name) for name in ("head", "body", "end"))
-        b.branch(head)
-        b.position_at_end(head)
-        time = b.phi(WORD)
-        held = [[b.phi(INTS) for _ in range(states)] for _ in range(PARTS)]
-        b.cbranch(b.icmp_signed("<", time, arguments[steps]), body, end)
-        b.position_at_end(body)
-        here = {
-            array: b.gep(pointers[array], [b.mul(time, arguments[array + 2])])
-            for array in (sums, stream, current, words)
-        }
-        word = index(0)
-        for part in range(PARTS):
-            x = load(b, here[sums], ir.VectorType(arriving, PART), PART * part)
-            x = x if arriving is INT else b.fptosi(x, INTS)
-            x = b.ashr(b.shl(x, up[part]), down[part])
-            x = b.add(x, load(b, here[stream], INTS, PART * part))
-            store(b, x, here[current], PART * part)
-            next_ = step(lanes, x, bias[part], held[part], (kept_v[part], kept_u[part]))
-            fired = b.icmp_signed(">", next_[0], threshold[part])
-            next_[0] = b.select(fired, constant(0), next_[0])
-            bits = b.zext(b.bitcast(fired, ir.IntType(PART)), WORD)
-            word = b.or_(word, b.shl(bits, index(PART * part)))
-            for phi, initial, following in zip(held[part], first[part], next_, strict=True):
-                phi.add_incoming(initial, start)
-                phi.add_incoming(following, body)
-        store(b, word, here[words])
-        time.add_incoming(index(0), start)
-        time.add_incoming(b.add(time, index(1)), body)
-        b.branch(head)
-        b.position_at_end(end)
-        if states > 1:
-            for part in range(PARTS):
-                for state, (array, number) in enumerate(homes):
-                    home = pointers[after if array == before else array]
-                    store(b, held[part][state], home, LANES * number + PART * part)
+        form = arguments[_ARGUMENTS.index("form")]
+        end = builder.append_basic_block("end")
+        unknown = builder.append_basic_block("unknown")
+        choice = builder.switch(form, unknown)
+        builder.position_at_end(unknown)
+        builder.branch(end)
+        for number, (name, form) in enumerate(FORMS.items()):
+            block = builder.append_basic_block(name)
+            choice.add_case(number, block)
+            builder.position_at_end(block)
+            _Advance(builder, form, arriving, arguments).write()
+            builder.branch(end)
+        builder.position_at_end(end)
         return context.get_dummy_value()
 
     @intrinsic
     def advance(
-        typing: Any, sums: Any, sums_at: Any, sums_step: Any, parameters: Any, channel: Any,
-        steps: Any, stream: Any, stream_at: Any, stream_step: Any, current: Any, current_at: Any,
-        current_step: Any, words: Any, words_at: Any, words_step: Any, before: Any, before_at: Any,
-        after: Any, after_at: Any, extremes: Any,
+        typing: Any, sums: Any, sums_step: Any, parameters: Any, steps: Any, stream: Any,
+        stream_step: Any, current: Any, current_step: Any, words: Any, words_step: Any,
+        before: Any, after: Any, extremes: Any, halves: Any, form: Any,
     ) -> Any:  # fmt: skip
-        """Advance 64 neurons over all steps; ``x_step`` is the distance from step to step."""
+        """Advance 32 neurons, or 64, over all steps.
+
+        Arrays are given by the address of the first neuron's element at the first step, and by the
+        elements from step to step.
+        """
         signature = types.void(
-            sums, sums_at, sums_step, parameters, channel, steps, stream, stream_at, stream_step,
-            current, current_at, current_step, words, words_at, words_step, before, before_at,
-            after, after_at, extremes,
+            sums, sums_step, parameters, steps, stream, stream_step, current, current_step, words,
+            words_step, before, after, extremes, halves, form,
         )  # fmt: skip
         return signature, codegen
 
     return advance
 
 
-# Elements of the state of 64 neurons (v, then u) and of their extremes (activation, membrane).
-STATE = 2 * LANES
-
-
 def _make_fire(arriving: Any) -> Any:
     """Build `fire` for one type of sums."""
-    advance_proved = _make_advance(_step_proved, 1, arriving)
-    advance_watched = _make_advance(_step_watched, 4, arriving)
-    advance_checked = _make_advance(_step_checked, 4, arriving)
-    advance_general = _make_advance(_step_general, 4, arriving)
+    advance = _make_advance(arriving)
 
     @njit(nogil=True)
     def fire(
@@ -244,47 +213,28 @@ def _make_fire(arriving: Any) -> Any:
             Residual stream read, current written (int32), spikes written (words), state before
             the first step and after the last (int32).
         sizes : tuple of int
-            T, columns and chunks of the targets.
+            T, columns and chunks of the targets, and half chunks that hold channels.
         options : tuple of int
-            Whether there is a stream, a current, spikes and a state; how the neurons are computed.
+            Whether there is a stream, a current, spikes and a state; number of the neurons' form.
         extremes : address of int32
             Collects the largest activations and membranes, 64 of each.
         """
         stream, current, words, before, after = targets
-        steps, columns, chunks = sizes
-        reads, writes, fires, keeps, mode = options
+        steps, columns, chunks, halves = sizes
+        reads, writes, fires, keeps, form = options
         step = columns * chunks
         at = (row * steps * columns + column) * chunks + chunk
-        channel = chunk * LANES
         state = ((row * columns + column) * chunks + chunk) * STATE * keeps
-        if mode == PROVED:
-            advance_proved(
-                sums, sums_at, sums_step, neuron, channel, steps,
-                stream, at * LANES * reads, step * LANES * reads,
-                current, at * LANES * writes, step * LANES * writes,
-                words, at * fires, step * fires, before, state, after, state, extremes,
-            )  # fmt: skip
-        elif mode == WATCHED:
-            advance_watched(
-                sums, sums_at, sums_step, neuron, channel, steps,
-                stream, at * LANES * reads, step * LANES * reads,
-                current, at * LANES * writes, step * LANES * writes,
-                words, at * fires, step * fires, before, state, after, state, extremes,
-            )  # fmt: skip
-        elif mode == CHECKED:
-            advance_checked(
-                sums, sums_at, sums_step, neuron, channel, steps,
-                stream, at * LANES * reads, step * LANES * reads,
-                current, at * LANES * writes, step * LANES * writes,
-                words, at * fires, step * fires, before, state, after, state, extremes,
-            )  # fmt: skip
-        else:
-            advance_general(
-                sums, sums_at, sums_step, neuron, channel, steps,
-                stream, at * LANES * reads, step * LANES * reads,
-                current, at * LANES * writes, step * LANES * writes,
-                words, at * fires, step * fires, before, state, after, state, extremes,
-            )  # fmt: skip
+        lanes_read, lanes_written = LANES * reads, LANES * writes
+        advance(
+            sums + sums_at * INT_BYTES, sums_step,
+            neuron + chunk * PARAMETERS * LANES * INT_BYTES, steps,
+            stream + at * lanes_read * INT_BYTES, step * lanes_read,
+            current + at * lanes_written * INT_BYTES, step * lanes_written,
+            words + at * fires * WORD_BYTES, step * fires,
+            before + state * INT_BYTES, after + state * INT_BYTES, extremes,
+            min(halves - 2 * chunk, 2), form,
+        )  # fmt: skip
 
     return fire
 
@@ -313,7 +263,7 @@ def fire_rows(
     neuron, targets, sizes, options, extremes
         As for ``fire``.
     """
-    _, columns, chunks = sizes
+    columns, chunks = sizes[1], sizes[2]
     for row in range(rows[0], rows[1]):
         for column in range(columns):
             start = (row - rows[0]) * strides[0] + column * strides[2]

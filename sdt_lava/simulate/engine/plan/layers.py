@@ -17,19 +17,14 @@ from sdt_lava.graph import (
     Shortcut,
     Signal,
 )
-from sdt_lava.simulate.engine.dense import DENSE_KERNELS, choose_dense
 from sdt_lava.simulate.engine.layout import LANES, Layout
+from sdt_lava.simulate.engine.plan.choice import choose_kernels
 from sdt_lava.simulate.engine.plan.compile import INT32, Compiler, lowers
-from sdt_lava.simulate.engine.plan.crossover import crossover
+from sdt_lava.simulate.engine.plan.firing import Targets
 from sdt_lava.simulate.engine.plan.neurons import Neurons, side_by_side
 from sdt_lava.simulate.engine.plan.operation import Buffer, Spikes
 from sdt_lava.simulate.engine.plan.signals import CurrentOperation
-from sdt_lava.simulate.engine.plan.synaptic import (
-    MOST_ROWS,
-    EventKernel,
-    SynapticOperation,
-    Targets,
-)
+from sdt_lava.simulate.engine.plan.synaptic import SynapticOperation
 from sdt_lava.simulate.engine.synapses import Synapses, joined, synapses_of
 
 Weighted = Conv | Dense | Readout
@@ -95,15 +90,11 @@ def _add_layer(
     compiler: Compiler, nodes: list[str], synapses: Synapses, source: Spikes | Buffer,
     targets: Targets,
 ) -> bool:  # fmt: skip
-    wanted = compiler.kernels
-    dense = choose_dense(synapses, nodes[0], wanted)
-    possible = isinstance(source, Spikes) and synapses.fits_int8 and synapses.rows < MOST_ROWS
-    forced = wanted in DENSE_KERNELS
-    events = EventKernel(synapses) if possible and not forced else None
-    rate = 1.0 if wanted == "event" else crossover(synapses, dense.name)
-    return compiler.add(
-        SynapticOperation(tuple(nodes), synapses, source, targets, dense, events, rate)
-    )
+    busy, quiet, rate = choose_kernels(
+        synapses, nodes[0], compiler.kernels, halves=targets.halves,
+        packed=isinstance(source, Spikes),
+    )  # fmt: skip
+    return compiler.add(SynapticOperation(tuple(nodes), source, targets, busy, quiet, rate))
 
 
 def _reading_neurons(compiler: Compiler, name: str, layout: Layout) -> tuple[str, Neurons] | None:

@@ -18,7 +18,7 @@ from sdt_lava.simulate.engine.plan.operation import (
 from sdt_lava.simulate.engine.synapses import aligned_empty
 
 _ITEM_BYTES = {"spikes": 8, "currents": 4, "frames": 4, "tensor": 0}
-_TYPES = {"spikes": np.uint64, "currents": np.int32, "frames": np.float32}
+_TYPES = {"spikes": np.uint64, "currents": np.int32, "frames": np.int32}
 
 
 @dataclass(frozen=True)

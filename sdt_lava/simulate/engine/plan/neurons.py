@@ -12,20 +12,21 @@ from sdt_lava.graph import CubaLif, Lif
 from sdt_lava.numerics import (
     ACTIVATION_LIMIT,
     ACTIVATION_SHIFT,
+    DECAY_SHIFT,
     DECAY_UNITY,
     STATE_LIMIT,
     IntArray,
 )
 from sdt_lava.quantize.bounds import Extremes
+from sdt_lava.simulate.engine.kernels.steps import FORMS
 from sdt_lava.simulate.engine.layout import LANES, Layout
 
-# The kernels' numbers of the ways to compute a neuron, see kernels.neurons.
-MODES = ("proved", "watched", "checked", "general")
 _PARAMETERS = 6
 # Largest drive for which 32 bits hold every intermediate value: without memory in u, and with.
 _DRIVE_LIMIT = 2**30 - 1
 _MEMORY_LIMIT = 2**24
 _BIAS_LIMIT = 2**29
+_LARGEST_PRODUCT = 2**31 - DECAY_UNITY
 _HALF = DECAY_UNITY // 2
 _NEVER = 2**31 - 1
 
@@ -38,14 +39,14 @@ class Neurons:
     ----------
     names : tuple of str
         Populations, side by side.
-    mode : int
-        Index into ``MODES``.
+    form : str
+        How they are computed, see kernels.steps.
     parameters : ndarray of int64
         ``(4, C)``: aligned bias, aligned threshold, what the leaks keep of v and u.
     """
 
     names: tuple[str, ...]
-    mode: int
+    form: str
     parameters: IntArray = field(repr=False)
 
 
@@ -76,39 +77,82 @@ def neurons_of(
         DECAY_UNITY - np.asarray(node.current_decay, np.int64),
     )
     parameters = np.stack([np.broadcast_to(row, (layout.channels,)) for row in rows])
-    mode = _mode(parameters, bound, strict, tracked)
-    if mode is None:
+    form = _form(parameters, bound, strict, tracked)
+    if form is None:
         return None
     # The state never exceeds its limit: a threshold beyond it is one that is never reached.
     parameters[1] = np.clip(parameters[1], -_NEVER, _NEVER)
-    return Neurons((node.name,), mode, parameters)
+    return Neurons((node.name,), form, parameters)
 
 
-def _mode(parameters: IntArray, bound: Extremes, strict: bool, tracked: bool) -> int | None:
+def _form(parameters: IntArray, bound: Extremes, strict: bool, tracked: bool) -> str | None:
     drive = bound.activation << ACTIVATION_SHIFT
     bias, _, kept_v, kept_u = parameters
-    plain = bool((kept_v == _HALF).all() and (kept_u == 0).all())
+    forgets = not kept_u.any()
+    halves = forgets and bool((kept_v == _HALF).all())
     proved = bound.activation <= ACTIVATION_LIMIT and bound.membrane <= STATE_LIMIT
-    if plain and proved and not tracked:
-        return MODES.index("proved")
-    limit = _MEMORY_LIMIT if kept_u.any() else _DRIVE_LIMIT
-    if drive > limit or np.abs(bias).max(initial=0) > _BIAS_LIMIT:
+    if forgets and proved and not tracked:
+        if halves:
+            return "proved"
+        if int(_fractions(kept_v)[0].max(initial=0)) * bound.membrane <= _LARGEST_PRODUCT:
+            return "leaky"
+    if drive > (_DRIVE_LIMIT if forgets else _MEMORY_LIMIT):
         return None
-    if not plain:
-        return MODES.index("general")
-    return MODES.index("watched" if strict else "checked")
+    if np.abs(bias).max(initial=0) > _BIAS_LIMIT:
+        return None
+    if not halves:
+        return "general"
+    return "watched" if strict else "checked"
+
+
+def _fractions(kept: IntArray) -> tuple[IntArray, IntArray]:
+    """Return shares of 4096 as lowest terms: factors, and the exponents of their divisors."""
+    shift = np.full_like(kept, DECAY_SHIFT)
+    for _ in range(DECAY_SHIFT):
+        even = (kept % 2 == 0) & (shift > 0)
+        kept, shift = np.where(even, kept // 2, kept), shift - even
+    return kept, shift
+
+
+def joint_form(*forms: str) -> str:
+    """Return the cheapest form that computes neurons of all these forms."""
+    order = list(FORMS)
+    largest = max(forms, key=order.index)
+    # Those that are checked with less work halve v.
+    checks = order.index(largest) > order.index("leaky")
+    return "general" if "leaky" in forms and checks else largest
 
 
 def side_by_side(parts: list[Neurons]) -> Neurons:
     """Join populations whose channels follow one another."""
     return Neurons(
         names=tuple(name for part in parts for name in part.names),
-        mode=max(part.mode for part in parts),
+        form=joint_form(*(part.form for part in parts)),
         parameters=np.concatenate([part.parameters for part in parts], axis=1),
     )
 
 
-def kernel_parameters(shift: Any, neurons: Neurons | None, layout: Layout) -> NDArray[np.int32]:
+def halves_exactly(shift: Any, neurons: Neurons, steps: int) -> bool:
+    """Whether v is even whenever it is halved, in a run from rest.
+
+    What is added to it are multiples of some power of two; each step halves that power.
+
+    Parameters
+    ----------
+    shift : int or ndarray
+        Doublings of the sums, by channel.
+    neurons : Neurons
+        Neurons whose leak is one half.
+    steps : int
+        Length of the run.
+    """
+    doublings = ACTIVATION_SHIFT + np.min(shift, initial=0)
+    return bool(doublings >= steps - 1 and not np.any(neurons.parameters[0] % (1 << (steps - 1))))
+
+
+def kernel_parameters(
+    shift: Any, neurons: Neurons | None, layout: Layout, form: str
+) -> NDArray[np.int32]:
     """Return ``(words, 6, 64)``, see kernels.neurons.
 
     Parameters
@@ -119,6 +163,8 @@ def kernel_parameters(shift: Any, neurons: Neurons | None, layout: Layout) -> ND
         None for a layer that only stores currents.
     layout : Layout
         Shape of the layer.
+    form : str
+        How the neurons are computed.
     """
     table = np.zeros((_PARAMETERS, layout.padded), np.int64)
     channels = slice(0, layout.channels)
@@ -126,7 +172,11 @@ def kernel_parameters(shift: Any, neurons: Neurons | None, layout: Layout) -> ND
     table[0, channels], table[1, channels] = np.maximum(shifts, 0), np.maximum(-shifts, 0)
     # What fills up the last word must not fire.
     table[3] = _NEVER
+    if form == "bare":
+        table[0, channels] += ACTIVATION_SHIFT
     if neurons is not None:
         table[2:, channels] = neurons.parameters
+        if form == "leaky":
+            table[4:, channels] = _fractions(neurons.parameters[2])
     by_word = table.reshape(_PARAMETERS, layout.words, LANES).transpose(1, 0, 2)
     return np.ascontiguousarray(by_word, np.int32)

@@ -69,6 +69,15 @@ class Reading:
     rows: Callable[[int, int], Rows]
 
 
+def images(rows: Rows, height: int) -> list[tuple[int, int, int]]:
+    """Cut rows at the borders of images: number of the image, first row in it and the end."""
+    first, end = rows
+    return [
+        (image, max(first - image * height, 0), min(end - image * height, height))
+        for image in range(first // height, -(-end // height))
+    ]
+
+
 def same_rows(first: int, end: int) -> Rows:
     """Need the rows that are written."""
     return first, end

@@ -31,9 +31,9 @@ from sdt_lava.simulate.engine.plan.compile import Compiler
 from sdt_lava.simulate.engine.plan.memory import Assignment, Run, assign, share, waiting
 from sdt_lava.simulate.engine.plan.operation import Buffer, Operation, Spikes
 from sdt_lava.simulate.engine.plan.signals import GenericOperation
-from sdt_lava.simulate.engine.plan.synaptic import SynapticOperation, dense_piece_bytes
+from sdt_lava.simulate.engine.plan.synaptic import SynapticOperation
 from sdt_lava.simulate.engine.plan.team import Step, work_through
-from sdt_lava.simulate.engine.plan.workspace import Workspace
+from sdt_lava.simulate.engine.plan.workspace import Workspace, scratch_bytes
 from sdt_lava.simulate.engine.registry import Context
 
 logger = logging.getLogger(__name__)
@@ -135,14 +135,10 @@ class Plan:
     def bytes_needed(self, run: Run) -> int:
         """Estimate the memory that a run takes, weights left out."""
         placed = self._assign(waiting(self.operations, run), run)
-        scratch = [
-            4 * sum(layer.events.scratch_sizes(run.steps).values()) if layer.events else 0
-            for layer in self._layers
-        ]
-        dense = [dense_piece_bytes(layer.synapses, run.steps) for layer in self._layers]
-        return sum(placed.sizes) + run.workers * (
-            2 * max(scratch, default=0) + max(dense, default=0)
-        )
+        kernels = [kernel for layer in self._layers for kernel in layer.kernels]
+        scratch = scratch_bytes(kernel.scratch_sizes(run.steps) for kernel in kernels)
+        temporary = max((kernel.temporary_bytes(run.steps) for kernel in kernels), default=0)
+        return sum(placed.sizes) + run.workers * (scratch + temporary)
 
     def run(
         self, frames: IntArray, run: Run, context: Context, states: dict[str, Any] | None = None
@@ -201,8 +197,9 @@ class Plan:
         known = {**self._buffers, **self._output_buffers()}
         packed = (known[name] for name in placed.blocks)
         work = Workspace(run, placed.allocate(packed, run), context, states)
-        events = [layer.events for layer in self._layers if layer.events is not None]
-        work.reserve([kernel.scratch_sizes(run.steps) for kernel in events])
+        work.reserve(
+            kernel.scratch_sizes(run.steps) for layer in self._layers for kernel in layer.kernels
+        )
         steps = [
             Step(
                 operation,

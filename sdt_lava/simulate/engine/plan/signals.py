@@ -19,6 +19,7 @@ from sdt_lava.simulate.engine.layout import (
     store_currents,
     unpack_spikes,
 )
+from sdt_lava.simulate.engine.plan.firing import Firing, Targets
 from sdt_lava.simulate.engine.plan.operation import (
     Buffer,
     Operation,
@@ -30,7 +31,6 @@ from sdt_lava.simulate.engine.plan.operation import (
     same_rows,
     window_rows,
 )
-from sdt_lava.simulate.engine.plan.synaptic import Firing, Targets
 from sdt_lava.simulate.engine.registry import EVALUATE
 from sdt_lava.simulate.reference import check_payload
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,18 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.simulate.engine.layout import LANES, Words
+from sdt_lava.simulate.engine.plan.firing import Targets
 from sdt_lava.simulate.engine.plan.memory import Run
 from sdt_lava.simulate.engine.plan.operation import Spikes
-from sdt_lava.simulate.engine.plan.synaptic import Targets
 from sdt_lava.simulate.engine.registry import Context
 from sdt_lava.simulate.engine.synapses import aligned_empty
 
-_SCRATCH_TYPES = {
+_SCRATCH_TYPES: dict[str, Any] = {
     "lists": np.uint16,
     "list_starts": np.int64,
+    "rows": np.int64,
     "events": np.uint16,
     "starts": np.int64,
     "sums": np.int32,
+    "strings": np.uint64,
 }
 
 
@@ -97,9 +99,24 @@ class Workspace:
         """Return the addresses of each worker's scratch arrays of at least these sizes."""
         return [tuple(arrays[name].ctypes.data for name in sizes) for arrays in self._scratch]
 
-    def reserve(self, sizes: Sequence[dict[str, int]]) -> None:
+    def reserve(self, sizes: Iterable[Mapping[str, int]]) -> None:
         """Allocate scratch arrays that are large enough for every layer."""
-        for name, dtype in _SCRATCH_TYPES.items():
-            largest = max((size[name] for size in sizes), default=0)
-            for arrays in self._scratch:
-                arrays[name] = aligned_empty((largest,), dtype)
+        largest = _largest(sizes)
+        for arrays in self._scratch:
+            arrays |= {
+                name: aligned_empty((size,), _SCRATCH_TYPES[name]) for name, size in largest.items()
+            }
+
+
+def scratch_bytes(sizes: Iterable[Mapping[str, int]]) -> int:
+    """Return the memory that a worker's scratch arrays take."""
+    largest = _largest(sizes).items()
+    return sum(size * np.dtype(_SCRATCH_TYPES[name]).itemsize for name, size in largest)
+
+
+def _largest(sizes: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for wanted in sizes:
+        for name, size in wanted.items():
+            found[name] = max(found.get(name, 0), size)
+    return found

@@ -1,0 +1,92 @@
+"""The kernel for graded input through small windows in a plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sdt_lava.simulate.engine.kernels.products import OVERRUN, product_rows
+from sdt_lava.simulate.engine.layout import LANES
+from sdt_lava.simulate.engine.plan.firing import Firing
+from sdt_lava.simulate.engine.plan.operation import Buffer, Rows, Spikes, Task
+from sdt_lava.simulate.engine.plan.sum_kernel import SumKernel
+from sdt_lava.simulate.engine.synapses import Synapses, aligned_empty, without_groups
+
+if TYPE_CHECKING:
+    from sdt_lava.simulate.engine.plan.workspace import Workspace
+
+_LARGEST_PAYLOAD = 2**15 - 1
+# Larger windows are left to general operators, which cut them into blocks.
+_MOST_INPUTS = 128
+
+
+class ProductKernel(SumKernel):
+    """16-bit products of the input's payloads, for layers whose windows are small.
+
+    Parameters
+    ----------
+    synapses : Synapses
+        The layer.
+    halves : int
+        Half words of channels that its neurons want.
+    """
+
+    name = "int16"
+
+    def __init__(self, synapses: Synapses, halves: int) -> None:
+        super().__init__(synapses)
+        self.width = LANES // 2 if halves == 1 else LANES
+        self.tiles = -(-synapses.target.channels // self.width)
+        kernel_h, kernel_w = synapses.window.kernel
+        inputs = kernel_w * synapses.source.channels
+        self.pairs = -(-inputs // 2)
+        weight = without_groups(synapses).transpose(2, 3, 1, 0).reshape(kernel_h, inputs, -1)
+        padded = np.zeros((kernel_h, 2 * self.pairs, self.tiles * self.width), np.int16)
+        padded[:, :inputs, : weight.shape[2]] = weight
+        by_pair = padded.reshape(kernel_h, self.pairs, 2, self.tiles, self.width)
+        self.weights = aligned_empty((self.tiles, kernel_h, self.pairs, self.width, 2), np.int16)
+        self.weights[...] = by_pair.transpose(3, 0, 1, 4, 2)
+
+    @staticmethod
+    def can_compute(synapses: Synapses) -> bool:
+        """Whether payloads fit 16 bits and windows are small."""
+        return (
+            synapses.largest_event <= _LARGEST_PAYLOAD
+            and synapses.rows <= _MOST_INPUTS
+            and synapses.window.dilation[1] == 1
+        )
+
+    def _room(self) -> int:
+        """Return the bytes of an input row with its padding."""
+        source, padding = self.synapses.source, self.synapses.window.padding[1]
+        payloads = (source.width + 2 * padding) * source.channels + 2 * OVERRUN
+        return 8 * -(-payloads // 4)
+
+    def scratch_sizes(self, steps: int) -> dict[str, int]:
+        """Return the elements of the scratch arrays."""
+        kernel_h, slots = self.synapses.window.kernel[0], self.synapses.window.reach[0]
+        return {
+            "strings": (slots + 1) * steps * self._room() // 8,
+            "starts": kernel_h * self.pairs,
+            "sums": steps * self.width,
+        }
+
+    def bind(self, source: Spikes | Buffer, firing: Firing, work: Workspace) -> Task:
+        """Return what computes rows in the arrays of a workspace."""
+        assert isinstance(source, Buffer)
+        synapses, window, layout = self.synapses, self.synapses.window, self.synapses.source
+        signal = (work.frame_steps, layout.height, layout.width, layout.channels, self._room())
+        geometry = (*window.kernel, *window.stride, *window.padding, *window.dilation)
+        tiles = (self.tiles, self.pairs, self.width, synapses.target.height)
+        scratch = work.scratch(self.scratch_sizes(work.frame_steps))
+        frames, weights = work.arrays[source.name].ctypes.data, self.weights.ctypes.data
+
+        def run(rows: Rows, worker: int) -> None:
+            product_rows(
+                frames, signal, geometry, weights, tiles, rows, firing.neuron,
+                firing.targets[worker], firing.sizes, firing.options,
+                (*scratch[worker], firing.extremes[worker]),
+            )  # fmt: skip
+
+        return run
