@@ -132,14 +132,14 @@ def test_a_dense_kernel_is_used_only_where_it_is_exact(weight, fields, kernel, c
         (np.full((2, 20, 3, 3), 254), {}, "event"),
         # Sums of up to 2^15 and more.
         (np.full((2, 8, 6, 7), 254), {}, "event"),
-        (np.full((2, 3, 5, 5), 2), {"dilation": (1, 2)}, "event"),
-        (np.full((2, 3, 5, 5), 2), {"dilation": (2, 1)}, "lookup"),
+        (np.full((2, 3, 5, 5), 2), {"dilation": (1, 2), "padding": (0, 3)}, "event"),
+        (np.full((2, 3, 5, 5), 2), {"dilation": (2, 1), "padding": (3, 2)}, "lookup"),
         (np.full((2, 3, 5, 5), 254), {"low": -128, "high": 127}, "int16"),
         (np.full((2, 3, 5, 5), 255), {"low": -(2**15) + 1, "high": 2**15 - 1}, "int16"),
         (np.full((2, 3, 5, 5), 255), {"low": -(2**15), "high": 0}, "float64"),
         (np.full((2, 14, 3, 3), 2), {"low": -1}, "int16"),
         (np.full((2, 15, 3, 3), 2), {"low": -1}, "float32"),
-        (np.full((2, 3, 5, 5), 2), {"low": -1, "dilation": (1, 2)}, "float32"),
+        (np.full((2, 3, 5, 5), 2), {"low": -1, "dilation": (1, 2), "padding": (0, 2)}, "float32"),
     ],
 )
 def test_small_windows_have_kernels_of_their_own(weight, fields, kernel):
