@@ -91,13 +91,12 @@ def _measure(net: Graph, data: str, samples: int | None) -> Mapping[str, Extreme
     """Run data through the engine and note the largest magnitudes."""
     from sdt_lava.datasets import SourceOptions, first_samples, open_source
     from sdt_lava.simulate.engine import Engine
-    from sdt_lava.simulate.inputs import encode, widened
+    from sdt_lava.simulate.inputs import enter
 
     source = open_source(data, "test", SourceOptions())
     wanted = min(_MEASURED_SAMPLES, len(source)) if samples is None else samples
     x = first_samples(source, wanted).x
-    net = widened(net, x)
-    frames = encode(net, x)
+    net, frames = enter(net, x)
     engine = Engine(net, strict=False)
     with progress_bar(f"engine: {data}") as update:
         for index in range(frames.shape[1]):

@@ -70,52 +70,75 @@ def encode(graph: Graph, x: Any) -> IntArray:
     DataError
         If the input does not fit.
     """
-    entry = graph.input
-    values = to_time_first(x, entry.shape, graph.timesteps)
-    scaled = _scaled(entry, _shown(values))
-    if scaled.min() < entry.low or scaled.max() > entry.high:
-        outside = np.count_nonzero((scaled < entry.low) | (scaled > entry.high))
-        logger.warning(
-            "%d of %d input values lie outside %d..%d (scale %g) and are clipped",
-            outside,
-            scaled.size,
-            entry.low,
-            entry.high,
-            entry.scale,
-        )
-        scaled = np.clip(scaled, entry.low, entry.high)
-    return np.broadcast_to(scaled.astype(np.int64, copy=False), values.shape)
+    return _clipped(graph.input, _Scaled(graph, x))
 
 
-def widened(graph: Graph, x: Any) -> Graph:
-    """Return the graph with the range of its data, if its input's range is only an expectation.
+def enter(graph: Graph, x: Any) -> tuple[Graph, IntArray]:
+    """Return the graph that an input fits, and the input's integer frames.
 
     Parameters
     ----------
     graph : Graph
-        Unchanged if its input does not widen, or holds the data already.
+        If the range of its input is only an expectation, it gets the range of the data.
     x : array_like
         As for :func:`encode`.
+
+    Returns
+    -------
+    graph : Graph
+        The graph given, if its input does not widen or holds the data already.
+    frames : ndarray of int64
+        ``(T, B, *shape)``.
+
+    Raises
+    ------
+    DataError
+        If the input does not fit.
     """
+    scaled = _Scaled(graph, x)
+    graph = _widened(graph, scaled)
+    return graph, _clipped(graph.input, scaled)
+
+
+class _Scaled:
+    """An input in the units of a network's input node, with its extremes."""
+
+    def __init__(self, graph: Graph, x: Any) -> None:
+        entry = graph.input
+        values = to_time_first(x, entry.shape, graph.timesteps)
+        self.shape = values.shape
+        # The frames that differ: one, if a static image is repeated.
+        shown = values[:1] if values.strides[0] == 0 else values
+        self.frames: np.ndarray
+        if np.can_cast(values.dtype, np.int64) and (entry.scale, entry.offset) == (1, 0):
+            self.frames = shown.astype(np.int64)
+        else:
+            self.frames = np.rint(shown.astype(np.float64) * entry.scale + entry.offset)
+        self.low, self.high = self.frames.min(), self.frames.max()
+
+
+def _widened(graph: Graph, scaled: _Scaled) -> Graph:
     entry = graph.input
-    if not entry.widens:
-        return graph
-    scaled = _scaled(entry, _shown(to_time_first(x, entry.shape, graph.timesteps)))
-    low = max(min(entry.low, int(scaled.min())), -PAYLOAD_LIMIT)
-    high = min(max(entry.high, int(scaled.max())), PAYLOAD_LIMIT)
-    if (low, high) == (entry.low, entry.high):
+    low = max(min(entry.low, int(scaled.low)), -PAYLOAD_LIMIT)
+    high = min(max(entry.high, int(scaled.high)), PAYLOAD_LIMIT)
+    if not entry.widens or (low, high) == (entry.low, entry.high):
         return graph
     logger.info("%s: payloads from %d to %d", entry.name, low, high)
     fitting = replace(entry, low=low, high=high)
     return graph.rebuild(fitting if node is entry else node for node in graph.nodes.values())
 
 
-def _shown(values: np.ndarray) -> np.ndarray:
-    """Return the frames that differ: one, if a static image is repeated."""
-    return values[:1] if values.strides[0] == 0 else values
-
-
-def _scaled(entry: Input, values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind in "bi" and (entry.scale, entry.offset) == (1, 0):
-        return values.astype(np.int64)
-    return np.rint(values.astype(np.float64) * entry.scale + entry.offset)
+def _clipped(entry: Input, scaled: _Scaled) -> IntArray:
+    frames = scaled.frames
+    if scaled.low < entry.low or scaled.high > entry.high:
+        outside = np.count_nonzero((frames < entry.low) | (frames > entry.high))
+        logger.warning(
+            "%d of %d input values lie outside %d..%d (scale %g) and are clipped",
+            outside,
+            frames.size,
+            entry.low,
+            entry.high,
+            entry.scale,
+        )
+        frames = np.clip(frames, entry.low, entry.high)
+    return np.broadcast_to(frames.astype(np.int64, copy=False), scaled.shape)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Graph
@@ -15,7 +16,8 @@ from sdt_lava.numerics import IntArray, NeuronStates
 from sdt_lava.simulate.engine_options import EngineOptions, parse_memory
 from sdt_lava.simulate.execution import LavaExecution
 from sdt_lava.simulate.host import network_outputs
-from sdt_lava.simulate.inputs import encode, to_time_first, widened
+from sdt_lava.simulate.inputs import enter, to_time_first
+from sdt_lava.simulate.recorded import PackedSpikes
 from sdt_lava.simulate.result import Result
 from sdt_lava.simulate.streaming import continuously
 
@@ -54,9 +56,10 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class _Run:
-    """What a back end returns: ``(T, B, *shape)`` by name, and how Lava ran."""
+    """What a back end returns: the readout and spikes ``(T, B, *shape)``, and how Lava ran."""
 
-    outputs: dict[str, IntArray]
+    readout: IntArray
+    spikes: Mapping[str, NDArray[np.uint8]]
     execution: LavaExecution | None = None
 
 
@@ -158,18 +161,14 @@ def simulate(
         from sdt_lava.simulate.loihi.backend import simulate_on_board
 
         return simulate_on_board(net, x, options, hardware, shortcut=shortcut, sdsa=sdsa)
-    net = widened(net, x)
-    frames = encode(net, x)
+    net, frames = enter(net, x)
     if name in _COMPILED_BACKENDS or shortcut is not None or sdsa is not None:
         options = replace(options, compiled=_compile(net, frames, options, shortcut, sdsa))
     run = _INTEGER_BACKENDS[name](net, frames, options)
-    outputs = run.outputs
-    if options.compiled is not None:
-        outputs = network_outputs(options.compiled, outputs)
     return Result(
         backend=name,
-        logits=outputs[net.output_name].sum(axis=0, dtype=np.int64),
-        spikes={lif: outputs[lif].astype(np.uint8, copy=False) for lif in net.lif_names},
+        logits=run.readout.sum(axis=0, dtype=np.int64),
+        spikes=run.spikes,
         seconds=time.perf_counter() - started,
         net=net,
         frames=frames,
@@ -251,19 +250,36 @@ def samples_at_once(net: Graph, timesteps: int) -> int:
     return max(1, _BATCH_BYTES // (largest * timesteps * _BYTES_PER_NEURON))
 
 
+def _unpacked(
+    net: Graph,
+    outputs: dict[str, IntArray],
+    options: RunOptions,
+    execution: LavaExecution | None = None,
+) -> _Run:
+    """Take readout and spikes from what all populations sent."""
+    if options.compiled is not None:
+        outputs = network_outputs(options.compiled, outputs)
+    spikes = {lif: outputs[lif].astype(np.uint8, copy=False) for lif in net.lif_names}
+    return _Run(outputs[net.output_name], spikes, execution)
+
+
 def _run_engine(net: Graph, frames: IntArray, options: RunOptions) -> _Run:
     from sdt_lava.simulate.engine import Engine
 
     graph, wanted = _what_runs(net, options)
     engine = Engine(graph, strict=options.strict, tracked=False, options=options.engine)
     if not options.reset:
-        return _Run(_stream(engine, frames, options, wanted))
-    parts = []
-    for outputs, done in engine.batches(frames, wanted):
-        parts.append({name: output.unpack() for name, output in outputs.items()})
+        return _unpacked(net, _stream(engine, frames, options, wanted), options)
+    batches = []
+    for outputs, done in engine.batches(frames, wanted, in_range=True):
+        batches.append(outputs)
         if options.on_progress is not None:
             options.on_progress(done, frames.shape[1])
-    return _Run(_joined(parts))
+    if options.compiled is not None:
+        parts = [{name: output.unpack() for name, output in batch.items()} for batch in batches]
+        return _unpacked(net, _joined(parts), options)
+    readout = np.concatenate([batch[net.output_name].unpack() for batch in batches], axis=1)
+    return _Run(readout, PackedSpikes(net.lif_names, batches))
 
 
 def engine_extremes(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, Extremes]:
@@ -297,7 +313,7 @@ def _run_reference(net: Graph, frames: IntArray, options: RunOptions) -> _Run:
         values = run_reference(graph, part, strict=options.strict, states=states)
         return {name: values[name] for name in wanted}
 
-    return _Run(_in_batches(graph, frames, run, options))
+    return _unpacked(net, _in_batches(graph, frames, run, options), options)
 
 
 def _run_lava(net: Graph, frames: IntArray, options: RunOptions) -> _Run:
@@ -322,7 +338,7 @@ def _run_on_lava(net: Graph, frames: IntArray, options: RunOptions, executor: st
         timeout=options.timeout,
         on_progress=options.on_progress,
     )
-    return _Run(outputs, execution)
+    return _unpacked(net, outputs, options, execution)
 
 
 def _check_overflow(net: Graph, frames: IntArray, options: RunOptions) -> None:

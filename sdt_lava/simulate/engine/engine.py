@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from sdt_lava.errors import ConfigError, HardwareUnavailableError
-from sdt_lava.graph import Graph
+from sdt_lava.graph import Graph, Input
 from sdt_lava.graph.mapped import Gate, MaxRelay, Relay, Sparse
 from sdt_lava.numerics import ACTIVATION_LIMIT, STATE_LIMIT, IntArray, NeuronStates
 from sdt_lava.quantize.bounds import Extremes
@@ -122,7 +122,7 @@ class Engine:
         }
 
     def batches(
-        self, frames: IntArray, keep: Iterable[str]
+        self, frames: IntArray, keep: Iterable[str], *, in_range: bool = False
     ) -> Iterator[tuple[dict[str, Output], int]]:
         """Evaluate the graph in as many batches as fit the memory.
 
@@ -132,6 +132,9 @@ class Engine:
             Input ``(T, B, *shape)``.
         keep : iterable of str
             Nodes whose output is wanted.
+        in_range : bool
+            Whether the input is known to be in the declared range, as after `encode`; otherwise it
+            is looked at.
 
         Yields
         ------
@@ -150,7 +153,7 @@ class Engine:
         kept = frozenset(keep)
         samples = frames.shape[1]
         frame_steps = _frame_steps(frames)
-        planned = self._is_planned(frames, None, frame_steps)
+        planned = self._is_planned(frames, None, frame_steps, in_range=in_range)
         size = self._batch_size(frames, kept, planned, frame_steps)
         for start in range(0, samples, size):
             part = frames[:, start : start + size]
@@ -171,16 +174,22 @@ class Engine:
         plan: Plan = self.graph.derived[key]
         return plan
 
-    def _is_planned(self, frames: IntArray, states: NeuronStates | None, frame_steps: int) -> bool:
+    def _is_planned(
+        self,
+        frames: IntArray,
+        states: NeuronStates | None,
+        frame_steps: int,
+        *,
+        in_range: bool = False,
+    ) -> bool:
         if self.options.kernels == "interpreter" or not frames.size:
             return False
         if self.options.device != "cpu":
             return False
         if any(isinstance(node, _MAPPED) for node in self.graph):
             return False
-        entry, seen = self.graph.input, frames[:frame_steps]
         # The bounds that make a kernel exact are those of the declared input.
-        if seen.min() < entry.low or seen.max() > entry.high:
+        if not in_range and not _holds(self.graph.input, frames[:frame_steps]):
             return False
         return states is None or packs_states(self.graph, states)
 
@@ -284,6 +293,10 @@ class Engine:
     def _interpreted_bytes(self, steps: int) -> int:
         largest = max(int(np.prod(shape)) for shape in self.graph.shapes.values())
         return max(1, largest * steps * _INTERPRETED_BYTES)
+
+
+def _holds(entry: Input, values: IntArray) -> bool:
+    return bool(entry.low <= values.min() and values.max() <= entry.high)
 
 
 def _device(name: str) -> torch.device:

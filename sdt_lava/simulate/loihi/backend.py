@@ -9,7 +9,7 @@ import numpy as np
 
 from sdt_lava.graph import Graph
 from sdt_lava.simulate.host import network_outputs, with_readout
-from sdt_lava.simulate.inputs import encode, widened
+from sdt_lava.simulate.inputs import enter
 from sdt_lava.simulate.loihi.options import HardwareOptions
 from sdt_lava.simulate.loihi.run import compile_for_run, require_hardware, run_on_board
 from sdt_lava.simulate.result import Result
@@ -58,8 +58,7 @@ def simulate_on_board(
     chosen = hardware or HardwareOptions()
     require_hardware(chosen.target)
     started = time.perf_counter()
-    net = widened(net, x)
-    frames = encode(net, x)
+    net, frames = enter(net, x)
     extremes = engine_extremes(net, frames, options)
     compiled = compile_for_run(net, frames, chosen, options.reset, extremes, shortcut, sdsa)
     run = run_on_board(compiled, frames, chosen, options.timeout)

@@ -11,9 +11,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from sdt_lava.graph import CubaLif, Graph, Lif, Node, Signal
+from sdt_lava.graph import CubaLif, Graph, Input, Lif, Node, Signal
 from sdt_lava.quantize.bounds import Bounds, bound
 from sdt_lava.simulate.engine.layout import Layout
+from sdt_lava.simulate.engine.plan.entry import EnterOperation
 from sdt_lava.simulate.engine.plan.neurons import Neurons, neurons_of
 from sdt_lava.simulate.engine.plan.operation import Buffer, Operation, Spikes
 from sdt_lava.simulate.engine.plan.signals import ConvertOperation, GenericOperation
@@ -61,6 +62,7 @@ class Compiler:
         self.operations: list[Operation] = []
         self.spikes: dict[str, Spikes] = {}
         self.stored: dict[str, Buffer] = {}
+        self.frames: dict[str, Buffer] = {}
         self.tensors: dict[str, Buffer] = {}
         self.done: set[str] = set()
 
@@ -111,10 +113,18 @@ class Compiler:
         if name not in self.spikes and layout is not None:
             if self.graph.signals[name] is not Signal.SPIKE:
                 return None
-            source = self.tensors[name]
             out = self.write_spikes(name, layout)
-            self.add(ConvertOperation((), source, out))
+            is_entry = isinstance(self.graph.nodes[name], Input)
+            source = self.tensors[name]
+            self.add(EnterOperation(out) if is_entry else ConvertOperation((), source, out))
         return self.spikes.get(name)
+
+    def read_frames(self, name: str, layout: Layout) -> Buffer:
+        """Return the payloads of the input."""
+        if name not in self.frames:
+            self.frames[name] = Buffer(name, layout, "frames")
+            self.add(EnterOperation(self.frames[name]))
+        return self.frames[name]
 
     def read_current(self, name: str) -> Buffer | None:
         """Return the stored currents of a node, converting them if they fit 32 bits."""

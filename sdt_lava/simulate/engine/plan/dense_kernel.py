@@ -10,7 +10,7 @@ import torch
 
 from sdt_lava.simulate.engine.dense import DenseKernel
 from sdt_lava.simulate.engine.kernels.neurons import fire_rows
-from sdt_lava.simulate.engine.kernels.pooling import spread_rows
+from sdt_lava.simulate.engine.kernels.packing import spread_rows
 from sdt_lava.simulate.engine.layout import Layout
 from sdt_lava.simulate.engine.plan.firing import Firing
 from sdt_lava.simulate.engine.plan.operation import Buffer, Rows, Spikes, Task, images

@@ -32,12 +32,9 @@ Weighted = Conv | Dense | Readout
 
 @lowers(Input)
 def _input(compiler: Compiler, node: Input) -> bool:
-    layout = compiler.layout(node.name)
-    shown = layout or Layout(1, 1, 1, node.shape)
-    # The run provides the tensor, the frames and the spikes if something reads them.
+    shown = compiler.layout(node.name) or Layout(1, 1, 1, node.shape)
+    # The run provides the tensor if something reads it; frames and spikes enter at their readers.
     compiler.tensors[node.name] = Buffer(f"{node.name} (tensor)", shown, "tensor")
-    if layout is not None and compiler.graph.signals[node.name] is Signal.SPIKE:
-        compiler.write_spikes(node.name, layout)
     return True
 
 
@@ -77,7 +74,7 @@ def _prepare(compiler: Compiler, node: Weighted) -> tuple[Spikes | Buffer, Synap
     if compiler.graph.signals[name] is Signal.SPIKE:
         source = compiler.read_spikes(name)
     elif isinstance(compiler.graph.nodes[name], Input):
-        source = Buffer(name, source_layout, "frames")
+        source = compiler.read_frames(name, source_layout)
     else:
         return None
     synapses = synapses_of(node, source_layout, target, compiler.range(name))

@@ -146,7 +146,6 @@ class Assignment:
 def assign(
     operations: Sequence[Operation],
     waits: Sequence[bool],
-    entering: Sequence[Buffer],
     kept: set[str],
     run: Run,
 ) -> Assignment:
@@ -158,8 +157,6 @@ def assign(
         In their order.
     waits : sequence of bool
         Before which of them all workers wait.
-    entering : sequence of Buffer
-        Written before the first operation.
     kept : set of str
         Buffers that are read after the last operation.
     run : Run
@@ -171,7 +168,7 @@ def assign(
         for buffer in _touched(operation)
     }
     blocks = _Blocks()
-    placed = {buffer.name: blocks.take(buffer_bytes(buffer, run)) for buffer in entering}
+    placed: dict[str, int] = {}
     for position, operation in enumerate(operations):
         if waits[position] or run.workers == 1:
             blocks.meet()

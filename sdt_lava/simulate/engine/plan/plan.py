@@ -15,12 +15,10 @@ import torch
 from sdt_lava.graph import Graph, Readout
 from sdt_lava.numerics import IntArray
 from sdt_lava.quantize.bounds import Extremes
-from sdt_lava.simulate.engine.kernels.pooling import pack_rows
 from sdt_lava.simulate.engine.layout import (
     LANES,
     Layout,
     load_currents,
-    rows_first,
     unpack_spikes,
 )
 
@@ -33,7 +31,7 @@ from sdt_lava.simulate.engine.plan.operation import Buffer, Operation, Spikes
 from sdt_lava.simulate.engine.plan.signals import GenericOperation
 from sdt_lava.simulate.engine.plan.synaptic import SynapticOperation
 from sdt_lava.simulate.engine.plan.team import Step, work_through
-from sdt_lava.simulate.engine.plan.workspace import Workspace, scratch_bytes
+from sdt_lava.simulate.engine.plan.workspace import NO_FRAMES, Workspace, scratch_bytes
 from sdt_lava.simulate.engine.registry import Context
 
 logger = logging.getLogger(__name__)
@@ -115,11 +113,7 @@ class Plan:
             for buffer in [*(reading.buffer for reading in op.reads), *op.writes]
         }
         self._kept = set(self._output_buffers())
-        self._entering = [
-            buffer
-            for buffer in {**self._buffers, **self._output_buffers()}.values()
-            if buffer.name == self.entry.name and buffer.kind != "tensor"
-        ]
+        self._needed: dict[Run, int] = {}
         self._prepared: dict[Run, tuple[Workspace, list[Step]]] = {}
 
     @property
@@ -134,11 +128,13 @@ class Plan:
 
     def bytes_needed(self, run: Run) -> int:
         """Estimate the memory that a run takes, weights left out."""
-        placed = self._assign(waiting(self.operations, run), run)
-        kernels = [kernel for layer in self._layers for kernel in layer.kernels]
-        scratch = scratch_bytes(kernel.scratch_sizes(run.steps) for kernel in kernels)
-        temporary = max((kernel.temporary_bytes(run.steps) for kernel in kernels), default=0)
-        return sum(placed.sizes) + run.workers * (scratch + temporary)
+        if run not in self._needed:
+            placed = self._assign(waiting(self.operations, run), run)
+            kernels = [kernel for layer in self._layers for kernel in layer.kernels]
+            scratch = scratch_bytes(kernel.scratch_sizes(run.steps) for kernel in kernels)
+            temporary = max((kernel.temporary_bytes(run.steps) for kernel in kernels), default=0)
+            self._needed[run] = sum(placed.sizes) + run.workers * (scratch + temporary)
+        return self._needed[run]
 
     def run(
         self, frames: IntArray, run: Run, context: Context, states: dict[str, Any] | None = None
@@ -170,6 +166,7 @@ class Plan:
             for array in own:
                 array[:] = 0
         work_through(steps, run.workers)
+        work.frames = NO_FRAMES
         outputs = {name: self._output(name, work) for name in self.outputs}
         return outputs, {names: _extremes(own) for names, own in work.extremes.items()}
 
@@ -223,23 +220,13 @@ class Plan:
         return {buffer.name: buffer for buffer in buffers}
 
     def _assign(self, waits: list[bool], run: Run) -> Assignment:
-        return assign(self.operations, waits, self._entering, self._kept, run)
+        return assign(self.operations, waits, self._kept, run)
 
     def _enter(self, work: Workspace, frames: IntArray) -> None:
-        tensor, layout = f"{self.entry.name} (tensor)", Layout.of(self.entry.shape)
+        work.frames = frames
+        tensor = f"{self.entry.name} (tensor)"
         if tensor in self._buffers or tensor in self._kept:
             work.tensors[tensor] = torch.from_numpy(np.array(frames, np.int64))
-        for buffer in self._entering:
-            assert layout is not None
-            target = work.arrays[buffer.name]
-            if buffer.kind == "spikes":
-                spikes = np.asarray(frames, np.int64)
-                rows = rows_first(spikes, layout)
-                strides = tuple(stride // spikes.itemsize for stride in rows.strides)
-                pack_rows(spikes.ctypes.data, strides, rows.shape, target.ctypes.data)
-            else:
-                rows = rows_first(frames[: work.frame_steps], layout)
-                target.reshape(rows.shape)[...] = rows
 
     def _output(self, name: str, work: Workspace) -> Output:
         source = self.outputs[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sdt_lava.simulate.engine.kernels.pooling import count_spikes
+from sdt_lava.simulate.engine.kernels.packing import count_spikes
 from sdt_lava.simulate.engine.plan.firing import Firing, Targets
 from sdt_lava.simulate.engine.plan.operation import (
     Buffer,

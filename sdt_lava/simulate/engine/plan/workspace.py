@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sdt_lava.numerics import IntArray
 from sdt_lava.simulate.engine.layout import LANES, Words
 from sdt_lava.simulate.engine.plan.firing import Targets
 from sdt_lava.simulate.engine.plan.memory import Run
@@ -25,6 +26,9 @@ _SCRATCH_TYPES: dict[str, Any] = {
     "sums": np.int32,
     "strings": np.uint64,
 }
+
+NO_FRAMES: IntArray = np.zeros(0, np.int64)
+NO_FRAMES.flags.writeable = False
 
 
 @dataclass
@@ -48,6 +52,8 @@ class Workspace:
     arrays: dict[str, NDArray[Any]]
     context: Context
     states: dict[str, NDArray[np.int32]] | None = None
+    # The input, int64 (T, B, *shape), during a run.
+    frames: IntArray = NO_FRAMES
     tensors: dict[str, Any] = field(default_factory=dict)
     extremes: dict[tuple[str, ...], list[NDArray[np.int32]]] = field(default_factory=dict)
     _scratch: list[dict[str, NDArray[Any]]] = field(default_factory=list)

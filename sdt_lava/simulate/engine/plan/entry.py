@@ -1,0 +1,49 @@
+"""How the input enters a plan: each worker brings its own rows to the kernels' layout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sdt_lava.simulate.engine.kernels.packing import pack_rows
+from sdt_lava.simulate.engine.layout import rows_first
+from sdt_lava.simulate.engine.plan.operation import Buffer, Operation, Rows, Task, images
+
+if TYPE_CHECKING:
+    from sdt_lava.simulate.engine.plan.workspace import Workspace
+
+
+class EnterOperation(Operation):
+    """Spikes are packed, and payloads stored with their channels side by side."""
+
+    kind = "enter"
+
+    def __init__(self, out: Buffer) -> None:
+        super().__init__((), out.layout)
+        self.out = out
+        self.writes = [out]
+
+    def bind(self, work: Workspace) -> Task:
+        """Return the task."""
+        return self._pack(work) if self.out.kind == "spikes" else self._store(work)
+
+    def _pack(self, work: Workspace) -> Task:
+        layout, words = self.out.layout, work.arrays[self.out.name].ctypes.data
+        size = (layout.height, work.steps, layout.width, layout.channels)
+
+        def run(rows: Rows, worker: int) -> None:
+            values = rows_first(work.frames, layout)
+            strides = tuple(stride // values.itemsize for stride in values.strides)
+            pack_rows(values.ctypes.data, strides, size, rows, words)
+
+        return run
+
+    def _store(self, work: Workspace) -> Task:
+        layout, stored = self.out.layout, work.arrays[self.out.name]
+
+        def run(rows: Rows, worker: int) -> None:
+            values = rows_first(work.frames[: work.frame_steps], layout)
+            for image, first, end in images(rows, layout.height):
+                place = slice(image * layout.height + first, image * layout.height + end)
+                stored[place] = values[image, first:end]
+
+        return run
