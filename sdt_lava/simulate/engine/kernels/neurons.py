@@ -33,8 +33,8 @@ from sdt_lava.simulate.engine.kernels.vectors import (
 )
 
 # Parameters of 64 channels follow one another: left and right shift of the sums, aligned bias,
-# aligned threshold, and what the leaks keep of v and of u in 1/4096. If the form is 'leaky', the
-# last two are v's as a factor and a right shift; if it is 'bare', the first aligns sums, too.
+# aligned threshold, and what the leaks keep of v and of u in 1/4096. If the form is leaky, the
+# last two are v's as a factor and a right shift; if it is bare, the first aligns sums, too.
 PARAMETERS = 6
 
 # Lanes that advance together: two vectors hide each other's latency, and layers with few channels

@@ -91,17 +91,25 @@ def _leaky(lanes: Lanes, x: Any, bias: Any, state: list[Any], kept: Any) -> list
     return [b.add(lanes.multiply(state[0], *kept), b.add(lanes.align(x), bias))]
 
 
-def _watched(lanes: Lanes, x: Any, bias: Any, state: list[Any], _: Any) -> list[Any]:
-    """Advance v like proved neurons, and note the largest values seen.
+def _note(lanes: Lanes, x: Any, peak: Any, state: list[Any]) -> list[Any]:
+    """Note the largest values seen.
 
     Up to the first value out of range nothing differs from checked neurons; after it, the run is
     given up.
     """
-    b = lanes.builder
-    voltage, current, activation, membrane = state
-    peak = b.add(lanes.halve(voltage), b.add(lanes.align(x), bias))
+    _, current, activation, membrane = state
     activation = lanes.larger(activation, lanes.magnitude(x))
     return [peak, current, activation, lanes.larger(membrane, lanes.magnitude(peak))]
+
+
+def _watched(lanes: Lanes, x: Any, bias: Any, state: list[Any], kept: Any) -> list[Any]:
+    """Advance v like proved neurons, and note the largest values seen."""
+    return _note(lanes, x, _proved(lanes, x, bias, state, kept)[0], state)
+
+
+def _watched_leaky(lanes: Lanes, x: Any, bias: Any, state: list[Any], kept: Any) -> list[Any]:
+    """Advance v like leaky neurons, and note the largest values seen."""
+    return _note(lanes, x, _leaky(lanes, x, bias, state, kept)[0], state)
 
 
 def _add_checked(lanes: Lanes, x: Any, bias: Any, driven: Any, state: list[Any]) -> list[Any]:
@@ -154,6 +162,7 @@ FORMS = {
     "proved": Form(_proved, 1),
     "leaky": Form(_leaky, 1),
     "watched": Form(_watched, 4),
+    "watched leaky": Form(_watched_leaky, 4),
     "checked": Form(_checked, 4),
     "general": Form(_general, 4),
 }

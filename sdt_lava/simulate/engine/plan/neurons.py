@@ -26,6 +26,7 @@ _PARAMETERS = 6
 _DRIVE_LIMIT = 2**30 - 1
 _MEMORY_LIMIT = 2**24
 _BIAS_LIMIT = 2**29
+_LEAKY = frozenset({"leaky", "watched leaky"})
 _LARGEST_PRODUCT = 2**31 - DECAY_UNITY
 _HALF = DECAY_UNITY // 2
 _NEVER = 2**31 - 1
@@ -90,19 +91,31 @@ def _form(parameters: IntArray, bound: Extremes, strict: bool, tracked: bool) ->
     bias, _, kept_v, kept_u = parameters
     forgets = not kept_u.any()
     halves = forgets and bool((kept_v == _HALF).all())
+    factor = int(_fractions(kept_v)[0].max(initial=0))
     proved = bound.activation <= ACTIVATION_LIMIT and bound.membrane <= STATE_LIMIT
     if forgets and proved and not tracked:
         if halves:
             return "proved"
-        if int(_fractions(kept_v)[0].max(initial=0)) * bound.membrane <= _LARGEST_PRODUCT:
+        if factor * bound.membrane <= _LARGEST_PRODUCT:
             return "leaky"
     if drive > (_DRIVE_LIMIT if forgets else _MEMORY_LIMIT):
         return None
     if np.abs(bias).max(initial=0) > _BIAS_LIMIT:
         return None
-    if not halves:
-        return "general"
-    return "watched" if strict else "checked"
+    if halves:
+        return "watched" if strict else "checked"
+    is_short = forgets and factor * STATE_LIMIT <= _LARGEST_PRODUCT
+    return "watched leaky" if strict and is_short else "general"
+
+
+def joint_form(*forms: str) -> str:
+    """Return the cheapest form that computes neurons of all these forms."""
+    order = list(FORMS)
+    largest = max(forms, key=order.index)
+    # These two halve v.
+    any_leak = {"watched": "watched leaky", "checked": "general"}
+    is_leaky = not _LEAKY.isdisjoint(forms)
+    return any_leak.get(largest, largest) if is_leaky else largest
 
 
 def _fractions(kept: IntArray) -> tuple[IntArray, IntArray]:
@@ -112,15 +125,6 @@ def _fractions(kept: IntArray) -> tuple[IntArray, IntArray]:
         even = (kept % 2 == 0) & (shift > 0)
         kept, shift = np.where(even, kept // 2, kept), shift - even
     return kept, shift
-
-
-def joint_form(*forms: str) -> str:
-    """Return the cheapest form that computes neurons of all these forms."""
-    order = list(FORMS)
-    largest = max(forms, key=order.index)
-    # Those that are checked with less work halve v.
-    checks = order.index(largest) > order.index("leaky")
-    return "general" if "leaky" in forms and checks else largest
 
 
 def side_by_side(parts: list[Neurons]) -> Neurons:
@@ -176,7 +180,7 @@ def kernel_parameters(
         table[0, channels] += ACTIVATION_SHIFT
     if neurons is not None:
         table[2:, channels] = neurons.parameters
-        if form == "leaky":
+        if form in _LEAKY:
             table[4:, channels] = _fractions(neurons.parameters[2])
     by_word = table.reshape(_PARAMETERS, layout.words, LANES).transpose(1, 0, 2)
     return np.ascontiguousarray(by_word, np.int32)
