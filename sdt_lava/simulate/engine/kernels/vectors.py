@@ -20,6 +20,7 @@ from typing import Any
 
 from llvmlite import binding, ir
 from numba import types
+from numba.core import config
 from numba.extending import intrinsic
 
 # Channels in a word.
@@ -31,10 +32,17 @@ SHORT_BYTES, INT_BYTES, WORD_BYTES = 2, 4, 8
 PART = 16
 INTS = ir.VectorType(INT, PART)
 
-_features = dict(binding.get_host_cpu_features().items())
-# Whether the processor has instructions that the variants for AVX-512 use.
-HAS_BYTE_MULTIPLY = bool(_features.get("avx512bw"))
-HAS_COMPRESS = bool(_features.get("avx512vbmi2"))
+
+def _has(feature: str) -> bool:
+    """Whether numba compiles for a processor with some instructions: this one, unless told."""
+    if config.CPU_FEATURES is not None:
+        return f"+{feature}" in config.CPU_FEATURES.split(",")
+    return bool(binding.get_host_cpu_features().get(feature))
+
+
+# Whether there are the instructions that the variants for AVX-512 use.
+HAS_BYTE_MULTIPLY = _has("avx512bw")
+HAS_COMPRESS = _has("avx512vbmi2")
 
 
 def constant(value: int, type_: ir.VectorType = INTS) -> ir.Constant:
