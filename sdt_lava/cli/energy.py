@@ -135,7 +135,7 @@ def _run_energy(
 
     costs = [load_energy_model(name) for name in models]
     with progress_bar(f"engine: {network.name}") as update:
-        result = simulate(net, dataset.x, "engine", on_progress=update)
+        result = simulate(net, dataset.x, "engine", on_progress=update, count=True)
     core_map, bound = cores.map(net, result)
     counts = result.counts if core_map is None else count(result, core_map=core_map)
     accounting = compare_accountings(counts)

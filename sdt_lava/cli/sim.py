@@ -108,6 +108,7 @@ def sim_command(
             memory=memory,
             threads=threads,
             device=device,
+            count=True,
         )
     summary = summarize(result, dataset.y)
     if json is not None:

@@ -84,7 +84,7 @@ def _one(
 def _run(
     net: Graph, batch: Dataset, indices: Sequence[int], how: Mapping[str, Any]
 ) -> list[SampleResult]:
-    result = simulate(net, batch.x, **how)
+    result = simulate(net, batch.x, count=True, **how)
     counts = result.counts
     operations = np.stack([counts.operations(name).sum(axis=0) for name in OPERATIONS], axis=1)
     labels: list[int | None] = [None] * len(indices)

@@ -18,7 +18,7 @@ from sdt_lava.numerics import IntArray
 from sdt_lava.quantize.bounds import Extremes
 from sdt_lava.simulate.engine.registry import EVALUATE, Context
 from sdt_lava.simulate.inputs import encode
-from sdt_lava.simulate.run import samples_at_once
+from sdt_lava.simulate.integer_run import samples_at_once
 
 SpikeArrays = Mapping[str, NDArray[np.uint8]]
 # From input (B, *shape) or (B, T, *shape) to the spikes of every LIF, (T, B, *shape).

@@ -42,10 +42,8 @@ def count_events(
     Counts
         A row for each population of the compiled graph.
     """
-    from sdt_lava.compiler.lowering import lower
-
-    compiled = lower(net) if graph is None else graph
-    counter = _Counter(compiled, frames.shape[:2])
+    compiled = lowered(net) if graph is None else graph
+    counter = EventCounter(compiled, frames.shape[:2])
     for part, values in replay(compiled, frames, spikes, counter.populations):
         counter.add(part, values)
     return counter.counts()
@@ -93,33 +91,40 @@ def _samples_at_once(graph: Graph, timesteps: int) -> int:
     return max(1, min(_MOST_SAMPLES, _CHUNK_BYTES // (_BYTES_PER_VALUE * values * timesteps)))
 
 
-class _Counter:
-    """Adds up events and the synapses that they reach."""
+class EventCounter:
+    """Adds up events and the synapses that they reach.
+
+    Parameters
+    ----------
+    graph : Graph
+        Compiled graph.
+    size : tuple of int
+        Steps and samples.
+    """
 
     def __init__(self, graph: Graph, size: tuple[int, ...]) -> None:
         self.graph = graph
         self.size = size
-        is_current = {name: graph.signals[name] is Signal.CURRENT for name in graph.order}
-        self.populations = [name for name in graph.order if not is_current[name]]
-        connections = [graph.nodes[name] for name in graph.order if is_current[name]]
-        self.fan_out = {
-            node.name: fan_out(node, graph.shapes[node.inputs[0]]).ravel() for node in connections
-        }
+        self.populations = [n for n in graph.order if graph.signals[n] is not Signal.CURRENT]
+        self.fan_out = _fan_outs(graph)
         self.events = {name: np.zeros(size, np.int64) for name in self.populations}
-        self.operations = {node.name: np.zeros(size, np.int64) for node in connections}
+        self.operations = {name: np.zeros(size, np.int64) for name in self.fan_out}
 
     def add(self, samples: slice, values: Mapping[str, NDArray[np.generic]]) -> None:
         """Count the events of some samples; values are ``(T, b, *shape)``."""
         for name in self.populations:
-            value = values[name]
-            happened = (value != 0).reshape(*value.shape[:2], -1)
-            self.events[name][:, samples] = happened.sum(axis=2, dtype=np.int64)
-            for connection in self._read_by(name):
-                self.operations[connection][:, samples] = _reached(
-                    happened, self.fan_out[connection]
-                )
+            self.add_population(name, samples, values[name])
 
-    def _read_by(self, population: str) -> list[str]:
+    def add_population(self, name: str, samples: slice, values: NDArray[np.generic]) -> None:
+        """Count the events of one population in some samples; values are ``(T, b, *shape)``."""
+        happened = (values != 0).reshape(*values.shape[:2], -1)
+        self.events[name][:, samples] = happened.sum(axis=2, dtype=np.int64)
+        for connection in self.read_by(name):
+            reached = _reached(happened, self.fan_out[connection])
+            self.operations[connection][:, samples] = reached
+
+    def read_by(self, population: str) -> list[str]:
+        """Return the connections that carry a population's events."""
         return [name for name in self.graph.consumers[population] if name in self.fan_out]
 
     def counts(self) -> Counts:
@@ -130,7 +135,7 @@ class _Counter:
     def _layer(self, node: Node) -> LayerCounts:
         graph = self.graph
         neurons = int(np.prod(graph.shapes[node.name]))
-        driven = sum(int(self.fan_out[name].sum()) for name in self._read_by(node.name))
+        driven = sum(int(self.fan_out[name].sum()) for name in self.read_by(node.name))
         incoming = () if isinstance(node, Input) else node.inputs
         connections = [self._connection(graph.nodes[name], node) for name in incoming]
         if isinstance(node, CubaLif) and node.weight_rec is not None:
@@ -165,6 +170,27 @@ class _Counter:
             events=self.events[source],
             operations=self.operations[node.name],
         )
+
+
+def _fan_outs(graph: Graph) -> dict[str, IntArray]:
+    """Return the fan-out of each connection, made once for a graph."""
+    if "fan out" not in graph.derived:
+        connections = [graph.nodes[n] for n in graph.order if graph.signals[n] is Signal.CURRENT]
+        graph.derived["fan out"] = {
+            node.name: fan_out(node, graph.shapes[node.inputs[0]]).ravel() for node in connections
+        }
+    found: dict[str, IntArray] = graph.derived["fan out"]
+    return found
+
+
+def lowered(net: Graph) -> Graph:
+    """Return the compiled graph with relays for shortcuts, made once for a network."""
+    from sdt_lava.compiler.lowering import lower
+
+    if "lowered" not in net.derived:
+        net.derived["lowered"] = lower(net)
+    compiled: Graph = net.derived["lowered"]
+    return compiled
 
 
 def _recurrent(node: CubaLif, neurons: int, events: IntArray) -> ConnectionCounts:

@@ -15,6 +15,7 @@ from sdt_lava.graph import Graph
 from sdt_lava.numerics import IntArray
 from sdt_lava.report.counts import Counts
 from sdt_lava.report.events import count_events
+from sdt_lava.report.fused_counts import fused_counts
 from sdt_lava.report.synops import SynopsTable, synops_table
 from sdt_lava.simulate.execution import LavaExecution
 from sdt_lava.simulate.measured import Measured
@@ -54,6 +55,8 @@ class Result:
         What the board's instruments measured; None for a simulation.
     execution : LavaExecution or None
         How Lava ran: which executor and ProcessModels, and how long each part took.
+    counted : Counts or None
+        What was counted during the run; None if it is counted when somebody asks.
     """
 
     backend: str
@@ -66,6 +69,7 @@ class Result:
     compiled: CompiledNetwork | None = field(default=None, repr=False)
     measured: Measured | None = None
     execution: LavaExecution | None = field(default=None, repr=False)
+    counted: Counts | None = field(default=None, repr=False)
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -85,7 +89,13 @@ class Result:
             For the float model, whose operations are not the hardware's.
         """
         net, frames = self.integer_run("counts")
-        return count_events(net, frames, self.spikes)
+        if self.counted is not None:
+            return self.counted
+        counts = None
+        if self.reset:
+            is_engines = self.backend == "engine" and self.compiled is None
+            counts = fused_counts(net, frames, self.spikes, is_engines=is_engines)
+        return count_events(net, frames, self.spikes) if counts is None else counts
 
     @cached_property
     def synops(self) -> SynopsTable:

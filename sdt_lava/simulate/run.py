@@ -3,64 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Graph
 from sdt_lava.numerics import IntArray, NeuronStates
 from sdt_lava.simulate.engine_options import EngineOptions, parse_memory
-from sdt_lava.simulate.execution import LavaExecution
-from sdt_lava.simulate.host import network_outputs
+from sdt_lava.simulate.engine_run import engine_extremes, run_engine
 from sdt_lava.simulate.inputs import enter, to_time_first
-from sdt_lava.simulate.recorded import PackedSpikes
+from sdt_lava.simulate.integer_run import (
+    IntegerRun,
+    Progress,
+    RunOptions,
+    in_batches,
+    unpacked,
+    what_runs,
+)
 from sdt_lava.simulate.result import Result
-from sdt_lava.simulate.streaming import continuously
 
 if TYPE_CHECKING:
     from sdt_lava.compiler.choose import Choice
     from sdt_lava.compiler.compile import CompiledNetwork
     from sdt_lava.model.transformer import SpikeDrivenTransformer
-    from sdt_lava.quantize.bounds import Extremes
-    from sdt_lava.simulate.engine import Engine
     from sdt_lava.simulate.loihi import HardwareOptions
-
-Progress = Callable[[int, int], None]
-
-# Memory that the reference's intermediate arrays of one batch may take, as a rule of thumb.
-_BATCH_BYTES = 1 << 30
-# It holds about this many bytes for each neuron and step of the largest layer.
-_BYTES_PER_NEURON = 64
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Options of :func:`simulate` that only some back ends use, and the compiled network.
-
-    Without a compiled network the integer graph itself runs.
-    """
-
-    strict: bool
-    batch_size: int | None
-    timeout: float | None
-    on_progress: Progress | None
-    reset: bool
-    models: str | None = None
-    compiled: CompiledNetwork | None = None
-    engine: EngineOptions = field(default_factory=EngineOptions)
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What a back end returns: the readout and spikes ``(T, B, *shape)``, and how Lava ran."""
-
-    readout: IntArray
-    spikes: Mapping[str, NDArray[np.uint8]]
-    execution: LavaExecution | None = None
 
 
 def simulate(
@@ -80,6 +49,7 @@ def simulate(
     memory: int | str | None = None,
     threads: int | None = None,
     device: str | None = None,
+    count: bool = False,
 ) -> Result:
     """Run a network on some input.
 
@@ -120,6 +90,9 @@ def simulate(
         'engine': threads; by default as many as torch uses.
     device : {'cpu', 'cuda'}, optional
         'engine': where it runs.
+    count : bool
+        'engine': count events during the run, so that ``result.counts`` is there at once.
+        Otherwise, and where that cannot be, they are counted when somebody asks.
 
     Returns
     -------
@@ -151,7 +124,9 @@ def simulate(
         raise ConfigError("models", f"{models!r} for back end {name!r}", f"{_COMPILED_BACKENDS}")
     models = models or _DEFAULT_MODELS.get(name)
     engine = _engine_options(name, batch_size, memory=memory, threads=threads, device=device)
-    options = RunOptions(strict, batch_size, timeout, on_progress, reset, models, engine=engine)
+    options = RunOptions(
+        strict, batch_size, timeout, on_progress, reset, models, engine=engine, count=count
+    )
     started = time.perf_counter()
     if not isinstance(net, Graph):
         _check_float_options(reset, shortcut, sdsa)
@@ -175,6 +150,7 @@ def simulate(
         reset=reset,
         compiled=options.compiled,
         execution=run.execution,
+        counted=run.counted,
     )
 
 
@@ -216,115 +192,27 @@ def _compile(
     )
 
 
-def _in_batches(
-    net: Graph,
-    frames: IntArray,
-    run: Callable[..., dict[str, IntArray]],
-    options: RunOptions,
-) -> dict[str, IntArray]:
-    timesteps, samples = frames.shape[:2]
-    size = options.batch_size or samples_at_once(net, timesteps)
-    run_part = run if options.reset else continuously(run)
-    parts = []
-    for start in range(0, samples, size):
-        parts.append(run_part(frames[:, start : start + size]))
-        if options.on_progress is not None:
-            options.on_progress(min(start + size, samples), samples)
-    return _joined(parts)
-
-
-def _joined(parts: list[dict[str, IntArray]]) -> dict[str, IntArray]:
-    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
-
-
-def _what_runs(net: Graph, options: RunOptions) -> tuple[Graph, tuple[str, ...]]:
-    """Return the graph that runs, and the nodes whose output is wanted."""
-    if options.compiled is not None:
-        return options.compiled.graph, options.compiled.observed
-    return net, (*net.lif_names, net.output_name)
-
-
-def samples_at_once(net: Graph, timesteps: int) -> int:
-    """Return how many samples the engine takes in one batch: at least one, 1 GiB at most."""
-    largest = max(int(np.prod(shape)) for shape in net.shapes.values())
-    return max(1, _BATCH_BYTES // (largest * timesteps * _BYTES_PER_NEURON))
-
-
-def _unpacked(
-    net: Graph,
-    outputs: dict[str, IntArray],
-    options: RunOptions,
-    execution: LavaExecution | None = None,
-) -> _Run:
-    """Take readout and spikes from what all populations sent."""
-    if options.compiled is not None:
-        outputs = network_outputs(options.compiled, outputs)
-    spikes = {lif: outputs[lif].astype(np.uint8, copy=False) for lif in net.lif_names}
-    return _Run(outputs[net.output_name], spikes, execution)
-
-
-def _run_engine(net: Graph, frames: IntArray, options: RunOptions) -> _Run:
-    from sdt_lava.simulate.engine import Engine
-
-    graph, wanted = _what_runs(net, options)
-    engine = Engine(graph, strict=options.strict, tracked=False, options=options.engine)
-    if not options.reset:
-        return _unpacked(net, _stream(engine, frames, options, wanted), options)
-    batches = []
-    for outputs, done in engine.batches(frames, wanted, in_range=True):
-        batches.append(outputs)
-        if options.on_progress is not None:
-            options.on_progress(done, frames.shape[1])
-    if options.compiled is not None:
-        parts = [{name: output.unpack() for name, output in batch.items()} for batch in batches]
-        return _unpacked(net, _joined(parts), options)
-    readout = np.concatenate([batch[net.output_name].unpack() for batch in batches], axis=1)
-    return _Run(readout, PackedSpikes(net.lif_names, batches))
-
-
-def engine_extremes(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, Extremes]:
-    """Return the largest magnitudes that an input reaches in each population of neurons."""
-    from sdt_lava.simulate.engine import Engine
-
-    engine = Engine(net, strict=options.strict, options=options.engine)
-    if options.reset:
-        for _ in engine.batches(frames, ()):
-            pass
-    else:
-        _stream(engine, frames, replace(options, on_progress=None), ())
-    return engine.extremes
-
-
-def _stream(
-    engine: Engine, frames: IntArray, options: RunOptions, wanted: tuple[str, ...]
-) -> dict[str, IntArray]:
-    def run(part: IntArray, states: NeuronStates | None = None) -> dict[str, IntArray]:
-        return engine.run(part, keep=wanted, states=states)
-
-    return _in_batches(engine.graph, frames, run, options)
-
-
-def _run_reference(net: Graph, frames: IntArray, options: RunOptions) -> _Run:
+def _run_reference(net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
     from sdt_lava.simulate.reference import run_reference
 
-    graph, wanted = _what_runs(net, options)
+    graph, wanted = what_runs(net, options)
 
     def run(part: IntArray, states: NeuronStates | None = None) -> dict[str, IntArray]:
         values = run_reference(graph, part, strict=options.strict, states=states)
         return {name: values[name] for name in wanted}
 
-    return _unpacked(net, _in_batches(graph, frames, run, options), options)
+    return unpacked(net, in_batches(graph, frames, run, options), options)
 
 
-def _run_lava(net: Graph, frames: IntArray, options: RunOptions) -> _Run:
+def _run_lava(net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
     return _run_on_lava(net, frames, options, "processes")
 
 
-def _run_lava_in_process(net: Graph, frames: IntArray, options: RunOptions) -> _Run:
+def _run_lava_in_process(net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
     return _run_on_lava(net, frames, options, "in-process")
 
 
-def _run_on_lava(net: Graph, frames: IntArray, options: RunOptions, executor: str) -> _Run:
+def _run_on_lava(net: Graph, frames: IntArray, options: RunOptions, executor: str) -> IntegerRun:
     from sdt_lava.simulate.lava import run_lava
 
     if options.strict:
@@ -338,7 +226,7 @@ def _run_on_lava(net: Graph, frames: IntArray, options: RunOptions, executor: st
         timeout=options.timeout,
         on_progress=options.on_progress,
     )
-    return _unpacked(net, outputs, options, execution)
+    return unpacked(net, outputs, options, execution)
 
 
 def _check_overflow(net: Graph, frames: IntArray, options: RunOptions) -> None:
@@ -352,8 +240,8 @@ def _check_overflow(net: Graph, frames: IntArray, options: RunOptions) -> None:
         engine_extremes(net, frames, options)
 
 
-_INTEGER_BACKENDS: dict[str, Callable[[Graph, IntArray, RunOptions], _Run]] = {
-    "engine": _run_engine,
+_INTEGER_BACKENDS: dict[str, Callable[[Graph, IntArray, RunOptions], IntegerRun]] = {
+    "engine": run_engine,
     "reference": _run_reference,
     "lava": _run_lava,
     "lava-inprocess": _run_lava_in_process,

@@ -59,7 +59,7 @@ def images(net, samples=2):
 
 
 def test_without_the_extension_it_ends_before_any_work(monkeypatch):
-    monkeypatch.setattr(backend, "encode", None)  # nothing gets that far
+    monkeypatch.setattr(backend, "enter", None)  # nothing gets that far
     with pytest.raises(HardwareUnavailableError, match="not installed") as error:
         simulate(small(), None, "loihi2")
     assert error.value.exit_code == 3

@@ -209,7 +209,11 @@ def collect_report(
     drawn = chosen_layers(net, chosen.layers)
     show = on_progress or (lambda stage, done, total: None)
     result = simulate(
-        net, x, chosen.backend, on_progress=lambda done, total: show("run", done, total)
+        net,
+        x,
+        chosen.backend,
+        on_progress=lambda done, total: show("run", done, total),
+        count=True,
     )
     shown = min(SHOWN_SAMPLES, len(x))
     show("count", 0, 1)

@@ -19,7 +19,7 @@ from sdt_lava.quantize.bounds import Extremes
 from sdt_lava.simulate.engine.interpreter import Interpreter
 from sdt_lava.simulate.engine.plan.memory import Run
 from sdt_lava.simulate.engine.plan.operation import Operation
-from sdt_lava.simulate.engine.plan.plan import Output, Plan
+from sdt_lava.simulate.engine.plan.plan import Outcome, Output, Plan
 from sdt_lava.simulate.engine.plan.states import load_states, packs_states, save_states
 from sdt_lava.simulate.engine.plan.team import one_thread_each
 from sdt_lava.simulate.engine.registry import Context
@@ -33,6 +33,7 @@ _MAPPED = (Sparse, Gate, Relay, MaxRelay)
 _CACHE_BYTES = 24 << 20
 # Below this many multiplications a batch, threads cost more than they save.
 _WORTH_THREADS = 20_000_000
+_NOTHING: Mapping[str, IntArray] = {}
 # The interpreter holds about this many bytes for each neuron and step of the largest layer.
 _INTERPRETED_BYTES = 64
 
@@ -74,7 +75,7 @@ class Engine:
 
     def plan(self, keep: Iterable[str] | None = None) -> Plan:
         """Return the compiled plan that yields the output of some nodes (by default, of all)."""
-        return self._plan(frozenset(self.graph.nodes if keep is None else keep), self.tracked)
+        return self._plan(frozenset(self.graph.nodes if keep is None else keep))
 
     def run(
         self,
@@ -112,7 +113,8 @@ class Engine:
         if spikes or not self._is_planned(frames, states, frame_steps):
             return self._interpret(frames, kept, spikes, states)
         if states is not None:
-            batches = [self._run_batch(frames, kept, states, frame_steps)]
+            plan = self._plan(kept, tracked=True)
+            batches = [self._run_batch(plan, frames, states, frame_steps).outputs]
         else:
             batches = [outputs for outputs, _ in self.batches(frames, kept)]
         return {
@@ -151,25 +153,79 @@ class Engine:
             If ``strict`` and a sum leaves the hardware's range.
         """
         kept = frozenset(keep)
-        samples = frames.shape[1]
         frame_steps = _frame_steps(frames)
-        planned = self._is_planned(frames, None, frame_steps, in_range=in_range)
-        size = self._batch_size(frames, kept, planned, frame_steps)
-        for start in range(0, samples, size):
-            part = frames[:, start : start + size]
-            if planned:
-                outputs = self._run_batch(part, kept, None, frame_steps)
-            else:
-                values = self._interpret(part, kept, None, None)
-                outputs = {name: Output.of(values[name]) for name in kept}
-            yield outputs, min(start + size, samples)
+        if self._is_planned(frames, None, frame_steps, in_range=in_range):
+            for outcome, done in self._outcomes(self._plan(kept), frames, frame_steps):
+                yield outcome.outputs, done
+            return
+        # A rule of thumb, which no run fails for.
+        size = self.options.memory // self._interpreted_bytes(len(frames))
+        for part, done in _parts(frames, self.options.batch_size or size):
+            values = self._interpret(part, kept, None, None)
+            yield {name: Output.of(values[name]) for name in kept}, done
 
-    def _plan(self, keep: frozenset[str], tracked: bool) -> Plan:
+    def can_count(self, frames: IntArray) -> bool:
+        """Whether `counted_batches` takes an input.
+
+        Parameters
+        ----------
+        frames : ndarray of int
+            Input ``(T, B, *shape)``.
+        """
+        return self._is_planned(frames, None, _frame_steps(frames))
+
+    def counted_batches(
+        self, frames: IntArray, keep: Iterable[str], counted: Mapping[str, IntArray]
+    ) -> Iterator[tuple[Outcome, int]]:
+        """Evaluate the graph as `batches` does, and count events along the way.
+
+        Parameters
+        ----------
+        frames : ndarray of int
+            Input ``(T, B, *shape)`` for which `can_count` is true.
+        keep : iterable of str
+            Nodes whose output is wanted.
+        counted : mapping of str to ndarray
+            Nodes whose events are counted, and the fan-out of their positions, ``(n, H, W)``, for
+            `n` connections. Pass the same object again: what is compiled for it is kept.
+
+        Yields
+        ------
+        outcome : Outcome
+            Packed outputs, and counts by step and sample.
+        done : int
+            Samples done so far.
+
+        Raises
+        ------
+        ConfigError
+            If not even one sample fits the memory.
+        NumericOverflowError
+            If ``strict`` and a sum leaves the hardware's range.
+        """
+        plan = self._plan(frozenset(keep), counted=counted)
+        yield from self._outcomes(plan, frames, _frame_steps(frames))
+
+    def _outcomes(
+        self, plan: Plan, frames: IntArray, frame_steps: int
+    ) -> Iterator[tuple[Outcome, int]]:
+        for part, done in _parts(frames, self._batch_size(plan, frames, frame_steps)):
+            yield self._run_batch(plan, part, None, frame_steps), done
+
+    def _plan(
+        self,
+        keep: frozenset[str],
+        *,
+        tracked: bool = False,
+        counted: Mapping[str, IntArray] = _NOTHING,
+    ) -> Plan:
+        tracked = tracked or self.tracked
         strict, kernels = self._context.strict, self.options.kernels
-        key = ("engine plan", keep, tracked, strict, kernels)
+        # The plan holds what is counted, so that no other object gets its identity.
+        key = ("engine plan", keep, id(counted), tracked, strict, kernels)
         if key not in self.graph.derived:
             self.graph.derived[key] = Plan(
-                self.graph, keep, strict=strict, tracked=tracked, kernels=kernels
+                self.graph, keep, counted=counted, strict=strict, tracked=tracked, kernels=kernels
             )
         plan: Plan = self.graph.derived[key]
         return plan
@@ -205,27 +261,22 @@ class Engine:
             return Interpreter(self.graph, self._context).run(frames, keep, spikes)
 
     def _run_batch(
-        self,
-        frames: IntArray,
-        keep: frozenset[str],
-        states: NeuronStates | None,
-        frame_steps: int,
-    ) -> dict[str, Output]:
-        plan = self._plan(keep, self.tracked or states is not None)
+        self, plan: Plan, frames: IntArray, states: NeuronStates | None, frame_steps: int
+    ) -> Outcome:
         run = self._sizes(plan, len(frames), frames.shape[1], frame_steps)
         self._context.states = {} if states is None else states
         packed = None if states is None else load_states(self.graph, states)
         with plan.lock, exact_arithmetic():
-            outputs, extremes = plan.run(frames, run, self._context, packed)
-        if self._context.strict and any(map(_overflows, extremes.values())):
+            outcome = plan.run(frames, run, self._context, packed)
+        if self._context.strict and any(map(_overflows, outcome.extremes.values())):
             # The interpreter finds the neurons and the step, and raises.
-            self._interpret(frames, keep, None, states)
-        for names, seen in extremes.items():
+            self._interpret(frames, frozenset(), None, states)
+        for names, seen in outcome.extremes.items():
             if len(names) == 1:
                 self._context.note(names[0], seen)
         if states is not None and packed is not None:
             save_states(self.graph, packed, states, frames.shape[1])
-        return outputs
+        return outcome
 
     def _sizes(self, plan: Plan, steps: int, batch: int, frame_steps: int) -> Run:
         threads = self.options.threads or torch.get_num_threads()
@@ -243,7 +294,7 @@ class Engine:
         keep : iterable of str
             Nodes whose output is wanted.
         """
-        plan = self._plan(frozenset(keep), self.tracked)
+        plan = self._plan(frozenset(keep))
         run = self._sizes(plan, len(frames), frames.shape[1], _frame_steps(frames))
         with plan.lock, exact_arithmetic(), one_thread_each():
             return plan.profile(frames, run, self._context)
@@ -261,19 +312,13 @@ class Engine:
         frame_steps = _frame_steps(frames)
         if not self._is_planned(frames, None, frame_steps):
             return self._interpreted_bytes(len(frames)) * frames.shape[1]
-        plan = self._plan(frozenset(keep), self.tracked)
+        plan = self._plan(frozenset(keep))
         return plan.bytes_needed(self._sizes(plan, len(frames), frames.shape[1], frame_steps))
 
-    def _batch_size(
-        self, frames: IntArray, keep: frozenset[str], planned: bool, frame_steps: int
-    ) -> int:
-        steps, samples = frames.shape[:2]
+    def _batch_size(self, plan: Plan, frames: IntArray, frame_steps: int) -> int:
         if self.options.batch_size is not None:
             return self.options.batch_size
-        if not planned:
-            # A rule of thumb, which no run fails for.
-            return max(1, min(samples, self.options.memory // self._interpreted_bytes(steps)))
-        plan = self._plan(keep, self.tracked)
+        steps, samples = frames.shape[:2]
 
         def needed(size: int) -> int:
             return plan.bytes_needed(self._sizes(plan, steps, size, frame_steps))
@@ -293,6 +338,13 @@ class Engine:
     def _interpreted_bytes(self, steps: int) -> int:
         largest = max(int(np.prod(shape)) for shape in self.graph.shapes.values())
         return max(1, largest * steps * _INTERPRETED_BYTES)
+
+
+def _parts(frames: IntArray, size: int) -> Iterator[tuple[IntArray, int]]:
+    """Cut an input into batches; with each comes the number of samples up to its end."""
+    samples, size = frames.shape[1], max(1, size)
+    for start in range(0, samples, size):
+        yield frames[:, start : start + size], min(start + size, samples)
 
 
 def _holds(entry: Input, values: IntArray) -> bool:

@@ -19,6 +19,9 @@ from sdt_lava.numerics import IntArray
 # Channels in a word of spikes; kernels.vectors has the same constant and compiles numba.
 LANES = 64
 
+# Currents are stored in 32 bits.
+INT32 = 2**31
+
 Words = NDArray[np.uint64]
 Currents = NDArray[np.int32]
 

@@ -16,7 +16,7 @@ from sdt_lava.simulate.result import Result
 
 if TYPE_CHECKING:
     from sdt_lava.compiler.choose import Choice
-    from sdt_lava.simulate.run import RunOptions
+    from sdt_lava.simulate.integer_run import RunOptions
 
 
 def simulate_on_board(
@@ -53,7 +53,7 @@ def simulate_on_board(
     CompileError
         If the network breaks a design rule.
     """
-    from sdt_lava.simulate.run import engine_extremes
+    from sdt_lava.simulate.engine_run import engine_extremes
 
     chosen = hardware or HardwareOptions()
     require_hardware(chosen.target)

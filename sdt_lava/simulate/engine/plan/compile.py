@@ -8,12 +8,14 @@ do, become one. What no kernel can compute exactly stays a node of its own, on t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, TypeVar
 
 from sdt_lava.graph import CubaLif, Graph, Input, Lif, Node, Signal
+from sdt_lava.numerics import IntArray
 from sdt_lava.quantize.bounds import Bounds, bound
-from sdt_lava.simulate.engine.layout import Layout
+from sdt_lava.simulate.engine.layout import INT32, Layout
+from sdt_lava.simulate.engine.plan.counting import CountOperation
 from sdt_lava.simulate.engine.plan.entry import EnterOperation
 from sdt_lava.simulate.engine.plan.neurons import Neurons, neurons_of
 from sdt_lava.simulate.engine.plan.operation import Buffer, Operation, Spikes
@@ -21,9 +23,7 @@ from sdt_lava.simulate.engine.plan.signals import ConvertOperation, GenericOpera
 
 logger = logging.getLogger(__name__)
 
-# Currents are stored in 32 bits.
-INT32 = 2**31
-
+Made = TypeVar("Made")
 Lower = Callable[["Compiler", Any], bool]
 LOWER: dict[type[Node], Lower] = {}
 
@@ -47,6 +47,8 @@ class Compiler:
         Integer graph.
     keep : frozenset of str
         Nodes whose output is wanted.
+    counted : mapping of str to ndarray
+        Nodes whose events are counted, and the fan-out of their positions, ``(n, H, W)``.
     tracked : bool
         Whether the extremes or the states of all neurons are wanted.
     kernels : str
@@ -54,9 +56,18 @@ class Compiler:
     """
 
     def __init__(
-        self, graph: Graph, keep: frozenset[str], *, strict: bool, tracked: bool, kernels: str
+        self,
+        graph: Graph,
+        keep: frozenset[str],
+        *,
+        counted: Mapping[str, IntArray],
+        strict: bool,
+        tracked: bool,
+        kernels: str,
     ) -> None:
-        self.graph, self.keep, self.kernels = graph, keep, kernels
+        self.graph, self.kernels, self.counted = graph, kernels, counted
+        # What is computed as a signal of its own.
+        self.keep = keep | counted.keys()
         self.strict, self.tracked = strict, tracked
         self.bounds: Bounds = bound(graph)
         self.operations: list[Operation] = []
@@ -65,6 +76,7 @@ class Compiler:
         self.frames: dict[str, Buffer] = {}
         self.tensors: dict[str, Buffer] = {}
         self.done: set[str] = set()
+        self._being_counted: set[str] = set()
 
     def compile(self) -> list[Operation]:
         """Return the operations, in their order."""
@@ -74,7 +86,24 @@ class Compiler:
                 if lower is None or not lower(self, node):
                     self._generic(node)
                 self.done.add(node.name)
+                self._count_done()
         return self.operations
+
+    def _count_done(self) -> None:
+        """Count the events of what has been computed, before its memory is used again."""
+        for name in self.counted.keys() & self.done - self._being_counted:
+            self._being_counted.add(name)
+            is_spikes = self.graph.signals[name] is Signal.SPIKE
+            source = self.read_spikes(name) if is_spikes else self.read_current(name)
+            assert source is not None
+            self.add(CountOperation(name, source, self.counted[name]))
+
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """Return what does not depend on what is kept, made once for all plans of the graph."""
+        if key not in self.graph.derived:
+            self.graph.derived[key] = make()
+        made: Made = self.graph.derived[key]
+        return made
 
     def layout(self, name: str) -> Layout | None:
         """Return the layout of a node's output."""

@@ -17,9 +17,9 @@ from sdt_lava.graph import (
     Shortcut,
     Signal,
 )
-from sdt_lava.simulate.engine.layout import LANES, Layout
+from sdt_lava.simulate.engine.layout import INT32, LANES, Layout
 from sdt_lava.simulate.engine.plan.choice import choose_kernels
-from sdt_lava.simulate.engine.plan.compile import INT32, Compiler, lowers
+from sdt_lava.simulate.engine.plan.compile import Compiler, lowers
 from sdt_lava.simulate.engine.plan.firing import Targets
 from sdt_lava.simulate.engine.plan.neurons import Neurons, side_by_side
 from sdt_lava.simulate.engine.plan.operation import Buffer, Spikes
@@ -87,10 +87,12 @@ def _add_layer(
     compiler: Compiler, nodes: list[str], synapses: Synapses, source: Spikes | Buffer,
     targets: Targets,
 ) -> bool:  # fmt: skip
-    busy, quiet, rate = choose_kernels(
-        synapses, nodes[0], compiler.kernels, halves=targets.halves,
-        packed=isinstance(source, Spikes),
-    )  # fmt: skip
+    wanted, halves, packed = compiler.kernels, targets.halves, isinstance(source, Spikes)
+    layers = [name for name in nodes if isinstance(compiler.graph.nodes[name], Weighted)]
+    busy, quiet, rate = compiler.once(
+        ("kernels", *layers, wanted, halves),
+        lambda: choose_kernels(synapses, nodes[0], wanted, halves=halves, packed=packed),
+    )
     return compiler.add(SynapticOperation(tuple(nodes), source, targets, busy, quiet, rate))
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from sdt_lava.graph import And, Lif, MaxPool, Node, OrPool, Subsample, TokenMean, TokenSum
 from sdt_lava.numerics import ACTIVATION_LIMIT, DECAY_UNITY, PAYLOAD_LIMIT
-from sdt_lava.simulate.engine.plan.compile import INT32, Compiler, lowers
+from sdt_lava.simulate.engine.layout import INT32
+from sdt_lava.simulate.engine.plan.compile import Compiler, lowers
 from sdt_lava.simulate.engine.plan.operation import Operation, Spikes
 from sdt_lava.simulate.engine.plan.signals import (
     AndOperation,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from sdt_lava.graph import Graph, Readout
 from sdt_lava.numerics import IntArray
@@ -76,6 +77,25 @@ class Output:
         return self.values
 
 
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run of one batch gave.
+
+    Parameters
+    ----------
+    outputs : dict of str to Output
+        Of the nodes kept.
+    counts : dict of str to ndarray of int64
+        Of the nodes counted: events and what they reach by each connection, ``(1 + n, T, B)``.
+    extremes : dict of tuple of str to Extremes
+        Largest magnitudes of the populations that were checked.
+    """
+
+    outputs: dict[str, Output]
+    counts: dict[str, IntArray]
+    extremes: dict[tuple[str, ...], Extremes]
+
+
 class Plan:
     """The compiled form of a network.
 
@@ -85,16 +105,26 @@ class Plan:
         Integer graph.
     keep : iterable of str
         Nodes whose output is wanted.
-    strict, tracked, kernels
+    counted, strict, tracked, kernels
         As for :class:`~sdt_lava.simulate.engine.plan.compile.Compiler`.
     """
 
     def __init__(
-        self, graph: Graph, keep: Iterable[str], *, strict: bool, tracked: bool, kernels: str
+        self,
+        graph: Graph,
+        keep: Iterable[str],
+        *,
+        counted: Mapping[str, IntArray],
+        strict: bool,
+        tracked: bool,
+        kernels: str,
     ) -> None:
         wanted = frozenset(keep)
-        compiler = Compiler(graph, wanted, strict=strict, tracked=tracked, kernels=kernels)
+        compiler = Compiler(
+            graph, wanted, counted=counted, strict=strict, tracked=tracked, kernels=kernels
+        )
         self.operations = compiler.compile()
+        self.counted = counted
         self.entry = graph.input
         self.lock = threading.Lock()
         self.outputs: dict[str, Spikes | Buffer] = {
@@ -138,7 +168,7 @@ class Plan:
 
     def run(
         self, frames: IntArray, run: Run, context: Context, states: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Output], dict[tuple[str, ...], Extremes]]:
+    ) -> Outcome:
         """Run one batch.
 
         Parameters
@@ -154,21 +184,23 @@ class Plan:
 
         Returns
         -------
-        outputs : dict of str to Output
-            Of the nodes kept.
-        extremes : dict of tuple of str to Extremes
-            Largest magnitudes of the populations that were checked.
+        Outcome
+            Outputs of the nodes kept, counts of those counted, and what was checked.
         """
         work, steps = self._prepare(run, context, states)
         work.context = context
         self._enter(work, frames)
-        for own in work.extremes.values():
+        noted: list[list[NDArray[Any]]] = [*work.extremes.values(), *work.counts.values()]
+        for own in noted:
             for array in own:
                 array[:] = 0
         work_through(steps, run.workers)
         work.frames = NO_FRAMES
-        outputs = {name: self._output(name, work) for name in self.outputs}
-        return outputs, {names: _extremes(own) for names, own in work.extremes.items()}
+        return Outcome(
+            outputs={name: self._output(name, work) for name in self.outputs},
+            counts={name: np.sum(own, axis=0) for name, own in work.counts.items()},
+            extremes={names: _extremes(own) for names, own in work.extremes.items()},
+        )
 
     def profile(
         self, frames: IntArray, run: Run, context: Context

@@ -56,6 +56,7 @@ class Workspace:
     frames: IntArray = NO_FRAMES
     tensors: dict[str, Any] = field(default_factory=dict)
     extremes: dict[tuple[str, ...], list[NDArray[np.int32]]] = field(default_factory=dict)
+    counts: dict[str, list[IntArray]] = field(default_factory=dict)
     _scratch: list[dict[str, NDArray[Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -100,6 +101,12 @@ class Workspace:
         if targets.neurons is not None:
             self.extremes[targets.neurons.names] = extremes
         return extremes
+
+    def new_counts(self, name: str, rows: int) -> list[IntArray]:
+        """Return where each worker counts a population's events, ``(rows, T, B)``."""
+        shape = (rows, self.run.steps, self.run.batch)
+        self.counts[name] = [np.zeros(shape, np.int64) for _ in range(self.run.workers)]
+        return self.counts[name]
 
     def scratch(self, sizes: dict[str, int]) -> list[tuple[int, ...]]:
         """Return the addresses of each worker's scratch arrays of at least these sizes."""

@@ -1,0 +1,110 @@
+"""What the back ends that run an integer graph have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdt_lava.graph import Graph
+from sdt_lava.numerics import IntArray
+from sdt_lava.simulate.engine_options import EngineOptions
+from sdt_lava.simulate.execution import LavaExecution
+from sdt_lava.simulate.host import network_outputs
+from sdt_lava.simulate.streaming import continuously
+
+if TYPE_CHECKING:
+    from sdt_lava.compiler.compile import CompiledNetwork
+    from sdt_lava.report.counts import Counts
+
+Progress = Callable[[int, int], None]
+
+# Memory that the reference's intermediate arrays of one batch may take, as a rule of thumb.
+_BATCH_BYTES = 1 << 30
+# It holds about this many bytes for each neuron and step of the largest layer.
+_BYTES_PER_NEURON = 64
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of :func:`simulate` that only some back ends use, and the compiled network.
+
+    Without a compiled network the integer graph itself runs.
+    """
+
+    strict: bool
+    batch_size: int | None
+    timeout: float | None
+    on_progress: Progress | None
+    reset: bool
+    models: str | None = None
+    compiled: CompiledNetwork | None = None
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    count: bool = False
+
+
+@dataclass(frozen=True)
+class IntegerRun:
+    """What a back end returns: the readout and spikes ``(T, B, *shape)``, and how Lava ran."""
+
+    readout: IntArray
+    spikes: Mapping[str, NDArray[np.uint8]]
+    execution: LavaExecution | None = None
+    counted: Counts | None = None
+
+
+def in_batches(
+    net: Graph,
+    frames: IntArray,
+    run: Callable[..., dict[str, IntArray]],
+    options: RunOptions,
+) -> dict[str, IntArray]:
+    """Run some samples after the others; each part goes on where the one before ended, or not."""
+    timesteps, samples = frames.shape[:2]
+    size = options.batch_size or samples_at_once(net, timesteps)
+    run_part = run if options.reset else continuously(run)
+    parts = []
+    for start in range(0, samples, size):
+        parts.append(run_part(frames[:, start : start + size]))
+        tell(options, min(start + size, samples), frames)
+    return joined(parts)
+
+
+def joined(parts: list[dict[str, IntArray]]) -> dict[str, IntArray]:
+    """Put the samples of several parts one after the other."""
+    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+
+
+def what_runs(net: Graph, options: RunOptions) -> tuple[Graph, tuple[str, ...]]:
+    """Return the graph that runs, and the nodes whose output is wanted."""
+    if options.compiled is not None:
+        return options.compiled.graph, options.compiled.observed
+    return net, (*net.lif_names, net.output_name)
+
+
+def samples_at_once(net: Graph, timesteps: int) -> int:
+    """Return how many samples the engine takes in one batch: at least one, 1 GiB at most."""
+    largest = max(int(np.prod(shape)) for shape in net.shapes.values())
+    return max(1, _BATCH_BYTES // (largest * timesteps * _BYTES_PER_NEURON))
+
+
+def unpacked(
+    net: Graph,
+    outputs: dict[str, IntArray],
+    options: RunOptions,
+    execution: LavaExecution | None = None,
+) -> IntegerRun:
+    """Take readout and spikes from what all populations sent."""
+    if options.compiled is not None:
+        outputs = network_outputs(options.compiled, outputs)
+    spikes = {lif: outputs[lif].astype(np.uint8, copy=False) for lif in net.lif_names}
+    return IntegerRun(outputs[net.output_name], spikes, execution)
+
+
+def tell(options: RunOptions, done: int, frames: IntArray) -> None:
+    """Report the samples done."""
+    if options.on_progress is not None:
+        options.on_progress(done, frames.shape[1])
