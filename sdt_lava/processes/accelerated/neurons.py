@@ -18,7 +18,7 @@ from lava.proc.lif.models import (
 from lava.proc.lif.process import LIF, LIFReset
 
 from sdt_lava.processes.accelerated.prepared import PreparedModel
-from sdt_lava.processes.kernels import integrate, relay
+from sdt_lava.processes.kernels import integrate, lif_parameters, relay
 from sdt_lava.processes.ports import Receiver
 
 _INT32 = np.iinfo(np.int32)
@@ -46,12 +46,14 @@ class _LifStep(PreparedModel, AbstractPyLifModelFixed):
         )
         # No voltage reaches what does not fit an int32.
         threshold = np.clip(self.effective_vth, _INT32.min, _INT32.max)
-        parameters = (self.effective_bias, *kept, threshold)
-        self._parameters = [self._per_neuron(values) for values in parameters]
+        if self._is_covered:
+            fields = [self._per_neuron(x) for x in (self.effective_bias, *kept, threshold)]
+            self._parameters = lif_parameters([(self.u.size, fields)])
 
     def _per_neuron(self, values: Any) -> Any:
-        # A copy: the kernels are compiled for arrays that can be written to.
-        return np.array(np.broadcast_to(values, self.u.shape), np.int32).reshape(-1)
+        """Return the value of each neuron, or of all of them."""
+        flat = np.broadcast_to(values, self.u.shape).reshape(-1)
+        return flat[:1] if (flat == flat[:1]).all() else flat
 
     def _advance(self) -> Any:
         """Receive, integrate and return the spikes of this step; `prepare` comes before."""

@@ -6,7 +6,13 @@ Compiled code is kept in ``__pycache__`` (or where ``NUMBA_CACHE_DIR`` says), so
 run ever compiles.
 """
 
-from sdt_lava.processes.kernels.neurons import integrate, record, relay, transpose
+from sdt_lava.processes.kernels.neurons import (
+    integrate,
+    lif_parameters,
+    record,
+    relay,
+    transpose,
+)
 from sdt_lava.processes.kernels.synapses import (
     propagate_convolution,
     propagate_dense,
@@ -17,9 +23,11 @@ from sdt_lava.processes.kernels.synapses import (
     transpose_sums,
     wrap_sums,
 )
+from sdt_lava.processes.kernels.windows import sum_windows
 
 __all__ = [
     "integrate",
+    "lif_parameters",
     "propagate_convolution",
     "propagate_dense",
     "propagate_network",
@@ -28,6 +36,7 @@ __all__ = [
     "record",
     "relay",
     "shift_sums",
+    "sum_windows",
     "transpose",
     "transpose_sums",
     "wrap_sums",
