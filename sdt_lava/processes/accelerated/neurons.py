@@ -33,8 +33,6 @@ class _LifStep(PreparedModel, AbstractPyLifModelFixed):
             self.scale_threshold()
         self.scale_bias()
         self._spikes = np.zeros(self.u.shape, np.int32)
-        # Views: the variables stay the state.
-        self._state = [self.u.reshape(-1), self.v.reshape(-1)]
         kept = (
             self.decay_unity - (np.asarray(self.du) + self.ds_offset),
             self.decay_unity - (np.asarray(self.dv) + self.dm_offset),
@@ -48,7 +46,11 @@ class _LifStep(PreparedModel, AbstractPyLifModelFixed):
         threshold = np.clip(self.effective_vth, _INT32.min, _INT32.max)
         if self._is_covered:
             fields = [self._per_neuron(x) for x in (self.effective_bias, *kept, threshold)]
-            self._parameters = lif_parameters([(self.u.size, fields)])
+            parameters = lif_parameters([(self.u.size, fields)])
+            # Views: the variables stay the state.
+            arrays = self.u, self.v, self._spikes
+            current, voltage, spikes = (array.reshape(-1) for array in arrays)
+            self._arguments = (current, voltage, *parameters, spikes)
 
     def _per_neuron(self, values: Any) -> Any:
         """Return the value of each neuron, or of all of them."""
@@ -60,9 +62,8 @@ class _LifStep(PreparedModel, AbstractPyLifModelFixed):
         activation = self._receive()
         if activation.dtype != np.int32 or not self._is_covered:
             return self._advance_by_lava(activation)
-        spikes = self._spikes
-        integrate(activation.reshape(-1), *self._state, *self._parameters, spikes.reshape(-1))
-        return spikes
+        integrate(activation.reshape(-1), *self._arguments)
+        return self._spikes
 
     def _advance_by_lava(self, activation: Any) -> Any:
         self.scale_bias()

@@ -31,19 +31,13 @@ class LifParameters(NamedTuple):
     parts : ndarray of int64
         ``(populations, 5)``: first neuron, number of neurons, first index and number of its
         parameters, which repeat themselves, and whether anything is left of u after a step.
-    bias : ndarray of int32
-        What is added to v.
-    kept_current, kept_voltage : ndarray of float64
-        What is left of u and v after a step: multiples of 1/4096, 0 to 1.
-    threshold : ndarray of int32
-        Firing threshold, aligned with v.
+    fields : ndarray of int32
+        ``(4, n)``: what is added to v, what is left of u and of v after a step in 1/4096 (0 to
+        4096), and the firing threshold, aligned with v.
     """
 
     parts: NDArray[np.int64]
-    bias: NDArray[np.int32]
-    kept_current: NDArray[np.float64]
-    kept_voltage: NDArray[np.float64]
-    threshold: NDArray[np.int32]
+    fields: NDArray[np.int32]
 
 
 def lif_parameters(populations: Sequence[tuple[int, Sequence[Any]]]) -> LifParameters:
@@ -52,8 +46,7 @@ def lif_parameters(populations: Sequence[tuple[int, Sequence[Any]]]) -> LifParam
     Parameters
     ----------
     populations : sequence of tuple
-        Number of neurons; and bias, what is left of u, what is left of v, both in 1/4096, and
-        threshold: four arrays that repeat themselves from neuron to neuron.
+        Number of neurons, and the four fields, which repeat themselves from neuron to neuron.
     """
     parts, columns = [], []
     neuron = parameter = 0
@@ -64,21 +57,14 @@ def lif_parameters(populations: Sequence[tuple[int, Sequence[Any]]]) -> LifParam
         parts.append((neuron, size, parameter, values.shape[1], values[1].any()))
         columns.append(values)
         neuron, parameter = neuron + size, parameter + values.shape[1]
-    bias, kept_current, kept_voltage, threshold = np.concatenate(columns, axis=1)
-    return LifParameters(
-        np.array(parts, np.int64),
-        bias.astype(np.int32),
-        kept_current / _UNITY,
-        kept_voltage / _UNITY,
-        threshold.astype(np.int32),
-    )
+    return LifParameters(np.array(parts, np.int64), np.hstack(columns).astype(np.int32))
 
 
 @compiled
 def _decayed(state: Any, kept: Any) -> Any:
-    """Return ``state * kept`` in int32, rounded towards zero."""
-    # Exact in floating point, which has vector instructions: 32 by 13 bits.
-    return np.int32(np.float64(state) * kept)
+    """Return ``state * kept / 4096`` in int32, rounded towards zero."""
+    # In floating point there are vector instructions for it; 32 by 13 bits are exact.
+    return np.int32(np.float64(state) * np.float64(kept) * (1 / _UNITY))
 
 
 @compiled
@@ -102,10 +88,7 @@ def integrate(
     current: Any,
     voltage: Any,
     parts: Any,
-    bias: Any,
-    kept_current: Any,
-    kept_voltage: Any,
-    threshold: Any,
+    fields: Any,
     spikes: Any,
 ) -> None:
     """Advance leaky integrate-and-fire neurons by one step.
@@ -116,11 +99,12 @@ def integrate(
         Sum of what arrived in this step, ``(n,)``.
     current, voltage : ndarray of int32
         State u and v, ``(n,)``; updated in place.
-    parts, bias, kept_current, kept_voltage, threshold
+    parts, fields
         :class:`LifParameters`.
     spikes : ndarray of int32
         Output, ``(n,)``: 0 or 1.
     """
+    bias, kept_current, kept_voltage, threshold = fields[0], fields[1], fields[2], fields[3]
     for part in range(parts.shape[0]):
         begin, size, parameter, period, has_memory = parts[part]
         for first in range(begin, begin + size, period):

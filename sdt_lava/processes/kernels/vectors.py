@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -26,7 +26,6 @@ EVENTS_PER_SUM = 255
 TILE = 8
 
 _BYTE, _SHORT, _INT, _WORD = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-_HAS_COMPRESS = bool(dict(binding.get_host_cpu_features().items()).get("avx512f"))
 
 
 def _index(value: int) -> ir.Constant:
@@ -61,7 +60,7 @@ def _spread(builder: Any, number: Any, lanes: int) -> Any:
 
 
 def _call(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
-    """Call a function of LLVM or of the processor."""
+    """Call a function of LLVM."""
     known = builder.module.globals.get(name)
     if known is None:
         kind = ir.FunctionType(result, [argument.type for argument in arguments])
@@ -78,42 +77,22 @@ def append_events(
     Looks at ``values[at:at + count]``, at most PART of them, writes to ``events[end:]`` and returns
     the new end.
     """
-    flags, numbers = ir.VectorType(ir.IntType(1), PART), ir.VectorType(_INT, PART)
-
-    def packed(builder: Any, mask: Any, found: Any, arguments: Any) -> Any:
-        events, end = arguments[4:]
-        name, nothing = "llvm.x86.avx512.mask.compress.v16i32", ir.Constant(numbers, None)
-        together = _call(builder, name, numbers, found, nothing, mask)
-        _store(builder, together, _element(builder, events, end, _INT))
-        count = builder.ctpop(builder.bitcast(mask, ir.IntType(PART)))
-        return builder.add(end, builder.zext(count, _WORD))
-
-    def one_by_one(builder: Any, mask: Any, found: Any, arguments: Any) -> Any:
-        events, end = arguments[4:]
-        for lane in range(PART):
-            place = ir.Constant(_INT, lane)
-            # Written in any case: the next one replaces what is no event.
-            builder.store(
-                builder.extract_element(found, place), _element(builder, events, end, _INT)
-            )
-            is_event = builder.extract_element(mask, place)
-            end = builder.add(end, builder.zext(is_event, _WORD))
-        return end
+    numbers = ir.VectorType(_INT, PART)
+    nothing, lanes = ir.Constant(numbers, None), ir.Constant(numbers, list(range(PART)))
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        values, at, count, number, _, _ = arguments
-        nothing, lanes = ir.Constant(numbers, None), ir.Constant(numbers, list(range(PART)))
+        values, at, count, number, events, end = arguments
         place = builder.bitcast(_element(builder, values, at, _INT), numbers.as_pointer())
         # Values beyond the last one are not read.
         valid = builder.icmp_signed("<", lanes, _spread(builder, count, PART))
-        aligned = ir.Constant(_INT, 4)
-        name = "llvm.masked.load.v16i32.p0v16i32"
-        read = _call(builder, name, numbers, place, aligned, valid, nothing)
-        mask = builder.icmp_signed("!=", read, nothing)
-        assert mask.type == flags
+        read = _call(builder, "llvm.masked.load.v16i32.p0", numbers, place, valid, nothing)
+        is_event = builder.icmp_signed("!=", read, nothing)
         found = builder.add(lanes, _spread(builder, number, PART))
-        append = packed if _HAS_COMPRESS else one_by_one
-        return append(builder, mask, found, arguments)
+        pack = "llvm.experimental.vector.compress.v16i32"
+        packed = _call(builder, pack, numbers, found, is_event, nothing)
+        _store(builder, packed, _element(builder, events, end, _INT))
+        added = builder.ctpop(builder.bitcast(is_event, ir.IntType(PART)))
+        return builder.add(end, builder.zext(added, _WORD))
 
     return types.int64(values, at, count, number, events, end), codegen
 
