@@ -129,9 +129,10 @@ def propagate_kernels(
 
     def propagate(values: Any, sums: Any) -> None:
         image = values.reshape(source)
-        if graded and largest * _magnitude(values) >= _INT32_LIMIT:
+        if largest * (_magnitude(values) if graded else 1) >= _INT32_LIMIT:
             # Lava adds in floating point, and what does not fit an int32 becomes 0.
             turned = np.ascontiguousarray(weight[:, ::-1, ::-1], np.int32)
+            image = image if graded else image.astype(bool)
             flat[:] = utils.conv(image, turned, weight.shape[1:3], *window, groups).reshape(-1)
         else:
             add(image, own)

@@ -167,7 +167,9 @@ def sum_windows(
         _find_events(values, width, column * strides[1] - padding[1], starts, events)
         for row in range(sums.shape[0]):
             top = row * strides[0] - padding[0]
-            part = starts[max(top, 0)], starts[min(top + height, rows)]
+            # With padding, all of a window may be outside.
+            begin, end = min(max(top, 0), rows), min(max(top + height, 0), rows)
+            part = starts[begin], starts[end]
             layout = (*weights.shape, -top * width * channels, shift)
             at = (row * sums.shape[1] + column) * outputs
             if at <= at_most:
