@@ -22,6 +22,9 @@ PART = 16
 LANES = 32
 # So many weights of eight bits fit a 16-bit sum.
 EVENTS_PER_SUM = 255
+# The end of a loop over few events is hard to predict: fewer, longer turns with events that are
+# none cost less.
+_EVENTS_AT_ONCE = 4
 # Rows and columns of what `transpose_tile` transposes.
 TILE = 8
 
@@ -103,7 +106,7 @@ def _make_sum_rows(vectors: int) -> Any:
     byte, short, wide = (ir.VectorType(kind, LANES) for kind in (_BYTE, _SHORT, _INT))
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        weights, row0, events, first, last, sums, at, shift = arguments
+        weights, row0, events, first, last, nothing, sums, at, shift = arguments
         rows = _element(builder, weights, builder.mul(row0, _index(width)), _BYTE)
         numbers = _element(builder, events, _index(0), _INT)
         start = builder.block
@@ -113,14 +116,20 @@ def _make_sum_rows(vectors: int) -> Any:
         position, totals = builder.phi(_WORD), [builder.phi(short) for _ in range(vectors)]
         builder.cbranch(builder.icmp_signed("<", position, last), body, end)
         builder.position_at_end(body)
-        event = builder.zext(builder.load(builder.gep(numbers, [position])), _WORD)
-        row = builder.gep(rows, [builder.mul(event, _index(width))])
+        following = totals
+        for number in range(_EVENTS_AT_ONCE):
+            place = builder.add(position, _index(number))
+            event = builder.zext(builder.load(builder.gep(numbers, [place])), _WORD)
+            event = builder.select(builder.icmp_signed("<", place, last), event, nothing)
+            row = builder.gep(rows, [builder.mul(event, _index(width))])
+            parts = [_load(builder, row, byte, part * LANES) for part in range(vectors)]
+            added = [builder.sext(part, short) for part in parts]
+            following = [builder.add(*pair) for pair in zip(following, added, strict=True)]
         position.add_incoming(first, start)
-        position.add_incoming(builder.add(position, _index(1)), body)
-        for part, total in enumerate(totals):
-            added = builder.sext(_load(builder, row, byte, part * LANES), short)
+        position.add_incoming(builder.add(position, _index(_EVENTS_AT_ONCE)), body)
+        for total, next_ in zip(totals, following, strict=True):
             total.add_incoming(ir.Constant(short, None), start)
-            total.add_incoming(builder.add(total, added), body)
+            total.add_incoming(next_, body)
         builder.branch(head)
         builder.position_at_end(end)
         target, shifts = _element(builder, sums, at, _INT), _spread(builder, shift, LANES)
@@ -132,14 +141,18 @@ def _make_sum_rows(vectors: int) -> Any:
 
     @intrinsic
     def sum_rows(
-        typing: Any, weights: Any, row0: Any, events: Any, first: Any, last: Any, sums: Any,
-        at: Any, shift: Any,
+        typing: Any, weights: Any, row0: Any, events: Any, first: Any, last: Any, nothing: Any,
+        sums: Any, at: Any, shift: Any,
     ) -> Any:  # fmt: skip
         """Add the weight rows of ``events[first:last]`` to ``sums[at:]``, times ``2 ** shift``.
 
-        At most EVENTS_PER_SUM events; event e has the weights ``weights[(row0 + e) * width:]``.
+        At most EVENTS_PER_SUM events; event e has the weights ``weights[(row0 + e) * width:]``,
+        and those of ``nothing`` are 0.
         """
-        return types.void(weights, row0, events, first, last, sums, at, shift), codegen
+        signature = types.void(
+            weights, row0, events, first, last, nothing, sums, at, shift
+        )  # fmt: skip
+        return signature, codegen
 
     return sum_rows
 

@@ -27,8 +27,8 @@ class SpikeWindows(NamedTuple):
     Parameters
     ----------
     weights : ndarray of int8
-        ``(blocks, kernel rows * kernel columns * channels, outputs of a block)``, of a correlation;
-        outputs that do not exist have weights of 0.
+        ``(blocks, kernel rows * kernel columns * channels + 1, outputs of a block)``, of a
+        correlation; outputs that do not exist have weights of 0, and so does the last row.
     window : ndarray of int64
         ``(3, 2)``: kernel, stride and padding, each along rows and columns.
     shift : int
@@ -36,7 +36,7 @@ class SpikeWindows(NamedTuple):
     starts : ndarray of int64
         Space for ``(input rows + 1,)`` numbers.
     events : ndarray of int32
-        Space for all events that one column of outputs depends on.
+        Space for all events that one column of outputs depends on, and some more.
     spare : ndarray of int32
         Space for the sums of one position; 0.
     """
@@ -80,8 +80,8 @@ def spike_windows(
         return None
     lanes = LANES if outputs <= LANES else 2 * LANES
     blocks = -(-outputs // lanes)
-    filled = np.zeros((blocks * lanes, height * width * channels), np.int8)
-    filled[:outputs] = weight.reshape(outputs, -1)
+    filled = np.zeros((blocks * lanes, height * width * channels + 1), np.int8)
+    filled[:outputs, :-1] = weight.reshape(outputs, -1)
     return SpikeWindows(
         np.ascontiguousarray(filled.reshape(blocks, lanes, -1).transpose(0, 2, 1)),
         np.array([(height, width), stride, padding]),
@@ -131,14 +131,15 @@ def _add_rows(weights: int, layout: Any, events: int, part: Any, sums: int, at: 
     """
     blocks, rows, lanes, row0, shift = layout
     first, last = part
+    nothing = rows - 1 - row0
     while first < last:
         end = min(first + EVENTS_PER_SUM, last)
         if lanes == LANES:  # one block
-            sum_rows_32(weights, row0, events, first, end, sums, at, shift)
+            sum_rows_32(weights, row0, events, first, end, nothing, sums, at, shift)
         else:
             for block in range(blocks):
                 row, goal = row0 + block * rows, at + block * lanes
-                sum_rows_64(weights, row, events, first, end, sums, goal, shift)
+                sum_rows_64(weights, row, events, first, end, nothing, sums, goal, shift)
         first = end
 
 
