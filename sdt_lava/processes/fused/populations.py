@@ -79,7 +79,9 @@ class LifGroup:
             [(member.region.size, _lif_fields(member.node)) for member in members]
         )
         size = sum(member.region.size for member in members)
-        self._current, self._voltage = np.zeros(size, np.int32), np.zeros(size, np.int32)
+        has_memory = self._parameters.parts[:, -1].any()
+        self._current = np.zeros(size if has_memory else 0, np.int32)
+        self._voltage = np.zeros(size, np.int32)
         self._resets: dict[int, list[slice]] = {}
         for member in members:
             if not isinstance(member.node, Gate):  # gates have nothing to reset

@@ -98,13 +98,15 @@ def integrate(
     activation : ndarray of int32
         Sum of what arrived in this step, ``(n,)``.
     current, voltage : ndarray of int32
-        State u and v, ``(n,)``; updated in place.
+        State u and v, ``(n,)``; updated in place. Where nothing is left of any current after a
+        step, `current` may be empty.
     parts, fields
         :class:`LifParameters`.
     spikes : ndarray of int32
         Output, ``(n,)``: 0 or 1.
     """
     bias, kept_current, kept_voltage, threshold = fields[0], fields[1], fields[2], fields[3]
+    is_kept = current.size > 0
     for part in range(parts.shape[0]):
         begin, size, parameter, period, has_memory = parts[part]
         for first in range(begin, begin + size, period):
@@ -115,7 +117,8 @@ def integrate(
                 if has_memory:
                     u = np.int32(_decayed(current[i], kept_current[p]) + u)
                 u = _driven(u)
-                current[i] = u
+                if is_kept:
+                    current[i] = u
                 v = _charged(_decayed(voltage[i], kept_voltage[p]), u, bias[p])
                 fired = v > threshold[p]
                 spikes[i] = fired
