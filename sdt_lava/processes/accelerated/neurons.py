@@ -18,7 +18,8 @@ from lava.proc.lif.models import (
 from lava.proc.lif.process import LIF, LIFReset
 
 from sdt_lava.processes.accelerated.prepared import PreparedModel
-from sdt_lava.processes.kernels import integrate, lif_parameters, relay
+from sdt_lava.processes.kernels import integrate, relay
+from sdt_lava.processes.kernels.neurons import lif_parameters
 from sdt_lava.processes.ports import Receiver
 
 _INT32 = np.iinfo(np.int32)

@@ -18,7 +18,8 @@ from sdt_lava.cuba import CubaPopulation, cuba_parameters
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import CubaLif, Gate, Lif, MaxRelay, Node, Relay, Shape
 from sdt_lava.numerics import ACTIVATION_SHIFT, DECAY_UNITY, GATE_DECAY
-from sdt_lava.processes.kernels import integrate, lif_parameters, relay
+from sdt_lava.processes.kernels import integrate, relay
+from sdt_lava.processes.kernels.neurons import lif_parameters
 from sdt_lava.processes.kernels.tables import channels_last
 
 # Below every current, so that padding never wins.

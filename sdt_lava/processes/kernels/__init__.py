@@ -6,13 +6,7 @@ Compiled code is kept in ``__pycache__`` (or where ``NUMBA_CACHE_DIR`` says), so
 run ever compiles.
 """
 
-from sdt_lava.processes.kernels.neurons import (
-    integrate,
-    lif_parameters,
-    record,
-    relay,
-    transpose,
-)
+from sdt_lava.processes.kernels.neurons import integrate, record, relay, transpose
 from sdt_lava.processes.kernels.synapses import (
     propagate_convolution,
     propagate_dense,
@@ -27,7 +21,6 @@ from sdt_lava.processes.kernels.windows import sum_windows
 
 __all__ = [
     "integrate",
-    "lif_parameters",
     "propagate_convolution",
     "propagate_dense",
     "propagate_network",

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lava.proc.lif.process import LIF
 
-from sdt_lava.processes.kernels import integrate, lif_parameters, transpose
+from sdt_lava.processes.kernels import integrate, transpose
+from sdt_lava.processes.kernels.neurons import lif_parameters
 from tests.processes.one_process import assert_same
 
 INT32 = np.iinfo(np.int32)

@@ -12,7 +12,7 @@ from lava.proc.conv.process import Conv
 from sdt_lava.processes.kernels.vectors import EVENTS_PER_SUM, LANES
 from sdt_lava.processes.kernels.windows import spike_windows
 from sdt_lava.processes.run_config import run_config
-from sdt_lava.simulate.lava_session import LavaSession
+from sdt_lava.simulate.lava_session import EXECUTORS, LavaSession
 from tests.processes.one_process import assert_same
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -81,7 +81,8 @@ def test_what_is_left_to_the_general_kernel():
     assert not nothing.weights.any()
 
 
-def test_sums_that_are_set_between_runs_are_sent_in_any_order():
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_sums_that_are_set_between_runs_are_sent_in_any_order(executor):
     rng = np.random.default_rng(0)
     events = (rng.random((8, 3, 5, 6)) < 0.3).astype(np.int32)
     weight = rng.integers(-128, 128, (4, 3, 2, 3))
@@ -93,7 +94,7 @@ def test_sums_that_are_set_between_runs_are_sent_in_any_order():
         sink = io.sink.RingBuffer(shape=(4, 4, 4), buffer=8)
         source.s_out.transpose((2, 1, 0)).connect(conv.s_in)
         conv.a_out.transpose((2, 1, 0)).connect(sink.a_in)
-        with LavaSession(source, run_config(models), executor="in-process") as session:
+        with LavaSession(source, run_config(models), executor=executor) as session:
             session.run(4)
             between = conv.a_buf.get()
             conv.a_buf.set(mine)
