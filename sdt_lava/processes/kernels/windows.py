@@ -93,7 +93,7 @@ def spike_windows(
 
 
 @compiled
-def _find_events(values: Any, reach: Any, first: int, starts: Any, events: Any) -> None:
+def _find_events(values: Any, reach: int, first: int, starts: Any, events: Any) -> None:
     """List the events in some columns of an image, row by row.
 
     Parameters
