@@ -29,6 +29,8 @@ TIME_LIMIT = 240.0
 TIMESTEPS = 8
 # Enough steps in one measurement that a call's overhead does not matter.
 _ENGINE_SAMPLES = 8
+# Fewest and most measurements.
+_ROUNDS = (3, 50)
 
 logger = logging.getLogger(__name__)
 
@@ -101,8 +103,9 @@ def _measure(case: Case, folder: Path) -> Iterator[Row]:
     export_chain(path, case.layers, case.shape)
     net = replace(load_network(path, input_shape=case.shape), timesteps=TIMESTEPS)
     depth = len(case.layers)
-    samples = -(-(depth + case.our_steps * 52) // TIMESTEPS)
-    frames = random_spikes(case.shape, TIMESTEPS, min(samples, 800))
+    # As many as are run at most: until all layers are alive, in the warm-up and in all rounds.
+    steps = depth + 2 + max(case.our_steps, case.stock_steps) * (1 + _ROUNDS[1])
+    frames = random_spikes(case.shape, TIMESTEPS, -(-steps // TIMESTEPS))
     _log_rates(net, frames)
     compiled = sdt_lava.compile(net, convolutions="conv")
     models = [name for name in case.targets if name != "engine"]
@@ -124,12 +127,12 @@ def _measure(case: Case, folder: Path) -> Iterator[Row]:
                 {"engine": lambda: sdt_lava.simulate(net, part)} if "engine" in case.targets else {}
             ),
         }
-        times = interleaved(functions, seconds=case.seconds, rounds=(3, 50))
+        times = interleaved(functions, seconds=case.seconds, rounds=_ROUNDS)
         done = depth + 2 + case.stock_steps * (1 + len(times["stock"]))
         _check_equal(case, net, stock, ours, done)
-    steps = dict.fromkeys(models, case.our_steps)
-    steps["engine"], steps["stock"] = TIMESTEPS * _ENGINE_SAMPLES, case.stock_steps
-    speeds = {name: [steps[name] / seconds for seconds in values] for name, values in times.items()}
+    run = dict.fromkeys(models, case.our_steps)
+    run["engine"], run["stock"] = TIMESTEPS * _ENGINE_SAMPLES, case.stock_steps
+    speeds = {name: [run[name] / seconds for seconds in values] for name, values in times.items()}
     for name, target in case.targets.items():
         title = f"{case.name}: {name} / lava-dl netx"
         yield ratio_row(

@@ -14,6 +14,7 @@ from lava.magma.core.model.py.ports import (
 )
 from lava.magma.core.model.py.type import LavaPyType
 
+_INT32 = np.dtype(np.int32)
 IN_PORT_PREFIX, OUT_PORT_PREFIX = "in_", "out_"
 
 
@@ -58,8 +59,10 @@ class Receiver:
         if not self._sources:
             return self._port.recv()
         total = self._message(self._sources[0])
-        if total.dtype != np.int32:
+        if total.dtype is not _INT32 and total.dtype != _INT32:
             total = np.zeros(total.shape, self._port._d_type) + total
+        if len(self._sources) == 1:
+            return total
         for source in self._sources[1:]:
             message = self._message(source)
             if message.dtype == total.dtype:

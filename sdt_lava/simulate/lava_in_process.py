@@ -99,6 +99,7 @@ class _Queue:
         source = builder.src_port_initializer
         self.name = source.name
         self.shape, self.d_type, self.size = tuple(source.shape), source.d_type, source.size
+        self._dtype = np.dtype(self.d_type)
         self._ends = tuple(map(process_label, (builder.src_process, builder.dst_process)))
         self._messages: deque[Any] = deque()
 
@@ -112,18 +113,24 @@ class _Queue:
                 f"holds {self.size} messages that were not received",
                 remedy="a model has to receive as often as the other one sends",
             )
+        if type(data) is np.ndarray and data.dtype is self._dtype:
+            # In the order of the original, which may be transposed.
+            self._messages.append(data.copy("K"))
+            return
         if isinstance(data, csr_matrix):
             data = find(data, explicit_zeros=True)[2]
         self._messages.append(np.array(data, dtype=self.d_type))
 
     def recv(self) -> Any:
         """Remove and return the oldest message."""
-        self._check()
+        if not self._messages:
+            self._refuse()
         return self._messages.popleft()
 
     def peek(self) -> Any:
         """Return a copy of the oldest message."""
-        self._check()
+        if not self._messages:
+            self._refuse()
         return self._messages[0].copy()
 
     def probe(self) -> bool:
@@ -136,13 +143,12 @@ class _Queue:
     def join(self) -> None:
         """Do nothing: there is no thread."""
 
-    def _check(self) -> None:
-        if not self._messages:
-            raise LavaRuntimeError(
-                f"the channel from {self._ends[0]} to {self._ends[1]}",
-                "holds no message, and none would ever come",
-                remedy="a model has to send as often as the other one receives",
-            )
+    def _refuse(self) -> None:
+        raise LavaRuntimeError(
+            f"the channel from {self._ends[0]} to {self._ends[1]}",
+            "holds no message, and none would ever come",
+            remedy="a model has to send as often as the other one receives",
+        )
 
 
 class _ReceiveEnd:

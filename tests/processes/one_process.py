@@ -23,7 +23,7 @@ def run_process(
     Parameters
     ----------
     make : callable
-        Returns the Process, its InPort and its OutPort.
+        Returns the Process, its InPort (None if it has a source already) and its OutPort.
     messages : list of ndarray
         ``(T, *shape)`` for each of the sources connected to the InPort, int32.
     models : str
@@ -33,7 +33,7 @@ def run_process(
     """
     process, in_port, out_port = make()
     steps = len(messages[0])
-    for message in messages:
+    for message in messages if in_port is not None else ():
         source = io.source.RingBuffer(data=np.moveaxis(message, 0, -1))
         source.s_out.connect(in_port)
     sink = io.sink.RingBuffer(shape=out_port.shape, buffer=steps)

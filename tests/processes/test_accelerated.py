@@ -19,7 +19,7 @@ from sdt_lava.errors import LavaRuntimeError
 from sdt_lava.processes.accelerated import ACCELERATED_MODELS
 from sdt_lava.processes.accelerated.sparse import split_by_delay
 from sdt_lava.processes.run_config import run_config
-from sdt_lava.simulate.lava_session import LavaSession
+from sdt_lava.simulate.lava_session import EXECUTORS, LavaSession
 from tests.processes.one_process import assert_same, run_process
 
 INT32 = np.iinfo(np.int32)
@@ -313,6 +313,29 @@ def test_variables_that_are_set_take_effect():
             lif.dv.set(np.array([2048]))
             session.run(4)
             return np.concatenate([sink.data.get().ravel(), lif.v.get(), dense.a_buff.get()])
+
+    expected = run("lava")
+    assert np.array_equal(expected, run("accelerated"))
+    assert expected.any()
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_delayed_sums_that_are_set_arrive(executor):
+    rng = np.random.default_rng(5)
+    events = (rng.random((6, 5)) < 0.5).astype(np.int32)
+    weights, delays = rng.integers(-100, 100, (4, 5)) * 2, rng.integers(0, 3, (4, 5))
+
+    def run(models: str) -> np.ndarray:
+        source = io.source.RingBuffer(data=events.T)
+        dense = DelayDense(weights=weights, delays=delays)
+        sink = io.sink.RingBuffer(shape=(4,), buffer=6)
+        source.s_out.connect(dense.s_in)
+        dense.a_out.connect(sink.a_in)
+        with LavaSession(source, run_config(models), executor=executor) as session:
+            session.run(2)
+            dense.a_buff.set(np.arange(12).reshape(4, 3))
+            session.run(4)
+            return np.concatenate([sink.data.get().ravel(), dense.a_buff.get().ravel()])
 
     expected = run("lava")
     assert np.array_equal(expected, run("accelerated"))

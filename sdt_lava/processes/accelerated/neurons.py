@@ -19,6 +19,7 @@ from lava.proc.lif.process import LIF, LIFReset
 
 from sdt_lava.processes.accelerated.prepared import PreparedModel
 from sdt_lava.processes.kernels import integrate, relay
+from sdt_lava.processes.kernels.neurons import lif_parameters
 from sdt_lava.processes.ports import Receiver
 
 _INT32 = np.iinfo(np.int32)
@@ -33,8 +34,6 @@ class _LifStep(PreparedModel, AbstractPyLifModelFixed):
             self.scale_threshold()
         self.scale_bias()
         self._spikes = np.zeros(self.u.shape, np.int32)
-        # Views: the variables stay the state.
-        self._state = [self.u.reshape(-1), self.v.reshape(-1)]
         kept = (
             self.decay_unity - (np.asarray(self.du) + self.ds_offset),
             self.decay_unity - (np.asarray(self.dv) + self.dm_offset),
@@ -46,21 +45,26 @@ class _LifStep(PreparedModel, AbstractPyLifModelFixed):
         )
         # No voltage reaches what does not fit an int32.
         threshold = np.clip(self.effective_vth, _INT32.min, _INT32.max)
-        parameters = (self.effective_bias, *kept, threshold)
-        self._parameters = [self._per_neuron(values) for values in parameters]
+        if self._is_covered:
+            fields = [self._per_neuron(x) for x in (self.effective_bias, *kept, threshold)]
+            parameters = lif_parameters([(self.u.size, fields)])
+            # Views: the variables stay the state.
+            arrays = self.u, self.v, self._spikes
+            current, voltage, spikes = (array.reshape(-1) for array in arrays)
+            self._arguments = (current, voltage, *parameters, spikes)
 
     def _per_neuron(self, values: Any) -> Any:
-        # A copy: the kernels are compiled for arrays that can be written to.
-        return np.array(np.broadcast_to(values, self.u.shape), np.int32).reshape(-1)
+        """Return the value of each neuron, or of all of them."""
+        flat = np.broadcast_to(values, self.u.shape).reshape(-1)
+        return flat[:1] if (flat == flat[:1]).all() else flat
 
     def _advance(self) -> Any:
         """Receive, integrate and return the spikes of this step; `prepare` comes before."""
         activation = self._receive()
         if activation.dtype != np.int32 or not self._is_covered:
             return self._advance_by_lava(activation)
-        spikes = self._spikes
-        integrate(activation.reshape(-1), *self._state, *self._parameters, spikes.reshape(-1))
-        return spikes
+        integrate(activation.reshape(-1), *self._arguments)
+        return self._spikes
 
     def _advance_by_lava(self, activation: Any) -> Any:
         self.scale_bias()

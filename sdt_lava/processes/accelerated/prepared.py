@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 
 
@@ -25,6 +26,15 @@ class PreparedModel(PyLoihiProcessModel):
         super().__setattr__(name, value)
         if name in self.__dict__.get("var_id_to_var_map", {}).values():
             self.on_var_update()
+
+    def _set_var(self) -> None:
+        """Set a variable, as Lava does in a forked process: elements in the order of memory."""
+        for name in self.var_id_to_var_map.values():
+            value = getattr(self, name)
+            # Ours may be transposed; all views of them are made again before the next step.
+            if isinstance(value, np.ndarray):
+                self.__dict__[name] = np.asarray(value, order="C")
+        super()._set_var()
 
     def prepare(self) -> None:
         """Call `_prepare` if it is time to."""

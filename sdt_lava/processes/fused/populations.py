@@ -19,6 +19,7 @@ from sdt_lava.errors import CompileError
 from sdt_lava.graph import CubaLif, Gate, Lif, MaxRelay, Node, Relay, Shape
 from sdt_lava.numerics import ACTIVATION_SHIFT, DECAY_UNITY, GATE_DECAY
 from sdt_lava.processes.kernels import integrate, relay
+from sdt_lava.processes.kernels.neurons import lif_parameters
 from sdt_lava.processes.kernels.tables import channels_last
 
 # Below every current, so that padding never wins.
@@ -70,23 +71,18 @@ class Member:
     schedule: Schedule
 
 
-def _per_neuron(members: Sequence[Member], values: Sequence[Any]) -> Any:
-    """Repeat values of channels, or of whole populations, for each neuron."""
-    parts = []
-    for member, value in zip(members, values, strict=True):
-        channels = np.broadcast_to(np.asarray(value), member.region.shape[:1])
-        parts.append(np.tile(channels, member.region.size // channels.size))
-    return np.concatenate(parts).astype(np.int32)
-
-
 class LifGroup:
     """Leaky integrate-and-fire neurons: those with memory, and gates."""
 
     def __init__(self, members: Sequence[Member]) -> None:
-        fields = zip(*(_lif_fields(member.node) for member in members), strict=True)
-        self._parameters = [_per_neuron(members, values) for values in fields]
+        # Fields have one value, or one for each channel; channels are neighbours.
+        self._parameters = lif_parameters(
+            [(member.region.size, _lif_fields(member.node)) for member in members]
+        )
         size = sum(member.region.size for member in members)
-        self._current, self._voltage = np.zeros(size, np.int32), np.zeros(size, np.int32)
+        has_memory = self._parameters.parts[:, -1].any()
+        self._current = np.zeros(size if has_memory else 0, np.int32)
+        self._voltage = np.zeros(size, np.int32)
         self._resets: dict[int, list[slice]] = {}
         for member in members:
             if not isinstance(member.node, Gate):  # gates have nothing to reset

@@ -57,7 +57,7 @@ class PySpikeRecorderModel(PyLoihiProcessModel, metaclass=PortsOnDemand):
             for port, signal in proc_params["signals"].items()
         }
         # Ports come into being after the model.
-        self._receivers: dict[str, Receiver] = {}
+        self._receivers: list[tuple[str, Receiver, np.ndarray]] = []
 
     def run_spk(self) -> None:
         """Receive from every port and write one row of every file."""
@@ -69,10 +69,11 @@ class PySpikeRecorderModel(PyLoihiProcessModel, metaclass=PortsOnDemand):
                 "build the recorder for as many steps as are run",
             )
         if not self._receivers:
-            self._receivers.update((port, Receiver(getattr(self, port))) for port in self._rows)
-        for port, rows in self._rows.items():
-            values = self._receivers[port]()
-            row = rows[self.time_step - 1]
+            self._receivers.extend(
+                (port, Receiver(getattr(self, port)), rows) for port, rows in self._rows.items()
+            )
+        for port, receive, rows in self._receivers:
+            values, row = receive(), rows[self.time_step - 1]
             if not self._store(values, row):
                 self._refuse(port, values, rows.dtype)
 

@@ -17,6 +17,7 @@ from sdt_lava.processes.kernels.synapses import (
     transpose_sums,
     wrap_sums,
 )
+from sdt_lava.processes.kernels.windows import sum_windows
 
 __all__ = [
     "integrate",
@@ -28,6 +29,7 @@ __all__ = [
     "record",
     "relay",
     "shift_sums",
+    "sum_windows",
     "transpose",
     "transpose_sums",
     "wrap_sums",

@@ -6,26 +6,80 @@ are those of ``lava.proc.lif.models`` and ``lava.proc.graded.models`` (lava-nc 0
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sdt_lava.compiled import compiled
+from sdt_lava.processes.kernels.vectors import TILE, transpose_tile
 
 # lava.proc.lif.models: 24-bit states, decays of 12 bit, activations aligned by 6 bit.
 _SPAN = 2**23
-_DECAY_SHIFT = 12
+_UNITY = 2**12
 _ALIGN_SHIFT = 6
-_SIGN_SHIFT = 63
+# Neurons whose parameters stay in the first cache.
+_PERIOD = 1024
+
+
+class LifParameters(NamedTuple):
+    """Parameters of populations that follow one another, as :func:`integrate` reads them.
+
+    Parameters
+    ----------
+    parts : ndarray of int64
+        ``(populations, 5)``: first neuron, number of neurons, first index and number of its
+        parameters, which repeat themselves, and whether anything is left of u after a step.
+    fields : ndarray of int32
+        ``(4, n)``: what is added to v, what is left of u and of v after a step in 1/4096 (0 to
+        4096), and the firing threshold, aligned with v.
+    """
+
+    parts: NDArray[np.int64]
+    fields: NDArray[np.int32]
+
+
+def lif_parameters(populations: Sequence[tuple[int, Sequence[Any]]]) -> LifParameters:
+    """Make the parameters of some populations.
+
+    Parameters
+    ----------
+    populations : sequence of tuple
+        Number of neurons, and the four fields, which repeat themselves from neuron to neuron.
+    """
+    parts, columns = [], []
+    neuron = parameter = 0
+    for size, fields in populations:
+        values = np.stack(np.broadcast_arrays(*map(np.atleast_1d, fields)))
+        # Whole repetitions.
+        values = np.tile(values, -(-_PERIOD // values.shape[1]))[:, : max(size, 1)]
+        parts.append((neuron, size, parameter, values.shape[1], values[1].any()))
+        columns.append(values)
+        neuron, parameter = neuron + size, parameter + values.shape[1]
+    return LifParameters(np.array(parts, np.int64), np.hstack(columns).astype(np.int32))
 
 
 @compiled
 def _decayed(state: Any, kept: Any) -> Any:
     """Return ``state * kept / 4096`` in int32, rounded towards zero."""
-    product = np.int64(state) * np.int64(kept)
-    # A shift rounds down; what is added to a negative number lets it round up.
-    towards_zero = (product >> _SIGN_SHIFT) & ((1 << _DECAY_SHIFT) - 1)
-    return np.int32((product + towards_zero) >> _DECAY_SHIFT)
+    # In floating point there are vector instructions for it; 32 by 13 bits are exact.
+    return np.int32(np.float64(state) * np.float64(kept) * (1 / _UNITY))
+
+
+@compiled
+def _driven(current: Any) -> Any:
+    """Wrap a current, as Lava does: +2^23 is kept and -2^23 is not."""
+    if current > _SPAN:
+        return np.int32(current - 2 * _SPAN)
+    return np.int32(current + 2 * _SPAN) if current <= -_SPAN else np.int32(current)
+
+
+@compiled
+def _charged(voltage: Any, current: Any, bias: Any) -> Any:
+    """Add to what is left of a voltage, and saturate."""
+    total = np.int32(np.int32(voltage + current) + bias)
+    return min(max(total, np.int32(1 - _SPAN)), np.int32(_SPAN - 1))
 
 
 @compiled
@@ -33,10 +87,8 @@ def integrate(
     activation: Any,
     current: Any,
     voltage: Any,
-    bias: Any,
-    kept_current: Any,
-    kept_voltage: Any,
-    threshold: Any,
+    parts: Any,
+    fields: Any,
     spikes: Any,
 ) -> None:
     """Advance leaky integrate-and-fire neurons by one step.
@@ -46,29 +98,31 @@ def integrate(
     activation : ndarray of int32
         Sum of what arrived in this step, ``(n,)``.
     current, voltage : ndarray of int32
-        State u and v, ``(n,)``; updated in place.
-    bias : ndarray of int32
-        What is added to v, ``(n,)``.
-    kept_current, kept_voltage : ndarray of int32
-        What is left of u and v after a step, in 1/4096: 0 to 4096, ``(n,)``.
-    threshold : ndarray of int32
-        Firing threshold, aligned with v, ``(n,)``.
+        State u and v, ``(n,)``; updated in place. Where nothing is left of any current after a
+        step, `current` may be empty.
+    parts, fields
+        :class:`LifParameters`.
     spikes : ndarray of int32
         Output, ``(n,)``: 0 or 1.
     """
-    for i in range(activation.size):
-        aligned = np.int32(np.int64(activation[i]) << _ALIGN_SHIFT)
-        u = np.int32(_decayed(current[i], kept_current[i]) + aligned)
-        if u > _SPAN:
-            u = np.int32(u - 2 * _SPAN)
-        elif u <= -_SPAN:
-            u = np.int32(u + 2 * _SPAN)
-        current[i] = u
-        v = np.int32(np.int32(_decayed(voltage[i], kept_voltage[i]) + u) + bias[i])
-        v = min(max(v, np.int32(1 - _SPAN)), np.int32(_SPAN - 1))
-        fired = v > threshold[i]
-        spikes[i] = fired
-        voltage[i] = np.int32(0) if fired else v
+    bias, kept_current, kept_voltage, threshold = fields[0], fields[1], fields[2], fields[3]
+    is_kept = current.size > 0
+    for part in range(parts.shape[0]):
+        begin, size, parameter, period, has_memory = parts[part]
+        for first in range(begin, begin + size, period):
+            for k in range(min(period, begin + size - first)):
+                # Unsigned: an index that might count from the end costs a test.
+                i, p = np.uint64(first + k), np.uint64(parameter + k)
+                u = np.int32(np.int64(activation[i]) << _ALIGN_SHIFT)
+                if has_memory:
+                    u = np.int32(_decayed(current[i], kept_current[p]) + u)
+                u = _driven(u)
+                if is_kept:
+                    current[i] = u
+                v = _charged(_decayed(voltage[i], kept_voltage[p]), u, bias[p])
+                fired = v > threshold[p]
+                spikes[i] = fired
+                voltage[i] = np.int32(0) if fired else v
 
 
 @compiled
@@ -124,10 +178,15 @@ def transpose(source: Any, places: Any, target: Any) -> None:
         ``(parts, 4)``: where a part begins in `source`, its rows and columns there, and where its
         transpose begins in `target`.
     """
+    read, write = source.ctypes.data, target.ctypes.data
     for part in range(places.shape[0]):
-        rows, columns = places[part, 1], np.uint64(places[part, 2])
+        begin, rows, columns, goal = places[part]
+        tall, wide = rows // TILE * TILE, columns // TILE * TILE
+        for row in range(0, tall, TILE):
+            for column in range(0, wide, TILE):
+                at, to = begin + row * columns + column, goal + column * rows + row
+                transpose_tile(read, at, columns, write, to, rows)
         for row in range(rows):
-            first = np.uint64(places[part, 0] + row * places[part, 2])
-            goal, step = np.uint64(places[part, 3] + row), np.uint64(rows)
-            for column in range(columns):
-                target[goal + column * step] = source[first + column]
+            at, to = begin + row * columns, goal + row
+            for column in range(wide if row < tall else 0, columns):
+                target[np.uint64(to + column * rows)] = source[np.uint64(at + column)]

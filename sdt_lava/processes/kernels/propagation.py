@@ -28,6 +28,7 @@ from sdt_lava.processes.kernels.tables import (
     run_table,
     window_table,
 )
+from sdt_lava.processes.kernels.windows import spike_windows, sum_windows
 
 # Adds the weights of all values that are not 0 to sums: (values, sums), both int32 and flat.
 Propagate = Callable[[Any, Any], None]
@@ -121,25 +122,37 @@ def propagate_kernels(
         Multiply weights by payloads.
     """
     source, target = shapes
-    tables = window_table(weight, shapes, window, groups)
+    add = _convolution(weight, shapes, window, groups, graded)
     largest = int(np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1).max())
     own = np.zeros(target, np.int32)
     flat = own.reshape(-1)
 
     def propagate(values: Any, sums: Any) -> None:
         image = values.reshape(source)
-        if graded and largest * _magnitude(values) >= _INT32_LIMIT:
+        if largest * (_magnitude(values) if graded else 1) >= _INT32_LIMIT:
             # Lava adds in floating point, and what does not fit an int32 becomes 0.
             turned = np.ascontiguousarray(weight[:, ::-1, ::-1], np.int32)
+            image = image if graded else image.astype(bool)
             flat[:] = utils.conv(image, turned, weight.shape[1:3], *window, groups).reshape(-1)
         else:
-            propagate_convolution(image, graded, *tables, own)
+            add(image, own)
         wrap_sums(flat, sums)
 
     def propagate_small(values: Any, sums: Any) -> None:
-        propagate_convolution(values.reshape(source), False, *tables, sums.reshape(target))
+        add(values.reshape(source), sums.reshape(target))
 
     return propagate if graded or largest >= _SUM_LIMIT else propagate_small
+
+
+def _convolution(
+    weight: NDArray[Any], shapes: Any, window: Any, groups: int, graded: bool
+) -> Propagate:
+    """Return the function that adds to sums of 32 bit; arguments as above, images as arguments."""
+    spikes = None if graded else spike_windows(weight, shapes[0], window, groups)
+    if spikes is not None:
+        return lambda values, sums: sum_windows(values, *spikes, sums)
+    tables = window_table(weight, shapes, window, groups)
+    return lambda values, sums: propagate_convolution(values, graded, *tables, sums)
 
 
 def _magnitude(values: Any) -> int:

@@ -6,7 +6,13 @@ from functools import cache
 
 import numpy as np
 
-from sdt_lava.processes.kernels.neurons import integrate, record, relay, transpose
+from sdt_lava.processes.kernels.neurons import (
+    integrate,
+    lif_parameters,
+    record,
+    relay,
+    transpose,
+)
 from sdt_lava.processes.kernels.synapses import (
     propagate_convolution,
     propagate_dense,
@@ -17,6 +23,7 @@ from sdt_lava.processes.kernels.synapses import (
     transpose_sums,
     wrap_sums,
 )
+from sdt_lava.processes.kernels.windows import spike_windows, sum_windows
 
 
 @cache
@@ -29,7 +36,7 @@ def warm_up() -> None:
     image = np.zeros((1, 1, 1), np.int32)
     small = np.zeros(0, np.int16)
     columns, rows, offsets = np.zeros(1, np.int64), np.zeros(0, np.uint32), np.zeros(1, np.uint64)
-    integrate(*[nothing] * 8)
+    integrate(nothing, nothing, nothing, *lif_parameters([(0, [0] * 4)]), nothing)
     transpose(nothing, np.zeros((0, 4), np.int64), nothing)
     relay(nothing, nothing, 0, nothing)
     for kind in (np.uint8, np.int32):
@@ -45,6 +52,10 @@ def warm_up() -> None:
         *(np.full((1, 1, width), -1) for width in (2, 3)),
     )
     propagate_convolution(image, False, kernel, rows, columns, image)
+    weight, once = np.zeros((1, 1, 1, 1), np.int32), (1, 1)
+    windows = spike_windows(weight, image.shape, (once, (0, 0), once), 1)
+    assert windows is not None
+    sum_windows(image, *windows, image)
     shift_sums(nothing, -1, nothing)
     transpose_sums(image[0], image[0])
     wrap_sums(nothing, nothing)
