@@ -114,7 +114,17 @@ class _Scaled:
             self.frames = shown.astype(np.int64)
         else:
             self.frames = np.rint(shown.astype(np.float64) * entry.scale + entry.offset)
-        self.low, self.high = self.frames.min(), self.frames.max()
+        self.low, self.high = _extremes(self.frames, entry)
+
+
+def _extremes(frames: np.ndarray, entry: Input) -> tuple[Any, Any]:
+    """Return the lowest and the highest value, or 0 and the latter if none is outside."""
+    if frames.dtype == np.int64 and entry.low == 0:
+        # Without signs negative numbers are the largest: one look at each value is enough.
+        high = int(frames.view(np.uint64).max())
+        if high <= entry.high:
+            return 0, high
+    return frames.min(), frames.max()
 
 
 def _widened(graph: Graph, scaled: _Scaled) -> Graph:

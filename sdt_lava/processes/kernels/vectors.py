@@ -1,11 +1,6 @@
-"""Vector operations that numba does not find by itself, written down as LLVM instructions.
+"""Events packed, weight rows added up and tiles transposed in registers.
 
-Numba compiles loops over arrays well, but neither keeps sums of many values in registers, nor
-packs the positions of events, nor transposes in registers. Each function here is a short sequence
-of operations on vectors, which LLVM lowers to whatever vectors the processor has.
-
-Arrays are passed as the address of their first element and the number of the first one meant. All
-elements are int32, except for weights, which are int8.
+All elements are int32, except for weights, which are int8.
 """
 
 from __future__ import annotations
@@ -16,8 +11,24 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-# Values that `append_events` looks at, and so many it may write beyond the last event.
-PART = 16
+from sdt_lava.kernels.llvm import (
+    BYTE,
+    INT,
+    INTS,
+    PART,
+    SHORT,
+    WORD,
+    constant,
+    counting,
+    element,
+    everywhere,
+    external,
+    index,
+    load,
+    shuffle,
+    store,
+)
+
 # Outputs that `sum_rows_32` adds up; `sum_rows_64` takes twice as many.
 LANES = 32
 # So many weights of eight bits fit a 16-bit sum.
@@ -28,47 +39,10 @@ _EVENTS_AT_ONCE = 4
 # Rows and columns of what `transpose_tile` transposes.
 TILE = 8
 
-_BYTE, _SHORT, _INT, _WORD = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-
-
-def _index(value: int) -> ir.Constant:
-    return ir.Constant(_WORD, value)
-
-
-def _element(builder: Any, address: Any, at: Any, type_: Any) -> Any:
-    return builder.gep(builder.inttoptr(address, type_.as_pointer()), [at])
-
-
-def _load(builder: Any, pointer: Any, type_: Any, offset: int = 0) -> Any:
-    """Load a vector; nothing is assumed about its alignment."""
-    place = builder.gep(pointer, [_index(offset)])
-    return builder.load(builder.bitcast(place, type_.as_pointer()), align=1)
-
-
-def _store(builder: Any, vector: Any, pointer: Any, offset: int = 0) -> None:
-    place = builder.gep(pointer, [_index(offset)])
-    builder.store(vector, builder.bitcast(place, vector.type.as_pointer()), align=1)
-
-
-def _shuffle(builder: Any, left: Any, right: Any, order: list[int]) -> Any:
-    mask = ir.Constant(ir.VectorType(_INT, len(order)), order)
-    return builder.shuffle_vector(left, right, mask)
-
-
-def _spread(builder: Any, number: Any, lanes: int) -> Any:
-    """Return a vector of equal 32-bit numbers, from a 64-bit one."""
-    empty = ir.Constant(ir.VectorType(_INT, lanes), None)
-    first = builder.insert_element(empty, builder.trunc(number, _INT), ir.Constant(_INT, 0))
-    return _shuffle(builder, first, first, [0] * lanes)
-
 
 def _call(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
-    """Call a function of LLVM."""
-    known = builder.module.globals.get(name)
-    if known is None:
-        kind = ir.FunctionType(result, [argument.type for argument in arguments])
-        known = ir.Function(builder.module, kind, name)
-    return builder.call(known, arguments)
+    function = external(builder, name, result, [argument.type for argument in arguments])
+    return builder.call(function, arguments)
 
 
 @intrinsic
@@ -77,25 +51,25 @@ def append_events(
 ) -> Any:
     """Append the numbers of values that are not 0; they are counted from ``number`` on.
 
-    Looks at ``values[at:at + count]``, at most PART of them, writes to ``events[end:]`` and returns
-    the new end.
+    Looks at ``values[at:at + count]``, at most PART of them, and returns the new end; up to PART
+    elements of ``events[end:]`` are written.
     """
-    numbers = ir.VectorType(_INT, PART)
-    nothing, lanes = ir.Constant(numbers, None), ir.Constant(numbers, list(range(PART)))
+    nothing, lanes = constant(0), ir.Constant(INTS, list(range(PART)))
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         values, at, count, number, events, end = arguments
-        place = builder.bitcast(_element(builder, values, at, _INT), numbers.as_pointer())
+        place = builder.bitcast(element(builder, values, at, INT), INTS.as_pointer())
         # Values beyond the last one are not read.
-        valid = builder.icmp_signed("<", lanes, _spread(builder, count, PART))
-        read = _call(builder, "llvm.masked.load.v16i32.p0", numbers, place, valid, nothing)
+        limit = everywhere(builder, builder.trunc(count, INT), INTS)
+        valid = builder.icmp_signed("<", lanes, limit)
+        read = _call(builder, "llvm.masked.load.v16i32.p0", INTS, place, valid, nothing)
         is_event = builder.icmp_signed("!=", read, nothing)
-        found = builder.add(lanes, _spread(builder, number, PART))
+        found = builder.add(lanes, everywhere(builder, builder.trunc(number, INT), INTS))
         pack = "llvm.experimental.vector.compress.v16i32"
-        packed = _call(builder, pack, numbers, found, is_event, nothing)
-        _store(builder, packed, _element(builder, events, end, _INT))
+        packed = _call(builder, pack, INTS, found, is_event, nothing)
+        store(builder, packed, element(builder, events, end, INT))
         added = builder.ctpop(builder.bitcast(is_event, ir.IntType(PART)))
-        return builder.add(end, builder.zext(added, _WORD))
+        return builder.add(end, builder.zext(added, WORD))
 
     return types.int64(values, at, count, number, events, end), codegen
 
@@ -103,40 +77,31 @@ def append_events(
 def _make_sum_rows(vectors: int) -> Any:
     """Build the function for rows of ``vectors * LANES`` weights."""
     width = vectors * LANES
-    byte, short, wide = (ir.VectorType(kind, LANES) for kind in (_BYTE, _SHORT, _INT))
+    byte, short, wide = (ir.VectorType(kind, LANES) for kind in (BYTE, SHORT, INT))
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         weights, row0, events, first, last, nothing, sums, at, shift = arguments
-        rows = _element(builder, weights, builder.mul(row0, _index(width)), _BYTE)
-        numbers = _element(builder, events, _index(0), _INT)
-        start = builder.block
-        head, body, end = (builder.append_basic_block(name) for name in ("head", "body", "end"))
-        builder.branch(head)
-        builder.position_at_end(head)
-        position, totals = builder.phi(_WORD), [builder.phi(short) for _ in range(vectors)]
-        builder.cbranch(builder.icmp_signed("<", position, last), body, end)
-        builder.position_at_end(body)
-        following = totals
-        for number in range(_EVENTS_AT_ONCE):
-            place = builder.add(position, _index(number))
-            event = builder.zext(builder.load(builder.gep(numbers, [place])), _WORD)
-            event = builder.select(builder.icmp_signed("<", place, last), event, nothing)
-            row = builder.gep(rows, [builder.mul(event, _index(width))])
-            parts = [_load(builder, row, byte, part * LANES) for part in range(vectors)]
-            added = [builder.sext(part, short) for part in parts]
-            following = [builder.add(*pair) for pair in zip(following, added, strict=True)]
-        position.add_incoming(first, start)
-        position.add_incoming(builder.add(position, _index(_EVENTS_AT_ONCE)), body)
-        for total, next_ in zip(totals, following, strict=True):
-            total.add_incoming(ir.Constant(short, None), start)
-            total.add_incoming(next_, body)
-        builder.branch(head)
-        builder.position_at_end(end)
-        target, shifts = _element(builder, sums, at, _INT), _spread(builder, shift, LANES)
+        rows = element(builder, weights, builder.mul(row0, index(width)), BYTE)
+        numbers = element(builder, events, index(0), INT)
+        with counting(builder, builder.sub(last, first), by=_EVENTS_AT_ONCE) as loop:
+            totals = [loop.carried(ir.Constant(short, None)) for _ in range(vectors)]
+            position, following = builder.add(first, loop.number), totals
+            for number in range(_EVENTS_AT_ONCE):
+                place = builder.add(position, index(number))
+                event = builder.zext(builder.load(builder.gep(numbers, [place])), WORD)
+                event = builder.select(builder.icmp_signed("<", place, last), event, nothing)
+                row = builder.gep(rows, [builder.mul(event, index(width))])
+                parts = [load(builder, row, byte, part * LANES) for part in range(vectors)]
+                added = [builder.sext(part, short) for part in parts]
+                following = [builder.add(*pair) for pair in zip(following, added, strict=True)]
+            for total, next_ in zip(totals, following, strict=True):
+                loop.carry(total, next_)
+        target = element(builder, sums, at, INT)
+        shifts = everywhere(builder, builder.trunc(shift, INT), wide)
         for part, total in enumerate(totals):
             shifted = builder.shl(builder.sext(total, wide), shifts)
-            before = _load(builder, target, wide, part * LANES)
-            _store(builder, builder.add(before, shifted), target, part * LANES)
+            before = load(builder, target, wide, part * LANES)
+            store(builder, builder.add(before, shifted), target, part * LANES)
         return context.get_dummy_value()
 
     @intrinsic
@@ -169,16 +134,16 @@ def transpose_tile(
 
     Its values go to ``target[goal + r]``, and from there on ``step`` apart.
     """
-    row = ir.VectorType(_INT, TILE)
+    row = ir.VectorType(INT, TILE)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         source, at, stride, target, goal, step = arguments
 
         def place(array: Any, first: Any, distance: Any, number: int) -> Any:
-            offset = builder.add(first, builder.mul(distance, _index(number)))
-            return _element(builder, array, offset, _INT)
+            offset = builder.add(first, builder.mul(distance, index(number)))
+            return element(builder, array, offset, INT)
 
-        rows = [_load(builder, place(source, at, stride, r), row) for r in range(TILE)]
+        rows = [load(builder, place(source, at, stride, r), row) for r in range(TILE)]
         # Exchange blocks off the diagonal: of four by four, of two by two, of one value.
         for block in (4, 2, 1):
             lanes = range(TILE)
@@ -186,10 +151,10 @@ def transpose_tile(
             lower = [lane + block if not lane & block else TILE + lane for lane in lanes]
             for first in (r for r in range(TILE) if not r & block):
                 pair = rows[first], rows[first + block]
-                rows[first] = _shuffle(builder, *pair, upper)
-                rows[first + block] = _shuffle(builder, *pair, lower)
+                rows[first] = shuffle(builder, *pair, upper)
+                rows[first + block] = shuffle(builder, *pair, lower)
         for number, column in enumerate(rows):
-            _store(builder, column, place(target, goal, step, number))
+            store(builder, column, place(target, goal, step, number))
         return context.get_dummy_value()
 
     return types.void(source, at, stride, target, goal, step), codegen

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.compiled import compiled
+from sdt_lava.kernels.llvm import PART
 from sdt_lava.processes.kernels.vectors import (
     EVENTS_PER_SUM,
     LANES,
-    PART,
     append_events,
     sum_rows_32,
     sum_rows_64,

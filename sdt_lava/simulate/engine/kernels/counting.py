@@ -9,20 +9,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from sdt_lava.compiled import compiled
-from sdt_lava.simulate.engine.kernels.vectors import (
-    INT,
-    INTS,
-    LANES,
-    PART,
-    WORD,
-    constant,
-    count_bits,
-    element,
-    index,
-    load,
-    read,
-    write,
-)
+from sdt_lava.kernels.llvm import INT, INTS, PART, WORD, constant, element, index, load
+from sdt_lava.simulate.engine.kernels.vectors import LANES, count_bits, read, write
 
 
 @intrinsic

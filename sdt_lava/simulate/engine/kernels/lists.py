@@ -8,22 +8,20 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from sdt_lava.simulate.engine.kernels.vectors import (
+from sdt_lava.kernels.llvm import (
     BYTE,
-    HAS_COMPRESS,
-    INT,
-    LANES,
     SHORT,
     WORD,
     constant,
     counting,
     element,
+    everywhere,
     external,
     index,
     load,
-    shuffle,
     store,
 )
+from sdt_lava.simulate.engine.kernels.vectors import HAS_COMPRESS, LANES
 
 # Elements that append_indices and copy_shifted may write beyond the last valid one.
 SLACK = 64
@@ -48,9 +46,7 @@ def append_indices(typing: Any, word: Any, base: Any, indices: Any, at: Any) -> 
         packed = builder.call(compress, [positions, ir.Constant(byte, None), mask])
         wide = builder.zext(packed, ir.VectorType(SHORT, LANES))
         spread = ir.VectorType(SHORT, LANES)
-        bases = builder.insert_element(ir.Constant(spread, None), base, ir.Constant(INT, 0))
-        bases = shuffle(builder, bases, bases, [0] * LANES)
-        store(builder, builder.add(wide, bases), target)
+        store(builder, builder.add(wide, everywhere(builder, base, spread)), target)
         return builder.ctpop(word)
 
     def one_by_one(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -91,9 +87,7 @@ def copy_shifted(
         short = ir.VectorType(SHORT, lanes)
         read = element(builder, arguments[0], arguments[1], SHORT)
         write = element(builder, arguments[4], arguments[5], SHORT)
-        number = builder.trunc(arguments[3], SHORT)
-        shifts = builder.insert_element(ir.Constant(short, None), number, ir.Constant(INT, 0))
-        shifts = shuffle(builder, shifts, shifts, [0] * lanes)
+        shifts = everywhere(builder, builder.trunc(arguments[3], SHORT), short)
 
         def copy(at: Any) -> None:
             values = load(builder, builder.gep(read, [at]), short)
@@ -119,12 +113,7 @@ def append_lookups(typing: Any, pattern: Any, bits: Any, entries: Any, at: Any) 
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         longs = ir.VectorType(WORD, MOST_LOOKUPS)
-
-        def everywhere(value: Any) -> Any:
-            one = builder.insert_element(ir.Constant(longs, None), value, ir.Constant(INT, 0))
-            return shuffle(builder, one, one, [0] * MOST_LOOKUPS)
-
-        pattern, bits = (everywhere(argument) for argument in arguments[:2])
+        pattern, bits = (everywhere(builder, argument, longs) for argument in arguments[:2])
         number, one = ir.Constant(longs, list(range(MOST_LOOKUPS))), constant(1, longs)
         group = builder.lshr(pattern, builder.mul(number, bits))
         inside = builder.and_(group, builder.sub(builder.shl(one, bits), one))

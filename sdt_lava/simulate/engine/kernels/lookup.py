@@ -11,17 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 from sdt_lava.compiled import compiled
+from sdt_lava.kernels.llvm import SHORT_BYTES
 from sdt_lava.simulate.engine.kernels.lists import MOST_LOOKUPS, append_lookups
 from sdt_lava.simulate.engine.kernels.neurons import fire_int
 from sdt_lava.simulate.engine.kernels.sums import sum_lookups_32, sum_lookups_64
-from sdt_lava.simulate.engine.kernels.vectors import (
-    LANES,
-    SHORT_BYTES,
-    clear_words,
-    read,
-    read_bits,
-    write,
-)
+from sdt_lava.simulate.engine.kernels.vectors import LANES, clear_words, read, read_bits, write
 from sdt_lava.simulate.engine.kernels.windows import find_rows
 
 

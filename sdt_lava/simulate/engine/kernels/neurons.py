@@ -15,12 +15,10 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from sdt_lava.compiled import compiled
-from sdt_lava.simulate.engine.kernels.steps import FORMS, Form, Lanes
-from sdt_lava.simulate.engine.kernels.vectors import (
+from sdt_lava.kernels.llvm import (
     INT,
     INT_BYTES,
     INTS,
-    LANES,
     PART,
     WORD,
     WORD_BYTES,
@@ -31,6 +29,8 @@ from sdt_lava.simulate.engine.kernels.vectors import (
     load,
     store,
 )
+from sdt_lava.simulate.engine.kernels.steps import FORMS, Form, Lanes
+from sdt_lava.simulate.engine.kernels.vectors import LANES
 
 # Parameters of 64 channels follow one another: left and right shift of the sums, aligned bias,
 # aligned threshold, and what the leaks keep of v and of u in 1/4096. If the form is leaky, the

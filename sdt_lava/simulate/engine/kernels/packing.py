@@ -10,21 +10,16 @@ from numba import types
 from numba.extending import intrinsic
 
 from sdt_lava.compiled import compiled
-from sdt_lava.simulate.engine.kernels.vectors import (
-    INT,
-    LANES,
+from sdt_lava.kernels.llvm import (
     WORD,
     constant,
-    count_bits,
     counting,
     element,
+    everywhere,
     load,
-    read,
-    shuffle,
-    spread_word,
     store,
-    write,
 )
+from sdt_lava.simulate.engine.kernels.vectors import LANES, count_bits, read, spread_word, write
 
 # Pixels that are packed at once.
 PIXELS = 8
@@ -48,10 +43,7 @@ def _pack_pixels(
                 spikes = inner.carried(ir.Constant(_LONGS, None))
                 channel = builder.gep(pixels, [builder.mul(inner.number, distance)])
                 bits = builder.and_(load(builder, channel, _LONGS), constant(1, _LONGS))
-                one = builder.insert_element(
-                    ir.Constant(_LONGS, None), inner.number, ir.Constant(INT, 0)
-                )
-                number = shuffle(builder, one, one, [0] * PIXELS)
+                number = everywhere(builder, inner.number, _LONGS)
                 inner.carry(spikes, builder.or_(spikes, builder.shl(bits, number)))
             store(builder, spikes, builder.gep(packed, [outer.number]))
         return context.get_dummy_value()

@@ -13,28 +13,26 @@ from numba import types
 from numba.extending import intrinsic
 
 from sdt_lava.compiled import compiled
-from sdt_lava.simulate.engine.kernels.neurons import fire_int
-from sdt_lava.simulate.engine.kernels.vectors import (
-    HAS_BYTE_MULTIPLY,
+from sdt_lava.kernels.llvm import (
     INT,
     INT_BYTES,
     INTS,
-    LANES,
     PART,
     SHORT,
     SHORT_BYTES,
     WORD,
     WORD_BYTES,
-    clear_words,
     counting,
     element,
+    everywhere,
     external,
     index,
     load,
     shuffle,
     store,
-    write,
 )
+from sdt_lava.simulate.engine.kernels.neurons import fire_int
+from sdt_lava.simulate.engine.kernels.vectors import HAS_BYTE_MULTIPLY, LANES, clear_words, write
 
 # Payloads that narrow_copy may write beyond the last one.
 OVERRUN = PART
@@ -81,9 +79,8 @@ def _make_sum_products(width: int) -> Any:
             totals = [loop.carried(ir.Constant(INTS, None)) for _ in parts]
             distance = builder.load(builder.gep(distances, [loop.number]))
             place = element(builder, builder.add(payloads, distance), index(0), INT)
-            pair = builder.load(place, align=1)
-            one = builder.insert_element(ir.Constant(INTS, None), pair, ir.Constant(INT, 0))
-            both = builder.bitcast(shuffle(builder, one, one, [0] * PART), _PAIRS)
+            pair = everywhere(builder, builder.load(place, align=1), INTS)
+            both = builder.bitcast(pair, _PAIRS)
             row = builder.gep(columns, [builder.mul(loop.number, index(2 * width))])
             for part, total in zip(parts, totals, strict=True):
                 factors = load(builder, row, _PAIRS, 2 * PART * part)

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sdt_lava.kernels.llvm import constant
 from sdt_lava.numerics import ACTIVATION_SHIFT, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT
-from sdt_lava.simulate.engine.kernels.vectors import constant
 
 _SPAN = 2 * (STATE_LIMIT + 1)
 

@@ -8,11 +8,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from sdt_lava.simulate.engine.kernels.vectors import (
+from sdt_lava.kernels.llvm import (
     BYTE,
-    HAS_BYTE_MULTIPLY,
     INT,
-    LANES,
     SHORT,
     WORD,
     constant,
@@ -24,6 +22,7 @@ from sdt_lava.simulate.engine.kernels.vectors import (
     shuffle,
     store,
 )
+from sdt_lava.simulate.engine.kernels.vectors import HAS_BYTE_MULTIPLY, LANES
 
 # So many events fit a 16-bit sum: 256 * -128 and 256 * 127 are inside its range.
 EVENTS_PER_SUM = 256

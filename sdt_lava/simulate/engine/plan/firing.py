@@ -75,7 +75,7 @@ class Firing:
         form = _form(targets, shift, work, keeps_state=state is not None)
         self.parameters = kernel_parameters(shift, targets.neurons, layout, form)
         self.neuron = self.parameters.ctypes.data
-        self._extremes = work.new_extremes(targets)
+        self._extremes = work.new_extremes(targets) if FORMS[form].states > 1 else work.waste
         self.extremes = [extremes.ctypes.data for extremes in self._extremes]
         self.targets = []
         for waste in work.waste:

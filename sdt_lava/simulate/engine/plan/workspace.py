@@ -94,7 +94,7 @@ class Workspace:
         return self.states.setdefault(targets.spikes.name, np.zeros(shape, np.int32))
 
     def new_extremes(self, targets: Targets) -> list[NDArray[np.int32]]:
-        """Return where each worker notes the extremes of one layer's neurons."""
+        """Return where each worker notes the extremes of one layer's neurons that are checked."""
         extremes = [aligned_empty((2 * LANES,), np.int32) for _ in range(self.run.workers)]
         for array in extremes:
             array[:] = 0

@@ -1,0 +1,106 @@
+"""Vectors of integers, loops and memory, as LLVM instructions.
+
+Numba compiles loops over arrays well, but keeps neither accumulators nor masks in registers. Where
+that matters, a function is a short sequence of operations on vectors, which LLVM lowers to whatever
+vectors the processor has.
+
+Arrays are passed as the address of their first element and the number of the first one meant.
+Numba counts references to arrays wherever one is handed on, which in inner loops takes longer than
+the work. Whoever calls keeps the arrays alive and large enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from llvmlite import ir
+
+BYTE, SHORT, INT, WORD = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+SHORT_BYTES, INT_BYTES, WORD_BYTES = 2, 4, 8
+# 32-bit values are handled 16 at a time: one AVX-512 register.
+PART = 16
+INTS = ir.VectorType(INT, PART)
+
+
+def constant(value: int, type_: ir.VectorType = INTS) -> ir.Constant:
+    """Return a vector of equal constants."""
+    return ir.Constant(type_, [value] * type_.count)
+
+
+def index(value: int) -> ir.Constant:
+    """Return a 64-bit constant."""
+    return ir.Constant(WORD, value)
+
+
+def element(builder: Any, address: Any, at: Any, type_: Any) -> Any:
+    """Return a pointer to an element of an array of 64-bit address."""
+    return builder.gep(builder.inttoptr(address, type_.as_pointer()), [at])
+
+
+def load(builder: Any, pointer: Any, type_: Any, offset: int = 0) -> Any:
+    """Load a vector; nothing is assumed about its alignment."""
+    place = builder.gep(pointer, [index(offset)])
+    return builder.load(builder.bitcast(place, type_.as_pointer()), align=1)
+
+
+def store(builder: Any, vector: Any, pointer: Any, offset: int = 0) -> None:
+    """Store a vector."""
+    place = builder.gep(pointer, [index(offset)])
+    builder.store(vector, builder.bitcast(place, vector.type.as_pointer()), align=1)
+
+
+def external(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
+    """Return a function of LLVM or of the processor, by name."""
+    module = builder.module
+    known = module.globals.get(name)
+    return known or ir.Function(module, ir.FunctionType(result, arguments), name)
+
+
+def shuffle(builder: Any, left: Any, right: Any, order: list[int]) -> Any:
+    """Pick elements of two vectors."""
+    mask = ir.Constant(ir.VectorType(INT, len(order)), order)
+    return builder.shuffle_vector(left, right, mask)
+
+
+class Loop:
+    """A loop that is being written: its counter, and values that go from round to round."""
+
+    def __init__(self, builder: Any, head: Any, start: Any) -> None:
+        self._builder, self._head, self._start = builder, head, start
+        self.number = self.carried(index(0))
+
+    def carried(self, initial: Any) -> Any:
+        """Return a value that is `initial` in the first round, later what `carry` said last."""
+        with self._builder.goto_block(self._head):
+            self._builder.position_at_start(self._head)
+            phi = self._builder.phi(initial.type)
+        phi.add_incoming(initial, self._start)
+        return phi
+
+    def carry(self, phi: Any, value: Any) -> None:
+        """Give a carried value to the next round; the end of the body calls it."""
+        phi.add_incoming(value, self._builder.block)
+
+
+@contextmanager
+def counting(builder: Any, count: Any, by: int = 1) -> Iterator[Loop]:
+    """Write a loop over 0, ``by``, ... below ``count``; what is written inside is its body."""
+    start = builder.block
+    head, body, end = (builder.append_basic_block(name) for name in ("head", "body", "end"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    loop = Loop(builder, head, start)
+    builder.cbranch(builder.icmp_signed("<", loop.number, count), body, end)
+    builder.position_at_end(body)
+    yield loop
+    loop.carry(loop.number, builder.add(loop.number, index(by)))
+    builder.branch(head)
+    builder.position_at_end(end)
+
+
+def everywhere(builder: Any, value: Any, type_: ir.VectorType) -> Any:
+    """Return a vector of equal values."""
+    first = builder.insert_element(ir.Constant(type_, None), value, ir.Constant(INT, 0))
+    return shuffle(builder, first, first, [0] * type_.count)
