@@ -28,7 +28,7 @@ from sdt_lava.netx import load_network
 TIME_LIMIT = 240.0
 TIMESTEPS = 8
 # Enough steps in one measurement that a call's overhead does not matter.
-_ENGINE_SAMPLES = 8
+_ENGINE_SAMPLES = 32
 # Fewest and most measurements.
 _ROUNDS = (3, 50)
 

@@ -110,8 +110,11 @@ class _Scaled:
         # The frames that differ: one, if a static image is repeated.
         shown = values[:1] if values.strides[0] == 0 else values
         self.frames: np.ndarray
-        if np.can_cast(values.dtype, np.int64) and (entry.scale, entry.offset) == (1, 0):
+        is_plain = (entry.scale, entry.offset) == (1, 0)
+        if is_plain and np.can_cast(values.dtype, np.int64):
             self.frames = shown.astype(np.int64)
+        elif is_plain and values.dtype.kind == "f":
+            self.frames = np.rint(shown)
         else:
             self.frames = np.rint(shown.astype(np.float64) * entry.scale + entry.offset)
         self.low, self.high = _extremes(self.frames, entry)

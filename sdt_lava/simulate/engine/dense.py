@@ -177,7 +177,7 @@ DENSE_KERNELS: dict[str, type[DenseKernel]] = {
 }
 
 
-def choose_dense(synapses: Synapses, layer: str, wanted: str | None = None) -> DenseKernel:
+def choose_dense(synapses: Synapses, layer: str, wanted: str | None = None) -> type[DenseKernel]:
     """Return the fastest kernel that is exact for a layer, or the one asked for if it is exact.
 
     Parameters
@@ -195,6 +195,6 @@ def choose_dense(synapses: Synapses, layer: str, wanted: str | None = None) -> D
         reason = kernel.obstacle(synapses)
         if not reason:
             logger.debug("%s: dense kernel %s, sums below %d", layer, name, synapses.bound)
-            return kernel(synapses)
+            return kernel
         logger.debug("%s: not %s: %s", layer, name, reason)
     raise AssertionError(f"{layer}: sums of {synapses.bound} fit no kernel")

@@ -36,10 +36,10 @@ def choose_kernels(
     if not packed:
         if wanted not in DENSE_KERNELS and ProductKernel.can_compute(synapses):
             return ProductKernel(synapses, halves), None, 0.0
-        return DenseRows(choose_dense(synapses, layer, wanted)), None, 0.0
+        return DenseRows(synapses, choose_dense(synapses, layer, wanted)), None, 0.0
     if wanted in ("auto", "lookup") and LookupKernel.can_compute(synapses):
         return LookupKernel(synapses, halves), None, 0.0
-    dense = DenseRows(choose_dense(synapses, layer, wanted))
+    dense = DenseRows(synapses, choose_dense(synapses, layer, wanted))
     if wanted in DENSE_KERNELS or not EventKernel.can_compute(synapses):
         return dense, None, 0.0
     # With groups, the event-driven kernel adds zeros for the other groups' channels.

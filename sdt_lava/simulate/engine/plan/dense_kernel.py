@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from sdt_lava.simulate.engine.layout import Layout
 from sdt_lava.simulate.engine.plan.firing import Firing
 from sdt_lava.simulate.engine.plan.operation import Buffer, Rows, Spikes, Task, images
 from sdt_lava.simulate.engine.plan.sum_kernel import SumKernel
+from sdt_lava.simulate.engine.synapses import Synapses
 
 if TYPE_CHECKING:
     from sdt_lava.simulate.engine.plan.workspace import Workspace
@@ -31,18 +33,25 @@ class DenseRows(SumKernel):
 
     Parameters
     ----------
-    dense : DenseKernel
-        It.
+    synapses : Synapses
+        The layer.
+    kind : type of DenseKernel
+        One that is exact for it.
     """
 
-    def __init__(self, dense: DenseKernel) -> None:
-        super().__init__(dense.synapses)
-        self.dense = dense
+    def __init__(self, synapses: Synapses, kind: type[DenseKernel]) -> None:
+        super().__init__(synapses)
+        self.kind = kind
 
     @property
     def name(self) -> str:  # type: ignore[override]
         """Name of the dense kernel."""
-        return self.dense.name
+        return self.kind.name
+
+    @cached_property
+    def dense(self) -> DenseKernel:
+        """The kernel, with weights in a form of its own: made when the first piece is busy."""
+        return self.kind(self.synapses)
 
     def scratch_sizes(self, steps: int) -> dict[str, int]:
         """Return nothing: tensors are made for each piece."""
@@ -124,7 +133,7 @@ class DenseRows(SumKernel):
         return inputs
 
     def _events(self, values: np.ndarray) -> torch.Tensor:
-        events = torch.from_numpy(values).permute(0, 3, 1, 2).to(self.dense.events)
+        events = torch.from_numpy(values).permute(0, 3, 1, 2).to(self.kind.events)
         return events.contiguous(memory_format=torch.channels_last)
 
 
