@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.graph import CubaLif, Gate, Graph, Input, Lif, MaxRelay, Node, Relay
+from sdt_lava.graph import CubaLif, Gate, Graph, Input, Lif, MaxRelay, Node, Relay, Signal
 from sdt_lava.numerics import IntArray
 from sdt_lava.report.counts import Counts
 from sdt_lava.report.events import EventCounter, lowered
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Kinds of populations, and of the nodes of the integer graph that send the same.
 _SAME: dict[type[Node], tuple[str, ...]] = {
+    Input: ("input",),
     Lif: ("lif",),
     CubaLif: ("cuba_lif",),
     Gate: ("and", "or_pool", "token_dilate"),
@@ -40,7 +41,7 @@ class Counted:
     Parameters
     ----------
     nodes : dict of str to str
-        Node of the integer graph that sends the same, by population; the input is left out.
+        Node of the integer graph that sends the same, by population; graded input is left out.
     fan_out : dict of str to ndarray of int64
         By node: fan-out of its positions, ``(n, H, W)``, for each of `n` connections in which
         positions differ.
@@ -70,7 +71,7 @@ def _find(net: Graph) -> Counted | None:
     differing: dict[str, list[str]] = {}
     for name in counter.populations:
         population = counter.graph.nodes[name]
-        if isinstance(population, Input):
+        if isinstance(population, Input) and net.signals[name] is not Signal.SPIKE:
             continue
         node = name if name in net.nodes else name.removesuffix(_RELAY)
         if node not in net.nodes or net.nodes[node].kind not in _SAME[type(population)]:
@@ -114,23 +115,22 @@ class FusedCounter:
         Integer graph.
     what : Counted
         What is counted in it.
-    frames : ndarray of int
-        Input ``(T, B, *shape)``.
+    size : tuple of int
+        Steps and samples.
+    frames : ndarray of int, optional
+        Input ``(T, B, *shape)``, which is counted here if it is graded.
     """
 
-    def __init__(self, net: Graph, what: Counted, frames: IntArray) -> None:
-        self._net, self._what = net, what
-        self.fan_out = what.fan_out
-        self._counter = EventCounter(lowered(net), frames.shape[:2])
+    def __init__(
+        self, net: Graph, what: Counted, size: tuple[int, ...], frames: IntArray | None = None
+    ) -> None:
+        self.fan_out, self._what = what.fan_out, what
+        self._counter = EventCounter(lowered(net), size)
         self._done = 0
-        self._count_input(frames)
-
-    def _count_input(self, frames: IntArray) -> None:
-        samples = slice(0, frames.shape[1])
-        is_static = frames.strides[0] == 0
-        shown = frames[:1] if is_static else frames
-        # One step of a frame that does not change is broadcast to all of them.
-        self._counter.add_population(self._net.input.name, samples, shown)
+        if frames is not None and net.input.name not in what.nodes:
+            # One step of a frame that does not change is broadcast to all of them.
+            shown = frames[:1] if frames.strides[0] == 0 else frames
+            self._counter.add_population(net.input.name, slice(0, size[1]), shown)
 
     def add(self, counts: Mapping[str, IntArray], done: int) -> None:
         """Take the counts of a batch that ends before sample `done`."""
@@ -175,7 +175,7 @@ def fused_counts(
     engine, what = Engine(net, strict=False, tracked=False), counted(net)
     if what is None or not engine.can_count(frames):
         return None
-    counter = FusedCounter(net, what, frames)
+    counter = FusedCounter(net, what, frames.shape[:2], frames)
     wanted = () if is_engines else tuple(name for name in net.lif_names if name in spikes)
     first = 0
     for outcome, done in engine.counted_batches(frames, wanted, what.fan_out):

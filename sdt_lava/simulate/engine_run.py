@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sdt_lava.graph import Graph
 from sdt_lava.numerics import IntArray, NeuronStates
+from sdt_lava.report.fused_counts import FusedCounter, counted
+from sdt_lava.simulate.inputs import to_time_first
 from sdt_lava.simulate.integer_run import (
     IntegerRun,
     RunOptions,
@@ -19,11 +21,10 @@ from sdt_lava.simulate.integer_run import (
     unpacked,
     what_runs,
 )
-from sdt_lava.simulate.recorded import PackedSpikes
+from sdt_lava.simulate.recorded import PackedFrames, PackedSpikes
 
 if TYPE_CHECKING:
     from sdt_lava.quantize.bounds import Extremes
-    from sdt_lava.report.fused_counts import FusedCounter
     from sdt_lava.simulate.engine import Engine
     from sdt_lava.simulate.engine.plan.plan import Output
 
@@ -42,23 +43,57 @@ def run_engine(net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
             parts.append({name: output.unpack() for name, output in outputs.items()})
             tell(options, done, frames)
         return unpacked(net, joined(parts), options)
-    counter = _counter(engine, frames) if options.count else None
+    what = counted(net) if options.count and engine.can_count(frames) else None
+    counter = FusedCounter(net, what, frames.shape[:2], frames) if what else None
     batches = []
     for outputs, done in _batches(engine, frames, wanted, counter):
         batches.append(outputs)
         tell(options, done, frames)
-    readout = np.concatenate([batch[net.output_name].unpack() for batch in batches], axis=1)
-    spikes = PackedSpikes(net.lif_names, batches)
-    return IntegerRun(readout, spikes, counted=counter.counts() if counter else None)
+    return _gathered(net, batches, counter)
 
 
-def _counter(engine: Engine, frames: IntArray) -> FusedCounter | None:
-    from sdt_lava.report.fused_counts import FusedCounter, counted
+def run_spikes(net: Graph, x: Any, options: RunOptions) -> IntegerRun | None:
+    """Run a network on spikes as they come; None if the input is something else.
 
-    what = counted(engine.graph)
-    if what is None or not engine.can_count(frames):
+    Checking and copying an input takes as long as a small network: here each thread looks at a
+    value once, when it packs it.
+
+    Raises
+    ------
+    DataError
+        If the shape of the input does not fit.
+    """
+    from sdt_lava.simulate.engine import Engine
+
+    if not options.reset:
         return None
-    return FusedCounter(engine.graph, what, frames)
+    values = to_time_first(x, net.input_shape, net.timesteps, look=False)
+    engine = Engine(net, strict=options.strict, tracked=False, options=options.engine)
+    what = counted(net) if options.count else None
+    wanted = (*net.lif_names, net.output_name, net.input.name)
+    ways = (what.fan_out,) if what else ()
+    outcomes = engine.spike_batches(values, wanted, *ways)
+    if outcomes is None:
+        return None
+    counter = FusedCounter(net, what, values.shape[:2]) if what else None
+    batches = []
+    for outcome, done in outcomes:
+        if not outcome.is_binary:
+            return None
+        if counter is not None:
+            counter.add(outcome.counts, done)
+        batches.append(outcome.outputs)
+        tell(options, done, values)
+    run = _gathered(net, batches, counter)
+    return replace(run, entered=PackedFrames([batch[net.input.name] for batch in batches]))
+
+
+def _gathered(
+    net: Graph, batches: list[dict[str, Output]], counter: FusedCounter | None
+) -> IntegerRun:
+    readout = np.concatenate([batch[net.output_name].unpack() for batch in batches], axis=1)
+    counts = counter.counts() if counter else None
+    return IntegerRun(readout, PackedSpikes(net.lif_names, batches), counted=counts)
 
 
 def _batches(

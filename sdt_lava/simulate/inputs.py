@@ -15,7 +15,9 @@ from sdt_lava.numerics import PAYLOAD_LIMIT, IntArray
 logger = logging.getLogger(__name__)
 
 
-def to_time_first(x: Any, frame_shape: Shape, timesteps: int) -> np.ndarray:
+def to_time_first(
+    x: Any, frame_shape: Shape, timesteps: int, *, look: bool = True
+) -> np.ndarray:  # fmt: skip
     """Check an input and bring it to ``(T, B, *shape)``; a static image is repeated.
 
     Parameters
@@ -26,6 +28,8 @@ def to_time_first(x: Any, frame_shape: Shape, timesteps: int) -> np.ndarray:
         Shape of one frame.
     timesteps : int
         Steps for which a static input is presented.
+    look : bool
+        Whether values are looked at; otherwise the caller has to.
 
     Raises
     ------
@@ -33,7 +37,7 @@ def to_time_first(x: Any, frame_shape: Shape, timesteps: int) -> np.ndarray:
         If the shape does not fit, the input is empty or not finite, or not numeric.
     """
     values = np.asarray(x)
-    finite = values.dtype.kind != "f" or bool(np.isfinite(values).all())
+    finite = not look or values.dtype.kind != "f" or bool(np.isfinite(values).all())
     allowed = f"(B, {', '.join(map(str, frame_shape))}) or (B, T, ...) of numbers"
     if values.dtype.kind not in "biuf":
         raise DataError("input x", f"values of type {values.dtype}", allowed)

@@ -19,6 +19,7 @@ from sdt_lava.simulate.streaming import continuously
 if TYPE_CHECKING:
     from sdt_lava.compiler.compile import CompiledNetwork
     from sdt_lava.report.counts import Counts
+    from sdt_lava.simulate.recorded import PackedFrames
 
 Progress = Callable[[int, int], None]
 
@@ -48,12 +49,27 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class IntegerRun:
-    """What a back end returns: the readout and spikes ``(T, B, *shape)``, and how Lava ran."""
+    """What a back end returns.
+
+    Parameters
+    ----------
+    readout : ndarray of int
+        ``(T, B, classes)``.
+    spikes : mapping of str to ndarray of uint8
+        ``(T, B, *shape)`` by LIF.
+    execution : LavaExecution or None
+        How Lava ran.
+    counted : Counts or None
+        What was counted along the way.
+    entered : ndarray of int64, PackedFrames or None
+        The input ``(T, B, *shape)``.
+    """
 
     readout: IntArray
     spikes: Mapping[str, NDArray[np.uint8]]
     execution: LavaExecution | None = None
     counted: Counts | None = None
+    entered: IntArray | PackedFrames | None = None
 
 
 def in_batches(

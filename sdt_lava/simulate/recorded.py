@@ -1,12 +1,14 @@
-"""Recorded spikes as the engine packs them, unpacked when somebody looks at them."""
+"""Spikes as the engine packs them, unpacked when somebody looks at them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sdt_lava.numerics import IntArray
 
 if TYPE_CHECKING:
     from sdt_lava.simulate.engine.plan.plan import Output
@@ -31,9 +33,7 @@ class PackedSpikes(Mapping[str, NDArray[np.uint8]]):
 
     def __getitem__(self, name: str) -> NDArray[np.uint8]:
         if name not in self._unpacked:
-            parts = [output.unpack() for output in self._packed[name]]
-            joined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-            self._unpacked[name] = joined.astype(np.uint8, copy=False)
+            self._unpacked[name] = _joined(self._packed[name]).astype(np.uint8, copy=False)
             self._packed[name] = []
         return self._unpacked[name]
 
@@ -45,3 +45,25 @@ class PackedSpikes(Mapping[str, NDArray[np.uint8]]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list(self._packed)})"
+
+
+class PackedFrames:
+    """The input of a run, as it was packed.
+
+    Parameters
+    ----------
+    batches : sequence of Output
+        Batch after batch.
+    """
+
+    def __init__(self, batches: Sequence[Output]) -> None:
+        self._batches = batches
+
+    def unpack(self) -> IntArray:
+        """Return ``(T, B, *shape)``."""
+        return _joined(self._batches).astype(np.int64)
+
+
+def _joined(batches: Sequence[Output]) -> NDArray[Any]:
+    parts = [output.unpack() for output in batches]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)

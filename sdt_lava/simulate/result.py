@@ -19,6 +19,7 @@ from sdt_lava.report.fused_counts import fused_counts
 from sdt_lava.report.synops import SynopsTable, synops_table
 from sdt_lava.simulate.execution import LavaExecution
 from sdt_lava.simulate.measured import Measured
+from sdt_lava.simulate.recorded import PackedFrames
 from sdt_lava.simulate.timing import Timing
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ class Result:
         Wall-clock time of the run.
     net : Graph or None
         The integer graph that ran; None for 'torch'.
-    frames : ndarray of int64 or None
-        The integer input ``(T, B, *shape)``.
+    entered : ndarray of int64, PackedFrames or None
+        The integer input ``(T, B, *shape)``: see `frames`.
     reset : bool
         Whether every sample started from rest.
     compiled : CompiledNetwork or None
@@ -64,7 +65,7 @@ class Result:
     spikes: Mapping[str, NDArray[np.uint8]]
     seconds: float
     net: Graph | None = field(default=None, repr=False)
-    frames: IntArray | None = field(default=None, repr=False)
+    entered: IntArray | PackedFrames | None = field(default=None, repr=False)
     reset: bool = True
     compiled: CompiledNetwork | None = field(default=None, repr=False)
     measured: Measured | None = None
@@ -75,6 +76,12 @@ class Result:
     def labels(self) -> NDArray[np.int64]:
         """Predicted class of each sample, ``(B,)``; the lowest index wins a tie."""
         return np.argmax(self.logits, axis=1)
+
+    @cached_property
+    def frames(self) -> IntArray | None:
+        """The integer input ``(T, B, *shape)``, int64; None for 'torch'."""
+        entered = self.entered
+        return entered.unpack() if isinstance(entered, PackedFrames) else entered
 
     @cached_property
     def counts(self) -> Counts:
@@ -88,9 +95,9 @@ class Result:
         DataError
             For the float model, whose operations are not the hardware's.
         """
-        net, frames = self.integer_run("counts")
         if self.counted is not None:
             return self.counted
+        net, frames = self.integer_run("counts")
         counts = None
         if self.reset:
             is_engines = self.backend == "engine" and self.compiled is None

@@ -13,7 +13,7 @@ from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Graph
 from sdt_lava.numerics import IntArray, NeuronStates
 from sdt_lava.simulate.engine_options import EngineOptions, parse_memory
-from sdt_lava.simulate.engine_run import engine_extremes, run_engine
+from sdt_lava.simulate.engine_run import engine_extremes, run_engine, run_spikes
 from sdt_lava.simulate.inputs import enter, to_time_first
 from sdt_lava.simulate.integer_run import (
     IntegerRun,
@@ -136,17 +136,21 @@ def simulate(
         from sdt_lava.simulate.loihi.backend import simulate_on_board
 
         return simulate_on_board(net, x, options, hardware, shortcut=shortcut, sdsa=sdsa)
-    net, frames = enter(net, x)
-    if name in _COMPILED_BACKENDS or shortcut is not None or sdsa is not None:
-        options = replace(options, compiled=_compile(net, frames, options, shortcut, sdsa))
-    run = _INTEGER_BACKENDS[name](net, frames, options)
+    is_compiled = name in _COMPILED_BACKENDS or shortcut is not None or sdsa is not None
+    packed = name == "engine" and not is_compiled
+    run = run_spikes(net, x, options) if packed else None
+    if run is None:
+        net, frames = enter(net, x)
+        if is_compiled:
+            options = replace(options, compiled=_compile(net, frames, options, shortcut, sdsa))
+        run = replace(_INTEGER_BACKENDS[name](net, frames, options), entered=frames)
     return Result(
         backend=name,
         logits=run.readout.sum(axis=0, dtype=np.int64),
         spikes=run.spikes,
         seconds=time.perf_counter() - started,
         net=net,
-        frames=frames,
+        entered=run.entered,
         reset=reset,
         compiled=options.compiled,
         execution=run.execution,

@@ -17,6 +17,7 @@ from sdt_lava.graph.mapped import Gate, MaxRelay, Relay, Sparse
 from sdt_lava.numerics import ACTIVATION_LIMIT, STATE_LIMIT, IntArray, NeuronStates
 from sdt_lava.quantize.bounds import Extremes
 from sdt_lava.simulate.engine.interpreter import Interpreter
+from sdt_lava.simulate.engine.plan.entry import can_pack
 from sdt_lava.simulate.engine.plan.memory import Run
 from sdt_lava.simulate.engine.plan.operation import Operation
 from sdt_lava.simulate.engine.plan.plan import Outcome, Output, Plan
@@ -164,6 +165,41 @@ class Engine:
             values = self._interpret(part, kept, None, None)
             yield {name: Output.of(values[name]) for name in kept}, done
 
+    def spike_batches(
+        self,
+        values: NDArray[Any],
+        keep: Iterable[str],
+        counted: Mapping[str, IntArray] = _NOTHING,
+    ) -> Iterator[tuple[Outcome, int]] | None:
+        """Evaluate the graph as `counted_batches` does, on spikes of any type.
+
+        Nothing is copied or looked at before: values that are no spikes are noticed when they are
+        packed.
+
+        Parameters
+        ----------
+        values : ndarray
+            Input ``(T, B, *shape)``, whatever it holds.
+        keep : iterable of str
+            Nodes whose output is wanted, with the input among them.
+        counted : mapping of str to ndarray
+            As for `counted_batches`.
+
+        Returns
+        -------
+        iterator or None
+            As of `counted_batches`: an outcome whose `is_binary` is false is not valid. None if
+            the network does not take spikes, or not such ones.
+        """
+        entry = self.graph.input
+        takes_spikes = (entry.low, entry.high, entry.scale, entry.offset) == (0, 1, 1, 0)
+        if not takes_spikes or not can_pack(values.dtype):
+            return None
+        if not self._is_planned(values, None, len(values), in_range=True):
+            return None
+        plan = self._plan(frozenset(keep), counted=counted)
+        return self._outcomes(plan, values, len(values)) if plan.packs_input else None
+
     def can_count(self, frames: IntArray) -> bool:
         """Whether `counted_batches` takes an input.
 
@@ -258,7 +294,8 @@ class Engine:
     ) -> dict[str, IntArray]:
         self._context.states = {} if states is None else states
         with exact_arithmetic():
-            return Interpreter(self.graph, self._context).run(frames, keep, spikes)
+            values = frames.astype(np.int64, copy=False)
+            return Interpreter(self.graph, self._context).run(values, keep, spikes)
 
     def _run_batch(
         self, plan: Plan, frames: IntArray, states: NeuronStates | None, frame_steps: int
@@ -268,6 +305,8 @@ class Engine:
         packed = None if states is None else load_states(self.graph, states)
         with plan.lock, exact_arithmetic():
             outcome = plan.run(frames, run, self._context, packed)
+        if not outcome.is_binary:
+            return outcome
         if self._context.strict and any(map(_overflows, outcome.extremes.values())):
             # The interpreter finds the neurons and the step, and raises.
             self._interpret(frames, frozenset(), None, states)

@@ -71,7 +71,7 @@ def simulate_on_board(
         spikes={name: outputs[name].astype(np.uint8, copy=False) for name in lifs},
         seconds=time.perf_counter() - started,
         net=net,
-        frames=frames,
+        entered=frames,
         reset=options.reset,
         compiled=compiled,
         measured=run.measured,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from sdt_lava.simulate.engine.kernels.packing import pack_rows
 from sdt_lava.simulate.engine.layout import rows_first
@@ -10,6 +13,16 @@ from sdt_lava.simulate.engine.plan.operation import Buffer, Operation, Rows, Tas
 
 if TYPE_CHECKING:
     from sdt_lava.simulate.engine.plan.workspace import Workspace
+
+
+def can_pack(kind: np.dtype[Any]) -> bool:
+    """Whether spikes of a type are packed as they are."""
+    return kind.kind in "biuf" and kind.itemsize in (1, 4, 8) and kind.isnative
+
+
+@cache
+def _bits_of_one(kind: np.dtype[Any]) -> int:
+    return int(np.ones(1, kind).view(f"u{kind.itemsize}")[0])
 
 
 class EnterOperation(Operation):
@@ -33,7 +46,9 @@ class EnterOperation(Operation):
         def run(rows: Rows, worker: int) -> None:
             values = rows_first(work.frames, layout)
             strides = tuple(stride // values.itemsize for stride in values.strides)
-            pack_rows(values.ctypes.data, strides, size, rows, words)
+            kind = values.itemsize, _bits_of_one(values.dtype)
+            if not pack_rows(values.ctypes.data, kind, strides, size, rows, words):
+                work.is_binary = False
 
         return run
 

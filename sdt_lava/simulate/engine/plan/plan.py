@@ -89,11 +89,14 @@ class Outcome:
         Of the nodes counted: events and what they reach by each connection, ``(1 + n, T, B)``.
     extremes : dict of tuple of str to Extremes
         Largest magnitudes of the populations that were checked.
+    is_binary : bool
+        Whether the spikes that entered were 0 and 1; if not, nothing else is valid.
     """
 
     outputs: dict[str, Output]
     counts: dict[str, IntArray]
     extremes: dict[tuple[str, ...], Extremes]
+    is_binary: bool
 
 
 class Plan:
@@ -152,6 +155,16 @@ class Plan:
         return sum(layer.synapses.macs for layer in self._layers)
 
     @property
+    def packs_input(self) -> bool:
+        """Whether the input is wanted, and enters as spikes only."""
+        return isinstance(self.outputs.get(self.entry.name), Spikes) and not self._needs_tensor
+
+    @property
+    def _needs_tensor(self) -> bool:
+        tensor = f"{self.entry.name} (tensor)"
+        return tensor in self._buffers or tensor in self._kept
+
+    @property
     def has_generic(self) -> bool:
         """Whether some nodes have no kernel."""
         return any(isinstance(operation, GenericOperation) for operation in self.operations)
@@ -200,6 +213,7 @@ class Plan:
             outputs={name: self._output(name, work) for name in self.outputs},
             counts={name: np.sum(own, axis=0) for name, own in work.counts.items()},
             extremes={names: _extremes(own) for names, own in work.extremes.items()},
+            is_binary=work.is_binary,
         )
 
     def profile(
@@ -255,10 +269,11 @@ class Plan:
         return assign(self.operations, waits, self._kept, run)
 
     def _enter(self, work: Workspace, frames: IntArray) -> None:
-        work.frames = frames
-        tensor = f"{self.entry.name} (tensor)"
-        if tensor in self._buffers or tensor in self._kept:
-            work.tensors[tensor] = torch.from_numpy(np.array(frames, np.int64))
+        work.frames, work.is_binary = frames, True
+        if self._needs_tensor:
+            work.tensors[f"{self.entry.name} (tensor)"] = torch.from_numpy(
+                np.array(frames, np.int64)
+            )
 
     def _output(self, name: str, work: Workspace) -> Output:
         source = self.outputs[name]

@@ -52,8 +52,10 @@ class Workspace:
     arrays: dict[str, NDArray[Any]]
     context: Context
     states: dict[str, NDArray[np.int32]] | None = None
-    # The input, int64 (T, B, *shape), during a run.
-    frames: IntArray = NO_FRAMES
+    # The input (T, B, *shape) during a run: int64, or spikes of any type.
+    frames: NDArray[Any] = NO_FRAMES
+    # Whether the spikes that entered were 0 and 1.
+    is_binary: bool = True
     tensors: dict[str, Any] = field(default_factory=dict)
     extremes: dict[tuple[str, ...], list[NDArray[np.int32]]] = field(default_factory=dict)
     counts: dict[str, list[IntArray]] = field(default_factory=dict)
