@@ -359,19 +359,21 @@ class Engine:
             return self.options.batch_size
         steps, samples = frames.shape[:2]
 
-        def needed(size: int) -> int:
-            return plan.bytes_needed(self._sizes(plan, steps, size, frame_steps))
+        def of(size: int) -> Run:
+            return self._sizes(plan, steps, size, frame_steps)
 
-        size = min(samples, self._sizes(plan, steps, samples, frame_steps).workers)
-        if needed(size) > self.options.memory:
+        size = min(samples, of(samples).workers)
+        if plan.bytes_needed(of(size)) > self.options.memory:
             size = 1
-        if needed(size) > self.options.memory:
-            raise ConfigError(
-                "memory", f"{self.options.memory:,} bytes", f"{needed(1):,} for one sample"
-            )
-        limit = min(self.options.memory, _CACHE_BYTES)
-        while size < samples and needed(min(2 * size, samples)) <= limit:
-            size = min(2 * size, samples)
+        if plan.bytes_needed(of(size)) > self.options.memory:
+            found, needed = f"{self.options.memory:,} bytes", plan.bytes_needed(of(1))
+            raise ConfigError("memory", found, f"{needed:,} for one sample")
+        while size < samples:
+            larger = of(min(2 * size, samples))
+            leaves_caches = plan.signal_bytes(larger) > _CACHE_BYTES
+            if leaves_caches or plan.bytes_needed(larger) > self.options.memory:
+                break
+            size = larger.batch
         return size
 
     def _interpreted_bytes(self, steps: int) -> int:

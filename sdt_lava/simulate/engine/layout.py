@@ -9,6 +9,7 @@ from start to end. Vectors are images of one pixel. The interpreter and the resu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,9 +84,12 @@ def pack_spikes(spikes: np.ndarray, layout: Layout, packed: Words) -> None:
     packed[...] = np.packbits(bits, axis=-1, bitorder="little").view("<u8").reshape(packed.shape)
 
 
-def unpack_spikes(packed: Words, layout: Layout, batch: int) -> NDArray[np.uint8]:
-    """Return the spikes ``(T, B, *shape)``."""
-    as_bytes = np.ascontiguousarray(packed).astype("<u8", copy=False).view(np.uint8)
+def unpack_spikes(
+    packed: NDArray[np.unsignedinteger[Any]], layout: Layout, batch: int
+) -> NDArray[np.uint8]:
+    """Return the spikes ``(T, B, *shape)`` of words, or of one narrower integer a position."""
+    little = packed.dtype.newbyteorder("<")
+    as_bytes = np.ascontiguousarray(packed).astype(little, copy=False).view(np.uint8)
     bits = np.unpackbits(as_bytes, axis=-1, count=layout.channels, bitorder="little")
     return np.ascontiguousarray(time_first(bits, layout, batch))
 

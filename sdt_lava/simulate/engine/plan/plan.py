@@ -146,7 +146,7 @@ class Plan:
             for buffer in [*(reading.buffer for reading in op.reads), *op.writes]
         }
         self._kept = set(self._output_buffers())
-        self._needed: dict[Run, int] = {}
+        self._signal_bytes: dict[Run, int] = {}
         self._prepared: dict[Run, tuple[Workspace, list[Step]]] = {}
 
     @property
@@ -171,13 +171,17 @@ class Plan:
 
     def bytes_needed(self, run: Run) -> int:
         """Estimate the memory that a run takes, weights left out."""
-        if run not in self._needed:
+        kernels = [kernel for layer in self._layers for kernel in layer.kernels]
+        scratch = scratch_bytes(kernel.scratch_sizes(run.steps) for kernel in kernels)
+        temporary = max((kernel.temporary_bytes(run.steps) for kernel in kernels), default=0)
+        return self.signal_bytes(run) + run.workers * (scratch + temporary)
+
+    def signal_bytes(self, run: Run) -> int:
+        """Return the memory that the signals of a run take."""
+        if run not in self._signal_bytes:
             placed = self._assign(waiting(self.operations, run), run)
-            kernels = [kernel for layer in self._layers for kernel in layer.kernels]
-            scratch = scratch_bytes(kernel.scratch_sizes(run.steps) for kernel in kernels)
-            temporary = max((kernel.temporary_bytes(run.steps) for kernel in kernels), default=0)
-            self._needed[run] = sum(placed.sizes) + run.workers * (scratch + temporary)
-        return self._needed[run]
+            self._signal_bytes[run] = sum(placed.sizes)
+        return self._signal_bytes[run]
 
     def run(
         self, frames: IntArray, run: Run, context: Context, states: dict[str, Any] | None = None
@@ -278,14 +282,21 @@ class Plan:
     def _output(self, name: str, work: Workspace) -> Output:
         source = self.outputs[name]
         if isinstance(source, Spikes):
-            words = np.ascontiguousarray(work.spikes(source))
-            own = words.copy() if np.shares_memory(words, work.spikes(source)) else words
+            # No more bytes than the channels of a position need.
+            own = work.spikes(source).astype(_word_type(source.layout.channels), order="C")
             return Output(own, "spikes", source.layout, work.batch)
         if source.kind == "tensor":
             return Output(work.tensors[source.name].numpy(), "tensor", source.layout, work.batch)
         bias = self._biases.get(name, 0)
         values = work.arrays[source.name].copy()
         return Output(values, "currents", source.layout, work.batch, bias)
+
+
+def _word_type(channels: int) -> type[np.unsignedinteger[Any]]:
+    for bits, kind in ((8, np.uint8), (16, np.uint16), (32, np.uint32)):
+        if channels <= bits:
+            return kind
+    return np.uint64
 
 
 def _extremes(own: list[np.ndarray]) -> Extremes:
