@@ -43,7 +43,7 @@ def run_engine(net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
             parts.append({name: output.unpack() for name, output in outputs.items()})
             tell(options, done, frames)
         return unpacked(net, joined(parts), options)
-    what = counted(net) if options.count and engine.can_count(frames) else None
+    what = counted(net) if options.count and engine.can_count(frames, in_range=True) else None
     counter = FusedCounter(net, what, frames.shape[:2], frames) if what else None
     batches = []
     for outputs, done in _batches(engine, frames, wanted, counter):

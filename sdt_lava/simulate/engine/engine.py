@@ -200,15 +200,19 @@ class Engine:
         plan = self._plan(frozenset(keep), counted=counted)
         return self._outcomes(plan, values, len(values)) if plan.packs_input else None
 
-    def can_count(self, frames: IntArray) -> bool:
+    def can_count(self, frames: IntArray, *, in_range: bool = False) -> bool:
         """Whether `counted_batches` takes an input.
 
         Parameters
         ----------
         frames : ndarray of int
             Input ``(T, B, *shape)``.
+        in_range : bool
+            As for `batches`.
         """
-        return self._is_planned(frames, None, _frame_steps(frames))
+        # Whether values differ from step to step matters only to whoever looks at them.
+        shown = len(frames) if in_range else _frame_steps(frames)
+        return self._is_planned(frames, None, shown, in_range=in_range)
 
     def counted_batches(
         self, frames: IntArray, keep: Iterable[str], counted: Mapping[str, IntArray]

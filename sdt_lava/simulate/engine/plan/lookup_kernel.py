@@ -12,7 +12,7 @@ from sdt_lava.simulate.engine.kernels.lookup import lookup_rows
 from sdt_lava.simulate.engine.layout import LANES
 from sdt_lava.simulate.engine.plan.firing import Firing
 from sdt_lava.simulate.engine.plan.operation import Buffer, Rows, Spikes, Task
-from sdt_lava.simulate.engine.plan.sum_kernel import SumKernel
+from sdt_lava.simulate.engine.plan.sum_kernel import SmallWindowKernel
 from sdt_lava.simulate.engine.synapses import Synapses, aligned_empty, without_groups
 
 if TYPE_CHECKING:
@@ -27,23 +27,13 @@ _TABLE_BYTES = 30 << 10
 _FEWEST_BITS = 4
 
 
-class LookupKernel(SumKernel):
-    """Tables of sums, for layers whose kernel rows reach few inputs.
-
-    Parameters
-    ----------
-    synapses : Synapses
-        The layer.
-    halves : int
-        Half words of channels that its neurons want.
-    """
+class LookupKernel(SmallWindowKernel):
+    """Tables of sums, for layers whose kernel rows reach few inputs."""
 
     name = "lookup"
 
     def __init__(self, synapses: Synapses, halves: int) -> None:
-        super().__init__(synapses)
-        self.width = LANES // 2 if halves == 1 else LANES
-        self.tiles = -(-synapses.target.channels // self.width)
+        super().__init__(synapses, halves)
         kernel_h, inputs = synapses.window.kernel[0], _inputs_of_row(synapses)
         bits = _group_bits(kernel_h, inputs, self.tiles * self.width)
         self.groups = -(-inputs // bits)

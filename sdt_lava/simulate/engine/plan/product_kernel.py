@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sdt_lava.simulate.engine.kernels.products import OVERRUN, product_rows
-from sdt_lava.simulate.engine.layout import LANES
 from sdt_lava.simulate.engine.plan.firing import Firing
 from sdt_lava.simulate.engine.plan.operation import Buffer, Rows, Spikes, Task
-from sdt_lava.simulate.engine.plan.sum_kernel import SumKernel
+from sdt_lava.simulate.engine.plan.sum_kernel import SmallWindowKernel
 from sdt_lava.simulate.engine.synapses import Synapses, aligned_empty, without_groups
 
 if TYPE_CHECKING:
@@ -21,23 +20,13 @@ _LARGEST_PAYLOAD = 2**15 - 1
 _MOST_INPUTS = 128
 
 
-class ProductKernel(SumKernel):
-    """16-bit products of the input's payloads, for layers whose windows are small.
-
-    Parameters
-    ----------
-    synapses : Synapses
-        The layer.
-    halves : int
-        Half words of channels that its neurons want.
-    """
+class ProductKernel(SmallWindowKernel):
+    """16-bit products of the input's payloads, for layers whose windows are small."""
 
     name = "int16"
 
     def __init__(self, synapses: Synapses, halves: int) -> None:
-        super().__init__(synapses)
-        self.width = LANES // 2 if halves == 1 else LANES
-        self.tiles = -(-synapses.target.channels // self.width)
+        super().__init__(synapses, halves)
         kernel_h, kernel_w = synapses.window.kernel
         inputs = kernel_w * synapses.source.channels
         self.pairs = -(-inputs // 2)

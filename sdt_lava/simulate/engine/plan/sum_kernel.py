@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
+from sdt_lava.simulate.engine.layout import LANES
 from sdt_lava.simulate.engine.plan.firing import Firing
 from sdt_lava.simulate.engine.plan.operation import Buffer, Spikes, Task
 from sdt_lava.simulate.engine.synapses import Synapses
@@ -38,3 +39,20 @@ class SumKernel(ABC):
     @abstractmethod
     def bind(self, source: Spikes | Buffer, firing: Firing, work: Workspace) -> Task:
         """Return what computes rows in the arrays of a workspace."""
+
+
+class SmallWindowKernel(SumKernel):
+    """A kernel for small windows: it has tables or weights of 32 or 64 output channels.
+
+    Parameters
+    ----------
+    synapses : Synapses
+        The layer.
+    halves : int
+        Half words of channels that its neurons want.
+    """
+
+    def __init__(self, synapses: Synapses, halves: int) -> None:
+        super().__init__(synapses)
+        self.width = LANES // 2 if halves == 1 else LANES
+        self.tiles = -(-synapses.target.channels // self.width)
