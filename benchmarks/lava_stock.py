@@ -22,6 +22,7 @@ from benchmarks.stock import (
     export_chain,
     random_spikes,
 )
+from sdt_lava.compiler.compile import CompiledNetwork
 from sdt_lava.graph import Graph
 from sdt_lava.netx import load_network
 
@@ -130,6 +131,7 @@ def _measure(case: Case, folder: Path) -> Iterator[Row]:
         times = interleaved(functions, seconds=case.seconds, rounds=_ROUNDS)
         done = depth + 2 + case.stock_steps * (1 + len(times["stock"]))
         _check_equal(case, net, stock, ours, done)
+        _check_engine(case, compiled, frames, stock, done)
     run = dict.fromkeys(models, case.our_steps)
     run["engine"] = TIMESTEPS * _ENGINE_SAMPLES * _ENGINE_CALLS
     run["stock"] = case.stock_steps
@@ -167,3 +169,18 @@ def _check_equal(
             if not np.array_equal(expected, network.recorded(names[layer])[:steps]):
                 raise AssertionError(f"{case.name}, {models}: other spikes in layer {layer}")
     logger.info("  equal spikes in %d layers over %d steps", len(case.recorded), steps)
+
+
+def _check_engine(
+    case: Case, compiled: CompiledNetwork, frames: np.ndarray, stock: StockNetwork, steps: int
+) -> None:
+    """Compare the engine, which has no latency, with every step that stock netx has run."""
+    net = compiled.source
+    samples = -(-steps // TIMESTEPS)
+    spikes = sdt_lava.simulate(net, np.swapaxes(frames[:, :samples], 0, 1), "engine").spikes
+    for layer in case.recorded:
+        name = net.lif_names[layer]
+        latency = compiled.schedule.latency[name]
+        in_turn = spikes[name].swapaxes(0, 1).reshape(samples * TIMESTEPS, -1)
+        if not np.array_equal(stock.recorded(layer)[latency:steps], in_turn[: steps - latency]):
+            raise AssertionError(f"{case.name}, engine: other spikes in layer {layer}")
