@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import selectors
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -24,13 +25,15 @@ from lava.magma.runtime.mgmt_token_enums import (
 )
 from lava.magma.runtime.runtime import Runtime
 
-from sdt_lava.errors import LavaRuntimeError
+from sdt_lava.errors import LavaRuntimeError, LavaTimeoutError
 from sdt_lava.simulate.lava_actors import Actor, ActorFailure, SupervisedInfrastructure, quietly
 from sdt_lava.simulate.lava_compile import process_label
 from sdt_lava.simulate.process_guard import deferred_signals
 
 # [s] Everything is event driven; this only bounds the wait should an event ever be missed.
 _LONGEST_WAIT = 1.0
+# [s] Nothing tells that a channel has room again: a sender that waits looks this often.
+_SEND_PERIOD = 0.001
 # [s] How long to look for the culprit once something is known to be wrong.
 _BLAME_GRACE = 2.0
 # [s] How long a healthy network may take to stop before it is ended by force.
@@ -44,10 +47,15 @@ class SupervisedRuntime(Runtime):
     ----------
     executable : lava.magma.compiler.executable.Executable
         The compiled network.
+    timeout : float, optional
+        Limit in seconds for each variable that is read or set.
     """
 
-    def __init__(self, executable: Any) -> None:
+    def __init__(self, executable: Any, timeout: float | None = None) -> None:
         super().__init__(executable, ActorType.MultiProcessing)
+        self._timeout = timeout
+        self.service_to_runtime: list[Any] = []
+        self.runtime_to_service: list[Any] = []
         self._owner_pid = os.getpid()
         self._selector: selectors.BaseSelector | None = None
         self._wake_read, self._wake_write = -1, -1
@@ -150,17 +158,76 @@ class SupervisedRuntime(Runtime):
                 self._answers[index] = port.recv()
         return len(self._answers) == len(self.service_to_runtime)
 
+    # -- variables -----------------------------------------------------------------------------
+
+    def get_var(self, var_id: int, idx: Any = None) -> Any:
+        """Return the value of a variable between runs: ``Var.get()``.
+
+        Raises
+        ------
+        LavaRuntimeError
+            The network is not waiting for a command, or a Lava process died.
+        LavaTimeoutError
+            It took longer than `timeout`.
+        """
+        with self._supervised_ports("reading a variable"):
+            return super().get_var(var_id, idx)
+
+    def set_var(self, var_id: int, value: Any, idx: Any = None) -> None:
+        """Set a variable between runs: ``Var.set()``.
+
+        Raises
+        ------
+        LavaRuntimeError, LavaTimeoutError
+            As for `get_var`.
+        """
+        with self._supervised_ports("setting a variable"):
+            super().set_var(var_id, value, idx)
+
+    @contextmanager
+    def _supervised_ports(self, doing: str) -> Iterator[None]:
+        """Let what Lava sends and receives inside the block wait as `_wait` does."""
+        if not self.is_ready:
+            raise LavaRuntimeError(
+                "the Lava network",
+                f"{doing} while it is not waiting for a command",
+                "a network that was started and has neither failed nor been stopped",
+            )
+        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        receiving, sending = self.service_to_runtime, self.runtime_to_service
+
+        def wait(port: Any, longest: float) -> None:
+            self._wait(port.probe, deadline, longest)
+
+        self.service_to_runtime = [_SupervisedPort(port, wait, _LONGEST_WAIT) for port in receiving]
+        self.runtime_to_service = [_SupervisedPort(port, wait, _SEND_PERIOD) for port in sending]
+        try:
+            yield
+        except TimeoutError:
+            raise LavaTimeoutError(
+                "the Lava network",
+                f"{doing} did not finish within {self._timeout:g} s",
+                remedy="raise the time limit: Lava sends a variable value by value",
+            ) from None
+        except BaseException:
+            self._failed = True  # part of an answer may be left in a channel
+            raise
+        finally:
+            self.service_to_runtime, self.runtime_to_service = receiving, sending
+
     # -- waiting -------------------------------------------------------------------------------
 
-    def _wait(self, is_done: Callable[[], bool], deadline: float | None) -> None:
+    def _wait(
+        self, is_done: Callable[[], bool], deadline: float | None, longest: float = _LONGEST_WAIT
+    ) -> None:
         while not is_done():
             if self._failures or self._ended:
                 self._blame()
-            remaining = _LONGEST_WAIT if deadline is None else deadline - time.monotonic()
+            remaining = longest if deadline is None else deadline - time.monotonic()
             if remaining <= 0:
                 self._failed = True
                 raise TimeoutError
-            self._handle_events(min(remaining, _LONGEST_WAIT))
+            self._handle_events(min(remaining, longest))
 
     def _handle_events(self, timeout: float) -> None:
         assert self._selector is not None
@@ -169,7 +236,8 @@ class SupervisedRuntime(Runtime):
 
     def _wake(self) -> None:
         """Wake the waiting thread; called by the one that listens to a service."""
-        os.write(self._wake_write, b"\0")
+        with suppress(BlockingIOError):  # the pipe is full of earlier wake-ups
+            os.write(self._wake_write, b"\0")
 
     def _on_wake(self) -> None:
         os.read(self._wake_read, 4096)
@@ -255,3 +323,20 @@ class SupervisedRuntime(Runtime):
                 port.thread.join(1.0)  # it may be about to write to the pipe closed below
         os.close(self._wake_read)
         os.close(self._wake_write)
+
+
+class _SupervisedPort:
+    """A port of the runtime whose `send` and `recv` wait through a function that may raise."""
+
+    def __init__(self, port: Any, wait: Callable[[Any, float], None], longest: float) -> None:
+        self._port = port
+        self._wait = wait
+        self._longest = longest
+
+    def send(self, data: Any) -> None:
+        self._wait(self._port, self._longest)
+        self._port.send(data)
+
+    def recv(self) -> Any:
+        self._wait(self._port, self._longest)
+        return self._port.recv()

@@ -42,7 +42,8 @@ class LavaSession:
         Lava's compiler options; ``pypy_channel_size`` is 2 by default. The watchdog is always off,
         the session takes its place.
     timeout : float, optional
-        Limit in seconds for the start and for each call of `run`.
+        Limit in seconds for the start, for each call of `run`, and for each variable that is
+        read or set.
     executor : {'processes', 'in-process'}
         One forked operating system process for each leaf Process, or all of them one after another
         in the calling thread.
@@ -139,7 +140,7 @@ class LavaSession:
             self.executor = "processes"
             self.note = f"{reason}: {_FALLBACK}"
             logger.warning("%s", self.note)
-        return SupervisedRuntime(executable)
+        return SupervisedRuntime(executable, self._timeout)
 
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:
