@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -156,7 +157,8 @@ class Engine:
         kept = frozenset(keep)
         frame_steps = _frame_steps(frames)
         if self._is_planned(frames, None, frame_steps, in_range=in_range):
-            for outcome, done in self._outcomes(self._plan(kept), frames, frame_steps):
+            plan = self._plan(kept, steps=len(frames))
+            for outcome, done in self._outcomes(plan, frames, frame_steps):
                 yield outcome.outputs, done
             return
         # A rule of thumb, which no run fails for.
@@ -197,7 +199,7 @@ class Engine:
             return None
         if not self._is_planned(values, None, len(values), in_range=True):
             return None
-        plan = self._plan(frozenset(keep), counted=counted)
+        plan = self._plan(frozenset(keep), counted=counted, steps=len(values))
         return self._outcomes(plan, values, len(values)) if plan.packs_input else None
 
     def can_count(self, frames: IntArray, *, in_range: bool = False) -> bool:
@@ -243,7 +245,7 @@ class Engine:
         NumericOverflowError
             If ``strict`` and a sum leaves the hardware's range.
         """
-        plan = self._plan(frozenset(keep), counted=counted)
+        plan = self._plan(frozenset(keep), counted=counted, steps=len(frames))
         yield from self._outcomes(plan, frames, _frame_steps(frames))
 
     def _outcomes(
@@ -258,17 +260,32 @@ class Engine:
         *,
         tracked: bool = False,
         counted: Mapping[str, IntArray] = _NOTHING,
+        steps: int = 0,
     ) -> Plan:
+        """Return a plan for runs of so many steps, or of the graph's if these are more."""
         tracked = tracked or self.tracked
         strict, kernels = self._context.strict, self.options.kernels
+        proved_for = self._horizon(steps)
         # The plan holds what is counted, so that no other object gets its identity.
-        key = ("engine plan", keep, id(counted), tracked, strict, kernels)
+        key = ("engine plan", keep, id(counted), tracked, strict, kernels, proved_for)
         if key not in self.graph.derived:
+            graph = self.graph
+            if proved_for > graph.timesteps:
+                graph = replace(graph, timesteps=proved_for)
             self.graph.derived[key] = Plan(
-                self.graph, keep, counted=counted, strict=strict, tracked=tracked, kernels=kernels
+                graph, keep, counted=counted, strict=strict, tracked=tracked, kernels=kernels
             )
         plan: Plan = self.graph.derived[key]
         return plan
+
+    def _horizon(self, steps: int) -> int:
+        """Return for how many steps ranges have to be proved: few different numbers."""
+        timesteps = self.graph.timesteps
+        return (
+            timesteps
+            if steps <= timesteps
+            else timesteps << (-(-steps // timesteps) - 1).bit_length()
+        )
 
     def _is_planned(
         self,
@@ -337,7 +354,7 @@ class Engine:
         keep : iterable of str
             Nodes whose output is wanted.
         """
-        plan = self._plan(frozenset(keep))
+        plan = self._plan(frozenset(keep), steps=len(frames))
         run = self._sizes(plan, len(frames), frames.shape[1], _frame_steps(frames))
         with plan.lock, exact_arithmetic(), one_thread_each():
             return plan.profile(frames, run, self._context)
@@ -355,7 +372,7 @@ class Engine:
         frame_steps = _frame_steps(frames)
         if not self._is_planned(frames, None, frame_steps):
             return self._interpreted_bytes(len(frames)) * frames.shape[1]
-        plan = self._plan(frozenset(keep))
+        plan = self._plan(frozenset(keep), steps=len(frames))
         return plan.bytes_needed(self._sizes(plan, len(frames), frames.shape[1], frame_steps))
 
     def _batch_size(self, plan: Plan, frames: IntArray, frame_steps: int) -> int:
