@@ -20,13 +20,15 @@ import numpy as np
 import torch
 import typer
 
+from sdt_lava.cli.allow import Command
 from sdt_lava.cli.console import console, make_table, print_table, run_command
+from sdt_lava.cli.places import Reads, Writes
 from sdt_lava.cli.train import training_progress
 from sdt_lava.datasets import load_digits_split
-from sdt_lava.files import check_writable, write_json
+from sdt_lava.files import write_json
 from sdt_lava.model import SpikeDrivenTransformer, TrainingOptions, accuracy, preset, train
 from sdt_lava.model.config import SHORTCUTS
-from sdt_lava.report.energy_model import load_energy_model
+from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
 from sdt_lava.report.shortcut_cost import count_shortcut_cost
 
 
@@ -80,13 +82,15 @@ def main(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 12,
     depth: Annotated[int, typer.Option(min=1, help="Encoder blocks.")] = 2,
     costs: Annotated[
-        str, typer.Option("--model", help="Energy model by name, or a .toml file.")
+        str,
+        typer.Option("--model", help="Energy model by name, or a .toml file."),
+        Reads(ENERGY_MODELS),
     ] = "horowitz45-fp32",
-    json: Annotated[Path | None, typer.Option(help="Write all runs to this file.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write all runs to this file."), Writes()
+    ] = None,
 ) -> None:
     """Train both kinds over seeds and compare."""
-    if json is not None:
-        check_writable(json)
     load_energy_model(costs)  # a wrong name is reported before the training
     runs = {
         shortcut: [run(shortcut, depth, epochs, seed, costs) for seed in range(seeds)]
@@ -106,5 +110,5 @@ def main(
 
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
+    app.command(cls=Command)(main)
     run_command(app)

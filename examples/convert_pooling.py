@@ -21,6 +21,7 @@ import torch
 import typer
 
 import sdt_lava
+from sdt_lava.cli.allow import Command
 from sdt_lava.cli.console import console, make_table, print_table, run_command
 from sdt_lava.cli.train import training_progress
 from sdt_lava.datasets import Dataset, load_digits_split
@@ -70,5 +71,5 @@ def main(
 
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
+    app.command(cls=Command)(main)
     run_command(app)

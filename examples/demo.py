@@ -21,11 +21,14 @@ import numpy as np
 import typer
 
 import sdt_lava
+from sdt_lava.cli.allow import Command
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar, run_command
+from sdt_lava.cli.places import WritesInto
 from sdt_lava.cli.sim import print_synops
 from sdt_lava.datasets import Dataset, load_dataset
 from sdt_lava.errors import SdtLavaError
 from sdt_lava.files import write_json
+from sdt_lava.output_files import DEMO_FILES
 from sdt_lava.report.figures import plot_run
 from sdt_lava.simulate.result import Result, spike_differences
 
@@ -119,7 +122,9 @@ def print_result(report: dict[str, Any], out: Path) -> None:
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("runs/demo"),
+    out: Annotated[
+        Path, typer.Option(help="Folder for the results."), WritesInto(DEMO_FILES)
+    ] = Path("runs/demo"),
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
 ) -> None:
@@ -151,5 +156,5 @@ def main(
 
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
+    app.command(cls=Command)(main)
     run_command(app)

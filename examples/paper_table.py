@@ -15,11 +15,12 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from sdt_lava.cli.allow import Command
 from sdt_lava.cli.console import console, make_table, print_table, run_command
-from sdt_lava.files import check_writable
+from sdt_lava.cli.places import Reads, Writes
 from sdt_lava.model.presets import preset
 from sdt_lava.report.attention_cost import attention_ratio, rate_for_ratio
-from sdt_lava.report.energy_model import EnergyModel, load_energy_model
+from sdt_lava.report.energy_model import ENERGY_MODELS, EnergyModel, load_energy_model
 from sdt_lava.report.figures_attention import PUBLISHED_RATIO, plot_attention
 from sdt_lava.report.formula_energy import formula_energy
 
@@ -104,15 +105,17 @@ def print_attention(model: EnergyModel) -> None:
 
 def main(
     costs: Annotated[
-        str, typer.Option("--model", help="Energy model by name, or a .toml file.")
+        str,
+        typer.Option("--model", help="Energy model by name, or a .toml file."),
+        Reads(ENERGY_MODELS),
     ] = "horowitz45-fp32",
     plot: Annotated[
-        Path | None, typer.Option(help="Draw the attention's energy over N, D and rate.")
+        Path | None,
+        typer.Option(help="Draw the attention's energy over N, D and rate."),
+        Writes(),
     ] = None,
 ) -> None:
     """Print the paper's numbers beside the formulas'."""
-    if plot is not None:
-        check_writable(plot)
     model = load_energy_model(costs)
     print_models(model)
     console.print()
@@ -125,5 +128,5 @@ def main(
 
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
+    app.command(cls=Command)(main)
     run_command(app)

@@ -17,18 +17,25 @@ from typing import Annotated
 
 import typer
 
+from sdt_lava.cli.allow import Command
 from sdt_lava.cli.console import run_command
+from sdt_lava.cli.places import Writes, WritesInto
 from sdt_lava.cli.train import EPOCHS, Training, run_training
+from sdt_lava.output_files import TENSORBOARD_FILES
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Where to write the trained network.")],
+    out: Annotated[
+        Path, typer.Option(help="Where to write the trained network."), Writes((".resume",))
+    ],
     epochs: Annotated[int, typer.Option(help="Passes over the 1437 images.")] = EPOCHS["digits"],
     seed: Annotated[int, typer.Option(help="Of the initial weights and the order.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue after an interruption.")
     ] = False,
-    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard.")] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder for TensorBoard."), WritesInto(TENSORBOARD_FILES)
+    ] = None,
 ) -> None:
     """Train the preset 'digits' and write a checkpoint."""
     run_training(
@@ -41,5 +48,5 @@ def main(
 
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
+    app.command(cls=Command)(main)
     run_command(app)

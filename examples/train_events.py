@@ -18,12 +18,17 @@ from typing import Annotated
 
 import typer
 
+from sdt_lava.cli.allow import Command
 from sdt_lava.cli.console import run_command
+from sdt_lava.cli.places import Writes, WritesInto
 from sdt_lava.cli.train import EPOCHS, Training, run_training
+from sdt_lava.output_files import TENSORBOARD_FILES
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Where to write the trained network.")],
+    out: Annotated[
+        Path, typer.Option(help="Where to write the trained network."), Writes((".resume",))
+    ],
     epochs: Annotated[int, typer.Option(help="Passes over the 1000 recordings.")] = EPOCHS[
         "synthetic-dvs"
     ],
@@ -31,7 +36,9 @@ def main(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue after an interruption.")
     ] = False,
-    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard.")] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder for TensorBoard."), WritesInto(TENSORBOARD_FILES)
+    ] = None,
 ) -> None:
     """Train the preset 'synthetic-dvs' and write a checkpoint."""
     run_training(
@@ -44,5 +51,5 @@ def main(
 
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
+    app.command(cls=Command)(main)
     run_command(app)

@@ -9,6 +9,7 @@ from typing import Any
 import tomli
 
 from sdt_lava.errors import SdtLavaError
+from sdt_lava.files import open_regular
 from sdt_lava.limits import limits, remedy
 
 
@@ -111,7 +112,7 @@ def read_description(path: Path, error_type: type[SdtLavaError]) -> str:
     """
     most = limits().description_bytes
     try:
-        with path.open("rb") as file:
+        with open_regular(path, error_type, "a TOML file") as file:
             data = file.read(most + 1)
         if len(data) > most:
             found = f"more than {most} bytes"

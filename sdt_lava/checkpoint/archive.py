@@ -11,7 +11,7 @@ import torch
 
 from sdt_lava.checkpoint.unpickle import InertClasses, TensorUnpickler
 from sdt_lava.errors import CheckpointError
-from sdt_lava.files import replacing
+from sdt_lava.files import open_regular, replacing
 from sdt_lava.limits import limits, remedy
 
 # torch.save stores without compression: what comes out of an archive is no more than its size.
@@ -48,7 +48,7 @@ def read_archive(path: str | os.PathLike[str], inert: InertClasses | None = None
     """
     where = str(path)
     try:
-        with open(path, "rb") as file:
+        with open_regular(path, CheckpointError, "a checkpoint file") as file:
             return _read(file, where, inert)
     except OSError as error:
         raise CheckpointError(

@@ -18,6 +18,7 @@ from sdt_lava.checkpoint.official_config import (
     read_yml,
 )
 from sdt_lava.errors import ConfigError
+from sdt_lava.files import open_regular
 from sdt_lava.limits import limits, remedy
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.presets import PRESETS
@@ -84,7 +85,7 @@ def _read_json(path: Path) -> SdtConfig:
     where = str(path)
     most = limits().config_bytes
     try:
-        with open(path, "rb") as file:
+        with open_regular(path, ConfigError, "a JSON or conf.yml file") as file:
             text = file.read(most + 1)
     except (OSError, ValueError) as error:
         raise ConfigError(

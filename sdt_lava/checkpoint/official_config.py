@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from sdt_lava.errors import ConfigError
+from sdt_lava.files import open_regular
 from sdt_lava.limits import limits, remedy
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.normalisation import (
@@ -55,7 +56,7 @@ def read_yml(path: str | os.PathLike[str]) -> Settings:
     where = str(path)
     most = limits().yaml_bytes
     try:
-        with open(path, "rb") as file:
+        with open_regular(path, ConfigError, "an official conf.yml") as file:
             text = file.read(most + 1)
     except (OSError, ValueError) as error:
         raise ConfigError(where, f"not readable ({error})", "an official conf.yml") from error

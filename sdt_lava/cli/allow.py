@@ -1,4 +1,4 @@
-"""``--allow NAME=VALUE``: an option of every command that raises a limit of what is read."""
+"""What every command has: the option ``--allow``, and the check of its files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 import click
 from typer.core import TyperCommand, TyperOption
 
+from sdt_lava.cli.places import check_places
+from sdt_lava.files import protecting
 from sdt_lava.limits import allowing, parse
 
 
 class Command(TyperCommand):
-    """A command with the option ``--allow``."""
+    """A command with the option ``--allow`` that does not write over what it reads."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -28,6 +30,12 @@ class Command(TyperCommand):
                 "may be repeated.",
             )
         )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, once its files are known to be different ones."""
+        reads = check_places(self, ctx.params)
+        with protecting(place.path for place in reads):
+            return super().invoke(ctx)
 
 
 def _allow(context: click.Context, _parameter: click.Parameter, texts: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from sdt_lava.cli.networks import (
     read_network,
     trained_on,
 )
+from sdt_lava.cli.places import Reads, ReadsData
 from sdt_lava.compiler.rules import ERROR, Violation, check_rules
 from sdt_lava.compiler.rules.listing import rule_rows
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS, Target, load_target
@@ -36,16 +37,20 @@ _MOST_SHOWN = 5
 
 
 def check_command(
-    network: Annotated[Path | None, typer.Argument(help="Network file (net.h5).")] = None,
+    network: Annotated[Path | None, typer.Argument(help="Network file (net.h5)."), Reads()] = None,
     preset: Annotated[
         str | None, typer.Option(help="A preset with random weights instead of a file.")
     ] = None,
     target: Annotated[
-        str, typer.Option(help=f"One of {', '.join(BUILT_IN_TARGETS)}, or a .toml file.")
+        str,
+        typer.Option(help=f"One of {', '.join(BUILT_IN_TARGETS)}, or a .toml file."),
+        Reads(BUILT_IN_TARGETS),
     ] = "loihi2",
     board: Annotated[str | None, typer.Option(help="Board of the target.")] = None,
     data: Annotated[
-        str | None, typer.Option(help="Data set or .npz: measure what cannot be proved.")
+        str | None,
+        typer.Option(help="Data set or .npz: measure what cannot be proved."),
+        ReadsData(),
     ] = None,
     samples: Annotated[
         int | None,

@@ -12,8 +12,10 @@ from sdt_lava.cli.console import console, make_table, place_text, print_table, p
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, model_input
 from sdt_lava.cli.hardware import ALL_BACKENDS
 from sdt_lava.cli.networks import InputShape, Timesteps, load_file
+from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.errors import ConfigError
-from sdt_lava.files import check_writable, write_json
+from sdt_lava.files import write_json
+from sdt_lava.model.presets import PRESETS
 from sdt_lava.report.compare import Comparison, compare
 from sdt_lava.simulate.result import Result
 from sdt_lava.simulate.run import HARDWARE_BACKENDS, simulate
@@ -22,9 +24,13 @@ _NETWORK_SUFFIXES = (".h5", ".hdf5", ".net")
 
 
 def compare_command(
-    left: Annotated[Path, typer.Argument(help="Checkpoint (float model) or network file.")],
-    right: Annotated[Path, typer.Argument(help="Checkpoint (float model) or network file.")],
-    data: Annotated[str, typer.Option(help="Data set name (digits) or .npz file.")],
+    left: Annotated[
+        Path, typer.Argument(help="Checkpoint (float model) or network file."), Reads()
+    ],
+    right: Annotated[
+        Path, typer.Argument(help="Checkpoint (float model) or network file."), Reads()
+    ],
+    data: Annotated[str, typer.Option(help="Data set name (digits) or .npz file."), ReadsData()],
     samples: Annotated[int | None, typer.Option(min=1, help="Number of samples.")] = None,
     left_backend: Annotated[
         str, typer.Option(help=f"For a network file: one of {', '.join(ALL_BACKENDS)}.")
@@ -33,21 +39,25 @@ def compare_command(
     timesteps: Timesteps = None,
     input_shape: InputShape = None,
     config: Annotated[
-        str | None, typer.Option(help="Preset or file, for checkpoints without a configuration.")
+        str | None,
+        typer.Option(help="Preset or file, for checkpoints without a configuration."),
+        Reads(tuple(PRESETS)),
     ] = None,
     data_root: DataRoot = None,
     download: Download = False,
     binning: Binning = None,
-    json: Annotated[Path | None, typer.Option(help="Write the comparison to this file.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the comparison to this file."), Writes()
+    ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw differences by layer to this PNG.")
+        Path | None,
+        typer.Option(help="Draw differences by layer to this PNG."),
+        Writes(),
     ] = None,
 ) -> None:
     """Compare two executions layer by layer: share of differing spikes, and where it begins."""
     from sdt_lava.datasets import SourceOptions
 
-    for path in filter(None, (json, plot)):
-        check_writable(path)
     sides = [
         _Side.load(path, backend, config, timesteps, input_shape)
         for path, backend in ((left, left_backend), (right, right_backend))

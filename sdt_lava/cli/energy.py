@@ -11,7 +11,9 @@ import typer
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
 from sdt_lava.cli.networks import InputShape, load_file
+from sdt_lava.cli.places import Reads, ReadsData
 from sdt_lava.cli.runtime import RuntimeOption, load_needing, print_bound
+from sdt_lava.compiler.targets import BUILT_IN_TARGETS
 from sdt_lava.datasets import Dataset, SourceOptions
 from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Graph
@@ -51,13 +53,17 @@ class _Cores:
 
 def energy_command(
     network: Annotated[
-        Path | None, typer.Argument(help="Network file (net.h5) to run and count.")
+        Path | None,
+        typer.Argument(help="Network file (net.h5) to run and count."),
+        Reads(),
     ] = None,
     preset: Annotated[
         str | None, typer.Option(help="Network of the paper, such as 8-768: formulas, no run.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="For a network file: data set name or .npz file.")
+        str | None,
+        typer.Option(help="For a network file: data set name or .npz file."),
+        ReadsData(),
     ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Number of samples to run.")] = None,
     data_root: DataRoot = None,
@@ -66,14 +72,17 @@ def energy_command(
     rates: Annotated[
         Path | None,
         typer.Option(help="For a preset: CSV name,rate with firing rates by layer or population."),
+        Reads(),
     ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(help=f"Costs: {', '.join(ENERGY_MODELS)}, or a .toml file; may be repeated."),
+        Reads(ENERGY_MODELS),
     ] = None,
     target: Annotated[
         str | None,
         typer.Option(help="For a network file: map to cores, and count messages between them."),
+        Reads(BUILT_IN_TARGETS),
     ] = None,
     board: Annotated[str | None, typer.Option(help="Board of the target.")] = None,
     runtime: RuntimeOption = None,

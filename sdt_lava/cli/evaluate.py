@@ -13,8 +13,10 @@ from sdt_lava.cli.console import console, error_console, make_table, print_table
 from sdt_lava.cli.data import Binning, DataRoot, Download
 from sdt_lava.cli.engine import Device, Memory
 from sdt_lava.cli.networks import InputShape, Timesteps, parse_shape
+from sdt_lava.cli.places import Reads, ReadsData, WritesInto
 from sdt_lava.datasets import SourceOptions
 from sdt_lava.errors import ConfigError
+from sdt_lava.output_files import EVALUATION_FILES
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
 from sdt_lava.simulate.process_guard import Terminated
 from sdt_lava.simulate.run import BACKENDS
@@ -23,9 +25,13 @@ _MOST_LISTED = 10
 
 
 def evaluate_command(
-    network: Annotated[Path, typer.Argument(help="Network file (net.h5).")],
-    data: Annotated[str, typer.Option(help="Data set name or .npz file with x, y.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")],
+    network: Annotated[Path, typer.Argument(help="Network file (net.h5)."), Reads()],
+    data: Annotated[str, typer.Option(help="Data set name or .npz file with x, y."), ReadsData()],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="Folder of the results."),
+        WritesInto(EVALUATION_FILES),
+    ],
     backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")] = "engine",
     part: Annotated[str, typer.Option(help="Part of the data set: test or train.")] = "test",
     limit: Annotated[int | None, typer.Option(help="Evaluate this many samples.")] = None,
@@ -52,6 +58,7 @@ def evaluate_command(
     model: Annotated[
         list[str] | None,
         typer.Option(help=f"Costs: {', '.join(ENERGY_MODELS)}, or a .toml file; may be repeated."),
+        Reads(ENERGY_MODELS),
     ] = None,
     timesteps: Timesteps = None,
     input_shape: InputShape = None,

@@ -18,6 +18,7 @@ from sdt_lava.cli.console import (
     simulation_hint,
 )
 from sdt_lava.cli.data import Binning, DataRoot, Download, model_input
+from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.datasets import (
     DATASETS,
     SourceOptions,
@@ -25,8 +26,9 @@ from sdt_lava.datasets import (
     fitting_options,
     open_source,
 )
-from sdt_lava.files import check_writable, write_json
+from sdt_lava.files import write_json
 from sdt_lava.model.config import SdtConfig
+from sdt_lava.model.presets import PRESETS
 from sdt_lava.quantize.post_training import CalibrationData
 from sdt_lava.quantize.report import QuantizationReport, ScaleChoices
 
@@ -36,17 +38,23 @@ if TYPE_CHECKING:
 
 def export_command(
     model: Annotated[
-        Path, typer.Argument(help="Checkpoint: model.pt, or an official model_best.pth.tar.")
+        Path,
+        typer.Argument(help="Checkpoint: model.pt, or an official model_best.pth.tar."),
+        Reads(),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Network file to write (net.h5).")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Network file to write (net.h5)."), Writes()
+    ],
     bits: Annotated[int, typer.Option(help="Bits of a weight, 2 to 8.")] = 8,
     config: Annotated[
         str | None,
         typer.Option(help="Preset, JSON file or official conf.yml; replaces what the file says."),
+        Reads(tuple(PRESETS)),
     ] = None,
     calibration: Annotated[
         str | None,
         typer.Option(help="Data set or .npz on which scales are chosen and spikes compared."),
+        ReadsData(),
     ] = None,
     per_channel: Annotated[
         bool,
@@ -58,15 +66,15 @@ def export_command(
     data_root: DataRoot = None,
     download: Download = False,
     binning: Binning = None,
-    json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the report to this file."), Writes()
+    ] = None,
 ) -> None:
     """Quantize a trained model and write it as an HDF5 network file."""
     from sdt_lava.checkpoint import load_with_report
     from sdt_lava.quantize.export import export
 
     started = time.perf_counter()
-    for path in filter(None, (out, json)):
-        check_writable(path)
     loaded, imported = load_with_report(model, config, ema)
     for line in imported.lines() if imported else ():
         console.print(line)

@@ -10,24 +10,29 @@ import typer
 
 from sdt_lava.cli.console import console
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, model_input
+from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.cli.train import training_progress
 from sdt_lava.errors import ConfigError
-from sdt_lava.files import check_writable
+from sdt_lava.model.presets import PRESETS
 
 _LARGEST_SEED = 2**63 - 1
 
 
 def finetune_command(
-    model: Annotated[Path, typer.Argument(help="Checkpoint of a trained model.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Checkpoint to write.")],
-    data: Annotated[str, typer.Option(help="Data set name or .npz file with x, y.")],
+    model: Annotated[Path, typer.Argument(help="Checkpoint of a trained model."), Reads()],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Checkpoint to write."), Writes((".resume",))
+    ],
+    data: Annotated[str, typer.Option(help="Data set name or .npz file with x, y."), ReadsData()],
     bits: Annotated[
         int | None,
         typer.Option(help="Train with weights rounded to this width; without it, in float."),
     ] = None,
-    test_data: Annotated[str | None, typer.Option(help="Data to test on.")] = None,
+    test_data: Annotated[str | None, typer.Option(help="Data to test on."), ReadsData()] = None,
     config: Annotated[
-        str | None, typer.Option(help="Preset or file, for checkpoints without a configuration.")
+        str | None,
+        typer.Option(help="Preset or file, for checkpoints without a configuration."),
+        Reads(tuple(PRESETS)),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
     lr: Annotated[float | None, typer.Option(help="Largest learning rate.")] = None,
@@ -42,7 +47,6 @@ def finetune_command(
     from sdt_lava.model.training import train
     from sdt_lava.quantize.fine_tune import FINE_TUNE_OPTIONS, ROUNDED_OPTIONS, fine_tune
 
-    check_writable(out)
     if test_data is None and data.endswith(".npz"):
         raise ConfigError("--test-data", "missing", "a data set or .npz file")
     loaded = load_model(model, config)
@@ -73,11 +77,13 @@ def finetune_command(
 
 
 def convert_command(
-    model: Annotated[Path, typer.Argument(help="Checkpoint, such as an imported one.")],
+    model: Annotated[Path, typer.Argument(help="Checkpoint, such as an imported one."), Reads()],
     pooling: Annotated[str, typer.Option(help="or (pool spikes) or stride (convolutions).")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Checkpoint to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Checkpoint to write."), Writes()],
     config: Annotated[
-        str | None, typer.Option(help="Preset or file, for checkpoints without a configuration.")
+        str | None,
+        typer.Option(help="Preset or file, for checkpoints without a configuration."),
+        Reads(tuple(PRESETS)),
     ] = None,
     ema: Annotated[
         bool, typer.Option("--ema", help="Moving average of the weights (official checkpoints).")
@@ -87,7 +93,6 @@ def convert_command(
     from sdt_lava.checkpoint import load_model, save_checkpoint
     from sdt_lava.quantize.fine_tune import convert_pooling
 
-    check_writable(out)
     converted = convert_pooling(load_model(model, config, ema), pooling)
     save_checkpoint(out, converted)
     console.print(f"wrote {out}: the same weights, pooling '{pooling}'; its spikes differ")

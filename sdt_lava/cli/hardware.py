@@ -11,6 +11,7 @@ import typer
 
 from sdt_lava.cli.console import console, make_table, print_table
 from sdt_lava.cli.networks import trained_on
+from sdt_lava.cli.places import Reads
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS, load_target
 from sdt_lava.errors import ConfigError
 from sdt_lava.simulate.loihi import HardwareOptions
@@ -27,6 +28,7 @@ ALL_BACKENDS = (*BACKENDS, *HARDWARE_BACKENDS)
 Target = Annotated[
     str | None,
     typer.Option(help=f"Run on hardware: one of {', '.join(BUILT_IN_TARGETS)}, or a .toml file."),
+    Reads(BUILT_IN_TARGETS),
 ]
 BoardName = Annotated[str | None, typer.Option("--board", help="Board of the target.")]
 Record = Annotated[

@@ -17,6 +17,7 @@ from sdt_lava.cli.console import (
 )
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.networks import InputShape, Timesteps, load_file, trained_on
+from sdt_lava.cli.places import Reads
 from sdt_lava.cli.versions import print_versions
 from sdt_lava.errors import ConfigError
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def info_command(
-    network: Annotated[Path | None, typer.Argument(help="Network file (net.h5).")] = None,
+    network: Annotated[Path | None, typer.Argument(help="Network file (net.h5)."), Reads()] = None,
     timesteps: Timesteps = None,
     input_shape: InputShape = None,
     compiled: Annotated[

@@ -10,6 +10,8 @@ import typer
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar, simulation_hint
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
 from sdt_lava.cli.networks import network_title, read_network, trained_on
+from sdt_lava.cli.places import Reads, ReadsData
+from sdt_lava.compiler.targets import BUILT_IN_TARGETS
 from sdt_lava.datasets import SourceOptions
 from sdt_lava.errors import ConfigError
 
@@ -66,12 +68,14 @@ def chosen_ways(shortcut: list[str] | None, sdsa: list[str] | None) -> dict[str,
 
 
 def lower_command(
-    network: Annotated[Path | None, typer.Argument(help="Network file (net.h5).")] = None,
+    network: Annotated[Path | None, typer.Argument(help="Network file (net.h5)."), Reads()] = None,
     preset: Annotated[
         str | None, typer.Option(help="A preset with random weights instead of a file.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Data set or .npz: count work instead of estimating it.")
+        str | None,
+        typer.Option(help="Data set or .npz: count work instead of estimating it."),
+        ReadsData(),
     ] = None,
     samples: Annotated[
         int | None, typer.Option(min=1, help="Samples of --data; at most 64 by default.")
@@ -80,7 +84,9 @@ def lower_command(
         float | None,
         typer.Option(min=0, max=1, help="Without --data: spikes per neuron and step."),
     ] = None,
-    target: Annotated[str, typer.Option(help="What 'auto' chooses for.")] = "lava-cpu",
+    target: Annotated[
+        str, typer.Option(help="What 'auto' chooses for."), Reads(BUILT_IN_TARGETS)
+    ] = "lava-cpu",
     seed: Annotated[int, typer.Option(help="Seed of a preset's weights.")] = 0,
     data_root: DataRoot = None,
     download: Download = False,

@@ -11,9 +11,9 @@ from sdt_lava.cli.console import console, error_console, make_table, print_table
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.networks import InputShape, Timesteps, network_title, read_network
+from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.cli.runtime import RuntimeOption, load_needing, print_bound
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS, load_target
-from sdt_lava.files import check_writable
 from sdt_lava.report.runtime_bound import runtime_bound
 
 if TYPE_CHECKING:
@@ -33,12 +33,14 @@ _RESOURCE_TITLES = {
 
 
 def map_command(
-    network: Annotated[Path | None, typer.Argument(help="Network file (net.h5).")] = None,
+    network: Annotated[Path | None, typer.Argument(help="Network file (net.h5)."), Reads()] = None,
     preset: Annotated[
         str | None, typer.Option(help="A preset with random weights instead of a file.")
     ] = None,
     target: Annotated[
-        str, typer.Option(help=f"One of {', '.join(BUILT_IN_TARGETS)}, or a .toml file.")
+        str,
+        typer.Option(help=f"One of {', '.join(BUILT_IN_TARGETS)}, or a .toml file."),
+        Reads(BUILT_IN_TARGETS),
     ] = "loihi2",
     board: Annotated[
         str | None, typer.Option(help="Board; the smallest one that is large enough by default.")
@@ -48,7 +50,9 @@ def map_command(
     timesteps: Timesteps = None,
     input_shape: InputShape = None,
     data: Annotated[
-        str | None, typer.Option(help="Data set or .npz on which spikes are measured.")
+        str | None,
+        typer.Option(help="Data set or .npz on which spikes are measured."),
+        ReadsData(),
     ] = None,
     samples: Annotated[
         int, typer.Option(min=1, help="Samples of --data, from the start.")
@@ -60,7 +64,7 @@ def map_command(
     runtime: RuntimeOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     per_core: Annotated[bool, typer.Option("--per-core", help="In JSON, list every core.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="Draw the cores to this PNG.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the cores to this PNG."), Writes()] = None,
 ) -> None:
     """Map a network to the cores and chips of a target, and say what fills them."""
     from sdt_lava.compiler.compile import compile_network
@@ -68,8 +72,6 @@ def map_command(
     from sdt_lava.datasets import SourceOptions
 
     model = load_needing(runtime, "--data", data)
-    if plot is not None:
-        check_writable(plot)
     description = load_target(target)
     net = read_network(network, preset, seed, timesteps, input_shape)
     options = SourceOptions(root=data_root, download=download, binning=binning)

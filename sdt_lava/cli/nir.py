@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sdt_lava.cli.console import console, error_console, simulation_hint
+from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.errors import ConfigError
-from sdt_lava.files import check_writable, write_json
+from sdt_lava.files import write_json
 
 if TYPE_CHECKING:
     from sdt_lava.quantize.post_training import CalibrationData
@@ -18,8 +19,12 @@ _SUFFIX = ".nir"
 
 
 def nir_command(
-    source: Annotated[Path, typer.Argument(help="Network file (net.h5), or NIR file (net.nir).")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="NIR file, or network file to write.")],
+    source: Annotated[
+        Path, typer.Argument(help="Network file (net.h5), or NIR file (net.nir)."), Reads()
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="NIR file, or network file to write."), Writes()
+    ],
     dt: Annotated[
         float | None,
         typer.Option(help="Time step in seconds; by default the NIR file's own, else 0.0001."),
@@ -29,7 +34,9 @@ def nir_command(
     ] = None,
     bits: Annotated[int, typer.Option(help="Bits of a weight when quantizing, 2 to 8.")] = 8,
     calibration: Annotated[
-        str | None, typer.Option(help="Built-in data set or .npz on which ranges are measured.")
+        str | None,
+        typer.Option(help="Built-in data set or .npz on which ranges are measured."),
+        ReadsData(),
     ] = None,
     input_range: Annotated[
         tuple[int, int], typer.Option(help="Smallest and largest integer input.")
@@ -38,7 +45,9 @@ def nir_command(
     requantize: Annotated[
         bool, typer.Option("--requantize", help="Quantize again a file that sdt-lava wrote.")
     ] = False,
-    json: Annotated[Path | None, typer.Option(help="Write the report of an import.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the report of an import."), Writes()
+    ] = None,
 ) -> None:
     """Write a network as NIR, or read NIR as a network, by the suffix .nir."""
     from sdt_lava.cli.export import print_report
@@ -50,8 +59,6 @@ def nir_command(
             "files", f"{source} to {out}", f"one of them with the suffix {_SUFFIX}",
             f"name the NIR file NAME{_SUFFIX}",
         )  # fmt: skip
-    for path in filter(None, (out, json)):
-        check_writable(path)
     if out.suffix == _SUFFIX:
         _write(source, out, dt)
         return

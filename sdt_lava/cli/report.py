@@ -10,9 +10,11 @@ import typer
 from sdt_lava.cli.console import console, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
 from sdt_lava.cli.networks import InputShape, Timesteps, load_file
+from sdt_lava.cli.places import Reads, ReadsData, WritesInto
 from sdt_lava.cli.runtime import RuntimeOption, load_needing
+from sdt_lava.compiler.targets import BUILT_IN_TARGETS
 from sdt_lava.errors import ConfigError
-from sdt_lava.files import check_folder
+from sdt_lava.output_files import REPORT_FILES
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
 from sdt_lava.simulate.run import BACKENDS
 
@@ -20,9 +22,13 @@ _INTEGER_BACKENDS = tuple(name for name in BACKENDS if name != "torch")
 
 
 def report_command(
-    network: Annotated[Path, typer.Argument(help="Network file (net.h5).")],
-    data: Annotated[str, typer.Option(help="Data set name (digits) or .npz file with x, y.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
+    network: Annotated[Path, typer.Argument(help="Network file (net.h5)."), Reads()],
+    data: Annotated[
+        str, typer.Option(help="Data set name (digits) or .npz file with x, y."), ReadsData()
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder to write."), WritesInto(REPORT_FILES)
+    ],
     samples: Annotated[int | None, typer.Option(min=1, help="Number of samples.")] = None,
     backend: Annotated[
         str, typer.Option(help=f"One of {', '.join(_INTEGER_BACKENDS)}.")
@@ -35,13 +41,16 @@ def report_command(
     model: Annotated[
         list[str] | None,
         typer.Option(help=f"Costs: {', '.join(ENERGY_MODELS)}, or a .toml file; may be repeated."),
+        Reads(ENERGY_MODELS),
     ] = None,
     layers: Annotated[
         list[str] | None,
         typer.Option(help="Layers whose spikes are drawn: a name or pattern; may be repeated."),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="Map to the cores of a target: loihi2, or a .toml file.")
+        str | None,
+        typer.Option(help="Map to the cores of a target: loihi2, or a .toml file."),
+        Reads(BUILT_IN_TARGETS),
     ] = None,
     board: Annotated[str | None, typer.Option(help="Board of the target.")] = None,
     runtime: RuntimeOption = None,
@@ -73,7 +82,6 @@ def report_command(
         board=board,
         runtime=load_needing(runtime, "--target", target),
     )
-    check_folder(out)
     net = load_file(network, timesteps, input_shape)
     source = SourceOptions(root=data_root, download=download, binning=binning)
     dataset = load_fitting(data, "test", (net.input_shape, net.timesteps), source, samples)

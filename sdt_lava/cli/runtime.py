@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sdt_lava.cli.console import console, make_table, print_table
+from sdt_lava.cli.places import Reads
 from sdt_lava.errors import ConfigError
 from sdt_lava.report.runtime_bound import RuntimeBound
 from sdt_lava.report.runtime_model import COUNTS, RuntimeModel, load_runtime_model
@@ -20,6 +21,7 @@ _NEEDED = {
 RuntimeOption = Annotated[
     Path | None,
     typer.Option("--runtime", help="Your coefficients (.toml): a lower bound of a step's time."),
+    Reads(),
 ]
 
 

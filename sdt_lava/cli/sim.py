@@ -27,17 +27,19 @@ from sdt_lava.cli.hardware import (
 )
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.networks import InputShape, Timesteps, load_file
-from sdt_lava.files import check_writable, write_json
+from sdt_lava.cli.places import Reads, ReadsData, Writes
+from sdt_lava.files import write_json
 from sdt_lava.report.synops import ROLES, SynopsTable
 from sdt_lava.simulate.result import Result
 from sdt_lava.simulate.run import simulate
 
 
 def sim_command(
-    network: Annotated[Path, typer.Argument(help="Network file (net.h5).")],
+    network: Annotated[Path, typer.Argument(help="Network file (net.h5)."), Reads()],
     data: Annotated[
         str | None,
         typer.Option(help="Data set name (digits) or .npz file with x, y; else the network's."),
+        ReadsData(),
     ] = None,
     samples: Annotated[
         int | None, typer.Option(min=1, help="Number of samples, from the start.")
@@ -79,8 +81,10 @@ def sim_command(
     data_root: DataRoot = None,
     download: Download = False,
     binning: Binning = None,
-    json: Annotated[Path | None, typer.Option(help="Write results to this file.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw spikes and rates to this PNG.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write results to this file."), Writes()] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw spikes and rates to this PNG."), Writes()
+    ] = None,
 ) -> None:
     """Simulate a network file and report accuracy, spikes and synaptic operations."""
     from sdt_lava.datasets import SourceOptions
@@ -88,8 +92,6 @@ def sim_command(
     asked = HardwareArguments(target, board, record, convolutions, check, measure)
     # First of all: without hardware there is nothing else to do.
     backend, hardware = choose_backend(backend, asked)
-    for path in filter(None, (json, plot)):
-        check_writable(path)
     net = load_file(network, timesteps, input_shape)
     options = SourceOptions(root=data_root, download=download, binning=binning)
     name = data_of(net, data)

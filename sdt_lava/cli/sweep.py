@@ -11,9 +11,11 @@ from sdt_lava.cli.console import console, make_table, print_table
 from sdt_lava.cli.data import Binning, DataRoot, Download
 from sdt_lava.cli.evaluate import resumable
 from sdt_lava.cli.export import calibration_data
+from sdt_lava.cli.places import Reads, ReadsData, WritesInto
 from sdt_lava.datasets import SourceOptions
 from sdt_lava.errors import ConfigError
-from sdt_lava.files import check_folder
+from sdt_lava.model.presets import PRESETS
+from sdt_lava.output_files import SWEEP_FILES
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
 
 if TYPE_CHECKING:
@@ -21,19 +23,27 @@ if TYPE_CHECKING:
 
 
 def sweep_command(
-    model: Annotated[Path, typer.Argument(help="Checkpoint: model.pt, or an official one.")],
-    data: Annotated[str, typer.Option(help="Data set name or .npz file with x, y.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")],
+    model: Annotated[
+        Path, typer.Argument(help="Checkpoint: model.pt, or an official one."), Reads()
+    ],
+    data: Annotated[str, typer.Option(help="Data set name or .npz file with x, y."), ReadsData()],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the results."), WritesInto(SWEEP_FILES)
+    ],
     bits: Annotated[str, typer.Option(help="Widths of weights, 2 to 8.")] = "8,6,4",
     shortcut: Annotated[str, typer.Option(help="Of relay, unrolled, auto.")] = "relay,unrolled",
     sdsa: Annotated[
         str, typer.Option(help="Of and, column-gate, columnless, single-gate, auto.")
     ] = "and",
     config: Annotated[
-        str | None, typer.Option(help="Preset or file, for checkpoints without a configuration.")
+        str | None,
+        typer.Option(help="Preset or file, for checkpoints without a configuration."),
+        Reads(tuple(PRESETS)),
     ] = None,
     calibration: Annotated[
-        str | None, typer.Option(help="Data set or .npz on which ranges are measured.")
+        str | None,
+        typer.Option(help="Data set or .npz on which ranges are measured."),
+        ReadsData(),
     ] = None,
     part: Annotated[str, typer.Option(help="Part of the data set: test or train.")] = "test",
     limit: Annotated[int | None, typer.Option(help="Evaluate this many samples.")] = None,
@@ -45,6 +55,7 @@ def sweep_command(
         typer.Option(
             "--model", help=f"Costs: {', '.join(ENERGY_MODELS)}, or a .toml file; may be repeated."
         ),
+        Reads(ENERGY_MODELS),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue, or add widths and lowerings.")
@@ -79,7 +90,6 @@ def sweep_command(
             models=tuple(load_energy_model(name) for name in cost or ENERGY_MODELS),
         ),
     )
-    check_folder(out)
     loaded = load_model(model, config)
     measured = calibration_data(calibration, loaded.config, source)
     kept = f"what is finished is in {out}"

@@ -18,6 +18,7 @@ from sdt_lava.cli.console import (
     print_table,
 )
 from sdt_lava.cli.data import Binning, DataRoot, Download, model_input
+from sdt_lava.cli.places import ReadsData, Writes, WritesInto
 from sdt_lava.datasets import (
     Dataset,
     SourceOptions,
@@ -26,9 +27,9 @@ from sdt_lava.datasets import (
     open_source,
 )
 from sdt_lava.errors import ConfigError, DataError
-from sdt_lava.files import check_writable
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.presets import preset
+from sdt_lava.output_files import TENSORBOARD_FILES
 from sdt_lava.simulate.process_guard import Terminated
 
 if TYPE_CHECKING:
@@ -99,12 +100,20 @@ class Training:
 
 def train_command(
     preset: Annotated[str, typer.Option(help="Name of the network, such as synthetic-dvs.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Checkpoint to write (model.pt).")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="Checkpoint to write (model.pt)."),
+        Writes((".resume",)),
+    ],
     data: Annotated[
-        str | None, typer.Option(help="Data set or .npz file; by default the preset's.")
+        str | None,
+        typer.Option(help="Data set or .npz file; by default the preset's."),
+        ReadsData(),
     ] = None,
     test_data: Annotated[
-        str | None, typer.Option(help="Data set or .npz file to test on; by default --data.")
+        str | None,
+        typer.Option(help="Data set or .npz file to test on; by default --data."),
+        ReadsData(),
     ] = None,
     data_root: DataRoot = None,
     download: Download = False,
@@ -119,7 +128,9 @@ def train_command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue after an interruption.")
     ] = False,
-    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard.")] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder for TensorBoard."), WritesInto(TENSORBOARD_FILES)
+    ] = None,
 ) -> None:
     """Train a network and write a checkpoint."""
     run_training(
@@ -145,7 +156,6 @@ def run_training(training: Training) -> TrainingResult:
     from sdt_lava.model import SpikeDrivenTransformer, train
 
     config = preset(training.preset)
-    check_writable(training.out)
     train_data, test_data = _load(training, config)
     torch.manual_seed(training.seed)
     model = SpikeDrivenTransformer(config)

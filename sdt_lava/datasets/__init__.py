@@ -33,6 +33,7 @@ __all__ = [
     "SampleSource",
     "SourceOptions",
     "SyntheticDvsOptions",
+    "data_places",
     "first_samples",
     "fitting_options",
     "load_dataset",
@@ -54,6 +55,14 @@ SOURCES: dict[str, Callable[[str, str, SourceOptions], LazySource]] = {
     "imagenet": open_imagenet,
     "dvs128-gesture": open_gesture,
     "cifar10-dvs": open_cifar10_dvs,
+}
+# Their folders, each below the one that holds the data sets.
+FOLDERS: dict[str, tuple[str, ...]] = {
+    "cifar10": ("cifar-10-batches-py",),
+    "cifar100": ("cifar-100-python",),
+    "imagenet": ("imagenet", "train", "val"),
+    "dvs128-gesture": ("DVSGesture",),
+    "cifar10-dvs": ("CIFAR10DVS",),
 }
 # The fields of `SourceOptions`, beside root and download, that these data sets have.
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -101,6 +110,22 @@ def load_dataset(
     if isinstance(source, MemorySource):
         return source.data if samples is None else source.data.head(samples)
     return first_samples(source, samples)
+
+
+def data_places(name_or_path: str, root: str | os.PathLike[str] | None = None) -> tuple[Path, ...]:
+    """Return the files or folders of a data set, which need not exist.
+
+    Parameters
+    ----------
+    name_or_path, root
+        As in `load_dataset`.
+    """
+    if name_or_path in DATASETS:
+        return ()
+    if name_or_path in FOLDERS:
+        folder = SourceOptions(root=root).folder
+        return tuple(folder / part for part in FOLDERS[name_or_path])
+    return (Path(name_or_path),)
 
 
 def fitting_options(

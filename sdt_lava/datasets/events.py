@@ -15,6 +15,7 @@ import numpy as np
 from sdt_lava.datasets.base import FloatArray, check_part
 from sdt_lava.datasets.source import LazySource, SourceOptions, fixed_order, missing_files
 from sdt_lava.errors import ConfigError, DataError
+from sdt_lava.files import check_regular
 
 _SENSOR = (128, 128, 2)
 # Steps of the published configurations.
@@ -194,6 +195,7 @@ def _reader(
     def read(index: int) -> FloatArray:
         path = stored.data[order[index]]
         try:
+            check_regular(path, DataError)
             events, _ = stored[order[index]]
             _check_pixels(events)
             # tonic cannot divide a recording without events.

@@ -15,6 +15,7 @@ import numpy as np
 from sdt_lava.datasets.base import FloatArray, check_part
 from sdt_lava.datasets.source import LazySource, SourceOptions, fixed_order, missing_files
 from sdt_lava.errors import DataError
+from sdt_lava.files import check_regular, open_regular
 from sdt_lava.model.normalisation import NORMALISATION
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
@@ -48,6 +49,8 @@ def open_cifar(name: str, part: str, options: SourceOptions) -> LazySource:
     base = options.folder / kind.base_folder
     files = [base / entry[0] for entry in (*kind.train_list, *kind.test_list)]
     try:
+        for file in filter(Path.exists, files):
+            check_regular(file, DataError)
         # torchvision reports to standard output, which belongs to our tables.
         with contextlib.redirect_stdout(sys.stderr):
             stored = kind(options.folder, train=part == "train", download=options.download)
@@ -159,7 +162,10 @@ def _read_image(path: Path, prepare: Callable[[Any], Any]) -> FloatArray:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with (
+            open_regular(path, DataError, "a JPEG or PNG file") as file,
+            Image.open(file) as image,
+        ):
             pixels = np.asarray(prepare(image.convert("RGB")))
     # Pillow's decoders raise errors of many kinds on damaged files.
     except Exception as error:

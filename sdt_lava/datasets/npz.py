@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import zipfile
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.lib import format as npy_format
 
 from sdt_lava.datasets.base import LAYOUTS, LAYOUTS_TEXT, Dataset, IntArray
 from sdt_lava.errors import DataError
+from sdt_lava.files import open_regular
 from sdt_lava.limits import limits, remedy
 
 # Deflate cannot compress better than 1032:1 (zlib technical notes); more is a bomb.
@@ -44,7 +46,10 @@ def load_npz(path: str | os.PathLike[str]) -> Dataset:
     """
     where = str(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with (
+            open_regular(path, DataError, "an .npz file") as file,
+            zipfile.ZipFile(file) as archive,
+        ):
             shapes = {name: _header(archive, name, where) for name in _members(archive, where)}
             _check_headers(shapes, where)
             for name, header in shapes.items():
@@ -67,6 +72,14 @@ Header = tuple[tuple[int, ...], np.dtype[Any]]
 
 def _members(archive: zipfile.ZipFile, where: str) -> list[str]:
     names = [name.removesuffix(".npy") for name in archive.namelist()]
+    # Readers differ in which of two members of one name they take.
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise DataError(
+            where,
+            f"{len(twice)} names used twice, such as {twice[0][:40]!r}",
+            "one member of a name",
+            "save it again with numpy.savez",
+        )
     if "x" not in names:
         raise DataError(
             where,

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from sdt_lava.datasets import SampleSource, SourceOptions, fitting_options, open_source
+from sdt_lava.datasets import SampleSource, SourceOptions, data_places, fitting_options, open_source
 from sdt_lava.errors import ConfigError, DataError
 from sdt_lava.evaluate.identity import identity
 from sdt_lava.evaluate.sample import SampleResult, evaluate_samples
@@ -18,7 +18,9 @@ from sdt_lava.files import check_folder, make_folder
 from sdt_lava.graph import Graph, Shape
 from sdt_lava.limits import Limits, limits
 from sdt_lava.netx import load_network
+from sdt_lava.output_files import EVALUATION_FILES
 from sdt_lava.report.energy_model import ENERGY_MODELS, EnergyModel, load_energy_model
+from sdt_lava.same_files import Place, check_separate
 
 DATABASE = "results.sqlite"
 ON_BAD = ("stop", "skip")
@@ -176,10 +178,14 @@ def evaluate(
     DataError
         If the data cannot be opened, or a sample cannot be read and ``on_bad`` is 'stop'.
     OutputError
-        If results cannot be stored, or are there and ``resume`` is not set.
+        If results cannot be stored, would replace what is read, or are there and ``resume`` is
+        not set.
     """
     chosen = options or EvaluationOptions()
     check_folder(folder)
+    reads = [Place("network", str(network))]
+    reads += [Place("data", str(path)) for path in data_places(data, chosen.source.root)]
+    check_separate(reads, [Place("folder", str(folder), inside=EVALUATION_FILES)])
     net = load_network(network, chosen.timesteps, chosen.input_shape)
     content = _read(network)
     source = open_data(net, data, chosen)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
 from sdt_lava.errors import SdtLavaError
 from sdt_lava.evaluate.identity import check_same
 from sdt_lava.evaluate.sample import OPERATIONS, SampleResult
-from sdt_lava.files import OutputError
+from sdt_lava.files import OutputError, check_regular
 from sdt_lava.limits import limits, remedy
 
 # How long a writer waits for another process that has the database locked [s].
 _LOCK_TIMEOUT = 10.0
 
 
+# What SQLite keeps beside a database.
+_SUFFIXES = ("-wal", "-shm", "-journal")
 _TABLES = {
     "identity": "CREATE TABLE identity (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "samples": "CREATE TABLE samples (sample INTEGER PRIMARY KEY, label INTEGER, "
@@ -69,17 +72,15 @@ class ResultStore:
 
     def __init__(self, path: Path, identity: Mapping[str, str], *, resume: bool) -> None:
         self.path = path
-        existed = path.exists()
-        if existed and not resume:
+        if not resume and os.path.lexists(path):
             raise OutputError(
                 str(path),
                 "results of an earlier evaluation",
                 "a folder without results",
                 "add --resume to continue it, or choose another --out",
             )
-        if existed:
-            self._check_size()
         with self._guarded():
+            self._check_files()
             self._connection = sqlite3.connect(path, timeout=_LOCK_TIMEOUT, isolation_level=None)
         try:
             self._open(identity)
@@ -132,11 +133,16 @@ class ResultStore:
             operations = () if error else tuple(numbers)
             yield SampleResult(index, label, predicted, rank, operations, error or "")
 
-    def _check_size(self) -> None:
-        size, most = self.path.stat().st_size, limits().results_bytes
-        if size > most:
-            advice = remedy("results_bytes")
-            raise StoreError(str(self.path), f"{size} bytes", f"at most {most}", advice)
+    def _check_files(self) -> None:
+        """Refuse what SQLite would wait at, and what is too large; the disk's errors go on."""
+        for suffix in ("", *_SUFFIXES):
+            place = f"{self.path}{suffix}"
+            with suppress(FileNotFoundError):
+                # Not opened, as closing it would end the locks of other connections.
+                size = check_regular(place, StoreError).st_size
+                if not suffix and size > limits().results_bytes:
+                    allowed = f"at most {limits().results_bytes}"
+                    raise StoreError(place, f"{size} bytes", allowed, remedy("results_bytes"))
 
     def _prepare(self) -> None:
         execute = self._connection.execute
@@ -198,7 +204,7 @@ class ResultStore:
     def _guarded(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, OSError) as error:
             remedy = "is another evaluation writing there? is the disk full?"
             raise OutputError(str(self.path), str(error), "a writable database", remedy) from error
         except sqlite3.DatabaseError as error:

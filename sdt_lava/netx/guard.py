@@ -12,13 +12,13 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
 
 from sdt_lava.errors import NetworkFileError
+from sdt_lava.files import open_regular
 from sdt_lava.limits import limits, remedy
 from sdt_lava.netx.heaps import check_heaps
 from sdt_lava.netx.schema import MEMBER_LIMIT, RANK_LIMIT
@@ -250,32 +250,56 @@ def open_safely(path: str | os.PathLike[str], what: str) -> Iterator[SafeGroup]:
         If there is no such file, it is too large, or not HDF5.
     """
     name = os.fsdecode(path)
-    with library_errors(name):
-        found = Path(name)
-        exists, regular = found.exists(), found.is_file()
-        size = found.stat().st_size if regular else 0
-    if not exists:
-        raise NetworkFileError(name, "no such file", what)
-    if not regular:  # a pipe would block, a device could be endless
-        raise NetworkFileError(name, "not a regular file", what)
+    with _opened(path, name, what) as file, open_root(file, name, what) as root:
+        yield root
+
+
+@contextmanager
+def open_root(file: BinaryIO, name: str, what: str) -> Iterator[SafeGroup]:
+    """Read a file that is open as HDF5; arguments and errors as of `open_safely`.
+
+    Parameters
+    ----------
+    file : file object
+        A regular file, opened for reading.
+    name : str
+        What errors call it.
+    what : str
+        As in `open_safely`.
+    """
+    size = os.fstat(file.fileno()).st_size
     _check_file_size(name, size)
-    with library_errors(name), open(name, "rb"):
-        is_hdf5 = bool(h5py.is_hdf5(name))
+    # This name leads to what is open, whatever has become of the file's own.
+    link = f"/proc/self/fd/{file.fileno()}"
+    link = link if os.path.exists(link) else name
+    with library_errors(name):
+        is_hdf5 = bool(h5py.is_hdf5(link))
     if not is_hdf5:
         raise NetworkFileError(name, "not an HDF5 file", what, "export the network again")
     with library_errors(name):
-        check_heaps(name)
-        file = h5py.File(name, "r")
+        check_heaps(file, name)
+        opened = h5py.File(link, "r")
     try:
-        _check_lengths(file, name)
-        yield SafeGroup(file, name, Budget(size))
+        _check_lengths(opened, name)
+        yield SafeGroup(opened, name, Budget(size))
     except MemoryError as error:
         raise NetworkFileError(
             name, "more than fits in the memory that is left", what, "use a machine with more"
         ) from error
     finally:
         with library_errors(name):
-            file.close()
+            opened.close()
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str], name: str, what: str) -> Iterator[BinaryIO]:
+    with library_errors(name):
+        try:
+            file = open_regular(path, NetworkFileError, what)
+        except FileNotFoundError as error:
+            raise NetworkFileError(name, "no such file", what) from error
+    with file:
+        yield file
 
 
 def _check_lengths(file: h5py.File, path: str) -> None:

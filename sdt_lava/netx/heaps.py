@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from pathlib import Path
+from typing import BinaryIO
 
 from sdt_lava.errors import NetworkFileError
 
@@ -20,8 +20,15 @@ _HEAP_HEADER = 16
 _ENTRY = struct.Struct("<HHIQ")
 
 
-def check_heaps(path: str) -> None:
+def check_heaps(file: BinaryIO, path: str) -> None:
     """Check every global heap of a file whose lengths have 8 bytes.
+
+    Parameters
+    ----------
+    file : file object
+        The file, opened.
+    path : str
+        What errors call it.
 
     Raises
     ------
@@ -30,10 +37,7 @@ def check_heaps(path: str) -> None:
     OSError, ValueError
         If the file cannot be read, or is empty.
     """
-    with (
-        Path(path).open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         start = content.find(_START)
         while start >= 0:
             if not _is_sound(content, start):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 from sdt_lava.errors import DataError
+from sdt_lava.files import open_regular
 from sdt_lava.limits import limits, remedy
 from sdt_lava.report.formula import FormulaLayer
 
@@ -53,11 +55,13 @@ def read_rates(path: Path, layers: tuple[FormulaLayer, ...]) -> dict[str, float]
 def _rows(path: Path) -> list[list[str]]:
     try:
         most = limits().rates_bytes
-        if path.stat().st_size > most:
+        with open_regular(path, DataError, "a CSV file") as file:
+            data = file.read(most + 1)
+        if len(data) > most:
             found = f"more than {most} bytes"
             raise DataError(str(path), found, "a row for each layer", remedy("rates_bytes"))
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file) if row]
+        lines = io.StringIO(data.decode("utf-8"), newline="")
+        rows = [row for row in csv.reader(lines) if row]
     except OSError as error:
         raise DataError(str(path), f"cannot be read: {error.strerror}", "a CSV file") from None
     except (UnicodeDecodeError, csv.Error) as error:

@@ -16,14 +16,17 @@ from sdt_lava.compiler.choose import AUTO
 from sdt_lava.compiler.columns import WAYS
 from sdt_lava.compiler.cost import count_lowering
 from sdt_lava.compiler.streams import RELAY, UNROLLED
+from sdt_lava.datasets import data_places
 from sdt_lava.errors import CompileError, ConfigError, DataError, GraphError
 from sdt_lava.evaluate.identity import check_same
 from sdt_lava.evaluate.run import EvaluationOptions, MakeExecutor, evaluate, open_data
 from sdt_lava.evaluate.summary import Evaluation
-from sdt_lava.files import OutputError, check_folder, make_folder, write_json
+from sdt_lava.files import OutputError, check_folder, make_folder, open_regular, write_json
 from sdt_lava.graph import Graph
 from sdt_lava.netx import load_network
+from sdt_lava.output_files import SWEEP_FILES
 from sdt_lava.report.energy_table import energy
+from sdt_lava.same_files import Place, check_separate
 from sdt_lava.simulate.result import Result
 from sdt_lava.simulate.run import simulate
 from sdt_lava.sweep.table import Sweep, SweepRow
@@ -129,6 +132,8 @@ def sweep(
     """
     chosen = options or SweepOptions()
     check_folder(folder)
+    reads = [Place("data", str(path)) for path in data_places(data, chosen.evaluation.source.root)]
+    check_separate(reads, [Place("folder", str(folder), inside=SWEEP_FILES)])
     who = _identity(model, calibration, chosen.evaluation)
     _claim(folder, who, resume=chosen.evaluation.resume)
     rows: list[SweepRow] = []
@@ -191,7 +196,8 @@ def _claim(folder: Path, who: Mapping[str, str], *, resume: bool) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path, OutputError) as file:
+            content = json.loads(file.read())
     except (OSError, ValueError, RecursionError) as error:
         raise OutputError(str(path), f"damaged ({error})", "a file of sdt-lava sweep") from error
     return content if isinstance(content, dict) else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import warnings
 import zipfile
 
 import numpy as np
@@ -175,3 +176,17 @@ def test_configuration_and_data_do_not_import_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("twice", ["x.npy", "y.npy", "x", "other.npy"])
+def test_two_members_of_one_name(tmp_path, twice):
+    """Readers differ in which of them they take: NumPy the last, others the first."""
+    path = tmp_path / "d.npz"
+    np.savez(path, x=np.zeros((2, 1, 4, 4)), y=np.zeros(2, int), other=np.zeros(1))
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read(twice if twice.endswith(".npy") else f"{twice}.npy")
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "a") as archive:
+        warnings.simplefilter("ignore")
+        archive.writestr(twice, content)
+    with pytest.raises(DataError, match="used twice"):
+        load_npz(path)

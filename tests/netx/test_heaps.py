@@ -29,7 +29,8 @@ def heaps(content):
 
 def test_intact_heaps(path):
     assert len(heaps(path.read_bytes())) > 1
-    check_heaps(str(path))
+    with path.open("rb") as file:
+        check_heaps(file, str(path))
 
 
 ENTRY = struct.Struct("<HHIQ")
@@ -66,8 +67,8 @@ def test_sizes_of_a_heap(path, size):
 def test_a_heap_cut_off(path):
     content = path.read_bytes()
     path.write_bytes(content[: heaps(content)[-1] + 10])
-    with pytest.raises(NetworkFileError):
-        check_heaps(str(path))
+    with path.open("rb") as file, pytest.raises(NetworkFileError):
+        check_heaps(file, str(path))
 
 
 def test_other_sizes_of_offsets(tmp_path):
