@@ -45,6 +45,20 @@ def load(builder: Any, pointer: Any, type_: Any, offset: int = 0) -> Any:
     return builder.load(builder.bitcast(place, type_.as_pointer()), align=1)
 
 
+def load_first(builder: Any, pointer: Any, count: Any) -> Any:
+    """Load the first ``count`` of PART 32-bit values, and zeros for the others.
+
+    Memory behind them is not touched.
+    """
+    limit = everywhere(builder, builder.trunc(count, INT), INTS)
+    valid = builder.icmp_signed("<", ir.Constant(INTS, list(range(PART))), limit)
+    place = builder.bitcast(pointer, INTS.as_pointer())
+    arguments = place, valid, constant(0)
+    types = [argument.type for argument in arguments]
+    read = external(builder, "llvm.masked.load.v16i32.p0", INTS, types)
+    return builder.call(read, arguments)
+
+
 def store(builder: Any, vector: Any, pointer: Any, offset: int = 0) -> None:
     """Store a vector."""
     place = builder.gep(pointer, [index(offset)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from sdt_lava.allocation import check_guard
 from sdt_lava.errors import ConfigError
 
 # Ways to add up a layer's weights: these multiply every input.
@@ -36,6 +37,9 @@ class EngineOptions:
         Samples at once, instead.
     device : {'cpu', 'cuda'}
         Where it runs.
+    guard : {'end', 'start'}, optional
+        Put every array of the kernels between pages that nobody may touch, with this side directly
+        at one: a kernel that leaves its arrays ends the process. For tests; slow.
 
     Raises
     ------
@@ -48,6 +52,7 @@ class EngineOptions:
     memory: int = DEFAULT_MEMORY
     batch_size: int | None = None
     device: str = "cpu"
+    guard: str | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (("kernels", KERNELS), ("device", DEVICES)):
@@ -55,6 +60,7 @@ class EngineOptions:
                 raise ConfigError(name, repr(getattr(self, name)), f"one of {allowed}")
         if self.device != "cpu" and self.kernels not in ("auto", "interpreter"):
             raise ConfigError("kernels", f"{self.kernels!r} on a GPU", "'auto': there is one way")
+        check_guard(self.guard)
         for name in ("threads", "memory", "batch_size"):
             value = getattr(self, name)
             if value is not None and value < 1:

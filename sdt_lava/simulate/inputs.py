@@ -36,9 +36,9 @@ def to_time_first(
     DataError
         If the shape does not fit, the input is empty or not finite, or not numeric.
     """
-    values = np.asarray(x)
-    finite = not look or values.dtype.kind != "f" or bool(np.isfinite(values).all())
     allowed = f"(B, {', '.join(map(str, frame_shape))}) or (B, T, ...) of numbers"
+    values = _as_array(x, allowed)
+    finite = not look or values.dtype.kind != "f" or bool(np.isfinite(values).all())
     if values.dtype.kind not in "biuf":
         raise DataError("input x", f"values of type {values.dtype}", allowed)
     if values.shape[1:] == frame_shape:
@@ -51,6 +51,17 @@ def to_time_first(
         raise DataError("input x", f"shape {np.shape(x)}", "at least one sample and one step")
     if not finite:
         raise DataError("input x", "NaN or infinity", "finite values")
+    return values
+
+
+def _as_array(x: Any, allowed: str) -> np.ndarray:
+    try:
+        values = np.asarray(x)
+    except (TypeError, ValueError, RuntimeError) as error:
+        # Ragged lists, tensors with a gradient or on a GPU.
+        raise DataError("input x", f"no array: {error}", allowed) from error
+    if np.ma.is_masked(x):
+        raise DataError("input x", "masked values", allowed, "fill them: x.filled(0)")
     return values
 
 

@@ -25,6 +25,7 @@ from lava.utils.sparse import find
 from networkx import DiGraph, NetworkXUnfeasible, find_cycle, topological_sort
 from scipy.sparse import csr_matrix
 
+from sdt_lava.allocation import placed
 from sdt_lava.errors import LavaRuntimeError
 from sdt_lava.simulate.lava_actors import failure_of
 from sdt_lava.simulate.lava_compile import process_label
@@ -115,11 +116,11 @@ class _Queue:
             )
         if type(data) is np.ndarray and data.dtype is self._dtype:
             # In the order of the original, which may be transposed.
-            self._messages.append(data.copy("K"))
+            self._messages.append(placed(data.copy("K")))
             return
         if isinstance(data, csr_matrix):
             data = find(data, explicit_zeros=True)[2]
-        self._messages.append(np.array(data, dtype=self.d_type))
+        self._messages.append(placed(np.array(data, dtype=self.d_type)))
 
     def recv(self) -> Any:
         """Remove and return the oldest message."""

@@ -268,7 +268,8 @@ def _run_torch(
     frame = (config.in_channels, *config.image_size)
     # Validation only: the model itself repeats static images.
     to_time_first(x, frame, config.timesteps)
-    values = np.asarray(x, np.float32)
+    # torch takes no negative steps, no foreign orders and no arrays that it may not write to.
+    values = np.require(x, np.float32, ["C", "A", "W"])
     size = options.batch_size or len(values)
     logits, spikes = [], []
     training = model.training

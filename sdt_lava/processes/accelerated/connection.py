@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sdt_lava.allocation import zeros
 from sdt_lava.processes.accelerated.prepared import PreparedModel
 from sdt_lava.processes.kernels.propagation import Propagate
 from sdt_lava.processes.kernels.tables import stored_weights
@@ -122,7 +123,7 @@ class DelayedConnection(EventDrivenConnection):
     def _make_tables(self) -> None:
         outputs, columns = self.a_buff.shape
         # By step, so that each column of the variable is contiguous.
-        self._steps = np.zeros((2 * columns, outputs), np.int32)
+        self._steps = zeros((2 * columns, outputs), np.int32)
         self._steps[:columns] = self.a_buff.T
         self._show_window(0)
 

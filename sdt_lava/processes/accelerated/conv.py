@@ -13,6 +13,7 @@ from lava.proc.conv import utils
 from lava.proc.conv.models import PyConvModelFixed
 from lava.proc.conv.process import Conv
 
+from sdt_lava.allocation import placed, zeros
 from sdt_lava.processes.accelerated.prepared import PreparedModel
 from sdt_lava.processes.kernels import transpose
 from sdt_lava.processes.kernels.propagation import Propagate, propagate_kernels
@@ -59,7 +60,7 @@ class PyConvModelAccelerated(PreparedModel, PyConvModelFixed):
         """Get ready for messages in one of two orders."""
         self._is_turned = turned
         # Past Lava's __setattr__, which takes it for a variable that somebody sets.
-        self.__dict__["a_buf"] = np.array(self.a_buf, order="F" if turned else "C")
+        self.__dict__["a_buf"] = placed(np.array(self.a_buf, order="F" if turned else "C"))
         self._add_up = self._turned() if turned else self._straight()
 
     def _straight(self) -> Callable[[Any], None]:
@@ -75,7 +76,7 @@ class PyConvModelAccelerated(PreparedModel, PyConvModelFixed):
     def _turned(self) -> Callable[[Any], None]:
         propagate = self._propagate_function((1, 0, 2))
         result = self.a_buf.T.reshape(-1)
-        image, sums = np.zeros(self.s_in._shape, np.int32).reshape(-1), np.zeros_like(result)
+        image, sums = zeros(self.s_in._shape, np.int32).reshape(-1), zeros(result.shape, np.int32)
         channels, outputs = self.s_in._shape[2], self.a_buf.shape[2]
         entry = np.array([[0, channels, image.size // channels, 0]])
         exit_ = np.array([[0, sums.size // outputs, outputs, 0]])

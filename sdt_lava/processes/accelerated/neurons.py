@@ -17,6 +17,7 @@ from lava.proc.lif.models import (
 )
 from lava.proc.lif.process import LIF, LIFReset
 
+from sdt_lava.allocation import placed, zeros
 from sdt_lava.processes.accelerated.prepared import PreparedModel
 from sdt_lava.processes.kernels import integrate, relay
 from sdt_lava.processes.kernels.neurons import lif_parameters
@@ -33,7 +34,7 @@ class _LifStep(PreparedModel, AbstractPyLifModelFixed):
         if not self.isthrscaled:
             self.scale_threshold()
         self.scale_bias()
-        self._spikes = np.zeros(self.u.shape, np.int32)
+        self._spikes = zeros(self.u.shape, np.int32)
         kept = (
             self.decay_unity - (np.asarray(self.du) + self.ds_offset),
             self.decay_unity - (np.asarray(self.dv) + self.dm_offset),
@@ -48,6 +49,7 @@ class _LifStep(PreparedModel, AbstractPyLifModelFixed):
         if self._is_covered:
             fields = [self._per_neuron(x) for x in (self.effective_bias, *kept, threshold)]
             parameters = lif_parameters([(self.u.size, fields)])
+            self.__dict__.update(u=placed(self.u), v=placed(self.v))
             # Views: the variables stay the state.
             arrays = self.u, self.v, self._spikes
             current, voltage, spikes = (array.reshape(-1) for array in arrays)
@@ -123,6 +125,6 @@ class PyGradedVecModelAccelerated(PreparedModel, PyGradedVecModelFixed):
 
     def _prepare(self) -> None:
         self._receive = Receiver(self.a_in)
-        self._payload = np.zeros(self.v.shape, np.int32)
+        self._payload = zeros(self.v.shape, np.int32)
         # Lava also takes one for each neuron.
         self._threshold = int(self.vth.item()) if self.vth.size == 1 else None

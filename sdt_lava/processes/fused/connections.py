@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from sdt_lava.allocation import placed, placed_fields
 from sdt_lava.compiler.connections import dense_rows
 from sdt_lava.compiler.partition import Connection
 from sdt_lava.errors import CompileError
@@ -81,24 +82,29 @@ class MatrixTable:
         columns = np.cumsum([0, *(len(table.start) for table in tables)])
         runs = np.cumsum([0, *(len(table.first) for table in tables)])
         weights = np.cumsum([0, *(len(table.weights) for table in tables)]).astype(np.uint64)
-        self._links = np.array(
+        self._links = placed(np.array(
             [
                 (column, link.source.start, link.source.size, link.connection.delay,
                  link.connection.graded)
                 for link, column in zip(links, columns[:-1], strict=True)
             ],
             np.int64,
-        )  # fmt: skip
-        self._table = RunTable(
-            np.concatenate([t.start + run for t, run in zip(tables, runs[:-1], strict=True)]),
-            np.concatenate(
-                [t.first + np.uint64(k.target.start) for t, k in zip(tables, links, strict=True)]
-            ),
-            np.concatenate(
-                [t.offset[:-1] + w for t, w in zip(tables, weights[:-1], strict=True)]
-                + [weights[-1:]]
-            ),
-            in_few_bytes(np.concatenate([table.weights for table in tables])),
+        ))  # fmt: skip
+        self._table = placed_fields(
+            RunTable(
+                np.concatenate([t.start + run for t, run in zip(tables, runs[:-1], strict=True)]),
+                np.concatenate(
+                    [
+                        t.first + np.uint64(k.target.start)
+                        for t, k in zip(tables, links, strict=True)
+                    ]
+                ),
+                np.concatenate(
+                    [t.offset[:-1] + w for t, w in zip(tables, weights[:-1], strict=True)]
+                    + [weights[-1:]]
+                ),
+                in_few_bytes(np.concatenate([table.weights for table in tables])),
+            )
         )
 
     def propagate(self, values: Any, arriving: Any, step: int) -> None:

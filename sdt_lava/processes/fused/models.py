@@ -13,6 +13,7 @@ from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
+from sdt_lava.allocation import zeros
 from sdt_lava.compiler.partition import BlockPlan
 from sdt_lava.processes.blocks.process import (
     ClassificationHead,
@@ -57,7 +58,7 @@ class _FusedModel(PyLoihiProcessModel, metaclass=PortsOnDemand):
         self._places = self._program.places(read)
         sizes = self._places[:, 1] * self._places[:, 2]
         # Parts of one array, so that one call fills all of them.
-        self._sent = np.zeros(sizes.sum(), np.int32)
+        self._sent = zeros(int(sizes.sum()), np.int32)
         parts = np.split(self._sent, np.cumsum(sizes)[:-1])
         self._outputs = [(ports[name], part) for name, part in zip(read, parts, strict=False)]
 

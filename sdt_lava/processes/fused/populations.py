@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from sdt_lava.allocation import zeros
 from sdt_lava.compiler.schedule import Schedule
 from sdt_lava.cuba import CubaPopulation, cuba_parameters
 from sdt_lava.errors import CompileError
@@ -81,8 +82,8 @@ class LifGroup:
         )
         size = sum(member.region.size for member in members)
         has_memory = self._parameters.parts[:, -1].any()
-        self._current = np.zeros(size if has_memory else 0, np.int32)
-        self._voltage = np.zeros(size, np.int32)
+        self._current = zeros(size if has_memory else 0, np.int32)
+        self._voltage = zeros(size, np.int32)
         self._resets: dict[int, list[slice]] = {}
         for member in members:
             if not isinstance(member.node, Gate):  # gates have nothing to reset
@@ -131,7 +132,7 @@ class RelayGroup:
     """Neurons that send their sum on."""
 
     def __init__(self, members: Sequence[Member]) -> None:
-        self._voltage = np.zeros(sum(member.region.size for member in members), np.int32)
+        self._voltage = zeros(sum(member.region.size for member in members), np.int32)
 
     def fire(self, activation: Any, values: Any, time_step: int) -> None:
         """Send what has arrived."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sdt_lava.allocation import placed, zeros
 from sdt_lava.compiler.partition import BlockPlan, Connection
 from sdt_lava.graph import Shape
 from sdt_lava.processes.fused.connections import Link, MatrixTable, is_in_table, link_function
@@ -43,8 +44,8 @@ class FusedProgram:
                 self._place_signal(name, self._shapes[name])
         connections = [connection for plan in plans for connection in plan.connections]
         steps = 1 + max((connection.delay for connection in connections), default=0)
-        self._values = np.zeros(self._sizes[0], np.int32)
-        self._arriving = np.zeros((steps, self._sizes[1]), np.int32)
+        self._values = zeros(self._sizes[0], np.int32)
+        self._arriving = zeros((steps, self._sizes[1]), np.int32)
         self._step = 0
         self._connect(connections)
 
@@ -87,7 +88,7 @@ class FusedProgram:
             (region.start, region.size // region.shape[0], region.shape[0], end)
             for region, end in zip(regions, ends[:-1], strict=True)
         ]
-        return np.array(table, np.int64).reshape(-1, 4)
+        return placed(np.array(table, np.int64).reshape(-1, 4))
 
     def take(self, places: Any, out: Any) -> None:
         """Read signals."""
@@ -95,7 +96,7 @@ class FusedProgram:
 
     def entry(self, name: str) -> Any:
         """Return where a signal from outside goes, for :meth:`put`."""
-        return self.places([name])[:, ::-1].copy()
+        return placed(self.places([name])[:, ::-1].copy())
 
     def put(self, entry: Any, values: Any) -> None:
         """Set a signal from outside."""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sdt_lava.allocation import placed_fields
 from sdt_lava.compiled import compiled
 from sdt_lava.processes.kernels.vectors import TILE, transpose_tile
 
@@ -57,7 +58,8 @@ def lif_parameters(populations: Sequence[tuple[int, Sequence[Any]]]) -> LifParam
         parts.append((neuron, size, parameter, values.shape[1], values[1].any()))
         columns.append(values)
         neuron, parameter = neuron + size, parameter + values.shape[1]
-    return LifParameters(np.array(parts, np.int64), np.hstack(columns).astype(np.int32))
+    parameters = LifParameters(np.array(parts, np.int64), np.hstack(columns).astype(np.int32))
+    return placed_fields(parameters)
 
 
 @compiled

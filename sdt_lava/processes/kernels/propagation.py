@@ -10,6 +10,7 @@ from lava.proc.conv import utils
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from sdt_lava.allocation import zeros
 from sdt_lava.processes.kernels.synapses import (
     propagate_convolution,
     propagate_dense,
@@ -58,7 +59,7 @@ def propagate_matrix(weights: csr_matrix, exponent: int, graded: bool) -> Propag
     runs = run_table(permuted(table, channels_last(shape)))
     if not runs.pays_off:
         return lambda values, sums: propagate_sparse(values, graded, *table, sums)
-    own = np.zeros(shape[::-1], np.int32)
+    own = zeros(shape[::-1], np.int32)
     flat = own.reshape(-1)
 
     def propagate(values: Any, sums: Any) -> None:
@@ -90,7 +91,7 @@ def rounded(propagate: Propagate, exponent: int, outputs: int, kind: Any = np.in
     """
     if exponent >= 0:
         return propagate
-    own = np.zeros(outputs, kind)
+    own = zeros(outputs, kind)
 
     def propagate_and_shift(values: Any, sums: Any) -> None:
         propagate(values, own)
@@ -124,7 +125,7 @@ def propagate_kernels(
     source, target = shapes
     add = _convolution(weight, shapes, window, groups, graded)
     largest = int(np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1).max())
-    own = np.zeros(target, np.int32)
+    own = zeros(target, np.int32)
     flat = own.reshape(-1)
 
     def propagate(values: Any, sums: Any) -> None:

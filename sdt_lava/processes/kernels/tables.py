@@ -10,6 +10,8 @@ from lava.utils.weightutils import SignMode, clip_weights, determine_sign_mode, 
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
 
+from sdt_lava.allocation import placed, placed_fields
+
 WEIGHT_BITS = 8
 _INT16 = np.iinfo(np.int16)
 # Mean length from which adding runs is faster than adding single entries.
@@ -97,10 +99,12 @@ def column_table(weights: csr_matrix, exponent: int = 0) -> ColumnTable:
     """
     columns = weights.tocsc()
     columns.sort_indices()
-    return ColumnTable(
-        columns.indptr.astype(np.int64),
-        columns.indices.astype(np.uint32),
-        shifted_up(columns.data.astype(np.int32), exponent),
+    return placed_fields(
+        ColumnTable(
+            columns.indptr.astype(np.int64),
+            columns.indices.astype(np.uint32),
+            shifted_up(columns.data.astype(np.int32), exponent),
+        )
     )
 
 
@@ -112,11 +116,13 @@ def run_table(table: ColumnTable) -> RunTable:
     begins[table.start] = True
     offset = np.flatnonzero(begins)
     start = np.cumsum(begins) - 1
-    return RunTable(
-        start[table.start],
-        rows[offset[:-1]].astype(np.uint64),
-        offset.astype(np.uint64),
-        in_few_bytes(table.weights),
+    return placed_fields(
+        RunTable(
+            start[table.start],
+            rows[offset[:-1]].astype(np.uint64),
+            offset.astype(np.uint64),
+            in_few_bytes(table.weights),
+        )
     )
 
 
@@ -162,7 +168,8 @@ def channel_stride(table: ColumnTable, outputs: int) -> int:
 
 def row_table(weights: NDArray[Any], exponent: int = 0) -> NDArray[Any]:
     """Transpose a dense matrix to ``(inputs, outputs)``, in int16 or int32."""
-    return in_few_bytes(np.ascontiguousarray(shifted_up(weights.astype(np.int32), exponent).T))
+    columns = np.ascontiguousarray(shifted_up(weights.astype(np.int32), exponent).T)
+    return placed(in_few_bytes(columns))
 
 
 def in_few_bytes(weights: NDArray[Any]) -> NDArray[Any]:
@@ -250,9 +257,8 @@ def window_table(
     runs = [_runs([(place[tap], at) for tap, at in pairs], groups == 1) for pairs in by_axis[1]]
     by_group = weight[:, :, order].reshape(groups, outputs // groups, height, width, in_group)
     kernel = by_group.transpose(2, 0, 4, 3, 1).reshape(height, groups * in_group, width, -1)
-    return WindowTable(
-        np.ascontiguousarray(kernel, dtype=np.int32), _filled(by_axis[0], 2), _filled(runs, 3)
-    )
+    kernel = np.ascontiguousarray(kernel, dtype=np.int32)
+    return placed_fields(WindowTable(kernel, _filled(by_axis[0], 2), _filled(runs, 3)))
 
 
 def _runs(pairs: list[tuple[int, int]], joined: bool) -> list[tuple[int, int, int]]:

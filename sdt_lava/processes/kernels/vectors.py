@@ -25,6 +25,7 @@ from sdt_lava.kernels.llvm import (
     external,
     index,
     load,
+    load_first,
     shuffle,
     store,
 )
@@ -58,11 +59,7 @@ def append_events(
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         values, at, count, number, events, end = arguments
-        place = builder.bitcast(element(builder, values, at, INT), INTS.as_pointer())
-        # Values beyond the last one are not read.
-        limit = everywhere(builder, builder.trunc(count, INT), INTS)
-        valid = builder.icmp_signed("<", lanes, limit)
-        read = _call(builder, "llvm.masked.load.v16i32.p0", INTS, place, valid, nothing)
+        read = load_first(builder, element(builder, values, at, INT), count)
         is_event = builder.icmp_signed("!=", read, nothing)
         found = builder.add(lanes, everywhere(builder, builder.trunc(number, INT), INTS))
         pack = "llvm.experimental.vector.compress.v16i32"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sdt_lava.allocation import placed_fields
 from sdt_lava.compiled import compiled
 from sdt_lava.kernels.llvm import PART
 from sdt_lava.processes.kernels.vectors import (
@@ -82,13 +83,15 @@ def spike_windows(
     blocks = -(-outputs // lanes)
     filled = np.zeros((blocks * lanes, height * width * channels + 1), np.int8)
     filled[:outputs, :-1] = weight.reshape(outputs, -1)
-    return SpikeWindows(
-        np.ascontiguousarray(filled.reshape(blocks, lanes, -1).transpose(0, 2, 1)),
-        np.array([(height, width), stride, padding]),
-        shift,
-        np.zeros(shape[0] + 1, np.int64),
-        np.zeros(shape[0] * width * channels + PART, np.int32),
-        np.zeros(blocks * lanes, np.int32),
+    return placed_fields(
+        SpikeWindows(
+            np.ascontiguousarray(filled.reshape(blocks, lanes, -1).transpose(0, 2, 1)),
+            np.array([(height, width), stride, padding]),
+            shift,
+            np.zeros(shape[0] + 1, np.int64),
+            np.zeros(shape[0] * width * channels + PART, np.int32),
+            np.zeros(blocks * lanes, np.int32),
+        )
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sdt_lava.allocation import current_guard, guarding
 from sdt_lava.errors import ConfigError, HardwareUnavailableError
 from sdt_lava.graph import Graph, Input
 from sdt_lava.graph.mapped import Gate, MaxRelay, Relay, Sparse
@@ -267,14 +268,16 @@ class Engine:
         strict, kernels = self._context.strict, self.options.kernels
         proved_for = self._horizon(steps)
         # The plan holds what is counted, so that no other object gets its identity.
-        key = ("engine plan", keep, id(counted), tracked, strict, kernels, proved_for)
-        if key not in self.graph.derived:
-            graph = self.graph
-            if proved_for > graph.timesteps:
-                graph = replace(graph, timesteps=proved_for)
-            self.graph.derived[key] = Plan(
-                graph, keep, counted=counted, strict=strict, tracked=tracked, kernels=kernels
-            )
+        with guarding(self.options.guard):
+            guard = current_guard()
+            key = ("engine plan", keep, id(counted), tracked, strict, kernels, proved_for, guard)
+            if key not in self.graph.derived:
+                graph = self.graph
+                if proved_for > graph.timesteps:
+                    graph = replace(graph, timesteps=proved_for)
+                self.graph.derived[key] = Plan(
+                    graph, keep, counted=counted, strict=strict, tracked=tracked, kernels=kernels
+                )
         plan: Plan = self.graph.derived[key]
         return plan
 
@@ -323,8 +326,8 @@ class Engine:
     ) -> Outcome:
         run = self._sizes(plan, len(frames), frames.shape[1], frame_steps)
         self._context.states = {} if states is None else states
-        packed = None if states is None else load_states(self.graph, states)
-        with plan.lock, exact_arithmetic():
+        with guarding(self.options.guard), plan.lock, exact_arithmetic():
+            packed = None if states is None else load_states(self.graph, states)
             outcome = plan.run(frames, run, self._context, packed)
         if not outcome.is_binary:
             return outcome
@@ -356,7 +359,7 @@ class Engine:
         """
         plan = self._plan(frozenset(keep), steps=len(frames))
         run = self._sizes(plan, len(frames), frames.shape[1], _frame_steps(frames))
-        with plan.lock, exact_arithmetic(), one_thread_each():
+        with guarding(self.options.guard), plan.lock, exact_arithmetic(), one_thread_each():
             return plan.profile(frames, run, self._context)
 
     def bytes_needed(self, frames: IntArray, keep: Iterable[str]) -> int:

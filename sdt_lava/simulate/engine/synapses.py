@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,12 +152,3 @@ def without_groups(synapses: Synapses) -> NDArray[np.int16]:
         rows = slice(group * share, (group + 1) * share)
         full[rows, group * per_group : (group + 1) * per_group] = synapses.mantissa[rows]
     return full
-
-
-def aligned_empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Allocate an array that starts with a cache line."""
-    line = 64
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    raw = np.empty(size + line, np.uint8)
-    start = -raw.ctypes.data % line
-    return raw[start : start + size].view(dtype).reshape(shape)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sdt_lava.allocation import GUARDS
 from sdt_lava.errors import NumericOverflowError
 from sdt_lava.simulate.engine import KERNELS
 from sdt_lava.simulate.engine.plan.synaptic import SynapticOperation
@@ -26,12 +27,12 @@ def usage(engine, keep=None):
 
 
 @settings(max_examples=40, deadline=None)
-@given(case=CASES, tracked=st.booleans())
-def test_layers_of_any_shape(case, tracked):
+@given(case=CASES, tracked=st.booleans(), guard=st.sampled_from(GUARDS))
+def test_layers_of_any_shape(case, tracked, guard):
     graph = case.graph()
     frames = case.frames(graph)
     for kernels in KERNELS:
-        assert_exact(graph, frames, kernels=kernels, tracked=tracked)
+        assert_exact(graph, frames, kernels=kernels, tracked=tracked, guard=guard)
 
 
 @settings(max_examples=8, deadline=None)

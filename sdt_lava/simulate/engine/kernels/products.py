@@ -28,28 +28,40 @@ from sdt_lava.kernels.llvm import (
     external,
     index,
     load,
+    load_first,
     shuffle,
     store,
 )
 from sdt_lava.simulate.engine.kernels.neurons import fire_int
 from sdt_lava.simulate.engine.kernels.vectors import HAS_BYTE_MULTIPLY, LANES, clear_words, write
 
-# Payloads that narrow_copy may write beyond the last one.
+# Zeros that narrow_copy may write beyond the last payload.
 OVERRUN = PART
 _PAIRS = ir.VectorType(SHORT, 2 * PART)
 
 
 @intrinsic
 def _narrow_copy(typing: Any, source: Any, count: Any, target: Any) -> Any:
-    """Copy 32-bit integers to 16 bits."""
+    """Copy 32-bit integers to 16 bits; zeros fill up the last PART of them."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         read = element(builder, arguments[0], index(0), INT)
         write = element(builder, arguments[2], index(0), SHORT)
-        with counting(builder, arguments[1], by=PART) as loop:
-            values = load(builder, builder.gep(read, [loop.number]), INTS)
-            narrow = builder.trunc(values, ir.VectorType(SHORT, PART))
-            store(builder, narrow, builder.gep(write, [loop.number]))
+
+        def narrow(values: Any, at: Any) -> None:
+            store(
+                builder,
+                builder.trunc(values, ir.VectorType(SHORT, PART)),
+                builder.gep(write, [at]),
+            )
+
+        whole = builder.and_(arguments[1], index(-PART))
+        with counting(builder, whole, by=PART) as loop:
+            narrow(load(builder, builder.gep(read, [loop.number]), INTS), loop.number)
+        with builder.if_then(builder.icmp_signed("<", whole, arguments[1])):
+            # Nothing behind the last one is read: it may be another's memory, or nobody's.
+            number = builder.sub(arguments[1], whole)
+            narrow(load_first(builder, builder.gep(read, [whole]), number), whole)
         return context.get_dummy_value()
 
     return types.void(source, count, target), codegen
@@ -124,9 +136,6 @@ def _read_rows(
             clear_words(line, room // WORD_BYTES)
             origin = frames + ((image * height + row) * steps + step) * count * INT_BYTES
             _narrow_copy(origin, count, line + pad_w * channels * SHORT_BYTES)
-            # What was copied beyond the row is padding.
-            behind = line + (pad_w * channels + count) * SHORT_BYTES
-            clear_words(behind, OVERRUN * SHORT_BYTES // WORD_BYTES)
     return max(fresh, end)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sdt_lava.allocation import placed
 from sdt_lava.graph import Graph
 from sdt_lava.numerics import IntArray
 from sdt_lava.quantize.bounds import bound
@@ -54,7 +55,7 @@ class CountOperation(Operation):
     def __init__(self, name: str, source: Spikes | Buffer, fan_out: IntArray) -> None:
         super().__init__((), source.layout)
         self.name, self.source = name, source
-        self.fan_out = np.ascontiguousarray(fan_out, np.int64)
+        self.fan_out = placed(np.ascontiguousarray(fan_out, np.int64))
         buffer = source if isinstance(source, Buffer) else source.buffer
         self.reads = [Reading(buffer, same_rows)]
 

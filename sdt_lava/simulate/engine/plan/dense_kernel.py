@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from sdt_lava.allocation import aligned_empty, current_guard, guarding, placed
 from sdt_lava.simulate.engine.dense import DenseKernel
 from sdt_lava.simulate.engine.kernels.neurons import fire_rows
 from sdt_lava.simulate.engine.kernels.packing import spread_rows
@@ -83,7 +84,7 @@ class DenseRows(SumKernel):
         def piece(image: int, first: int, end: int, worker: int) -> None:
             top = first * window.stride[0] - window.padding[0]
             bottom = (end - 1) * window.stride[0] - window.padding[0] + window.reach[0]
-            sums = _padded(self.dense.sums(inputs(image, top, bottom)), target)
+            sums = placed(_padded(self.dense.sums(inputs(image, top, bottom)), target))
             # (T, rows, columns, channels); a frame that does not change has one step, seen T times.
             steps, height, columns, channels = sums.shape
             strides = (columns * channels, height * columns * channels * (steps > 1), channels)
@@ -93,10 +94,14 @@ class DenseRows(SumKernel):
                 firing.targets[worker], firing.sizes, firing.options, firing.extremes[worker],
             )  # fmt: skip
 
+        # Other threads do not know where this one allocates.
+        guard = current_guard()
+
         def run(rows: Rows, worker: int) -> None:
-            for image, first, end in images(rows, target.height):
-                for start in range(first, end, together):
-                    piece(image, start, min(start + together, end), worker)
+            with guarding(guard):
+                for image, first, end in images(rows, target.height):
+                    for start in range(first, end, together):
+                        piece(image, start, min(start + together, end), worker)
 
         return run
 
@@ -107,7 +112,7 @@ class DenseRows(SumKernel):
 
         def inputs(image: int, top: int, bottom: int) -> torch.Tensor:
             shape = (work.steps, bottom - top, source.width + 2 * padding, source.padded)
-            values = np.empty(shape, np.uint8)
+            values = aligned_empty(shape, np.uint8)
             place = (image * source.height, source.height, top)
             spread_rows(array, spikes.first_word, source.words, place, padding, values)
             return self._events(values[..., : source.channels])

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sdt_lava.simulate.engine.kernels.packing import pack_rows
 from sdt_lava.simulate.engine.layout import rows_first
@@ -18,6 +19,21 @@ if TYPE_CHECKING:
 def can_pack(kind: np.dtype[Any]) -> bool:
     """Whether spikes of a type are packed as they are."""
     return kind.kind in "biuf" and kind.itemsize in (1, 4, 8) and kind.isnative
+
+
+def packable(frames: NDArray[Any]) -> NDArray[Any]:
+    """Return an input in a form that the kernels can address: a copy if need be.
+
+    They reach elements by distances counted in elements, and read them at addresses that are
+    multiples of their size. NumPy allows more: fields of records, views of bytes, foreign orders.
+    """
+    if not can_pack(frames.dtype):
+        return frames.astype(np.int64)
+    distances = (
+        stride for stride, side in zip(frames.strides, frames.shape, strict=True) if side > 1
+    )
+    whole = all(distance % frames.itemsize == 0 for distance in distances)
+    return frames if whole and frames.flags.aligned else frames.copy()
 
 
 @cache

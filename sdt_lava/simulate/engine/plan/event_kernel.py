@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sdt_lava.allocation import aligned_empty
 from sdt_lava.simulate.engine.kernels.events import event_rows
 from sdt_lava.simulate.engine.kernels.lists import SLACK
 from sdt_lava.simulate.engine.kernels.sums import STORED_CHANNELS
@@ -13,7 +14,7 @@ from sdt_lava.simulate.engine.layout import LANES, Layout
 from sdt_lava.simulate.engine.plan.firing import Firing
 from sdt_lava.simulate.engine.plan.operation import Buffer, Rows, Spikes, Task
 from sdt_lava.simulate.engine.plan.sum_kernel import SumKernel
-from sdt_lava.simulate.engine.synapses import Synapses, aligned_empty, without_groups
+from sdt_lava.simulate.engine.synapses import Synapses, without_groups
 
 if TYPE_CHECKING:
     from sdt_lava.simulate.engine.plan.workspace import Workspace

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sdt_lava.allocation import placed
 from sdt_lava.simulate.engine.kernels.neurons import HALF
 from sdt_lava.simulate.engine.kernels.steps import FORMS
 from sdt_lava.simulate.engine.layout import Layout
@@ -73,7 +74,7 @@ class Firing:
         layout = targets.layout
         state = work.state(targets)
         form = _form(targets, shift, work, keeps_state=state is not None)
-        self.parameters = kernel_parameters(shift, targets.neurons, layout, form)
+        self.parameters = placed(kernel_parameters(shift, targets.neurons, layout, form))
         self.neuron = self.parameters.ctypes.data
         self._extremes = work.new_extremes(targets) if FORMS[form].states > 1 else work.waste
         self.extremes = [extremes.ctypes.data for extremes in self._extremes]

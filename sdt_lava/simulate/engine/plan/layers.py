@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sdt_lava.allocation import current_guard
 from sdt_lava.graph import (
     Conv,
     CubaLif,
@@ -90,7 +91,7 @@ def _add_layer(
     wanted, halves, packed = compiler.kernels, targets.halves, isinstance(source, Spikes)
     layers = [name for name in nodes if isinstance(compiler.graph.nodes[name], Weighted)]
     busy, quiet, rate = compiler.once(
-        ("kernels", *layers, wanted, halves),
+        ("kernels", *layers, wanted, halves, current_guard()),
         lambda: choose_kernels(synapses, nodes[0], wanted, halves=halves, packed=packed),
     )
     return compiler.add(SynapticOperation(tuple(nodes), source, targets, busy, quiet, rate))

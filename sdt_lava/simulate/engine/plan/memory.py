@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sdt_lava.allocation import aligned_empty, current_guard
 from sdt_lava.simulate.engine.plan.operation import (
     Buffer,
     Operation,
@@ -15,7 +16,6 @@ from sdt_lava.simulate.engine.plan.operation import (
     Rows,
     same_rows,
 )
-from sdt_lava.simulate.engine.synapses import aligned_empty
 
 _ITEM_BYTES = {"spikes": 8, "currents": 4, "frames": 4, "tensor": 0}
 _TYPES = {"spikes": np.uint64, "currents": np.int32, "frames": np.int32}
@@ -133,7 +133,12 @@ class Assignment:
     sizes: list[int]
 
     def allocate(self, buffers: Iterable[Buffer], run: Run) -> dict[str, NDArray[np.generic]]:
-        """Allocate the blocks and return the array of each buffer."""
+        """Allocate the blocks and return the array of each buffer.
+
+        Between guards, each buffer has memory of its own, of just its size.
+        """
+        if current_guard() is not None:
+            return {b.name: aligned_empty(buffer_shape(b, run), _TYPES[b.kind]) for b in buffers}
         raw = [aligned_empty((size,), np.uint8) for size in self.sizes]
         arrays = {}
         for buffer in buffers:

@@ -27,6 +27,7 @@ from sdt_lava.simulate.engine.layout import (
 from sdt_lava.simulate.engine.plan import layers as _layers  # noqa: F401
 from sdt_lava.simulate.engine.plan import masks as _masks  # noqa: F401
 from sdt_lava.simulate.engine.plan.compile import Compiler
+from sdt_lava.simulate.engine.plan.entry import packable
 from sdt_lava.simulate.engine.plan.memory import Assignment, Run, assign, share, waiting
 from sdt_lava.simulate.engine.plan.operation import Buffer, Operation, Spikes
 from sdt_lava.simulate.engine.plan.signals import GenericOperation
@@ -273,7 +274,7 @@ class Plan:
         return assign(self.operations, waits, self._kept, run)
 
     def _enter(self, work: Workspace, frames: IntArray) -> None:
-        work.frames, work.is_binary = frames, True
+        work.frames, work.is_binary = packable(frames), True
         if self._needs_tensor:
             work.tensors[f"{self.entry.name} (tensor)"] = torch.from_numpy(
                 np.array(frames, np.int64)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sdt_lava.allocation import aligned_empty
 from sdt_lava.simulate.engine.kernels.products import OVERRUN, product_rows
 from sdt_lava.simulate.engine.plan.firing import Firing
 from sdt_lava.simulate.engine.plan.operation import Buffer, Rows, Spikes, Task
 from sdt_lava.simulate.engine.plan.sum_kernel import SmallWindowKernel
-from sdt_lava.simulate.engine.synapses import Synapses, aligned_empty, without_groups
+from sdt_lava.simulate.engine.synapses import Synapses, without_groups
 
 if TYPE_CHECKING:
     from sdt_lava.simulate.engine.plan.workspace import Workspace

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sdt_lava.allocation import placed
 from sdt_lava.graph import CubaLif, Graph
 from sdt_lava.numerics import STATE_LIMIT, NeuronStates
 from sdt_lava.simulate.engine.layout import LANES, Layout, load_currents, store_currents
@@ -31,7 +32,7 @@ def load_states(graph: Graph, states: NeuronStates) -> PackedStates:
         if layout is None:
             continue
         current, voltage = (_store(value, layout) for value in values)
-        packed[name] = np.ascontiguousarray(np.stack([voltage, current], axis=3))
+        packed[name] = placed(np.ascontiguousarray(np.stack([voltage, current], axis=3)))
     return packed
 
 

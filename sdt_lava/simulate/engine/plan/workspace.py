@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sdt_lava.allocation import aligned_empty, current_guard, zeros
 from sdt_lava.numerics import IntArray
 from sdt_lava.simulate.engine.layout import LANES, Words
 from sdt_lava.simulate.engine.plan.firing import Targets
 from sdt_lava.simulate.engine.plan.memory import Run
 from sdt_lava.simulate.engine.plan.operation import Spikes
 from sdt_lava.simulate.engine.registry import Context
-from sdt_lava.simulate.engine.synapses import aligned_empty
 
 _SCRATCH_TYPES: dict[str, Any] = {
     "lists": np.uint16,
@@ -60,11 +60,13 @@ class Workspace:
     extremes: dict[tuple[str, ...], list[NDArray[np.int32]]] = field(default_factory=dict)
     counts: dict[str, list[IntArray]] = field(default_factory=dict)
     _scratch: list[dict[str, NDArray[Any]]] = field(default_factory=list)
+    # Of single layers, between guards.
+    _own_scratch: list[dict[str, NDArray[Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # In place of a stream that there is not, of a state at rest, and of what nobody reads.
         # Each worker writes to its own: a cache line that two cores write goes back and forth.
-        self.zeros = np.zeros(2 * LANES, np.int32)
+        self.zeros = zeros(2 * LANES, np.int32)
         self.waste = [aligned_empty((2 * LANES,), np.int32) for _ in range(self.run.workers)]
         self._scratch = [{} for _ in range(self.run.workers)]
 
@@ -93,7 +95,7 @@ class Workspace:
             return None
         layout = targets.layout
         shape = (self.run.batch * layout.height, layout.width, layout.words, 2, LANES)
-        return self.states.setdefault(targets.spikes.name, np.zeros(shape, np.int32))
+        return self.states.setdefault(targets.spikes.name, zeros(shape, np.int32))
 
     def new_extremes(self, targets: Targets) -> list[NDArray[np.int32]]:
         """Return where each worker notes the extremes of one layer's neurons that are checked."""
@@ -107,20 +109,27 @@ class Workspace:
     def new_counts(self, name: str, rows: int) -> list[IntArray]:
         """Return where each worker counts a population's events, ``(rows, T, B)``."""
         shape = (rows, self.run.steps, self.run.batch)
-        self.counts[name] = [np.zeros(shape, np.int64) for _ in range(self.run.workers)]
+        self.counts[name] = [zeros(shape, np.int64) for _ in range(self.run.workers)]
         return self.counts[name]
 
     def scratch(self, sizes: dict[str, int]) -> list[tuple[int, ...]]:
         """Return the addresses of each worker's scratch arrays of at least these sizes."""
+        if current_guard() is not None:
+            # Of just these sizes, so that the larger ones of other layers hide nothing.
+            own = [_scratch_arrays(sizes) for _ in self._scratch]
+            self._own_scratch += own
+            return [tuple(array.ctypes.data for array in arrays.values()) for arrays in own]
         return [tuple(arrays[name].ctypes.data for name in sizes) for arrays in self._scratch]
 
     def reserve(self, sizes: Iterable[Mapping[str, int]]) -> None:
         """Allocate scratch arrays that are large enough for every layer."""
         largest = _largest(sizes)
         for arrays in self._scratch:
-            arrays |= {
-                name: aligned_empty((size,), _SCRATCH_TYPES[name]) for name, size in largest.items()
-            }
+            arrays |= _scratch_arrays(largest)
+
+
+def _scratch_arrays(sizes: Mapping[str, int]) -> dict[str, NDArray[Any]]:
+    return {name: aligned_empty((size,), _SCRATCH_TYPES[name]) for name, size in sizes.items()}
 
 
 def scratch_bytes(sizes: Iterable[Mapping[str, int]]) -> int:
