@@ -9,10 +9,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
 
 from sdt_lava.errors import SdtLavaError
+from sdt_lava.lazy import lazy
 
 # Not lazy: the function must replace the attribute that the package of the same name sets when
 # it is first imported.
@@ -26,18 +27,6 @@ if TYPE_CHECKING:
     from sdt_lava.datasets import load_dataset
     from sdt_lava.netx import load_network, save_network
     from sdt_lava.quantize.export import export, to_network
-
-# Resolved at first use, so that importing the package loads neither torch nor Lava.
-_LAZY = {
-    "compile": ("sdt_lava.compiler.compile", "compile_network"),
-    "export": ("sdt_lava.quantize.export", "export"),
-    "load_dataset": ("sdt_lava.datasets", "load_dataset"),
-    "load_model": ("sdt_lava.checkpoint", "load_model"),
-    "load_network": ("sdt_lava.netx", "load_network"),
-    "save_checkpoint": ("sdt_lava.checkpoint", "save_checkpoint"),
-    "save_network": ("sdt_lava.netx", "save_network"),
-    "to_network": ("sdt_lava.quantize.export", "to_network"),
-}
 
 __all__ = [
     "SdtLavaError",
@@ -53,13 +42,22 @@ __all__ = [
     "to_network",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _LAZY[name]
-    return getattr(import_module(module), attribute)
+# Importing the package loads neither torch nor Lava.
+__getattr__ = lazy(
+    __name__,
+    {
+        "compile": "compiler.compile:compile_network",
+        "export": "quantize.export",
+        "load_dataset": "datasets",
+        "load_model": "checkpoint",
+        "load_network": "netx",
+        "save_checkpoint": "checkpoint",
+        "save_network": "netx",
+        "to_network": "quantize.export",
+    },
+)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    modules = {module.name for module in iter_modules(__path__) if module.name[0] != "_"}
+    return sorted({*__all__, *modules})

@@ -10,6 +10,7 @@ from sdt_lava.checkpoint.own import (
     load_checkpoint,
     save_checkpoint,
 )
+from sdt_lava.lazy import lazy
 
 __all__ = [
     "Checkpoint",
@@ -24,3 +25,5 @@ __all__ = [
     "save_checkpoint",
     "write_archive",
 ]
+
+__getattr__ = lazy(__name__)

@@ -22,6 +22,7 @@ from sdt_lava.datasets.source import (
 )
 from sdt_lava.datasets.synthetic_dvs import SyntheticDvsOptions, load_synthetic_dvs
 from sdt_lava.errors import DataError
+from sdt_lava.lazy import lazy
 
 __all__ = [
     "DATASETS",
@@ -42,6 +43,8 @@ __all__ = [
     "load_synthetic_dvs",
     "open_source",
 ]
+
+__getattr__ = lazy(__name__)
 
 # Data sets that need no files: name to a function from the part ('train' or 'test').
 DATASETS: dict[str, Callable[[str], Dataset]] = {
@@ -106,10 +109,7 @@ def load_dataset(
         If a package that the data set needs is not installed.
     """
     options = options or SourceOptions(root=root, download=download)
-    source = open_source(name_or_path, part, options)
-    if isinstance(source, MemorySource):
-        return source.data if samples is None else source.data.head(samples)
-    return first_samples(source, samples)
+    return first_samples(open_source(name_or_path, part, options), samples)
 
 
 def data_places(name_or_path: str, root: str | os.PathLike[str] | None = None) -> tuple[Path, ...]:

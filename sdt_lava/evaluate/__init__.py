@@ -2,5 +2,8 @@
 
 from sdt_lava.evaluate.run import EvaluationOptions, evaluate
 from sdt_lava.evaluate.summary import Evaluation
+from sdt_lava.lazy import lazy
 
 __all__ = ["Evaluation", "EvaluationOptions", "evaluate"]
+
+__getattr__ = lazy(__name__)

@@ -6,9 +6,9 @@ is first asked for.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sdt_lava.lazy import lazy
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.presets import PRESETS, preset
 
@@ -27,16 +27,13 @@ __all__ = [
     "train",
 ]
 
-_LAZY = {
-    "SpikeDrivenTransformer": "sdt_lava.model.transformer",
-    "TrainingOptions": "sdt_lava.model.training",
-    "TrainingResult": "sdt_lava.model.training",
-    "accuracy": "sdt_lava.model.training",
-    "train": "sdt_lava.model.training",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "SpikeDrivenTransformer": "transformer",
+        "TrainingOptions": "training",
+        "TrainingResult": "training",
+        "accuracy": "training",
+        "train": "training",
+    },
+)

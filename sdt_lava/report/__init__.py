@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sdt_lava.lazy import lazy
 
 if TYPE_CHECKING:
     from sdt_lava.report import figures
@@ -17,21 +18,15 @@ if TYPE_CHECKING:
     from sdt_lava.report.counts import count, merge
     from sdt_lava.report.energy_table import energy
 
-# Resolved at first use: figures need matplotlib, counts the compiler.
-_LAZY = {
-    "compare_accountings": ("sdt_lava.report.accounting", "compare_accountings"),
-    "count": ("sdt_lava.report.counts", "count"),
-    "energy": ("sdt_lava.report.energy_table", "energy"),
-    "figures": ("sdt_lava.report.figures", None),
-    "merge": ("sdt_lava.report.counts", "merge"),
-}
-
 __all__ = ["compare_accountings", "count", "energy", "figures", "merge"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _LAZY[name]
-    loaded = import_module(module)
-    return loaded if attribute is None else getattr(loaded, attribute)
+# Figures need matplotlib, counts the compiler.
+__getattr__ = lazy(
+    __name__,
+    {
+        "compare_accountings": "accounting",
+        "count": "counts",
+        "energy": "energy_table",
+        "merge": "counts",
+    },
+)

@@ -6,6 +6,7 @@ from sdt_lava.compiler.core_map.core_counts import CoreCounts
 from sdt_lava.compiler.core_map.core_map import ConnectionMap, Core, CoreMap, LayerMap, Slice
 from sdt_lava.compiler.core_map.limits import RESOURCES
 from sdt_lava.compiler.core_map.traffic import Traffic
+from sdt_lava.lazy import lazy
 
 __all__ = [
     "ASSUMED",
@@ -21,3 +22,5 @@ __all__ = [
     "count_cores",
     "map_cores",
 ]
+
+__getattr__ = lazy(__name__)

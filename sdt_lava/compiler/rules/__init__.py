@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-# Importing a module registers its rules.
 from sdt_lava.compiler.rules import (  # noqa: F401
     boards,
     kinds,
@@ -16,12 +15,17 @@ from sdt_lava.compiler.rules import (  # noqa: F401
     wiring,
 )
 from sdt_lava.compiler.rules.base import ERROR, RULES, WARNING, Rule, RuleContext, Violation
+
+# Importing a module registers its rules.
+from sdt_lava.lazy import lazy
 from sdt_lava.quantize.bounds import Extremes
 
 if TYPE_CHECKING:
     from sdt_lava.compiler.compile import CompiledNetwork
 
 __all__ = ["ERROR", "RULES", "WARNING", "Rule", "RuleContext", "Violation", "check_rules"]
+
+__getattr__ = lazy(__name__)
 
 
 def check_rules(
