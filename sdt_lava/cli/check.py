@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sdt_lava.cli.console import console, print_table, progress_bar, simulation_hint
+from sdt_lava.cli.data import load_fitting
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.networks import (
     InputShape,
@@ -54,7 +55,7 @@ def check_command(
     ] = None,
     samples: Annotated[
         int | None,
-        typer.Option(min=1, help="Samples of --data; at most 256 by default."),
+        typer.Option(min=1, help=f"Samples of --data; at most {_MEASURED_SAMPLES} by default."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of a preset's weights.")] = 0,
     shortcut: ShortcutOption = None,
@@ -94,14 +95,15 @@ def check_command(
 
 def _measure(net: Graph, data: str, samples: int | None) -> Mapping[str, Extremes]:
     """Run data through the engine and note the largest magnitudes."""
-    from sdt_lava.datasets import SourceOptions, first_samples, open_source
+    from sdt_lava.datasets import SourceOptions
     from sdt_lava.simulate.engine import Engine
     from sdt_lava.simulate.inputs import enter
 
-    source = open_source(data, "test", SourceOptions())
-    wanted = min(_MEASURED_SAMPLES, len(source)) if samples is None else samples
-    x = first_samples(source, wanted).x
-    net, frames = enter(net, x)
+    needed = (net.input_shape, net.timesteps)
+    dataset = load_fitting(
+        data, "test", needed, SourceOptions(), samples, at_most=_MEASURED_SAMPLES
+    )
+    net, frames = enter(net, dataset.x)
     engine = Engine(net, strict=False)
     with progress_bar(f"engine: {data}") as update:
         for index in range(frames.shape[1]):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sdt_lava.datasets import Dataset, SourceOptions, fitting_options, load_dataset
+from sdt_lava.datasets import Dataset, SourceOptions, first_samples, fitting_options, open_source
 from sdt_lava.datasets.source import BINNINGS
 from sdt_lava.model.config import SdtConfig
 
@@ -28,19 +28,26 @@ def load_fitting(
     network: tuple[tuple[int, ...], int],
     options: SourceOptions,
     samples: int | None = None,
+    *,
+    at_most: int | None = None,
 ) -> Dataset:
     """Return a data set in the shape that a network takes.
 
     Parameters
     ----------
     name, part, samples
-        As in `load_dataset`.
+        As in :func:`sdt_lava.load_dataset`.
     network : tuple
         The network's input shape and its steps T.
     options : SourceOptions
         What the command line says.
+    at_most : int, optional
+        Without `samples`: take this many, or all if there are fewer.
     """
-    return load_dataset(name, part, samples, options=fitting_options(name, *network, options))
+    source = open_source(name, part, fitting_options(name, *network, options))
+    if samples is None and at_most is not None:
+        samples = min(at_most, len(source))
+    return first_samples(source, samples)
 
 
 def model_input(config: SdtConfig) -> tuple[tuple[int, ...], int]:

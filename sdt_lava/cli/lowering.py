@@ -9,7 +9,13 @@ import typer
 
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar, simulation_hint
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
-from sdt_lava.cli.networks import network_title, read_network, trained_on
+from sdt_lava.cli.networks import (
+    InputShape,
+    Timesteps,
+    network_title,
+    read_network,
+    trained_on,
+)
 from sdt_lava.cli.places import Reads, ReadsData
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS
 from sdt_lava.datasets import SourceOptions
@@ -78,7 +84,8 @@ def lower_command(
         ReadsData(),
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(min=1, help="Samples of --data; at most 64 by default.")
+        int | None,
+        typer.Option(min=1, help=f"Samples of --data; at most {_MEASURED_SAMPLES} by default."),
     ] = None,
     rate: Annotated[
         float | None,
@@ -88,6 +95,8 @@ def lower_command(
         str, typer.Option(help="What 'auto' chooses for."), Reads(BUILT_IN_TARGETS)
     ] = "lava-cpu",
     seed: Annotated[int, typer.Option(help="Seed of a preset's weights.")] = 0,
+    timesteps: Timesteps = None,
+    input_shape: InputShape = None,
     data_root: DataRoot = None,
     download: Download = False,
     binning: Binning = None,
@@ -98,9 +107,9 @@ def lower_command(
 
     if data is not None and rate is not None:
         raise ConfigError("--rate", "a rate and --data", "one of them")
-    net = read_network(network, preset, seed)
+    net = read_network(network, preset, seed, timesteps, input_shape)
     options = SourceOptions(root=data_root, download=download, binning=binning)
-    run = rate if data is None else _run(net, data, options, samples or _MEASURED_SAMPLES)
+    run = rate if data is None else _run(net, data, options, samples)
     with progress_bar("lowerings") as update:
         comparison = compare_lowerings(net, run, target=target, on_progress=update)
     if json:
@@ -112,11 +121,11 @@ def lower_command(
         console.print(f"next: {hint} --shortcut auto", markup=False, soft_wrap=True)
 
 
-def _run(net: Graph, data: str, options: SourceOptions, samples: int) -> Result:
+def _run(net: Graph, data: str, options: SourceOptions, samples: int | None) -> Result:
     from sdt_lava.simulate.run import simulate
 
     needed = (net.input_shape, net.timesteps)
-    dataset = load_fitting(data, "test", needed, options, samples)
+    dataset = load_fitting(data, "test", needed, options, samples, at_most=_MEASURED_SAMPLES)
     with progress_bar(f"engine: {data}") as update:
         return simulate(net, dataset.x, on_progress=update)
 

@@ -55,8 +55,9 @@ def map_command(
         ReadsData(),
     ] = None,
     samples: Annotated[
-        int, typer.Option(min=1, help="Samples of --data, from the start.")
-    ] = _MEASURED_SAMPLES,
+        int | None,
+        typer.Option(min=1, help=f"Samples of --data; at most {_MEASURED_SAMPLES} by default."),
+    ] = None,
     data_root: DataRoot = None,
     download: Download = False,
     binning: Binning = None,
@@ -99,10 +100,11 @@ def map_command(
     _print_hint(network, preset, data)
 
 
-def _measure(net: Graph, data: str, samples: int, options: SourceOptions) -> Result:
+def _measure(net: Graph, data: str, samples: int | None, options: SourceOptions) -> Result:
     from sdt_lava.simulate.run import simulate
 
-    dataset = load_fitting(data, "test", (net.input_shape, net.timesteps), options, samples)
+    needed = (net.input_shape, net.timesteps)
+    dataset = load_fitting(data, "test", needed, options, samples, at_most=_MEASURED_SAMPLES)
     with progress_bar(f"engine: {data}") as update:
         return simulate(net, dataset.x, "engine", strict=False, on_progress=update)
 

@@ -77,7 +77,7 @@ def read_network(
     Raises
     ------
     ConfigError
-        If both are given, or none, or there is no such preset.
+        If both are given, or none, there is no such preset, or it would ignore an option.
     NetworkFileError
         If the file cannot be read.
     """
@@ -87,6 +87,9 @@ def read_network(
     if network is not None:
         return load_file(network, timesteps, input_shape)
     assert preset is not None
+    for option, value in (("--timesteps", timesteps), ("--input-shape", input_shape)):
+        if value is not None:
+            raise ConfigError(option, str(value), "nothing: the preset says it", f"drop {option}")
     from sdt_lava.quantize.untrained import untrained_network
 
     with error_console.status(f"{preset}: random weights, seed {seed}"):

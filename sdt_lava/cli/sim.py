@@ -28,6 +28,7 @@ from sdt_lava.cli.hardware import (
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.networks import InputShape, Timesteps, load_file
 from sdt_lava.cli.places import Reads, ReadsData, Writes
+from sdt_lava.datasets.labels import check_classes
 from sdt_lava.files import write_json
 from sdt_lava.report.synops import ROLES, SynopsTable
 from sdt_lava.simulate.result import Result
@@ -96,6 +97,7 @@ def sim_command(
     options = SourceOptions(root=data_root, download=download, binning=binning)
     name = data_of(net, data)
     dataset = load_fitting(name, "test", (net.input_shape, net.timesteps), options, samples)
+    check_classes(net, dataset.y, dataset.name)
     with progress_bar(f"{backend}: {network.name}") as update:
         result = simulate(
             net,

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sdt_lava.arrays import as_numpy
+from sdt_lava.datasets.labels import as_labels
 from sdt_lava.errors import DataError
+from sdt_lava.numerics import FLOAT32_EXACT
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -29,6 +32,14 @@ def check_part(name: str, part: str) -> None:
         raise DataError(f"{name}: part", repr(part), f"one of {PARTS}")
 
 
+def _as_float32(x: np.ndarray, where: str) -> FloatArray:
+    if x.dtype.kind in "iu" and max(-int(x.min()), int(x.max())) > FLOAT32_EXACT:
+        found = f"integers {x.min()} to {x.max()}"
+        raise DataError(where, found, f"at most {FLOAT32_EXACT}, which float32 holds exactly")
+    with np.errstate(over="ignore"):  # infinite values are reported where they are used
+        return np.asarray(x, np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Samples in memory, with or without labels.
@@ -37,13 +48,14 @@ class Dataset:
     ----------
     name : str
         What to call it in reports.
-    x : ndarray
-        float32, images ``(B, C, H, W)`` or event frames ``(B, T, C, H, W)``; for networks that
-        take vectors, ``(B, features)`` or ``(B, T, features)``.
-    y : ndarray or None
-        int64 labels ``(B,)`` from 0, or None where they are not known.
-    num_classes : int
-        Number of classes; 0 if there are no labels.
+    x : array_like
+        Images ``(B, C, H, W)`` or event frames ``(B, T, C, H, W)``; for networks that take
+        vectors, ``(B, features)`` or ``(B, T, features)``. Kept as float32.
+    y : array_like or None
+        Labels ``(B,)`` from 0 or one-hot rows ``(B, classes)``, or None where they are not known.
+        Kept as int64 ``(B,)``.
+    num_classes : int, optional
+        Number of classes, by default that of the labels; 0 if there are none.
 
     Raises
     ------
@@ -54,26 +66,25 @@ class Dataset:
     name: str
     x: FloatArray
     y: IntArray | None
-    num_classes: int
+    num_classes: int = 0
 
     def __post_init__(self) -> None:
-        if self.x.ndim not in LAYOUTS or self.x.dtype != np.float32 or 0 in self.x.shape:
+        x = as_numpy(self.x, f"{self.name}: x")
+        if x.ndim not in LAYOUTS or 0 in x.shape:
             raise DataError(
-                f"{self.name}: x",
-                f"{self.x.dtype} of shape {self.x.shape}",
-                f"float32 {LAYOUTS_TEXT} without empty axes",
+                f"{self.name}: x", f"shape {x.shape}", f"{LAYOUTS_TEXT} without empty axes"
             )
-        if self.y is not None:
-            self._check_labels(self.y)
-
-    def _check_labels(self, y: IntArray) -> None:
+        object.__setattr__(self, "x", _as_float32(x, f"{self.name}: x"))
+        if self.y is None:
+            return
         where = f"{self.name}: y"
-        if y.dtype != np.int64 or y.shape != (len(self.x),):
-            raise DataError(
-                where, f"{y.dtype} of shape {y.shape}", f"int64 of shape ({len(self.x)},)"
-            )
-        if y.min() < 0 or y.max() >= self.num_classes:
-            raise DataError(where, f"labels {y.min()} to {y.max()}", f"0 to {self.num_classes - 1}")
+        labels = as_labels(self.y, len(x), where)
+        object.__setattr__(self, "y", labels)
+        most = int(labels.max())
+        object.__setattr__(self, "num_classes", self.num_classes or most + 1)
+        if most >= self.num_classes:
+            found = f"labels {labels.min()} to {most}"
+            raise DataError(where, found, f"0 to {self.num_classes - 1}")
 
     def __len__(self) -> int:
         return len(self.x)

@@ -207,8 +207,10 @@ def first_samples(source: SampleSource, samples: int | None = None) -> Dataset:
     Raises
     ------
     DataError
-        If there are fewer, or they take more than 4 GiB.
+        If there are fewer, or they are not in memory yet and take more than 4 GiB.
     """
+    if isinstance(source, MemorySource):
+        return source.data if samples is None else source.data.head(samples)
     wanted = len(source) if samples is None else samples
     if not 1 <= wanted <= len(source):
         raise DataError("samples", str(wanted), f"1 to {len(source)}, the size of {source.name}")

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from sdt_lava.datasets import SampleSource, SourceOptions, data_places, fitting_options, open_source
+import numpy as np
+
+from sdt_lava.datasets import (
+    MemorySource,
+    SampleSource,
+    SourceOptions,
+    data_places,
+    fitting_options,
+    open_source,
+)
+from sdt_lava.datasets.base import Dataset, IntArray
+from sdt_lava.datasets.labels import check_classes
+from sdt_lava.datasets.objects import as_source
 from sdt_lava.errors import ConfigError, DataError
 from sdt_lava.evaluate.identity import identity
 from sdt_lava.evaluate.sample import SampleResult, evaluate_samples
@@ -130,15 +143,19 @@ class InProcess:
             yield evaluate_samples(self.net, self.source, shard, **self.options.how_to_run())
 
 
-def open_data(net: Graph, data: str, options: EvaluationOptions) -> SampleSource:
+def open_data(
+    net: Graph, data: str | Dataset | SampleSource, options: EvaluationOptions
+) -> SampleSource:
     """Return the data set in the shape that the network takes."""
+    if not isinstance(data, str | os.PathLike):
+        return as_source(data)
     fitting = fitting_options(data, net.input_shape, net.timesteps, options.source)
     return open_source(data, options.part, fitting)
 
 
 def evaluate(
     network: Path,
-    data: str,
+    data: str | Dataset | SampleSource,
     folder: Path,
     options: EvaluationOptions | None = None,
     *,
@@ -154,8 +171,8 @@ def evaluate(
     ----------
     network : path
         Network file.
-    data : str
-        Data set by name, or an ``.npz`` file.
+    data : str, Dataset, SampleSource or torch Dataset
+        A data set by name or path, or one that is open already (in this process only).
     folder : path
         Where results go; made if it does not exist.
     options : EvaluationOptions, optional
@@ -184,7 +201,9 @@ def evaluate(
     chosen = options or EvaluationOptions()
     check_folder(folder)
     reads = [Place("network", str(network))]
-    reads += [Place("data", str(path)) for path in data_places(data, chosen.source.root)]
+    if isinstance(data, str | os.PathLike):
+        data = os.fspath(data)
+        reads += [Place("data", str(path)) for path in data_places(data, chosen.source.root)]
     check_separate(reads, [Place("folder", str(folder), inside=EVALUATION_FILES)])
     net = load_network(network, chosen.timesteps, chosen.input_shape)
     content = _read(network)
@@ -195,6 +214,7 @@ def evaluate(
         shuffle_seed=chosen.shuffle_seed,
         limit=chosen.limit,
     )
+    check_classes(net, _labels(source, indices), source.name)
     who = identity(content, source, indices, chosen.changing_results())
     make_folder(folder)
     with ResultStore(folder / DATABASE, who, resume=chosen.resume) as store:
@@ -202,8 +222,11 @@ def evaluate(
         left = [index for index in indices if index not in done]
         if executor is None:
             work: Executor = InProcess(net, source, chosen)
-        else:
+        elif isinstance(data, str):
             work = executor(content, source, data, chosen)
+        else:
+            found = f"{type(data).__name__} on several processes"
+            raise ConfigError("data", found, "a name or a path, which every worker can open")
         finished = len(indices) - len(left)
         for results in work.map(shards(left, chosen.shard_size)):
             _check(results, chosen.on_bad)
@@ -221,6 +244,12 @@ def _read(network: Path) -> bytes:
         return network.read_bytes()
     except OSError as error:
         raise DataError(str(network), f"cannot be read: {error.strerror}") from None
+
+
+def _labels(source: SampleSource, indices: Sequence[int]) -> IntArray | None:
+    """Return the labels of some samples, where they are known before the samples are read."""
+    labels = source.data.y if isinstance(source, MemorySource) else getattr(source, "labels", None)
+    return None if labels is None else np.asarray(labels, np.int64)[list(indices)]
 
 
 def _check(results: Sequence[SampleResult], on_bad: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.datasets.base import Dataset
+from sdt_lava.datasets.labels import check_classes
 from sdt_lava.datasets.source import SampleSource
 from sdt_lava.errors import DataError
 from sdt_lava.graph import Graph
@@ -84,6 +85,7 @@ def _one(
 def _run(
     net: Graph, batch: Dataset, indices: Sequence[int], how: Mapping[str, Any]
 ) -> list[SampleResult]:
+    check_classes(net, batch.y, batch.name)
     result = simulate(net, batch.x, count=True, **how)
     counts = result.counts
     operations = np.stack([counts.operations(name).sum(axis=0) for name in OPERATIONS], axis=1)
@@ -104,10 +106,8 @@ def _run(
     ]
 
 
-def _rank(logits: NDArray[np.generic], label: int) -> int | None:
+def _rank(logits: NDArray[np.generic], label: int) -> int:
     """Count the classes before the true one; the lowest class wins a tie, as in argmax."""
-    if label >= len(logits):
-        return len(logits)
     values = np.asarray(logits)
     ties = int(np.count_nonzero(values[:label] == values[label]))
     return int(np.count_nonzero(values > values[label])) + ties

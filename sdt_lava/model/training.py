@@ -20,6 +20,9 @@ from torch.nn.utils import clip_grad_norm_
 from sdt_lava.checkpoint.archive import is_exactly, read_archive, write_archive
 from sdt_lava.checkpoint.own import save_checkpoint
 from sdt_lava.datasets.base import Dataset
+from sdt_lava.datasets.labels import check_labels
+from sdt_lava.datasets.objects import as_dataset
+from sdt_lava.datasets.source import SampleSource
 from sdt_lava.errors import CheckpointError, ConfigError, DataError
 from sdt_lava.model.augment import shift_randomly
 from sdt_lava.model.transformer import SpikeDrivenTransformer
@@ -151,8 +154,8 @@ def accuracy(
 
 def train(
     model: SpikeDrivenTransformer,
-    train_data: Dataset,
-    test_data: Dataset,
+    train_data: Dataset | SampleSource,
+    test_data: Dataset | SampleSource,
     options: TrainingOptions,
     *,
     resume_from: str | os.PathLike[str] | None = None,
@@ -170,8 +173,8 @@ def train(
     ----------
     model : SpikeDrivenTransformer
         The network, with the weights to start from.
-    train_data, test_data : Dataset
-        With labels, and inputs that fit the network.
+    train_data, test_data : Dataset, SampleSource or torch Dataset
+        With labels, and inputs that fit the network; held in memory.
     options : TrainingOptions
         How to train.
     resume_from : path-like, optional
@@ -192,8 +195,8 @@ def train(
     CheckpointError
         If a file cannot be written, or the one to resume from is not of this training.
     """
-    data = _labelled(train_data, model)
-    test = _labelled(test_data, model)
+    data = _labelled(as_dataset(train_data), model)
+    test = _labelled(as_dataset(test_data), model)
     resume_path = None if checkpoint_path is None else Path(f"{checkpoint_path}.resume")
     with _threads(options.threads), _event_writer(tensorboard_dir) as write_events:
         run = _Run(model, data, options)
@@ -339,9 +342,7 @@ class _Run:
 def _labelled(data: Dataset, model: SpikeDrivenTransformer) -> Samples:
     if data.y is None:
         raise DataError(data.name, "no labels", "labels 'y' for every sample")
-    classes = model.config.num_classes
-    if int(data.y.max()) >= classes:
-        raise DataError(data.name, f"label {data.y.max()}", f"labels 0 to {classes - 1}")
+    check_labels(data.y, model.config.num_classes, f"{data.name}: y")
     return torch.from_numpy(data.x), torch.from_numpy(data.y)
 
 

@@ -21,6 +21,8 @@ from torch import Tensor, nn
 
 from sdt_lava.checkpoint.own import save_checkpoint
 from sdt_lava.datasets.base import Dataset
+from sdt_lava.datasets.objects import as_dataset
+from sdt_lava.datasets.source import SampleSource
 from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Conv
 from sdt_lava.model.config import DOWNSAMPLINGS
@@ -184,8 +186,8 @@ class _Average:
 
 def fine_tune(
     model: SpikeDrivenTransformer,
-    train_data: Dataset,
-    test_data: Dataset,
+    train_data: Dataset | SampleSource,
+    test_data: Dataset | SampleSource,
     bits: int,
     options: TrainingOptions = ROUNDED_OPTIONS,
     *,
@@ -198,8 +200,8 @@ def fine_tune(
     ----------
     model : SpikeDrivenTransformer
         Trained model; it is left as it is.
-    train_data, test_data : Dataset
-        Labelled data.
+    train_data, test_data : Dataset, SampleSource or torch Dataset
+        Labelled data; held in memory.
     bits : int
         Width of a weight, 2 to 8.
     options : TrainingOptions
@@ -223,6 +225,7 @@ def fine_tune(
         As :func:`sdt_lava.quantize.post_training.quantize` and
         :func:`sdt_lava.model.training.train`.
     """
+    train_data, test_data = as_dataset(train_data), as_dataset(test_data)
     folded = fold_model(model)
     rounding, average = _Rounding(folded, bits), _Average(folded)
 

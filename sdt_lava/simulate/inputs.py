@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from sdt_lava.arrays import as_numpy
 from sdt_lava.errors import DataError
 from sdt_lava.graph import Graph, Input, Shape
 from sdt_lava.numerics import PAYLOAD_LIMIT, IntArray
 
 logger = logging.getLogger(__name__)
+
+# Floating-point noise around a whole number.
+_WHOLE = 1e-3
+# Rounding to a network's own levels usually loses far less than this share of the values.
+_NOTABLE_LOSS = 0.05
 
 
 def to_time_first(
@@ -36,17 +43,16 @@ def to_time_first(
     DataError
         If the shape does not fit, the input is empty or not finite, or not numeric.
     """
-    allowed = f"(B, {', '.join(map(str, frame_shape))}) or (B, T, ...) of numbers"
-    values = _as_array(x, allowed)
+    values = as_numpy(x, "input x")
     finite = not look or values.dtype.kind != "f" or bool(np.isfinite(values).all())
-    if values.dtype.kind not in "biuf":
-        raise DataError("input x", f"values of type {values.dtype}", allowed)
+    allowed = f"(B, {', '.join(map(str, frame_shape))}) or (B, T, ...) of numbers"
     if values.shape[1:] == frame_shape:
         values = np.broadcast_to(values[None], (timesteps, *values.shape))
     elif values.ndim == len(frame_shape) + 2 and values.shape[2:] == frame_shape:
         values = np.swapaxes(values, 0, 1)
     else:
-        raise DataError("input x", f"shape {values.shape}", allowed)
+        remedy = layout_remedy(values.shape, frame_shape)
+        raise DataError("input x", f"shape {values.shape}", allowed, remedy)
     if 0 in values.shape:
         raise DataError("input x", f"shape {np.shape(x)}", "at least one sample and one step")
     if not finite:
@@ -54,15 +60,50 @@ def to_time_first(
     return values
 
 
-def _as_array(x: Any, allowed: str) -> np.ndarray:
-    try:
-        values = np.asarray(x)
-    except (TypeError, ValueError, RuntimeError) as error:
-        # Ragged lists, tensors with a gradient or on a GPU.
-        raise DataError("input x", f"no array: {error}", allowed) from error
-    if np.ma.is_masked(x):
-        raise DataError("input x", "masked values", allowed, "fill them: x.filled(0)")
-    return values
+def layout_remedy(shape: Shape, frame: Shape) -> str:
+    """Return how to bring an array of a common other layout to ``(B, ..., *frame)``.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the array, which does not fit.
+    frame : tuple of int
+        Shape of one frame.
+
+    Returns
+    -------
+    str
+        Empty if nothing obvious would help.
+    """
+    sides = len(frame)
+    if frame in (shape, shape[1:]) and len(shape) <= sides + 1:
+        return "add an axis for the samples: x[None]"
+    if sides == 3 and shape[-3:] == (*frame[1:], frame[0]):
+        return "channels come before height and width: np.moveaxis(x, -1, -3)"
+    if sides == 3 and shape[-3:] == (frame[0], frame[2], frame[1]):
+        return "height comes before width: np.swapaxes(x, -1, -2)"
+    if shape[1:-1] == frame:
+        return "time comes after the samples, not last as in SLAYER: np.moveaxis(x, -1, 1)"
+    if len(shape) > 1 and math.prod(shape[1:]) == math.prod(frame):
+        return f"x.reshape(-1, {', '.join(map(str, frame))})"
+    return ""
+
+
+def warn_of_steps(x: np.ndarray, frame: Shape, timesteps: int) -> None:
+    """Warn if an input brings another number of steps than its network was made for."""
+    shape = x.shape
+    if shape[2:] != frame or shape[1] == timesteps:
+        return
+    swapped = shape[0] == timesteps
+    logger.warning(
+        "the input has %d steps, but the network was made for %d: logits add up over the steps "
+        "given%s",
+        shape[1],
+        timesteps,
+        "; if the first axis is time, swap it with that of the samples: np.swapaxes(x, 0, 1)"
+        if swapped
+        else "",
+    )
 
 
 def encode(graph: Graph, x: Any) -> IntArray:
@@ -128,11 +169,41 @@ class _Scaled:
         is_plain = (entry.scale, entry.offset) == (1, 0)
         if is_plain and np.can_cast(values.dtype, np.int64):
             self.frames = shown.astype(np.int64)
-        elif is_plain and values.dtype.kind == "f":
-            self.frames = np.rint(shown)
         else:
-            self.frames = np.rint(shown.astype(np.float64) * entry.scale + entry.offset)
+            levels = shown
+            if not is_plain or values.dtype.kind != "f":
+                levels = shown.astype(np.float64) * entry.scale + entry.offset
+            self.frames = np.rint(levels)
+            _warn_of_rounding(levels, self.frames, entry)
         self.low, self.high = _extremes(self.frames, entry)
+
+
+def _warn_of_rounding(levels: np.ndarray, frames: np.ndarray, entry: Input) -> None:
+    """Warn if rounding to levels loses what the network was not made to lose.
+
+    A network with levels of its own was calibrated on their rounding error, which is small beside
+    the values. One without takes whole numbers.
+    """
+    error = np.abs(levels - frames)
+    rounded = np.count_nonzero(error > _WHOLE)
+    if not rounded:
+        return
+    lost = float(error.mean() / max(np.abs(levels - entry.offset).mean(), _WHOLE))
+    if (entry.scale, entry.offset) == (1, 0):
+        logger.warning(
+            "%d of %d input values are not whole numbers and are rounded (scale 1): on average "
+            "%.1f %% of a value is lost; give the network spikes or counts as in its training",
+            rounded,
+            levels.size,
+            100 * lost,
+        )
+    elif lost > _NOTABLE_LOSS:
+        logger.warning(
+            "rounding to input levels (scale %g) loses %.1f %% of a value on average: is this the "
+            "data, in the units, that the network was trained on?",
+            entry.scale,
+            100 * lost,
+        )
 
 
 def _extremes(frames: np.ndarray, entry: Input) -> tuple[Any, Any]:

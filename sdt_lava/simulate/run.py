@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sdt_lava.datasets.objects import as_input
 from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Graph
 from sdt_lava.numerics import IntArray, NeuronStates
 from sdt_lava.simulate.engine_options import EngineOptions, parse_memory
 from sdt_lava.simulate.engine_run import engine_extremes, run_engine, run_spikes
-from sdt_lava.simulate.inputs import enter, to_time_first
+from sdt_lava.simulate.inputs import enter, to_time_first, warn_of_steps
 from sdt_lava.simulate.integer_run import (
     IntegerRun,
     Progress,
@@ -57,8 +58,9 @@ def simulate(
     ----------
     net : Graph or SpikeDrivenTransformer
         An integer graph, or the float model (backend 'torch').
-    x : array_like
-        ``(B, *shape)``, presented at each of the network's T steps, or ``(B, T, *shape)``.
+    x : array_like, Dataset, SampleSource or torch Dataset
+        ``(B, *shape)``, presented at each of the network's T steps, or ``(B, T, *shape)``; of a
+        data set, all samples.
     backend : {'engine', 'reference', 'lava', 'lava-inprocess', 'loihi2', 'torch'}, optional
         'engine' for a graph and 'torch' for a model by default. 'lava' runs an operating system
         process for each Lava process, 'lava-inprocess' all of them in this one.
@@ -128,6 +130,9 @@ def simulate(
         strict, batch_size, timeout, on_progress, reset, models, engine=engine, count=count
     )
     started = time.perf_counter()
+    x = as_input(x)
+    if reset:
+        warn_of_steps(x, *_takes(net))
     if not isinstance(net, Graph):
         _check_float_options(reset, shortcut, sdsa)
         logits, spikes = _run_torch(net, x, options)
@@ -156,6 +161,13 @@ def simulate(
         execution=run.execution,
         counted=run.counted,
     )
+
+
+def _takes(net: Graph | SpikeDrivenTransformer) -> tuple[tuple[int, ...], int]:
+    """Return the shape of a frame and the number of steps that a network was made for."""
+    if isinstance(net, Graph):
+        return net.input_shape, net.timesteps
+    return (net.config.in_channels, *net.config.image_size), net.config.timesteps
 
 
 def _engine_options(backend: str, batch_size: int | None, **given: Any) -> EngineOptions:
@@ -260,15 +272,13 @@ _COMPILED_BACKENDS = tuple(_DEFAULT_MODELS)
 
 
 def _run_torch(
-    model: SpikeDrivenTransformer, x: Any, options: RunOptions
+    model: SpikeDrivenTransformer, x: np.ndarray, options: RunOptions
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     import torch
 
-    config = model.config
-    frame = (config.in_channels, *config.image_size)
-    # Validation only: the model itself repeats static images.
-    to_time_first(x, frame, config.timesteps)
-    # torch takes no negative steps, no foreign orders and no arrays that it may not write to.
+    to_time_first(x, *_takes(model))
+    # The model itself repeats static images. torch takes no negative steps, no foreign orders and
+    # no arrays that it may not write to.
     values = np.require(x, np.float32, ["C", "A", "W"])
     size = options.batch_size or len(values)
     logits, spikes = [], []

@@ -100,3 +100,33 @@ def test_frames_of_the_networks_number_of_steps(run, tmp_path, monkeypatch):
         code, out, _ = run("main_sim", *arguments, *extra)
         assert code == 0 and "accuracy" in out
     assert seen == [(8, None), (8, "time")]
+
+
+@pytest.mark.parametrize("command", ["lower", "map", "check", "energy", "report", "sim"])
+def test_a_default_number_of_samples_is_no_demand(run, network, tmp_path, command):
+    data = tmp_path / "two.npz"
+    np.savez(data, x=np.zeros((2, 1, 8, 8), np.float32), y=np.zeros(2, int))
+    options = {"report": ["--out", tmp_path / "report"], "sim": ["--backend", "engine"]}
+    code, _, err = run("main", command, network, "--data", data, *options.get(command, ()))
+    assert code == 0, err
+    code, _, err = run(
+        "main", command, network, "--data", data, "--samples", 3, *options.get(command, ())
+    )
+    assert code == 2 and "1 to 2" in err
+
+
+@pytest.mark.parametrize("labels", [[0, 10], [3, 11]])
+@pytest.mark.parametrize("command", ["sim", "report", "evaluate"])
+def test_labels_outside_the_classes(run, network, tmp_path, command, labels):
+    data = tmp_path / "data.npz"
+    np.savez(data, x=np.zeros((2, 1, 8, 8), np.float32), y=np.array(labels))
+    options = ["--backend", "engine"] if command == "sim" else ["--out", tmp_path / "out"]
+    code, out, err = run("main", command, network, "--data", data, *options)
+    assert (code, out) == (2, "")
+    assert "the network has 10 classes" in err.replace("\n", " ")
+
+
+def test_a_preset_refuses_options_that_it_would_ignore(run):
+    for option, value in (("--timesteps", 3), ("--input-shape", 6)):
+        code, _, err = run("main", "lower", "--preset", "digits", option, value)
+        assert code == 2 and f"drop {option}" in err

@@ -112,3 +112,12 @@ def test_commands_take_what_a_file_does_not_say(
     assert code == 2 and "--input-shape" in err
     code, _, _ = run("main", *arguments, "--input-shape", "4,7,6", "--timesteps", 12)
     assert code == 0
+
+
+def test_lower_takes_what_the_file_does_not_say(run, headless):
+    code, _, err = run("main", "lower", headless)
+    assert code == 2 and "--input-shape" in err.replace("\n", " ")
+    with h5py.File(DATA / "windows.net") as file:
+        shape = ",".join(str(side) for side in file["layer/0/shape"][()])
+    code, out, _ = run("main", "lower", headless, "--input-shape", shape, "--timesteps", 3)
+    assert code == 0 and "lowerings" in out

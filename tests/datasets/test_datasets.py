@@ -157,9 +157,14 @@ def test_files_that_cannot_be_read(tmp_path):
 @pytest.mark.parametrize(
     ("x", "y", "classes"),
     [
-        (IMAGES.astype(np.float64), None, 0),
+        (IMAGES.astype(complex), None, 0),
         (IMAGES[0, 0, 0], None, 0),
-        (IMAGES, np.zeros(5, np.int32), 1),
+        (IMAGES.astype(np.int64) + 2**24 + 1, None, 0),
+        ([[[[1.0]]], [[1.0]]], None, 0),
+        (IMAGES, np.zeros((5, 3)), 3),
+        (IMAGES, np.full(5, 0.5), 1),
+        (IMAGES, np.full(5, np.nan), 1),
+        (IMAGES, np.zeros(5, bool), 1),
         (IMAGES, np.zeros(4, np.int64), 1),
         (IMAGES, np.ones(5, np.int64), 1),
         (IMAGES, -np.ones(5, np.int64), 1),
@@ -168,6 +173,34 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_a_dataset_checks_itself(x, y, classes):
     with pytest.raises(DataError):
         Dataset("test", x, y, classes)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.array([0, 2, 1, 2, 0], np.int32),
+        np.array([0, 2, 1, 2, 0], np.float64),
+        np.array([[0], [2], [1], [2], [0]], np.uint8),
+        np.eye(3, dtype=bool)[[0, 2, 1, 2, 0]],
+        np.eye(3)[[0, 2, 1, 2, 0]],
+        [0, 2, 1, 2, 0],
+    ],
+)
+def test_labels_whose_meaning_is_clear(y):
+    data = Dataset("test", IMAGES.astype(np.float64), y)
+    assert data.x.dtype == np.float32 and np.array_equal(data.x, IMAGES)
+    assert data.y.dtype == np.int64 and data.y.tolist() == [0, 2, 1, 2, 0]
+    assert data.num_classes == 3
+
+
+def test_tensors_with_gradients_and_of_any_float_type():
+    import torch
+
+    x = torch.tensor(IMAGES, requires_grad=True)
+    labels = torch.tensor([0, 2, 1, 2, 0])
+    assert np.array_equal(Dataset("test", x * 1, labels, 4).x, IMAGES)
+    halves = torch.ones(2, 1, 3, 3, dtype=torch.bfloat16)
+    assert np.array_equal(Dataset("test", halves, None).x, np.ones((2, 1, 3, 3), np.float32))
 
 
 def test_configuration_and_data_do_not_import_torch():

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sdt_lava.datasets.labels import as_labels, check_classes
 from sdt_lava.graph import Graph
 from sdt_lava.report.accounting import Accounting, compare_accountings
 from sdt_lava.report.compare import compare
@@ -206,6 +207,8 @@ def collect_report(
         To be written with :func:`write_report`.
     """
     chosen = options or ReportOptions()
+    labels = None if y is None else as_labels(y, len(x), "y")
+    check_classes(net, labels, str(run.get("data", "data")))
     drawn = chosen_layers(net, chosen.layers)
     show = on_progress or (lambda stage, done, total: None)
     result = simulate(
@@ -226,7 +229,7 @@ def collect_report(
     return Report(
         run={**run, **environment(), "backend": chosen.backend, "samples": len(x)},
         result=result,
-        labels=None if y is None else np.asarray(y, np.int64),
+        labels=labels,
         counts=counts,
         accounting=compare_accountings(counts),
         energies=tuple(energy(counts, model) for model in chosen.models),
@@ -237,7 +240,7 @@ def collect_report(
         ),
         histograms=membrane_histograms(result, shown, drawn),
         rasters=rasters(result, shown, drawn),
-        attention=attention_pictures(result, y, shown),
+        attention=attention_pictures(result, labels, shown),
         core_map=None if core_map is None else core_table(core_map, bound),
     )
 
