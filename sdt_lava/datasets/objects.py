@@ -137,5 +137,5 @@ def as_input(x: Any) -> np.ndarray:
     DataError
         If it is neither.
     """
-    is_array = hasattr(x, "dtype") or isinstance(x, tuple | list | int | float)
+    is_array = hasattr(x, "__array__") or isinstance(x, tuple | list | int | float)
     return as_numpy(x, "input x") if is_array else as_dataset(x).x

@@ -137,7 +137,6 @@ class Ragged:
         lambda x: x.astype([("value", "f4")]),
         lambda x: [[1, 2], [3]],
         lambda x: Ragged(),
-        lambda x: torch.zeros(x.shape, requires_grad=True),
     ],
 )
 @pytest.mark.parametrize("backend", ["engine", "reference"])
