@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import torch
 
+from sdt_lava.archives import ZipReader, open_zip
 from sdt_lava.checkpoint.unpickle import InertClasses, TensorUnpickler
 from sdt_lava.errors import CheckpointError
 from sdt_lava.files import open_regular, replacing
@@ -80,7 +81,9 @@ def _read(file: BinaryIO, where: str, inert: InertClasses | None) -> Any:
         raise CheckpointError(where, _describe(magic), _ALLOWED, _RESAVE)
     size = file.seek(0, os.SEEK_END)
     try:
-        with zipfile.ZipFile(file) as archive:
+        _check_limit("checkpoint_bytes", size, "bytes", where)
+        most, advice = limits().checkpoint_entries, remedy("checkpoint_entries")
+        with open_zip(file, where, CheckpointError, most, advice) as archive:
             return _load(archive, _checked_entries(archive, size, where), where, inert)
     except CheckpointError:
         raise
@@ -108,10 +111,8 @@ def _describe(magic: bytes) -> str:
     return "not a zip archive (perhaps the tar format of torch before 0.4, or another program's)"
 
 
-def _checked_entries(archive: zipfile.ZipFile, size: int, where: str) -> dict[str, zipfile.ZipInfo]:
-    entries = archive.infolist()
-    _check_limit("checkpoint_bytes", size, "bytes", where)
-    _check_limit("checkpoint_entries", len(entries), "entries", where)
+def _checked_entries(archive: ZipReader, size: int, where: str) -> dict[str, zipfile.ZipInfo]:
+    entries = archive.entries
     packed = [entry for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
     if packed:
         raise CheckpointError(
@@ -140,7 +141,7 @@ def _check_limit(name: str, found: int, what: str, where: str) -> None:
 
 
 def _load(
-    archive: zipfile.ZipFile,
+    archive: ZipReader,
     entries: dict[str, zipfile.ZipInfo],
     where: str,
     inert: InertClasses | None,
@@ -156,13 +157,14 @@ def _load(
     root = pickles[0].removesuffix("data.pkl")
     structure = entries[pickles[0]].file_size
     _check_limit("checkpoint_structure_bytes", structure, "bytes of structure", where)
-    if f"{root}byteorder" in entries and archive.read(f"{root}byteorder") != b"little":
+    if f"{root}byteorder" in entries and archive.read(entries[f"{root}byteorder"]) != b"little":
         raise CheckpointError(where, "tensors in big-endian byte order", "little-endian", _RESAVE)
 
-    def read_record(key: str) -> bytes:
+    def read_record(key: str) -> bytearray:
         name = f"{root}data/{key}"
         if name not in entries:
             raise pickle.UnpicklingError(f"storage {key[:20]!r} is missing")
         return archive.read(entries[name])
 
-    return TensorUnpickler(archive.read(pickles[0]), read_record, inert).load()
+    content = bytes(archive.read(entries[pickles[0]]))
+    return TensorUnpickler(content, read_record, inert).load()

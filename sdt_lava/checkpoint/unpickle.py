@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import torch
 
 from sdt_lava.checkpoint.numpy_scalar import ScalarType, encoded, scalar, scalar_type
+from sdt_lava.limits import limits, remedy
 
 # What torch.save writes for containers, numbers, text and tensors: with protocol 2, its default,
 # and with the later ones that `pickle_protocol` may ask for.
@@ -74,8 +75,17 @@ _STORAGE_DTYPES = {
     "BoolStorage": torch.bool,
 }
 _MAX_DIMENSIONS = 16
+# Integers as keys, in all dicts together. Text is hashed with a secret, integers are not: a file
+# can choose them such that each is compared with all others. An optimizer's state has one a tensor.
+_MAX_INTEGER_KEYS = 16_384
+_KEY_LIMIT = 2**63
+_MAX_ATTRIBUTES = 65_536  # of all objects together
+_MAX_ARGUMENTS = 16
+# Tensors may share storages: so many times as many numbers as are stored, and these beside.
+_MAX_SHARING = 8
+_FREE_NUMBERS = 2**20
 
-ReadRecord = Callable[[str], bytes]
+ReadRecord = Callable[[str], bytearray]
 InertClasses = Mapping[tuple[str, str], type]
 
 
@@ -97,7 +107,7 @@ class TensorUnpickler(pickle._Unpickler):
     data : bytes
         The pickle.
     read_record : callable
-        Returns the bytes of the storage with a given key.
+        Returns the bytes of the storage with a given key, which become its memory.
     inert : mapping, optional
         More classes that may occur, by module and name: plain attribute bags that take no
         constructor arguments, such as ``argparse.Namespace``.
@@ -109,7 +119,10 @@ class TensorUnpickler(pickle._Unpickler):
 
     # Attributes of the base class, which is the interpreter's pure-Python unpickler.
     stack: list[Any]
+    metastack: list[list[Any]]
+    memo: dict[int, Any]
     append: Callable[[Any], None]
+    read: Callable[[int], bytes]
 
     def __init__(
         self, data: bytes, read_record: ReadRecord, inert: InertClasses | None = None
@@ -117,7 +130,10 @@ class TensorUnpickler(pickle._Unpickler):
         super().__init__(io.BytesIO(data), encoding="utf-8")
         self._read_record = read_record
         self._inert = dict(inert or {})
-        self._storages: dict[tuple[str, torch.dtype], torch.Tensor] = {}
+        self._storages: dict[str, torch.Tensor] = {}
+        self._integer_keys, self._attributes = 0, 0
+        self._tensors = 0
+        self._numbers = 0  # in all tensors together
 
     def find_class(self, module: str, name: str) -> _Symbol:
         """Return the stand-in for a listed name."""
@@ -139,12 +155,12 @@ class TensorUnpickler(pickle._Unpickler):
             raise pickle.UnpicklingError("a reference that is not a tensor storage")
         _require_text(key)
         _require_count(length)
-        if (key, symbol.dtype) not in self._storages:
+        if key not in self._storages:
             record = self._read_record(key)
-            self._storages[key, symbol.dtype] = _flat_tensor(record, symbol.dtype, length, key)
-        storage = self._storages[key, symbol.dtype]
-        if len(storage) != length:
-            raise pickle.UnpicklingError(f"storage {key[:20]!r} occurs with two lengths")
+            self._storages[key] = _flat_tensor(record, symbol.dtype, length, key)
+        storage = self._storages[key]
+        if len(storage) != length or storage.dtype != symbol.dtype:
+            raise pickle.UnpicklingError(f"storage {key[:20]!r} occurs with two lengths or types")
         return storage
 
     def _load_reduce(self) -> None:
@@ -152,7 +168,27 @@ class TensorUnpickler(pickle._Unpickler):
         symbol = self.stack[-1]
         if not isinstance(symbol, _Symbol) or symbol.call is None or not isinstance(args, tuple):
             raise pickle.UnpicklingError("a call of something that may not be called")
-        self.stack[-1] = symbol.call(*args)
+        if len(args) > _MAX_ARGUMENTS:
+            raise pickle.UnpicklingError(f"a call with {len(args)} arguments")
+        made = symbol.call(*args)
+        if symbol.call is _rebuild_tensor:
+            self._count_tensor(made)
+        self.stack[-1] = made
+
+    def _count_tensor(self, tensor: torch.Tensor) -> None:
+        """Refuse tensors that together are far more than what is stored of them."""
+        self._tensors += 1
+        self._numbers += tensor.numel()
+        most = limits().checkpoint_entries
+        if self._tensors > most:
+            raise pickle.UnpicklingError(
+                f"more than {most} tensors ({remedy('checkpoint_entries')})"
+            )
+        stored = sum(map(len, self._storages.values())) if self._numbers > _FREE_NUMBERS else 0
+        if self._numbers > _FREE_NUMBERS + _MAX_SHARING * stored:
+            raise pickle.UnpicklingError(
+                f"tensors of {self._numbers} numbers that share {stored} stored ones"
+            )
 
     def _load_new(self) -> None:
         args = self.stack.pop()
@@ -171,22 +207,57 @@ class TensorUnpickler(pickle._Unpickler):
             return  # the ``_metadata`` attribute of a state dict: not needed
         if type(target) not in self._inert.values() or type(state) is not dict:
             raise pickle.UnpicklingError("attributes for an object that may not have any")
+        # One dict may be taken again and again.
+        self._attributes += len(state)
+        if self._attributes > _MAX_ATTRIBUTES:
+            raise pickle.UnpicklingError(f"more than {_MAX_ATTRIBUTES} attributes of objects")
         vars(target).update({_require_text(key): value for key, value in state.items()})
 
     def _load_setitem(self) -> None:
-        _require_key(self.stack[-2])
+        self._check_entries(self.stack[-3], self.stack[-2:-1])
         super().load_setitem()  # type: ignore[misc]
 
     def _load_setitems(self) -> None:
-        for key in self.stack[::2]:
-            _require_key(key)
+        self._check_entries(self.metastack[-1][-1], self.stack[::2])
         super().load_setitems()  # type: ignore[misc]
+
+    def _check_entries(self, target: object, keys: list[Any]) -> None:
+        if type(target) not in (dict, OrderedDict):
+            raise pickle.UnpicklingError("entries for something that is not a dict")
+        for key in keys:
+            self._integer_keys += _require_key(key)
+        if self._integer_keys > _MAX_INTEGER_KEYS:
+            raise pickle.UnpicklingError(f"more than {_MAX_INTEGER_KEYS} integers as keys")
+
+    def _load_append(self) -> None:
+        _require_list(self.stack[-2])
+        super().load_append()  # type: ignore[misc]
+
+    def _load_appends(self) -> None:
+        _require_list(self.metastack[-1][-1])
+        super().load_appends()  # type: ignore[misc]
+
+    def _load_binput(self) -> None:
+        self._put(self.read(1)[0])
+
+    def _load_long_binput(self) -> None:
+        self._put(int.from_bytes(self.read(4), "little"))
+
+    def _put(self, number: int) -> None:
+        # Every pickler counts what it stores. Other numbers could be chosen to collide, as keys.
+        if number > len(self.memo):
+            raise pickle.UnpicklingError("a memo whose numbers are not consecutive")
+        self.memo[number] = self.stack[-1]
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
         **{opcode[0]: pickle._Unpickler.dispatch[opcode[0]] for opcode in _OPCODES},
         pickle.REDUCE[0]: _load_reduce,
         pickle.NEWOBJ[0]: _load_new,
         pickle.BUILD[0]: _load_build,
+        pickle.APPEND[0]: _load_append,
+        pickle.APPENDS[0]: _load_appends,
+        pickle.BINPUT[0]: _load_binput,
+        pickle.LONG_BINPUT[0]: _load_long_binput,
         pickle.SETITEM[0]: _load_setitem,
         pickle.SETITEMS[0]: _load_setitems,
     }
@@ -198,10 +269,19 @@ def _require_text(value: object) -> str:
     return value
 
 
-def _require_key(value: object) -> None:
+def _require_key(value: object) -> bool:
+    """Return whether a key is an integer; it may be text otherwise."""
     # A nested tuple can take for ever to hash.
-    if type(value) not in (str, int):
-        raise pickle.UnpicklingError("a key that is neither text nor an integer")
+    if type(value) is str:
+        return False
+    if type(value) is int and -_KEY_LIMIT <= value < _KEY_LIMIT:
+        return True
+    raise pickle.UnpicklingError("a key that is neither text nor an integer of 64 bits")
+
+
+def _require_list(value: object) -> None:
+    if type(value) is not list:
+        raise pickle.UnpicklingError("elements for something that is not a list")
 
 
 def _require_count(value: object) -> int:
@@ -216,7 +296,7 @@ def _empty_ordered_dict(*arguments: Any) -> OrderedDict[Any, Any]:
     return OrderedDict()
 
 
-def _flat_tensor(record: bytes, dtype: torch.dtype, length: int, key: str) -> torch.Tensor:
+def _flat_tensor(record: bytearray, dtype: torch.dtype, length: int, key: str) -> torch.Tensor:
     if len(record) != length * dtype.itemsize:
         raise pickle.UnpicklingError(
             f"storage {key[:20]!r} should have {length} numbers of {dtype.itemsize} bytes and has "
@@ -224,7 +304,7 @@ def _flat_tensor(record: bytes, dtype: torch.dtype, length: int, key: str) -> to
         )
     if not record:
         return torch.empty(0, dtype=dtype)
-    return torch.frombuffer(bytearray(record), dtype=dtype)
+    return torch.frombuffer(record, dtype=dtype)
 
 
 def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_rest: Any) -> torch.Tensor:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import zipfile
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy_format
 
+from sdt_lava.archives import ZipReader, open_zip
 from sdt_lava.datasets.base import LAYOUTS, LAYOUTS_TEXT, Dataset, IntArray
 from sdt_lava.errors import DataError
 from sdt_lava.files import open_regular
 from sdt_lava.limits import limits, remedy
 
-# Deflate cannot compress better than 1032:1 (zlib technical notes); more is a bomb.
-_RATIO_LIMIT = 1100
-# What numpy.savez and numpy.savez_compressed write.
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# Entries that the directory may list, of which two are read.
+_MOST_ENTRIES = 1000
+# [byte] Magic, version and header of an .npy file of version 1.0, whose length has 16 bits.
+_LONGEST_HEADER = 10 + 2**16
 _FLOAT_TYPES = ("float16", "float32", "float64")
 
 
@@ -48,13 +51,9 @@ def load_npz(path: str | os.PathLike[str]) -> Dataset:
     try:
         with (
             open_regular(path, DataError, "an .npz file") as file,
-            zipfile.ZipFile(file) as archive,
+            open_zip(file, where, DataError, _MOST_ENTRIES) as archive,
         ):
-            shapes = {name: _header(archive, name, where) for name in _members(archive, where)}
-            _check_headers(shapes, where)
-            for name, header in shapes.items():
-                _check_stored(archive.getinfo(f"{name}.npy"), header, f"{where}: {name}")
-            arrays = {name: _read(archive, name) for name in shapes}
+            arrays = _read_arrays(archive, where)
     except OSError as error:
         raise DataError(where, f"cannot be read ({error.strerror or error})") from error
     except DataError:
@@ -67,11 +66,25 @@ def load_npz(path: str | os.PathLike[str]) -> Dataset:
     return _dataset(arrays, where)
 
 
-Header = tuple[tuple[int, ...], np.dtype[Any]]
+@dataclass(frozen=True)
+class _Header:
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+    start: int  # of the values in the member [byte]
 
 
-def _members(archive: zipfile.ZipFile, where: str) -> list[str]:
-    names = [name.removesuffix(".npy") for name in archive.namelist()]
+def _read_arrays(archive: ZipReader, where: str) -> dict[str, npt.NDArray[Any]]:
+    members = _members(archive, where)
+    headers = {name: _header(archive, entry, where) for name, entry in members.items()}
+    _check_headers(headers, where)
+    for name, entry in members.items():
+        _check_stored(entry, headers[name], f"{where}: {name}")
+    return {name: _read(archive, entry, headers[name]) for name, entry in members.items()}
+
+
+def _members(archive: ZipReader, where: str) -> dict[str, zipfile.ZipInfo]:
+    names = [entry.filename.removesuffix(".npy") for entry in archive.entries]
     # Readers differ in which of two members of one name they take.
     if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise DataError(
@@ -80,42 +93,43 @@ def _members(archive: zipfile.ZipFile, where: str) -> list[str]:
             "one member of a name",
             "save it again with numpy.savez",
         )
-    if "x" not in names:
+    entries = dict(zip(names, archive.entries, strict=True))
+    if "x" not in entries:
         raise DataError(
             where,
-            f"arrays {[name[:40] for name in names[:5]]}",
+            f"arrays {[name[:40] for name in list(entries)[:5]]}",
             "'x', and optionally 'y'",
             "save it with numpy.savez(path, x=..., y=...)",
         )
-    return ["x", "y"] if "y" in names else ["x"]
+    return {name: entries[name] for name in ("x", "y") if name in entries}
 
 
-def _header(archive: zipfile.ZipFile, name: str, where: str) -> Header:
-    with archive.open(f"{name}.npy") as member:
-        version = npy_format.read_magic(member)
-        # Later versions exist for headers of up to 4 GiB, which no plain array needs.
-        if version != (1, 0):
-            raise DataError(f"{where}: {name}", f"npy format {version}", "1.0")
-        shape, _, dtype = npy_format.read_array_header_1_0(member)
-    return shape, dtype
+def _header(archive: ZipReader, entry: zipfile.ZipInfo, where: str) -> _Header:
+    start = io.BytesIO(b"".join(archive.chunks(entry, _LONGEST_HEADER)))
+    version = npy_format.read_magic(start)
+    # Later versions exist for headers of up to 4 GiB, which no plain array needs.
+    if version != (1, 0):
+        raise DataError(f"{where}: {entry.filename[:-4]}", f"npy format {version}", "1.0")
+    shape, fortran, dtype = npy_format.read_array_header_1_0(start)
+    return _Header(shape, fortran, dtype, start.tell())
 
 
-def _check_stored(entry: zipfile.ZipInfo, header: Header, where: str) -> None:
-    """Refuse arrays that are larger than what is stored of them: they would be allocated first."""
-    shape, dtype = header
-    nbytes = math.prod(shape) * dtype.itemsize
-    most = min(entry.file_size, entry.compress_size * _RATIO_LIMIT)
-    if entry.compress_type not in _METHODS or min(shape, default=0) < 0 or nbytes > most:
+def _check_stored(entry: zipfile.ZipInfo, header: _Header, where: str) -> None:
+    """Refuse arrays that are larger than their members: they would be allocated first."""
+    nbytes = math.prod(header.shape) * header.dtype.itemsize
+    if min(header.shape, default=0) < 0 or header.start + nbytes != entry.file_size:
         raise DataError(
             where,
-            f"damaged: shape {shape}, {nbytes} bytes, where {entry.compress_size} are stored",
-            f"what numpy.savez writes, at most {_RATIO_LIMIT} bytes for a stored one",
+            f"damaged: shape {header.shape}, {nbytes} bytes, in an entry of {entry.file_size} with "
+            f"a header of {header.start}",
+            "what numpy.savez writes: a header and all values",
             "save it again with numpy.savez or numpy.savez_compressed",
         )
 
 
-def _check_headers(headers: dict[str, Header], where: str) -> None:
-    for name, (shape, dtype) in headers.items():
+def _check_headers(headers: dict[str, _Header], where: str) -> None:
+    for name, header in headers.items():
+        shape, dtype = header.shape, header.dtype
         kinds = "iu" if name == "y" else "iub"
         floats = () if name == "y" else _FLOAT_TYPES
         if dtype.kind not in kinds and dtype.name not in floats:
@@ -127,19 +141,23 @@ def _check_headers(headers: dict[str, Header], where: str) -> None:
         if math.prod(shape) > most:
             allowed = f"at most {most} numbers"
             raise DataError(f"{where}: {name}", f"shape {shape}", allowed, remedy("data_values"))
-    shape = headers["x"][0]
+    shape = headers["x"].shape
     if len(shape) not in LAYOUTS or 0 in shape:
         raise DataError(f"{where}: x", f"shape {shape}", f"{LAYOUTS_TEXT} without empty axes")
-    if "y" in headers and headers["y"][0] != shape[:1]:
+    if "y" in headers and headers["y"].shape != shape[:1]:
         raise DataError(
-            f"{where}: y", f"shape {headers['y'][0]}", f"({shape[0]},), a label for each sample"
+            f"{where}: y", f"shape {headers['y'].shape}", f"({shape[0]},), a label for each sample"
         )
 
 
-def _read(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
-    with archive.open(f"{name}.npy") as member:
-        array: npt.NDArray[Any] = npy_format.read_array(member, allow_pickle=False)
-    return array
+def _read(archive: ZipReader, entry: zipfile.ZipInfo, header: _Header) -> npt.NDArray[Any]:
+    content = np.empty(entry.file_size, np.uint8)
+    filled = 0
+    for chunk in archive.chunks(entry):
+        content[filled : filled + len(chunk)] = np.frombuffer(chunk, np.uint8)
+        filled += len(chunk)
+    values = content[header.start :].view(header.dtype)
+    return values.reshape(header.shape, order="F" if header.fortran else "C")
 
 
 def _dataset(arrays: dict[str, npt.NDArray[Any]], where: str) -> Dataset:
