@@ -38,10 +38,13 @@ class Limits:
         Layers of a network file, nodes of a NIR file.
     population : int
         Values that one node emits in a step.
+    unrolled_connections : int
+        Connections that a lowering with unrolled streams may take beyond those of the network:
+        n sums can stand for 2^n. The paper's deepest network takes about 500.
     checkpoint_bytes : int
         A checkpoint. The largest published one, with optimizer, has about 1.1 GB.
     checkpoint_entries : int
-        Entries of its archive.
+        Entries of its archive, and tensors.
     checkpoint_structure_bytes : int
         Its pickle, which holds structure and names only; a byte of it can cost about a hundred
         in memory.
@@ -63,6 +66,7 @@ class Limits:
     metadata_bytes: int = 16 * 2**20
     network_layers: int = 65_536
     population: int = 2**28
+    unrolled_connections: int = 16_384
     checkpoint_bytes: int = 8 * 2**30
     checkpoint_entries: int = 100_000
     checkpoint_structure_bytes: int = 4 * 2**20

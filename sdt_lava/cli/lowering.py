@@ -171,6 +171,7 @@ def _remarks(comparison: LoweringComparison) -> list[str]:
     auto = comparison.rows[-1].lowering
     lines = [f"auto, {name}: {way}" for name, way in {**auto.shortcut, **auto.sdsa}.items()]
     lines += [f"{name} is a relay in every row: {why}" for name, why in comparison.kept.items()]
+    lines += [f"no {way}: {why}" for way, why in comparison.skipped.items()]
     lines += [
         f"{row.shortcut}, {row.sdsa}: {row.delay_chains} connections wait longer than the target "
         "can and are split over further populations"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from operator import itemgetter
 
 from sdt_lava.compiler.columns import (
@@ -24,12 +25,16 @@ from sdt_lava.compiler.cost import (
     lowering_cost,
 )
 from sdt_lava.compiler.lowering import Lowering, lower
+from sdt_lava.compiler.passes.lower_shortcuts import TooManyConnectionsError
 from sdt_lava.compiler.passes.split_delays import balance
 from sdt_lava.compiler.streams import RELAY, UNROLLED, forced_relays, stream_names
 from sdt_lava.compiler.targets import Target
 from sdt_lava.graph import Graph, Relay
 
 AUTO = "auto"
+# Nodes of all lowered graphs that a search may look at. Every choice of a network means another
+# graph of the whole of it; the paper's deepest networks take a quarter of this.
+SEARCHED_NODES = 250_000
 Choice = str | Mapping[str, str]
 
 
@@ -45,7 +50,7 @@ def choose_lowering(
     """Choose how streams and columns are lowered.
 
     'auto' starts with relays or with unrolled streams, whichever is cheaper, and changes one stream
-    or column at a time as long as that is cheaper.
+    or column at a time as long as that is cheaper; in a very large network the search ends early.
 
     Parameters
     ----------
@@ -100,9 +105,16 @@ def _is_smaller(net: Graph, column: Column, way: str) -> bool:
     return way not in same_neurons and not obstacles(net, column)[way]
 
 
-def _price(net: Graph, target: Target, rates: Rates, cost: Cost, lowering: Lowering) -> float:
-    graph = balance(lower(net, lowering), target.limit("delay_max")).graph
-    return cost(count_lowering(graph, estimated_rates(graph, rates)))
+def _price(
+    net: Graph, target: Target, rates: Rates, cost: Cost, lowering: Lowering
+) -> tuple[float, int]:
+    """Return what a lowering costs, and its nodes; infinite if it may not be made."""
+    try:
+        lowered = lower(net, lowering)
+    except TooManyConnectionsError:
+        return inf, len(net)
+    graph = balance(lowered, target.limit("delay_max")).graph
+    return cost(count_lowering(graph, estimated_rates(graph, rates))), len(graph)
 
 
 def _left_to_auto(choice: Choice, names: Sequence[str]) -> list[str]:
@@ -120,25 +132,33 @@ def _decided(choice: Choice, names: Sequence[str], start: Mapping[str, str], usu
     return {name: start.get(name, usual) if way == AUTO else way for name, way in choice.items()}
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Search:
-    price: Callable[[Lowering], float]
+    price: Callable[[Lowering], tuple[float, int]]
     streams: Mapping[str, Sequence[str]]
     columns: Mapping[str, Sequence[str]]
+    left: int = SEARCHED_NODES
 
     def descend(self, starts: Sequence[Lowering]) -> Lowering:
         """Change one choice at a time while that is cheaper, from the cheapest start."""
         if not self.streams and not self.columns:
             return starts[0]
-        price, best = min(((self.price(start), start) for start in starts), key=itemgetter(0))
-        before = price + 1
+        price, best = min(((self._priced(start), start) for start in starts), key=itemgetter(0))
+        before = inf
         while price < before:
             before = price
             for change in self._changes():
+                if self.left <= 0:
+                    return best
                 other = change(best)
-                if other != best and (cheaper := self.price(other)) < price:
+                if other != best and (cheaper := self._priced(other)) < price:
                     best, price = other, cheaper
         return best
+
+    def _priced(self, lowering: Lowering) -> float:
+        price, nodes = self.price(lowering)
+        self.left -= nodes
+        return price
 
     def _changes(self) -> Sequence[Callable[[Lowering], Lowering]]:
         return [

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from sdt_lava.graph import LIF_KINDS, Conv, Gate, Graph, Input, MaxRelay, Relay
 
 # Lava's LIFReset always has an interval: longer than any run, where samples are not reset.
 NO_RESET_INTERVAL = 2**31 - 1
+
+# Populations of a path that are shown. A network can have as many paths as populations.
+LONGEST_PATH = 256
 
 NEURON_KINDS = (Input, *LIF_KINDS, Gate, Relay, MaxRelay)
 
@@ -32,7 +36,8 @@ class DelayReason:
         Extra steps.
     longer_path : tuple of str
         Populations along the path that decides when the reader computes, from where both paths
-        part to the reader. For a link of a chain that splits a longer delay, source and reader.
+        part to the reader; of a very long one its last populations, behind '...'. For a link of a
+        chain that splits a longer delay, source and reader.
     """
 
     connection: str
@@ -153,18 +158,21 @@ class Schedule:
     def _longer_path(self, connection: str) -> tuple[str, ...]:
         start, reader = self.ends[connection]
         path = [reader]
-        while self.latency[path[0]] > self.latency[start]:
-            path.insert(0, self._last_source(path[0]))
-        return tuple(path)
+        while self.latency[path[-1]] > self.latency[start]:
+            if len(path) == LONGEST_PATH:
+                path.append("...")
+                break
+            path.append(self._last_source[path[-1]])
+        return tuple(reversed(path))
 
-    def _last_source(self, reader: str) -> str:
-        """Return the source whose events reach a population without a step to spare."""
-        sources = {
-            source: self.delay[name]
-            for name, (source, other) in self.ends.items()
-            if other == reader
-        }
-        return min(sources, key=sources.__getitem__)
+    @cached_property
+    def _last_source(self) -> dict[str, str]:
+        """For each population the source whose events reach it without a step to spare."""
+        last: dict[str, tuple[int, str]] = {}
+        for name, (source, reader) in self.ends.items():
+            if reader not in last or self.delay[name] < last[reader][0]:
+                last[reader] = (self.delay[name], source)
+        return {reader: source for reader, (_, source) in last.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""

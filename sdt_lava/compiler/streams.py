@@ -9,6 +9,7 @@ population at all: every producer is connected to every later reader, by binary 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -42,44 +43,63 @@ def _is_stream(graph: Graph, node: Node) -> bool:
 def forced_relays(graph: Graph) -> dict[str, str]:
     """Return the streams that cannot be unrolled, each with the reason."""
     reasons: dict[str, str] = {}
-    for mean in graph.of_type(TokenMean):
-        stream, reason = _selected(graph, mean.inputs[0]), _not_unrolled(graph, mean)
-        if reason and _is_stream(graph, graph.nodes[stream]):
-            reasons[stream] = reason
+    obstacles: dict[str, _Obstacle | None] = {}
+    selected: dict[str, str] = {}
+    for node in graph:
+        if isinstance(node, TokenMean):
+            stream, reason = (
+                selected[node.inputs[0]],
+                _not_unrolled(node, obstacles[node.inputs[0]]),
+            )
+            if reason and _is_stream(graph, graph.nodes[stream]):
+                reasons[stream] = reason
+        if graph.signals[node.name] is Signal.CURRENT:
+            selected[node.name] = node.name
+            obstacles[node.name] = _obstacle(graph, node, obstacles)
+            if isinstance(node, Subsample):
+                selected[node.name] = selected[node.inputs[0]]
     return reasons
 
 
-def _not_unrolled(graph: Graph, mean: TokenMean) -> str:
+@dataclass(frozen=True)
+class _Obstacle:
+    """A producer whose current cannot be summed over tokens: it rounds, or has many synapses."""
+
+    producer: str
+    synapses: int = 0
+
+    def reason(self, mean: str) -> str:
+        if not self.synapses:
+            return f"{self.producer} rounds its sums before {mean} adds them up"
+        return (
+            f"{mean} over {self.producer} would take {self.synapses} synapses, more than "
+            f"{TOKEN_SUM_LIMIT}"
+        )
+
+
+def _not_unrolled(mean: TokenMean, obstacle: _Obstacle | None) -> str:
     if mean.shift > MAX_UNROLLED_SHIFT:
         return (
             f"{mean.name} shifts its sum by {mean.shift} bits, the payload of a relay has room "
             f"for {MAX_UNROLLED_SHIFT}"
         )
-    producers = [graph.nodes[name] for name in _producers(graph, mean.inputs[0])]
-    for node in producers:
-        if np.min(getattr(node, "exponent", 0)) < 0:
-            return f"{node.name} rounds its sums before {mean.name} adds them up"
-        synapses = unrolled_synapses(graph, node) if isinstance(node, Conv) else 0
-        if synapses > TOKEN_SUM_LIMIT:
-            return (
-                f"{mean.name} over {node.name} would take {synapses} synapses, more than "
-                f"{TOKEN_SUM_LIMIT}"
-            )
-    return ""
+    return obstacle.reason(mean.name) if obstacle else ""
 
 
-def _selected(graph: Graph, current: str) -> str:
-    """Return the current from which a chain of subsamplings selects."""
-    node = graph.nodes[current]
-    return _selected(graph, node.inputs[0]) if isinstance(node, Subsample) else current
+def _obstacle(
+    graph: Graph, node: Node, obstacles: Mapping[str, _Obstacle | None]
+) -> _Obstacle | None:
+    """Return the first producer of a current that is an obstacle.
 
-
-def _producers(graph: Graph, current: str) -> list[str]:
-    """Return the synapses and poolings whose currents add up to a current."""
-    node = graph.nodes[current]
+    What sums up or selects takes it from what it reads, so that each node is looked at once.
+    """
     if isinstance(node, Shortcut | Subsample):
-        return [name for source in node.inputs for name in _producers(graph, source)]
-    return [current]
+        found = (obstacles[name] for name in node.inputs)
+        return next((obstacle for obstacle in found if obstacle), None)
+    if np.min(getattr(node, "exponent", 0)) < 0:
+        return _Obstacle(node.name)
+    synapses = unrolled_synapses(graph, node) if isinstance(node, Conv) else 0
+    return _Obstacle(node.name, synapses) if synapses > TOKEN_SUM_LIMIT else None
 
 
 def shortcut_ways(graph: Graph, shortcut: str | Mapping[str, str]) -> dict[str, str]:

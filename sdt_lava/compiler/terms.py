@@ -10,7 +10,18 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 
 from sdt_lava.compiler.connections import convolution, identity, subsample, token_sum
-from sdt_lava.graph import Conv, Graph, MaxPool, Node, Shape, Shortcut, Sparse, Subsample, TokenMean
+from sdt_lava.graph import (
+    Conv,
+    Graph,
+    MaxPool,
+    Node,
+    Shape,
+    Shortcut,
+    Signal,
+    Sparse,
+    Subsample,
+    TokenMean,
+)
 from sdt_lava.numerics import WEIGHT_LIMIT, IntArray, lava_weights
 
 
@@ -47,45 +58,87 @@ class Term:
         return self.stride == 1 and not self.summed
 
 
-def terms(graph: Graph, current: str, relayed: Collection[str]) -> list[Term]:
-    """Return the producers of a current.
+class Terms:
+    """The terms of a graph's currents, counted before they are listed.
+
+    A current that is added to itself twice has four times as many terms, and so on: n sums can
+    have 2^n. Neither counting nor listing goes deeper into Python for a deeper graph.
 
     Parameters
     ----------
     graph : Graph
-        Graph that the current belongs to.
-    current : str
-        Any node that emits a current.
+        The graph.
     relayed : collection of str
         Currents behind which there is a relay.
     """
-    node = graph.nodes[current]
-    if current in relayed or isinstance(node, MaxPool):
-        return [Term(current, True, current)]
-    if isinstance(node, Shortcut):
-        return [term for source in node.inputs for term in terms(graph, source, relayed)]
-    if isinstance(node, Subsample):
-        found = _labelled(node, terms(graph, node.inputs[0], relayed))
-        return [replace(term, stride=term.stride * node.stride) for term in found]
-    if isinstance(node, TokenMean):
-        found = _labelled(node, summands(graph, node, relayed))
-        if node.shift and (len(found) > 1 or not found[0].relayed):
-            # Only the whole sum may be rounded: a relay of one neuron a channel adds it up.
-            return [Term(current, True, current, shift=node.shift)]
-        return [replace(term, shift=node.shift) for term in found]
-    return [Term(current, False, current)]
 
+    def __init__(self, graph: Graph, relayed: Collection[str]) -> None:
+        self.graph = graph
+        self._relayed = frozenset(relayed)
+        self._counts: dict[str, int] = {}
+        # Currents whose one term is a relay.
+        self._single: set[str] = set()
+        for node in graph:
+            if graph.signals[node.name] is Signal.CURRENT:
+                self._count(node)
 
-def summands(graph: Graph, mean: TokenMean, relayed: Collection[str]) -> list[Term]:
-    """Return the terms of a token mean before it is rounded."""
-    return [replace(term, summed=True) for term in terms(graph, mean.inputs[0], relayed)]
+    def _count(self, node: Node) -> None:
+        if self._is_relay(node):
+            self._counts[node.name] = 1
+        elif isinstance(node, Shortcut | Subsample | TokenMean):
+            self._counts[node.name] = sum(self._counts[name] for name in node.inputs)
+            if self._counts[node.name] > 1 or node.inputs[0] not in self._single:
+                return
+        else:
+            self._counts[node.name] = 1
+            return
+        self._single.add(node.name)
 
+    def _is_relay(self, node: Node) -> bool:
+        """Tell whether a population stands for a current."""
+        if node.name in self._relayed or isinstance(node, MaxPool):
+            return True
+        # Only the whole sum may be rounded: a relay of one neuron a channel adds it up.
+        return isinstance(node, TokenMean) and node.shift > 0 and node.inputs[0] not in self._single
 
-def _labelled(node: Node, found: list[Term]) -> list[Term]:
-    """Name what is read of a relay after the selection or mean, where that is one thing."""
-    if len(found) == 1 and found[0].relayed:
-        return [replace(found[0], label=node.name)]
-    return found
+    def count(self, current: str) -> int:
+        """Return how many terms a current has."""
+        return self._counts[current]
+
+    def summed(self, current: str) -> list[Term]:
+        """Return the terms of a token mean of a current, before it is rounded."""
+        return [replace(term, summed=True) for term in self.of(current)]
+
+    def of(self, current: str) -> list[Term]:
+        """Return the producers of a current, in order."""
+        found: list[Term] = []
+        # What is left to follow, each with what lies between it and the reader.
+        left = [Term(current, False, "")]
+        while left:
+            term = left.pop()
+            node = self.graph.nodes[term.source]
+            if self._is_relay(node):
+                shift = node.shift if isinstance(node, TokenMean) else term.shift
+                found.append(
+                    replace(term, relayed=True, label=term.label or node.name, shift=shift)
+                )
+            elif isinstance(node, Shortcut | Subsample | TokenMean):
+                between = self._passed(term, node)
+                left.extend(replace(between, source=name) for name in reversed(node.inputs))
+            else:
+                found.append(replace(term, label=node.name))
+        return found
+
+    def _passed(self, term: Term, node: Node) -> Term:
+        """Return a term on the other side of a sum, a selection or a mean."""
+        if isinstance(node, Shortcut):
+            return term
+        # What is read of a relay is named by the last selection or mean, where that is one thing.
+        named = replace(term, label=term.label or node.name) if node.name in self._single else term
+        if isinstance(node, Subsample):
+            return replace(named, stride=term.stride * node.stride)
+        assert isinstance(node, TokenMean)
+        return replace(named, summed=True, shift=node.shift)
 
 
 class Connector:
@@ -100,6 +153,7 @@ class Connector:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self._matrices: dict[tuple[str, int, bool], list[csr_matrix]] = {}
+        self._selections: dict[tuple[Shape, int, bool], csr_matrix] = {}
 
     def connections(self, term: Term, population: str) -> list[Node]:
         """Return the connections of a term, without reader and with the producer's name.
@@ -129,18 +183,25 @@ class Connector:
             name=term.label,
             inputs=(population,),
             origin=term.label,
-            weight=_selection(source, term.stride, term.summed),
+            weight=self._selection(source, term.stride, term.summed),
             shape=_read_shape(source, term),
             role="token_sum" if term.summed or term.shift else "shortcut",
             exponent=-term.shift,
         )
+
+    def _selection(self, shape: Shape, stride: int, summed: bool) -> csr_matrix:
+        key = shape, stride, summed
+        if key not in self._selections:
+            self._selections[key] = _selection(*key)
+        return self._selections[key]
 
     def _composed(self, term: Term, node: Node) -> list[Node]:
         """Write a synapse and what comes after it as matrices of 8-bit weights."""
         source = self.graph.shapes[term.source]
         key = term.source, term.stride, term.summed
         if key not in self._matrices:
-            matrix = _selection(source, term.stride, term.summed) @ _matrix(self.graph, node)
+            matrix = self._selection(source, term.stride, term.summed)
+            matrix = matrix @ _matrix(self.graph, node)
             self._matrices[key] = split_weights(matrix)
         return [
             Sparse(

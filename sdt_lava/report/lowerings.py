@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from sdt_lava.compiler.cost import (
     lowering_cost,
 )
 from sdt_lava.compiler.lowering import Lowering, lower, output_population
+from sdt_lava.compiler.passes.lower_shortcuts import TooManyConnectionsError
 from sdt_lava.compiler.passes.split_delays import balance
 from sdt_lava.compiler.schedule import make_schedule
 from sdt_lava.compiler.streams import RELAY, UNROLLED, forced_relays
@@ -100,6 +101,8 @@ class LoweringComparison:
         Streams that no lowering unrolls, with the reason.
     refused : mapping of str to mapping of str to str
         Ways of SDSA that a column does not allow, with the reason: by way, then by column.
+    skipped : mapping of str to str
+        Ways of residual streams without a row, because they would take too many connections.
     """
 
     rows: tuple[LoweringRow, ...]
@@ -109,10 +112,17 @@ class LoweringComparison:
     target: str
     kept: Mapping[str, str]
     refused: Mapping[str, Mapping[str, str]]
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     def row(self, shortcut: str, sdsa: str) -> LoweringRow:
-        """Return a row by what was asked for."""
-        return next(row for row in self.rows if (row.shortcut, row.sdsa) == (shortcut, sdsa))
+        """Return a row by what was asked for.
+
+        Raises
+        ------
+        KeyError
+            If there is none, as for a way that was skipped.
+        """
+        return {(row.shortcut, row.sdsa): row for row in self.rows}[shortcut, sdsa]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -143,18 +153,22 @@ def compare_lowerings(
     Returns
     -------
     LoweringComparison
-        A row for relays, for unrolled streams, for each way of SDSA that a column allows, and for
-        what 'auto' chooses.
+        A row for relays, for unrolled streams unless they take too many connections, for each way
+        of SDSA that a column allows, and for what 'auto' chooses.
     """
     description = target if isinstance(target, Target) else load_target(target)
     result = run if isinstance(run, Result) else None
     maker = _Rows(net, description, _rates(run), result)
     choices = _choices(net)
     rows: list[LoweringRow] = []
-    for (shortcut, sdsa), ways in choices.items():
-        rows.append(maker.row(shortcut, sdsa, ways))
+    skipped: dict[str, str] = {}
+    for done, ((shortcut, sdsa), ways) in enumerate(choices.items(), start=1):
+        try:
+            rows.append(maker.row(shortcut, sdsa, ways))
+        except TooManyConnectionsError as error:
+            skipped[shortcut] = f"{error.found}, {error.allowed}"
         if on_progress is not None:
-            on_progress(len(rows), len(choices))
+            on_progress(done, len(choices))
     return LoweringComparison(
         rows=tuple(replace(row, cost=row.cost / rows[0].cost) for row in rows),
         timesteps=maker.timesteps,
@@ -163,6 +177,7 @@ def compare_lowerings(
         target=description.name,
         kept=forced_relays(net),
         refused=_refused(net),
+        skipped=skipped,
     )
 
 

@@ -139,7 +139,7 @@ class Wiring:
         return tuple(p for p in self.populations.values() if not p.on_host)
 
     def _by_population(self, end: str) -> dict[str, tuple[Projection, ...]]:
-        return {
-            name: tuple(p for p in self.projections if getattr(p, end).name == name)
-            for name in self.populations
-        }
+        found: dict[str, list[Projection]] = {name: [] for name in self.populations}
+        for projection in self.projections:
+            found[getattr(projection, end).name].append(projection)
+        return {name: tuple(projections) for name, projections in found.items()}
