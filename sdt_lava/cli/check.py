@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sdt_lava.cli.console import console, print_table, progress_bar, simulation_hint
-from sdt_lava.cli.data import load_fitting
+from sdt_lava.cli.data import load_fitting, network_takes
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.networks import (
     InputShape,
@@ -99,7 +99,7 @@ def _measure(net: Graph, data: str, samples: int | None) -> Mapping[str, Extreme
     from sdt_lava.simulate.engine import Engine
     from sdt_lava.simulate.inputs import enter
 
-    needed = (net.input_shape, net.timesteps)
+    needed = network_takes(net)
     dataset = load_fitting(
         data, "test", needed, SourceOptions(), samples, at_most=_MEASURED_SAMPLES
     )

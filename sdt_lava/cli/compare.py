@@ -9,7 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from sdt_lava.cli.console import console, make_table, place_text, print_table, progress_bar
-from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, model_input
+from sdt_lava.cli.data import (
+    Binning,
+    DataRoot,
+    Download,
+    Takes,
+    load_fitting,
+    model_takes,
+    network_takes,
+)
 from sdt_lava.cli.hardware import ALL_BACKENDS
 from sdt_lava.cli.networks import InputShape, Timesteps, load_file
 from sdt_lava.cli.places import Reads, ReadsData, Writes
@@ -85,7 +93,7 @@ class _Side:
     name: str
     network: Any
     backend: str
-    takes: tuple[tuple[int, ...], int]
+    takes: Takes
 
     @classmethod
     def load(
@@ -104,11 +112,11 @@ class _Side:
             require_hardware(backend)
         if path.suffix in _NETWORK_SUFFIXES:
             net = load_file(path, timesteps, input_shape)
-            return cls(path.name, net, backend, (net.input_shape, net.timesteps))
+            return cls(path.name, net, backend, network_takes(net))
         from sdt_lava.checkpoint import load_model
 
         model = load_model(path, config)
-        return cls(path.name, model, "torch", model_input(model.config))
+        return cls(path.name, model, "torch", model_takes(model.config))
 
     def run(self, x: Any) -> Result:
         with progress_bar(f"{self.backend}: {self.name}") as update:

@@ -7,8 +7,18 @@ from typing import Annotated
 
 import typer
 
-from sdt_lava.datasets import Dataset, SourceOptions, first_samples, fitting_options, open_source
+from sdt_lava.cli.networks import trained_on
+from sdt_lava.datasets import (
+    Dataset,
+    SourceOptions,
+    first_samples,
+    fitting_options,
+    has_parts,
+    open_source,
+)
 from sdt_lava.datasets.source import BINNINGS
+from sdt_lava.errors import ConfigError
+from sdt_lava.graph import Graph
 from sdt_lava.model.config import SdtConfig
 
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help="Folder of the data sets.")]
@@ -22,10 +32,14 @@ Binning = Annotated[
 ]
 
 
+# Input shape ``(C, H, W)`` or ``(features,)``, steps T, and the data set of its training, if known.
+Takes = tuple[tuple[int, ...], int, str]
+
+
 def load_fitting(
     name: str,
     part: str,
-    network: tuple[tuple[int, ...], int],
+    takes: Takes,
     options: SourceOptions,
     samples: int | None = None,
     *,
@@ -37,19 +51,41 @@ def load_fitting(
     ----------
     name, part, samples
         As in :func:`sdt_lava.load_dataset`.
-    network : tuple
-        The network's input shape and its steps T.
+    takes : tuple
+        Of the network, from `network_takes` or `model_takes`.
     options : SourceOptions
         What the command line says.
     at_most : int, optional
         Without `samples`: take this many, or all if there are fewer.
     """
-    source = open_source(name, part, fitting_options(name, *network, options))
+    source = open_source(name, part, fitting(name, takes, options))
     if samples is None and at_most is not None:
         samples = min(at_most, len(source))
     return first_samples(source, samples)
 
 
-def model_input(config: SdtConfig) -> tuple[tuple[int, ...], int]:
-    """Return the input shape ``(C, H, W)`` and the steps T of a model."""
-    return (config.in_channels, *config.image_size), config.timesteps
+def fitting(name: str, takes: Takes, options: SourceOptions) -> SourceOptions:
+    """Return options with which a data set gives the samples that a network takes."""
+    shape, timesteps, trained = takes
+    return fitting_options(name, shape, timesteps, options, trained or None)
+
+
+def network_takes(net: Graph) -> Takes:
+    """Return what a network takes."""
+    return net.input_shape, net.timesteps, trained_on(net)
+
+
+def model_takes(config: SdtConfig) -> Takes:
+    """Return what a model takes."""
+    return (config.in_channels, *config.image_size), config.timesteps, config.dataset
+
+
+def check_parts(name: str) -> None:
+    """Raise `ConfigError` unless a data set has samples for training and others for testing."""
+    if not has_parts(name):
+        raise ConfigError(
+            "--test-data",
+            f"missing, and {name} has only one part",
+            "a data set, a file, or a folder with train and test",
+            "name other samples with --test-data",
+        )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar
-from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
+from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
 from sdt_lava.cli.networks import InputShape, load_file
 from sdt_lava.cli.places import Reads, ReadsData
 from sdt_lava.cli.runtime import RuntimeOption, load_needing, print_bound
@@ -113,7 +113,7 @@ def energy_command(
     cores = _Cores(target, board, load_needing(runtime, "--target", target))
     net = load_file(network, timesteps, input_shape)
     options = SourceOptions(root=data_root, download=download, binning=binning)
-    dataset = load_fitting(data, "test", (net.input_shape, net.timesteps), options, samples)
+    dataset = load_fitting(data, "test", network_takes(net), options, samples)
     _run_energy(network, net, dataset, list(model or ENERGY_MODELS), cores, json)
     if not json:
         console.print(f"next: sdt-lava energy {network} --data {data} --json")

@@ -17,13 +17,12 @@ from sdt_lava.cli.console import (
     print_table,
     simulation_hint,
 )
-from sdt_lava.cli.data import Binning, DataRoot, Download, model_input
+from sdt_lava.cli.data import Binning, DataRoot, Download, fitting, model_takes
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.datasets import (
     DATASETS,
     SourceOptions,
     first_samples,
-    fitting_options,
     open_source,
 )
 from sdt_lava.files import write_json
@@ -108,7 +107,7 @@ def calibration_data(
     name = name or (config.dataset if config.dataset in DATASETS else None)
     if name is None:
         return None
-    source = open_source(name, "train", fitting_options(name, *model_input(config), options))
+    source = open_source(name, "train", fitting(name, model_takes(config), options))
     data = first_samples(source, min(_CALIBRATION_SAMPLES, len(source)))
     return CalibrationData(data.x, f"{len(data.x)} training samples of {data.name}", choose)
 

@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 
 from sdt_lava.cli.console import console
-from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, model_input
+from sdt_lava.cli.data import Binning, DataRoot, Download, check_parts, load_fitting, model_takes
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.cli.train import training_progress
-from sdt_lava.errors import ConfigError
 from sdt_lava.model.presets import PRESETS
 
 _LARGEST_SEED = 2**63 - 1
@@ -47,11 +46,11 @@ def finetune_command(
     from sdt_lava.model.training import train
     from sdt_lava.quantize.fine_tune import FINE_TUNE_OPTIONS, ROUNDED_OPTIONS, fine_tune
 
-    if test_data is None and data.endswith(".npz"):
-        raise ConfigError("--test-data", "missing", "a data set or .npz file")
+    if test_data is None:
+        check_parts(data)
     loaded = load_model(model, config)
     source = SourceOptions(root=data_root, download=download, binning=binning)
-    takes = model_input(loaded.config)
+    takes = model_takes(loaded.config)
     parts = (
         load_fitting(data, "train", takes, source),
         load_fitting(test_data or data, "test", takes, source),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar, simulation_hint
-from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
+from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
 from sdt_lava.cli.networks import (
     InputShape,
     Timesteps,
@@ -124,7 +124,7 @@ def lower_command(
 def _run(net: Graph, data: str, options: SourceOptions, samples: int | None) -> Result:
     from sdt_lava.simulate.run import simulate
 
-    needed = (net.input_shape, net.timesteps)
+    needed = network_takes(net)
     dataset = load_fitting(data, "test", needed, options, samples, at_most=_MEASURED_SAMPLES)
     with progress_bar(f"engine: {data}") as update:
         return simulate(net, dataset.x, on_progress=update)

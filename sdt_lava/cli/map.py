@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sdt_lava.cli.console import console, error_console, make_table, print_table, progress_bar
-from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
+from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.networks import InputShape, Timesteps, network_title, read_network
 from sdt_lava.cli.places import Reads, ReadsData, Writes
@@ -103,7 +103,7 @@ def map_command(
 def _measure(net: Graph, data: str, samples: int | None, options: SourceOptions) -> Result:
     from sdt_lava.simulate.run import simulate
 
-    needed = (net.input_shape, net.timesteps)
+    needed = network_takes(net)
     dataset = load_fitting(data, "test", needed, options, samples, at_most=_MEASURED_SAMPLES)
     with progress_bar(f"engine: {data}") as update:
         return simulate(net, dataset.x, "engine", strict=False, on_progress=update)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sdt_lava.cli.console import console, progress_bar
-from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
+from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
 from sdt_lava.cli.networks import InputShape, Timesteps, load_file
 from sdt_lava.cli.places import Reads, ReadsData, WritesInto
 from sdt_lava.cli.runtime import RuntimeOption, load_needing
@@ -84,7 +84,7 @@ def report_command(
     )
     net = load_file(network, timesteps, input_shape)
     source = SourceOptions(root=data_root, download=download, binning=binning)
-    dataset = load_fitting(data, "test", (net.input_shape, net.timesteps), source, samples)
+    dataset = load_fitting(data, "test", network_takes(net), source, samples)
     run = {"network": network.name, "sha256": file_digest(network), "data": data}
     with progress_bar(f"report: {network.name}") as update:
         report = collect_report(

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar
-from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting
+from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
 from sdt_lava.cli.engine import Device, Memory, Threads
 from sdt_lava.cli.hardware import (
     ALL_BACKENDS,
@@ -96,7 +96,7 @@ def sim_command(
     net = load_file(network, timesteps, input_shape)
     options = SourceOptions(root=data_root, download=download, binning=binning)
     name = data_of(net, data)
-    dataset = load_fitting(name, "test", (net.input_shape, net.timesteps), options, samples)
+    dataset = load_fitting(name, "test", network_takes(net), options, samples)
     check_classes(net, dataset.y, dataset.name)
     with progress_bar(f"{backend}: {network.name}") as update:
         result = simulate(

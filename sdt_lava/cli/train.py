@@ -17,16 +17,15 @@ from sdt_lava.cli.console import (
     make_table,
     print_table,
 )
-from sdt_lava.cli.data import Binning, DataRoot, Download, model_input
+from sdt_lava.cli.data import Binning, DataRoot, Download, check_parts, fitting, model_takes
 from sdt_lava.cli.places import ReadsData, Writes, WritesInto
 from sdt_lava.datasets import (
     Dataset,
     SourceOptions,
     first_samples,
-    fitting_options,
     open_source,
 )
-from sdt_lava.errors import ConfigError, DataError
+from sdt_lava.errors import DataError
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.presets import preset
 from sdt_lava.output_files import TENSORBOARD_FILES
@@ -178,17 +177,14 @@ def run_training(training: Training) -> TrainingResult:
 def _load(training: Training, config: SdtConfig) -> tuple[Dataset, Dataset]:
     name = training.data or config.dataset
     test_name = training.test_data or name
-    if training.test_data is None and name.endswith(".npz"):
-        raise ConfigError(
-            "--test-data", "missing", "a data set or .npz file", "an .npz file has only one part"
-        )
+    if training.test_data is None:
+        check_parts(name)
     options = SourceOptions(
         root=training.data_root, download=training.download, binning=training.binning
     )
     parts = []
     for part_name, part in ((name, "train"), (test_name, "test")):
-        fitting = fitting_options(part_name, *model_input(config), options)
-        source = open_source(part_name, part, fitting)
+        source = open_source(part_name, part, fitting(part_name, model_takes(config), options))
         wanted = None if training.samples is None else min(training.samples, len(source))
         data = first_samples(source, wanted)
         _check_fits(data, config, training.preset)
@@ -197,7 +193,7 @@ def _load(training: Training, config: SdtConfig) -> tuple[Dataset, Dataset]:
 
 
 def _check_fits(data: Dataset, config: SdtConfig, name: str) -> None:
-    frame, _ = model_input(config)
+    frame, _, _ = model_takes(config)
     if data.x.ndim not in (4, 5) or data.x.shape[-3:] != frame:
         raise DataError(
             data.name, f"samples of shape {data.x.shape[1:]}", f"frames {frame} for preset {name!r}"

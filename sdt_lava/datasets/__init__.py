@@ -11,8 +11,9 @@ from typing import Any
 from sdt_lava.datasets.base import Dataset
 from sdt_lava.datasets.digits import load_digits_split
 from sdt_lava.datasets.events import open_cifar10_dvs, open_gesture
+from sdt_lava.datasets.folders import has_halves, open_folder
 from sdt_lava.datasets.images import open_cifar, open_imagenet
-from sdt_lava.datasets.npz import load_npz
+from sdt_lava.datasets.npz import load_npy, load_npz
 from sdt_lava.datasets.source import (
     LazySource,
     MemorySource,
@@ -37,6 +38,7 @@ __all__ = [
     "data_places",
     "first_samples",
     "fitting_options",
+    "has_parts",
     "load_dataset",
     "load_digits_split",
     "load_npz",
@@ -75,6 +77,29 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 
 
+# Fields that folders have: which of them are used depends on what is in the folder.
+_FOLDER_OPTIONS = ("timesteps", "binning", "frame_shape", "normalisation")
+# Files of samples, by their suffix.
+LOADERS: dict[str, Callable[[str], Dataset]] = {".npz": load_npz, ".npy": load_npy}
+
+
+def _is_folder(name: str) -> bool:
+    return bool(name) and Path(name).is_dir()  # Path("") is the current folder
+
+
+def _options_of(name: str) -> tuple[str, ...]:
+    if name not in SOURCES and name not in DATASETS and _is_folder(name):
+        return _FOLDER_OPTIONS
+    return OPTIONS.get(name, ())
+
+
+def has_parts(name: str) -> bool:
+    """Return whether a data set keeps samples for training and for testing apart."""
+    if name in SOURCES or name in DATASETS:
+        return True
+    return _is_folder(name) and has_halves(name)
+
+
 def load_dataset(
     name_or_path: str | os.PathLike[str],
     part: str = "test",
@@ -89,9 +114,10 @@ def load_dataset(
     Parameters
     ----------
     name_or_path : str or path-like
-        A name in `DATASETS` or `SOURCES`, or the path of an ``.npz`` file.
+        A name in `DATASETS` or `SOURCES`, the path of an ``.npz`` or ``.npy`` file, or of a folder
+        as :func:`~sdt_lava.datasets.folders.open_folder` takes it.
     part : {'train', 'test'}
-        Which part; ``.npz`` files have only one and ignore this.
+        Which part; files have only one and ignore this.
     samples : int, optional
         Take this many from the start.
     root : path-like, optional
@@ -129,7 +155,11 @@ def data_places(name_or_path: str, root: str | os.PathLike[str] | None = None) -
 
 
 def fitting_options(
-    name: str, frame: tuple[int, ...], timesteps: int, options: SourceOptions
+    name: str,
+    frame: tuple[int, ...],
+    timesteps: int,
+    options: SourceOptions,
+    trained_on: str | None = None,
 ) -> SourceOptions:
     """Return options with which a data set gives the samples that a network takes.
 
@@ -143,12 +173,20 @@ def fitting_options(
         The network's steps T: frames of a recording of event data.
     options : SourceOptions
         What the caller wants; fields that are set stay.
+    trained_on : str, optional
+        Data set that the network was trained on: its normalisation holds for folders of images.
     """
-    fitting = {"timesteps": timesteps, "image_size": frame[-1] if len(frame) == 3 else None}
+    is_image = len(frame) == 3
+    fitting = {
+        "timesteps": timesteps,
+        "image_size": frame[-1] if is_image else None,
+        "frame_shape": frame if is_image else None,
+        "normalisation": trained_on,
+    }
     chosen: dict[str, Any] = {
         field: value
         for field, value in fitting.items()
-        if field in OPTIONS.get(name, ()) and getattr(options, field) is None
+        if field in _options_of(name) and getattr(options, field) is None
     }
     return replace(options, **chosen)
 
@@ -168,14 +206,17 @@ def open_source(
         If a package that the data set needs is not installed.
     """
     name, options = os.fspath(name_or_path), options or SourceOptions()
-    options.check_used(name, OPTIONS.get(name, ()))
+    options.check_used(name, _options_of(name))
     if name in SOURCES:
         return SOURCES[name](name, part, options)
     if name in DATASETS:
         data = DATASETS[name](part)
-    elif Path(name).suffix == ".npz":
-        data = load_npz(name)
+    elif _is_folder(name):
+        return open_folder(name, part, options)
+    elif Path(name).suffix in LOADERS:
+        data = LOADERS[Path(name).suffix](name)
     else:
         names = sorted((*DATASETS, *SOURCES))
-        raise DataError("data set", repr(name), f"one of {names} or an .npz file")
+        allowed = f"one of {names}, an .npz or .npy file, or a folder of class folders"
+        raise DataError("data set", repr(name), allowed)
     return MemorySource(data)

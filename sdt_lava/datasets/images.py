@@ -1,8 +1,9 @@
-"""CIFAR-10, CIFAR-100 and ImageNet, prepared as for the published networks."""
+"""CIFAR-10, CIFAR-100 and ImageNet, prepared as for the published networks; other images."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import re
 import sys
@@ -18,6 +19,8 @@ from sdt_lava.errors import DataError
 from sdt_lava.files import check_regular, open_regular
 from sdt_lava.model.normalisation import NORMALISATION
 
+logger = logging.getLogger(__name__)
+
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 # Torchvision's class and the number of classes.
@@ -28,6 +31,9 @@ _WORDNET_ID = re.compile(r"n\d{8}")
 _SUFFIXES = (".jpeg", ".jpg", ".png")
 # Share of the resized image that is left by the crop to 224.
 _CROP_SHARE = 0.95
+# Pillow's modes by number of channels, and its number of a resampling filter.
+_MODES = {1: "L", 3: "RGB"}
+_BICUBIC = 3
 
 
 def open_cifar(name: str, part: str, options: SourceOptions) -> LazySource:
@@ -96,15 +102,65 @@ def open_imagenet(name: str, part: str, options: SourceOptions) -> LazySource:
         (3, side, side),
         labels[order],
         _IMAGENET_CLASSES,
-        lambda index: _read_image(paths[order[index]], prepare),
+        lambda index: _read_image(paths[order[index]], prepare, NORMALISATION["imagenet"]),
     )
+
+
+def image_reader(first: Path, options: SourceOptions) -> Callable[[Path], FloatArray]:
+    """Return a function that reads an image of any size as a frame of the same shape.
+
+    Parameters
+    ----------
+    first : Path
+        Its size and its mode, grey or colour, are those of all frames unless `options` say it.
+    options : SourceOptions
+        ``frame_shape``: images of another size are scaled to cover it (bicubic) and their centre
+        is cut out. ``normalisation``: name of a data set whose mean and deviation are used;
+        otherwise values are pixels / 255.
+
+    Raises
+    ------
+    DataError
+        If frames do not have one or three channels, or the first image cannot be read.
+    """
+    from PIL import ImageOps
+
+    channels, height, width = options.frame_shape or _shape_of(first)
+    if channels not in _MODES:
+        raise DataError(f"{first.parent}: images", f"{channels} channels", "1 (grey) or 3 (colour)")
+    statistics = NORMALISATION.get(options.normalisation or "")
+    if statistics is None or len(statistics[0]) != channels:
+        statistics = ((0.0,) * channels, (1.0,) * channels)
+        logger.warning("%s: images become pixels / 255, without normalisation", first.parent.parent)
+    used = statistics
+
+    def prepare(image: Any) -> Any:
+        image = image.convert(_MODES[channels])
+        if image.size != (width, height):
+            image = ImageOps.fit(image, (width, height), method=_BICUBIC)
+        return image
+
+    return lambda path: _read_image(path, prepare, used)
+
+
+def _shape_of(path: Path) -> tuple[int, int, int]:
+    shape: list[tuple[int, int, int]] = []
+
+    def look(image: Any) -> Any:
+        shape.append((1 if image.mode in ("1", "L", "I;16") else 3, image.height, image.width))
+        return image.convert("RGB")
+
+    _read_image(path, look, ((0.0,), (1.0,)))
+    return shape[0]
 
 
 def normalise(pixels: np.ndarray, statistics: Statistics) -> FloatArray:
     """Return 8-bit pixels ``(H, W, C)`` as float32 ``(C, H, W)`` of mean 0 and deviation 1."""
     mean, deviation = (np.asarray(values, np.float32) for values in statistics)
     scaled = pixels.astype(np.float32) / np.float32(255)
-    result: FloatArray = ((scaled - mean) / deviation).transpose(2, 0, 1)
+    # Grey images have no axis of channels.
+    channels_last = ((scaled - mean) / deviation).reshape(*scaled.shape[:2], -1)
+    result: FloatArray = channels_last.transpose(2, 0, 1)
     return result
 
 
@@ -118,7 +174,12 @@ def _imagenet_transform(name: str, side: int) -> Callable[[Any], Any]:
     }
     if side not in resized:
         raise DataError(f"{name}: image_size", str(side), f"one of {sorted(resized)}")
-    return transforms.Compose([transforms.Resize(*resized[side]), transforms.CenterCrop(side)])
+    steps = [_to_rgb, transforms.Resize(*resized[side]), transforms.CenterCrop(side)]
+    return transforms.Compose(steps)
+
+
+def _to_rgb(image: Any) -> Any:
+    return image.convert("RGB")
 
 
 def _imagenet_folder(name: str, part: str, options: SourceOptions) -> Path:
@@ -158,18 +219,20 @@ def _list_classes(name: str, folder: Path) -> tuple[list[Path], np.ndarray]:
     return paths, np.asarray(labels, np.int64)
 
 
-def _read_image(path: Path, prepare: Callable[[Any], Any]) -> FloatArray:
+def _read_image(path: Path, prepare: Callable[[Any], Any], statistics: Statistics) -> FloatArray:
     from PIL import Image
 
     try:
         with (
-            open_regular(path, DataError, "a JPEG or PNG file") as file,
+            open_regular(path, DataError, "an image") as file,
             Image.open(file) as image,
         ):
-            pixels = np.asarray(prepare(image.convert("RGB")))
+            pixels = np.asarray(prepare(image))
     # Pillow's decoders raise errors of many kinds on damaged files.
     except Exception as error:
         raise DataError(
-            str(path), f"not a readable image ({str(error)[:200]})", "a JPEG or PNG file"
+            str(path),
+            f"not a readable image ({str(error)[:200]})",
+            "an image file such as PNG or JPEG",
         ) from error
-    return normalise(pixels, NORMALISATION["imagenet"])
+    return normalise(pixels, statistics)

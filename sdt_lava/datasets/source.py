@@ -39,6 +39,10 @@ class SourceOptions:
         as in the training of the published networks).
     image_size : int, optional
         ImageNet: side of the image, 224 (the default) or 288.
+    frame_shape : tuple of int, optional
+        Folders: shape ``(C, H, W)`` of an image, or of a frame of event counts.
+    normalisation : str, optional
+        Folders of images: the data set whose mean and deviation are used.
 
     Raises
     ------
@@ -51,6 +55,8 @@ class SourceOptions:
     timesteps: int | None = None
     binning: str | None = None
     image_size: int | None = None
+    frame_shape: tuple[int, ...] | None = None
+    normalisation: str | None = None
 
     def __post_init__(self) -> None:
         if self.timesteps is not None and self.timesteps < 1:
@@ -65,7 +71,7 @@ class SourceOptions:
 
     def check_used(self, name: str, used: Sequence[str]) -> None:
         """Raise `DataError` if an option is set that this data set does not have."""
-        for option in ("timesteps", "binning", "image_size"):
+        for option in ("timesteps", "binning", "image_size", "frame_shape", "normalisation"):
             value = getattr(self, option)
             if value is not None and option not in used:
                 raise DataError(
@@ -118,6 +124,8 @@ class LazySource:
         Number of classes.
     read : callable
         Returns the float32 sample of an index; raises `DataError` if it cannot be read.
+    files : tuple of Path
+        The file of each sample, for the data set's digest.
     """
 
     name: str
@@ -125,6 +133,7 @@ class LazySource:
     labels: IntArray
     num_classes: int
     read: Callable[[int], FloatArray]
+    files: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

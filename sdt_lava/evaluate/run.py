@@ -149,7 +149,9 @@ def open_data(
     """Return the data set in the shape that the network takes."""
     if not isinstance(data, str | os.PathLike):
         return as_source(data)
-    fitting = fitting_options(data, net.input_shape, net.timesteps, options.source)
+    config = net.metadata.get("config")
+    trained = config.get("dataset") if isinstance(config, dict) else None
+    fitting = fitting_options(data, net.input_shape, net.timesteps, options.source, trained)
     return open_source(data, options.part, fitting)
 
 

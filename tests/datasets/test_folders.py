@@ -1,0 +1,210 @@
+"""Folders of class folders: images, and what SpikingJelly caches of event data."""
+
+from __future__ import annotations
+
+import logging
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sdt_lava.datasets import SourceOptions, has_parts, load_dataset, open_source
+from sdt_lava.errors import DataError
+from sdt_lava.model.normalisation import NORMALISATION
+
+CLASSES = ["1", "10", "2"]  # in the order of the alphabet, as DatasetFolder labels them
+
+
+def save_images(folder, size=(6, 5), mode="RGB", count=3):
+    """Write images of one colour each; returns the colours by class and number."""
+    colours = {}
+    for label, name in enumerate(CLASSES):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            value = 20 * label + 3 * number
+            colours[label, number] = value
+            Image.new(mode, size, value if mode == "L" else (value, value + 1, value + 2)).save(
+                folder / name / f"{number}.png"
+            )
+    return colours
+
+
+def save_events(folder, steps=None, seed=0, count=4, by="number"):
+    """Write recordings as SpikingJelly does; returns the frames in the order of the files."""
+    rng = np.random.default_rng(seed)
+    kind = "events_np" if steps is None else f"frames_number_{steps}_split_by_{by}"
+    recordings = []
+    for name in CLASSES:
+        (folder / kind / name).mkdir(parents=True)
+        for number in range(count):
+            fields = {
+                "t": np.sort(rng.integers(0, 10_000, 57)),
+                "x": rng.integers(0, 7, 57),
+                "y": rng.integers(0, 5, 57),
+                "p": rng.integers(0, 2, 57).astype(bool),
+            }
+            path = folder / kind / name / f"{number}.npz"
+            if steps is None:
+                np.savez(path, **fields)
+            else:
+                np.savez(path, frames=counted(fields, steps, (5, 7)))
+            recordings.append(fields)
+    return recordings
+
+
+def counted(fields, steps, sensor, by="number"):
+    """Frames of counts, event by event."""
+    frames = np.zeros((steps, 2, *sensor), np.uint8)
+    t = fields["t"]
+    if by == "number":
+        edges = [len(t) // steps * step for step in range(steps)] + [len(t)]
+    else:
+        each = (t[-1] - t[0]) // steps
+        edges = [int(np.searchsorted(t, t[0] + each * step)) for step in range(steps)] + [len(t)]
+    for step, (first, last) in enumerate(pairwise(edges)):
+        for event in range(first, last):
+            frames[step, int(fields["p"][event]), fields["y"][event], fields["x"][event]] += 1
+    return frames
+
+
+def test_images_are_pixels_with_labels_in_the_order_of_the_alphabet(tmp_path, caplog):
+    colours = save_images(tmp_path / "data")
+    data = load_dataset(tmp_path / "data")
+    assert "pixels / 255" in caplog.text
+    assert data.x.shape == (9, 3, 5, 6) and data.num_classes == 3
+    for x, y in zip(data.x, data.y, strict=True):
+        value = round(float(x[0, 0, 0] * 255))
+        assert value in {colours[int(y), number] for number in range(3)}
+        assert np.array_equal(x[2], np.full((5, 6), (value + 2) / np.float32(255), np.float32))
+    assert set(data.y[:4].tolist()) == {0, 1, 2}  # mixed
+
+
+@pytest.mark.parametrize("half", ["train", "test"])
+def test_halves_are_told_apart(tmp_path, half):
+    save_images(tmp_path / "train", count=4)
+    save_images(tmp_path / "val", count=1)
+    assert has_parts(str(tmp_path)) and not has_parts(str(tmp_path / "val"))
+    assert len(open_source(tmp_path, half)) == {"train": 12, "test": 3}[half]
+
+
+def test_images_fit_the_network_they_are_for(tmp_path, caplog):
+    save_images(tmp_path, size=(16, 12))
+    options = SourceOptions(frame_shape=(3, 4, 4), normalisation="cifar10")
+    data = load_dataset(tmp_path, options=options)
+    assert data.x.shape == (9, 3, 4, 4) and not caplog.records
+    mean, deviation = NORMALISATION["cifar10"]
+    pixels = data.x[:, 0] * np.float32(deviation[0]) + np.float32(mean[0])
+    assert np.allclose(np.sort(pixels[:, 0, 0] * 255), np.sort([0, 3, 6, 20, 23, 26, 40, 43, 46]))
+    grey = load_dataset(tmp_path, options=SourceOptions(frame_shape=(1, 4, 4)))
+    assert grey.x.shape == (9, 1, 4, 4)
+    with pytest.raises(DataError, match="2 channels"):
+        load_dataset(tmp_path, options=SourceOptions(frame_shape=(2, 4, 4)))
+
+
+def test_grey_images_have_one_channel(tmp_path):
+    save_images(tmp_path, mode="L")
+    assert load_dataset(tmp_path).x.shape == (9, 1, 5, 6)
+
+
+@pytest.mark.parametrize("place", ["", "frames_number_4_split_by_number"])
+def test_frames_that_spikingjelly_cached(tmp_path, place):
+    recordings = save_events(tmp_path, steps=4)
+    data = load_dataset(tmp_path / place, options=SourceOptions(timesteps=4))
+    assert data.x.shape == (12, 4, 2, 5, 7)
+    expected = {counted(fields, 4, (5, 7)).tobytes() for fields in recordings}
+    assert {x.astype(np.uint8).tobytes() for x in data.x} == expected
+
+
+def test_frames_of_another_number_are_made_of_the_events(tmp_path):
+    save_events(tmp_path, steps=4)
+    with pytest.raises(DataError, match="frames_number_4_split_by_number"):
+        load_dataset(tmp_path, options=SourceOptions(timesteps=3))
+    recordings = save_events(tmp_path)
+    for by, binning in (("number", "count"), ("time", "time")):
+        options = SourceOptions(timesteps=3, frame_shape=(2, 5, 7), binning=binning)
+        data = load_dataset(tmp_path, options=options)
+        expected = {counted(fields, 3, (5, 7), by).tobytes() for fields in recordings}
+        assert {x.astype(np.uint8).tobytes() for x in data.x} == expected
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3])
+def test_recordings_of_few_events(tmp_path, length):
+    (tmp_path / "a").mkdir()
+    fields = {name: np.zeros(length, np.int16) for name in "txyp"}
+    np.savez(tmp_path / "a" / "0.npz", **fields)
+    for binning in ("count", "time"):
+        options = SourceOptions(timesteps=2, frame_shape=(2, 3, 3), binning=binning)
+        x = load_dataset(tmp_path, options=options).x
+        assert x.sum() == length
+        if length == 1 or (length and binning == "time"):
+            assert x[0, 1].sum() == length  # all are the remainder of a division by 2
+
+
+def damaged(folder, kind):
+    folder = folder / "a"
+    folder.mkdir()
+    path = folder / "0.npz"
+    fields = {name: np.zeros(4, int) for name in "txyp"}
+    if kind == "empty":
+        return
+    if kind == "outside":
+        fields["x"][2] = 3
+    if kind == "lengths":
+        fields["x"] = fields["x"][:3]
+    if kind == "missing":
+        del fields["p"]
+    if kind == "objects":
+        fields["p"] = np.array([{}] * 4)
+    if kind == "frames":
+        fields = {"frames": np.zeros((2, 5, 7))}
+    np.savez(path, **fields)
+    if kind == "truncated":
+        path.write_bytes(path.read_bytes()[:300])
+    if kind == "mixed":
+        Image.new("L", (3, 3)).save(folder / "1.png")
+    if kind == "text":
+        path.unlink()
+        (folder / "1.png").write_text("no image")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["empty", "outside", "lengths", "missing", "objects", "frames", "truncated", "mixed", "text"],
+)
+def test_what_is_no_data_set(tmp_path, kind):
+    damaged(tmp_path, kind)
+    options = SourceOptions(timesteps=2, frame_shape=(2, 3, 3))
+    with pytest.raises(DataError) as caught:
+        load_dataset(tmp_path, options=options)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_frames_of_other_shapes_and_events_without_a_network(tmp_path):
+    save_events(tmp_path / "events")
+    with pytest.raises(DataError, match="SourceOptions"):
+        load_dataset(tmp_path / "events")
+    with pytest.raises(DataError, match="frame_shape"):
+        load_dataset("digits", options=SourceOptions(frame_shape=(1, 8, 8)))
+    with pytest.raises(DataError, match="a folder of class folders"):
+        load_dataset(tmp_path / "nowhere")
+
+
+def test_npy_files_hold_samples_without_labels(tmp_path):
+    x = np.random.default_rng(0).integers(0, 9, (3, 1, 4, 4))
+    np.save(tmp_path / "x.npy", x)
+    data = load_dataset(tmp_path / "x.npy")
+    assert np.array_equal(data.x, x) and data.y is None
+    np.save(tmp_path / "o.npy", np.array([{}]), allow_pickle=True)
+    with pytest.raises(DataError, match="object"):
+        load_dataset(tmp_path / "o.npy")
+    (tmp_path / "short.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:-5])
+    with pytest.raises(DataError, match="damaged"):
+        load_dataset(tmp_path / "short.npy")
+
+
+def test_warnings_do_not_repeat_for_every_image(tmp_path, caplog):
+    save_images(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        list(open_source(tmp_path).batches(batch_size=2))
+    assert len(caplog.records) == 1
