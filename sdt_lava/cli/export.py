@@ -119,7 +119,7 @@ def print_report(report: QuantizationReport) -> None:
     if report.spikes is not None:
         print_table(_spike_table(report.spikes))
     for line in _sentences(report):
-        console.print(line)
+        console.print(line, markup=False)
 
 
 def _sentences(report: QuantizationReport) -> Iterator[str]:
@@ -142,6 +142,7 @@ def _sentences(report: QuantizationReport) -> Iterator[str]:
             f"{sum(group.decisions for group in groups):,} spikes differ, teacher-forced; "
             f"{before:,} with the largest weights as clips"
         )
+    yield from report.notes
     if report.spikes is None:
         yield "spikes were not compared with the float model: pass --calibration DATA"
     elif (first := report.spikes.first_layer) is None:

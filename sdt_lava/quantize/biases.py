@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from sdt_lava.graph import (
+    LIF_KINDS,
     Graph,
-    Lif,
     MaxPool,
     Node,
     Readout,
@@ -36,7 +36,7 @@ def gather_biases(graph: Graph) -> Graph:
         elif isinstance(node, Synapse):
             carried[node.name] = None if node.bias is None else np.asarray(node.bias, np.float64)
             nodes.append(replace(node, bias=None))
-        elif isinstance(node, Lif):
+        elif isinstance(node, LIF_KINDS):
             own = None if node.bias is None else np.asarray(node.bias, np.float64)
             nodes.append(replace(node, bias=_sum([*arriving, own])))
             carried[node.name] = None

@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from sdt_lava.graph import Conv, Dense, Graph, Input, Lif, MaxPool, Node, Readout, TokenMean
+from sdt_lava.graph import (
+    Conv,
+    CubaLif,
+    Dense,
+    Graph,
+    Input,
+    Lif,
+    MaxPool,
+    Node,
+    Readout,
+    TokenMean,
+)
 from sdt_lava.numerics import DECAY_UNITY
 from sdt_lava.simulate.engine.registry import EVALUATE, Context
 from sdt_lava.simulate.inputs import to_time_first
@@ -63,7 +74,8 @@ def teacher_of(graph: Graph) -> Callable[[NDArray[np.floating]], dict[str, NDArr
 def _bias(values: Any, ndim: int) -> Tensor | float:
     if values is None:
         return 0.0
-    return torch.from_numpy(np.asarray(values, np.float64)).reshape(-1, *(1,) * (ndim - 1))
+    vector = torch.from_numpy(np.asarray(values, np.float64))
+    return vector.reshape(-1, *(1,) * (ndim - 1)) if vector.ndim else vector
 
 
 def _lif(node: Lif, arriving: list[Tensor]) -> Tensor:
@@ -79,6 +91,42 @@ def _lif(node: Lif, arriving: list[Tensor]) -> Tensor:
         spikes[step] = fired = voltage >= node.threshold
         voltage = voltage.masked_fill(fired, 0.0)
     return spikes
+
+
+def _cuba(node: CubaLif, arriving: list[Tensor]) -> Tensor:
+    currents = sum(arriving[1:], arriving[0]).double()
+    shape, axes = currents.shape[1:], currents.ndim - 2
+    state_u, voltage = (torch.zeros(shape, dtype=torch.float64) for _ in range(2))
+    kept_u, kept_v = (
+        1 - _bias(values, axes) / DECAY_UNITY for values in (node.current_decay, node.voltage_decay)
+    )
+    threshold, bias = _bias(node.threshold, axes), _bias(node.bias, axes)
+    weight_rec = _matrix(node.weight_rec)
+    spikes = torch.zeros(currents.shape, dtype=torch.uint8)
+    for step, current in enumerate(currents):
+        if weight_rec is not None and step:
+            # A spike comes back one step later.
+            sent = spikes[step - 1].flatten(1).double()
+            current = current + functional.linear(sent, weight_rec).reshape(shape)
+        state_u = state_u * kept_u + current
+        voltage = voltage * kept_v + state_u + bias
+        spikes[step] = fired = voltage >= threshold
+        voltage = voltage.masked_fill(fired, 0.0)
+    return _delayed(spikes, node.delay)
+
+
+def _matrix(weight: Any) -> Tensor | None:
+    return None if weight is None else torch.from_numpy(np.asarray(weight, np.float64))
+
+
+def _delayed(spikes: Tensor, delay: Any) -> Tensor:
+    """Shift the spikes of each channel to later steps; those beyond the sample are lost."""
+    sent = torch.zeros_like(spikes)
+    channels = spikes.shape[2]
+    for channel, steps in enumerate(np.broadcast_to(np.asarray(delay), (channels,)).tolist()):
+        kept = max(len(spikes) - steps, 0)
+        sent[steps:, :, channel] = spikes[:kept, :, channel]
+    return sent
 
 
 def _conv(node: Conv, arriving: list[Tensor]) -> Tensor:
@@ -112,6 +160,7 @@ def _max_pool(node: MaxPool, arriving: list[Tensor]) -> Tensor:
 
 _REAL: dict[type[Node], Callable[[Any, list[Tensor]], Tensor]] = {
     Lif: _lif,
+    CubaLif: _cuba,
     Conv: _conv,
     Dense: _dense,
     Readout: _dense,

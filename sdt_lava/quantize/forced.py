@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sdt_lava.graph import Graph, Input, Lif, Node
+from sdt_lava.graph import LIF_KINDS, Graph, Input, Node
 from sdt_lava.numerics import IntArray
 from sdt_lava.quantize.bounds import Extremes
 from sdt_lava.simulate.engine.registry import EVALUATE, Context
@@ -54,7 +54,7 @@ class RecordedBatch:
         node = graph.nodes[name]
         if isinstance(node, Input):
             return torch.from_numpy(self.frames)
-        if isinstance(node, Lif):
+        if isinstance(node, LIF_KINDS):
             return self.spikes(name)
         arriving = [self.events(graph, source) for source in node.inputs]
         return EVALUATE[type(node)](node, arriving, Context())
@@ -116,7 +116,7 @@ class ForcedLayers:
                 for source in node.inputs
             ]
             values = EVALUATE[type(node)](node, arriving, context)
-            if isinstance(node, Lif):
+            if isinstance(node, LIF_KINDS):
                 yield node.name, values
             else:
                 currents[node.name] = values

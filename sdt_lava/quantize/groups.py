@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import networkx as nx
 
-from sdt_lava.graph import Graph, Lif, Signal, Synapse, TokenMean, TokenSum
+from sdt_lava.graph import LIF_KINDS, Graph, Signal, Synapse, TokenMean, TokenSum
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,20 @@ def lif_groups(graph: Graph) -> tuple[LifGroup, ...]:
     """
     undirected = nx.Graph()
     for node in graph:
-        if node.accepts != frozenset({Signal.CURRENT}) and not isinstance(node, Lif):
+        if node.accepts != frozenset({Signal.CURRENT}) and not isinstance(node, LIF_KINDS):
             continue
+        undirected.add_node(node.name)
         for source in node.inputs:
-            undirected.add_edge(source, node.name)
+            if graph.signals[source] is Signal.CURRENT:
+                undirected.add_edge(source, node.name)
     groups = []
     for component in nx.connected_components(undirected):
         members = [name for name in graph.order if name in component]
-        ends = (Lif, Synapse, TokenSum)
+        ends = (*LIF_KINDS, Synapse, TokenSum)
         counts = [name for name in members if isinstance(graph.nodes[name], TokenSum)]
         groups.append(
             LifGroup(
-                lifs=tuple(name for name in members if isinstance(graph.nodes[name], Lif)),
+                lifs=tuple(name for name in members if isinstance(graph.nodes[name], LIF_KINDS)),
                 synapses=tuple(name for name in members if isinstance(graph.nodes[name], Synapse)),
                 counts=counts[0] if counts else "",
                 between=tuple(name for name in members if not isinstance(graph.nodes[name], ends)),

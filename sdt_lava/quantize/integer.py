@@ -18,7 +18,7 @@ from math import floor
 import numpy as np
 
 from sdt_lava.errors import QuantizationError
-from sdt_lava.graph import Graph, Input, Lif, Node, Readout, Synapse, TokenSum
+from sdt_lava.graph import LIF_KINDS, CubaLif, Graph, Input, Lif, Node, Readout, Synapse, TokenSum
 from sdt_lava.numerics import (
     ACTIVATION_LIMIT,
     BIAS_EXPONENT,
@@ -112,39 +112,6 @@ class WeightFormat:
 Clips = Mapping[str, float]
 
 
-def initial_scales(
-    graph: Graph, groups: Sequence[LifGroup], weights: WeightFormat, clips: Clips
-) -> dict[str, float]:
-    """Choose a scale for every LIF group from weights, thresholds and biases.
-
-    Parameters
-    ----------
-    graph : Graph
-        Float graph with biases gathered in the neurons.
-    groups : sequence of LifGroup
-        Groups of that graph.
-    weights : WeightFormat
-        What a weight can be.
-    clips : mapping of str to float
-        Share of a layer's largest weight that its range has to hold.
-
-    Returns
-    -------
-    dict of str to float
-        Scale by group name.
-
-    Raises
-    ------
-    QuantizationError
-        If a group cannot be represented.
-    """
-    return {
-        group.name: _group_scale(graph, group, weights, clips)
-        for group in groups
-        if not group.counts
-    }
-
-
 def event_unit(graph: Graph, synapse: Node) -> float:
     """Return the real value of one integer unit of the events that a synapse receives."""
     source = graph.nodes[synapse.inputs[0]]
@@ -168,7 +135,25 @@ def reach(graph: Graph, name: str, weights: WeightFormat, clips: Clips) -> Float
     return np.asarray(rows.max(axis=1, initial=0)) * clips.get(name, 1.0)
 
 
-def _group_scale(graph: Graph, group: LifGroup, weights: WeightFormat, clips: Clips) -> float:
+def largest_scale(graph: Graph, group: LifGroup, weights: WeightFormat, clips: Clips) -> float:
+    """Return the largest scale of a LIF group that its weights, thresholds and biases allow.
+
+    Parameters
+    ----------
+    graph : Graph
+        Float graph with biases gathered in the neurons.
+    group : LifGroup
+        A group of that graph that integrates no counts.
+    weights : WeightFormat
+        What a weight can be.
+    clips : mapping of str to float
+        Share of a layer's largest weight that its range has to hold.
+
+    Raises
+    ------
+    QuantizationError
+        If a group cannot be represented.
+    """
     limits = [float(_LARGEST_SCALE)]
     if group.synapses:
         largest = np.concatenate([reach(graph, name, weights, clips) for name in group.synapses])
@@ -177,16 +162,21 @@ def _group_scale(graph: Graph, group: LifGroup, weights: WeightFormat, clips: Cl
             limits.append(float(weights.largest / present.min()))
             limits.append(float((weights.largest << MAX_WEIGHT_EXPONENT) / present.max()))
     for name in group.lifs:
-        limits.extend(_neuron_limits(graph, name))
-    return round_scale(graph, group, min(limits))
+        limits.extend(_neuron_limits(graph, name, weights))
+    return min(limits)
 
 
-def _neuron_limits(graph: Graph, name: str) -> list[float]:
+def _neuron_limits(graph: Graph, name: str, weights: WeightFormat) -> list[float]:
     lif = graph.nodes[name]
-    assert isinstance(lif, Lif)
-    if lif.threshold <= 0:
-        raise QuantizationError(f"node {name!r}", f"threshold {lif.threshold}", "above 0")
-    limits = [THRESHOLD_LIMIT / lif.threshold]
+    assert isinstance(lif, LIF_KINDS)
+    if np.min(lif.threshold) <= 0:
+        raise QuantizationError(f"node {name!r}", f"threshold {np.min(lif.threshold)}", "above 0")
+    limits = [THRESHOLD_LIMIT / float(np.max(lif.threshold))]
+    # Recurrent weights have no exponent: the largest one has to fit as it is.
+    if isinstance(lif, CubaLif) and lif.weight_rec is not None:
+        most = float(np.abs(np.asarray(lif.weight_rec, np.float64)).max(initial=0))
+        if most > 0:
+            limits.append(weights.largest / most)
     # A token mean is scaled down by its own shift until its bias fits.
     if lif.bias is not None and token_mean_before(graph, name) is None:
         largest = float(np.abs(lif.bias).max(initial=0))
@@ -198,7 +188,9 @@ def _neuron_limits(graph: Graph, name: str) -> list[float]:
 def round_scale(graph: Graph, group: LifGroup, scale: float) -> float:
     """Lower a scale until the group's threshold is an integer, so that it is not rounded."""
     thresholds = [
-        lif.threshold for lif in (graph.nodes[name] for name in group.lifs) if isinstance(lif, Lif)
+        float(np.min(lif.threshold))
+        for lif in (graph.nodes[name] for name in group.lifs)
+        if isinstance(lif, LIF_KINDS)
     ]
     if not thresholds:
         return scale
@@ -280,7 +272,7 @@ def _quantize_group(
         if mean is not None:
             rounded[mean.name] = replace(mean, shift=shift)
             gain = token_count(graph, mean) / 2.0**shift
-        rounded[name] = _quantize_lif(graph, name, scale * gain)
+        rounded[name] = _quantize_lif(graph, name, scale * gain, weights)
     return rounded
 
 
@@ -290,20 +282,24 @@ def powers(synapse: Synapse) -> FloatArray:
     return np.asarray(2.0**exponents)
 
 
-def _quantize_lif(graph: Graph, name: str, scale: float) -> Lif:
+def _quantize_lif(graph: Graph, name: str, scale: float, weights: WeightFormat) -> Lif | CubaLif:
     lif = graph.nodes[name]
-    assert isinstance(lif, Lif)
-    threshold = round(lif.threshold * scale)
-    if not 1 <= threshold <= THRESHOLD_LIMIT:
-        raise QuantizationError(
-            f"node {name!r}", f"threshold {threshold}", f"1 to {THRESHOLD_LIMIT}"
-        )
+    assert isinstance(lif, LIF_KINDS)
+    thresholds = np.rint(np.asarray(lif.threshold, np.float64) * scale).astype(np.int64)
+    for threshold in (int(thresholds.min()), int(thresholds.max())):
+        if not 1 <= threshold <= THRESHOLD_LIMIT:
+            raise QuantizationError(
+                f"node {name!r}", f"threshold {threshold}", f"1 to {THRESHOLD_LIMIT}"
+            )
+    rounded = replace(lif, threshold=thresholds if thresholds.ndim else int(thresholds))
+    if isinstance(rounded, CubaLif) and rounded.weight_rec is not None:
+        wanted = np.asarray(rounded.weight_rec, np.float64) * scale
+        rounded = replace(rounded, weight_rec=weights.round(wanted))
     if lif.bias is None:
-        return replace(lif, threshold=threshold)
+        return rounded
     exponent, mantissas = encode_bias(lif.bias, scale, name)
     return replace(
-        lif,
-        threshold=threshold,
+        rounded,
         bias=mantissas if mantissas.any() else None,
         bias_exponent=exponent if mantissas.any() else BIAS_EXPONENT,
     )

@@ -14,6 +14,7 @@ from sdt_lava.graph import Graph
 from sdt_lava.quantize.biases import gather_biases
 from sdt_lava.quantize.bounds import Extremes, bound_extremes
 from sdt_lava.quantize.integer import WeightFormat
+from sdt_lava.quantize.reachable import check_alive
 from sdt_lava.quantize.report import (
     QuantizationReport,
     RangedNetwork,
@@ -104,7 +105,8 @@ def quantize(
     Raises
     ------
     QuantizationError
-        If a weight is not finite or the network does not fit the integer ranges.
+        If a weight is not finite, the network does not fit the integer ranges, or rounding empties
+        a layer or keeps every input from a threshold.
     """
     _check_finite(float_graph)
     gathered = gather_biases(float_graph)
@@ -121,7 +123,8 @@ def quantize(
         if calibration.choose:
             ranged, choices = _calibrated(ranged, calibration, ranging, teacher)
         spikes = count_changes(gathered, ranged.graph, calibration, teacher)
-    report = build_report(gathered, ranged, ranging.name, choices, spikes)
+    notes = check_alive(gathered, ranged.graph)
+    report = build_report(gathered, ranged, ranging.name, choices, spikes, notes)
     return ranged.graph.with_metadata(quantization=report.to_dict()), report
 
 

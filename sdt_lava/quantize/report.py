@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sdt_lava.graph import Graph, Lif, Readout, Synapse
+from sdt_lava.graph import LIF_KINDS, CubaLif, Graph, Lif, Readout, Synapse
 from sdt_lava.numerics import (
     ACTIVATION_LIMIT,
     ACTIVATION_SHIFT,
@@ -74,7 +74,7 @@ class NeuronReport:
     scale : float
         Integer units per unit of the float membrane.
     threshold : int
-        Threshold mantissa.
+        Threshold mantissa; the largest where they differ.
     bias_low, bias_high, bias_exponent : int
         Range of the bias mantissas and their exponent.
     headroom : float
@@ -157,6 +157,8 @@ class QuantizationReport:
         How scales were chosen from data; None if from the largest weights.
     spikes : SpikeChanges or None
         Spikes that differ from the float model's; None without data.
+    notes : tuple of str
+        Layers without weights, and neurons that no input makes fire.
     """
 
     bits: int
@@ -165,6 +167,7 @@ class QuantizationReport:
     neurons: tuple[NeuronReport, ...]
     choices: ScaleChoices | None = None
     spikes: SpikeChanges | None = None
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -218,6 +221,7 @@ def build_report(
     calibration: str,
     choices: ScaleChoices | None = None,
     spikes: SpikeChanges | None = None,
+    notes: tuple[str, ...] = (),
 ) -> QuantizationReport:
     """Compare the float graph with the integer graph and collect the rows."""
     search, graph = ranged.search, ranged.graph
@@ -231,10 +235,15 @@ def build_report(
         for node in graph
         if isinstance(node, Synapse)
     ]
+    synapses += [
+        _recurrent_row(float_graph, node, scale_of[node.name], search)
+        for node in graph
+        if isinstance(node, CubaLif) and node.weight_rec is not None
+    ]
     neurons = [
         _neuron_row(graph, node, float_graph, ranged.bounds, ranged.measured)
         for node in graph
-        if isinstance(node, Lif)
+        if isinstance(node, LIF_KINDS)
     ]
     return QuantizationReport(
         bits=search.weights.bits,
@@ -243,6 +252,7 @@ def build_report(
         neurons=tuple(neurons),
         choices=choices,
         spikes=spikes,
+        notes=notes,
     )
 
 
@@ -272,9 +282,32 @@ def _synapse_row(
     )
 
 
+def _recurrent_row(
+    float_graph: Graph, node: CubaLif, scale: float, search: ScaleSearch
+) -> SynapseReport:
+    before = float_graph.nodes[node.name]
+    assert isinstance(before, CubaLif)
+    wanted = np.asarray(before.weight_rec, np.float64) * scale
+    rounded = np.asarray(node.weight_rec, np.float64)
+    power = float(np.sqrt(np.mean(wanted**2)))
+    error = float(np.sqrt(np.mean((wanted - rounded) ** 2)))
+    return SynapseReport(
+        name=f"{node.name}: recurrent",
+        shape=tuple(rounded.shape),
+        bits=search.weights.bits,
+        scale=scale,
+        exponent=0,
+        exponents=1,
+        clip=1.0,
+        largest_weight=int(np.abs(rounded).max(initial=0)),
+        clipped_share=0.0,
+        rounding_error=error / power if power else 0.0,
+    )
+
+
 def _neuron_row(
     graph: Graph,
-    node: Lif,
+    node: Lif | CubaLif,
     float_graph: Graph,
     bounds: dict[str, Extremes],
     measured: dict[str, Extremes],
@@ -282,13 +315,13 @@ def _neuron_row(
     proved = fits(bounds[node.name])
     seen = bounds[node.name] if proved else measured[node.name]
     before = float_graph.nodes[node.name]
-    assert isinstance(before, Lif)
+    assert isinstance(before, LIF_KINDS)
     bias = np.zeros(1, np.int64) if node.bias is None else np.asarray(node.bias)
     return NeuronReport(
         name=node.name,
         shape=graph.shapes[node.name],
-        scale=node.threshold / before.threshold,
-        threshold=int(node.threshold),
+        scale=float(np.max(node.threshold) / np.max(before.threshold)),
+        threshold=int(np.max(node.threshold)),
         bias_low=int(bias.min()),
         bias_high=int(bias.max()),
         bias_exponent=node.bias_exponent,

@@ -11,14 +11,14 @@ import numpy as np
 from sdt_lava.graph import Graph, Lif, Node
 from sdt_lava.numerics import BIAS_MANTISSA_HIGH, THRESHOLD_LIMIT
 from sdt_lava.quantize.bounds import Extremes
+from sdt_lava.quantize.grid import fitting_scale
 from sdt_lava.quantize.groups import LifGroup, lif_groups, token_count, token_mean_before
 from sdt_lava.quantize.integer import (
     Clips,
     WeightFormat,
-    initial_scales,
+    largest_scale,
     quantize_groups,
     reach,
-    round_scale,
     with_rounded,
 )
 from sdt_lava.quantize.report import headroom
@@ -60,7 +60,11 @@ class ScaleSearch:
         self.weights = weights
         self.groups = lif_groups(graph) if groups is None else tuple(groups)
         self.clips = dict(clips or {})
-        self.scales = initial_scales(graph, self.groups, weights, self.clips)
+        self.scales = {
+            group.name: self._fitting(group, largest_scale(graph, group, weights, self.clips))
+            for group in self.groups
+            if not group.counts
+        }
         self.shift = smallest_shift(graph, self.groups, self.scales)
 
     def nodes(self) -> dict[str, Node]:
@@ -140,12 +144,19 @@ class ScaleSearch:
     def _coarse_scale(self, group: LifGroup) -> float:
         """Return the scale at which no layer of the group needs a weight exponent."""
         largest = max(
-            reach(self.float_graph, name, self.weights, self.clips).max() for name in group.synapses
+            (
+                reach(self.float_graph, name, self.weights, self.clips).max()
+                for name in group.synapses
+            ),
+            default=0.0,
         )
         return self.weights.largest / float(largest) if largest else np.inf
 
     def _lower_group(self, group: LifGroup, scale: float) -> None:
-        self.scales[group.name] = round_scale(self.float_graph, group, scale)
+        self.scales[group.name] = self._fitting(group, scale)
+
+    def _fitting(self, group: LifGroup, scale: float) -> float:
+        return fitting_scale(self.float_graph, group, scale, self.weights, self.clips)
 
 
 def reads_token_mean(graph: Graph, group: LifGroup) -> bool:
