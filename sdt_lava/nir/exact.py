@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.errors import NirError
-from sdt_lava.graph import Conv, Dense, Graph, Lif, Node, Readout, Shape, Synapse
-from sdt_lava.nir.neurons import numbers
+from sdt_lava.graph import Conv, CubaLif, Dense, Graph, Lif, Node, Readout, Shape, Synapse
+from sdt_lava.netx.schema import DRIVE_SHIFT_LIMIT
+from sdt_lava.nir.values import numbers
 from sdt_lava.numerics import BIAS_EXPONENT, BIAS_EXPONENT_HIGH
 from sdt_lava.quantize.biases import gather_biases
 
@@ -67,7 +68,7 @@ def restore_integers(graph: Graph, metadata: Metadata) -> Graph:
     """
     gathered = gather_biases(graph)
     return graph.rebuild(
-        _RESTORERS[type(node)](node, metadata[node.name], graph.shapes[node.name])
+        _RESTORERS[type(node)](node, metadata.get(node.name, {}), graph.shapes[node.name])
         if type(node) in _RESTORERS
         else node
         for node in gathered
@@ -93,6 +94,44 @@ def _restored_readout(node: Readout, metadata: Mapping[str, Any], shape: Shape) 
 
 
 def _restored_lif(node: Lif, metadata: Mapping[str, Any], shape: Shape) -> Lif:
+    threshold = _integers(np.array([node.threshold]), f"{node.name}: threshold")
+    exponent, bias = _restored_bias(node, metadata, shape)
+    return replace(node, threshold=int(threshold[0]), bias=bias, bias_exponent=exponent)
+
+
+def _restored_cuba(node: CubaLif, metadata: Mapping[str, Any], shape: Shape) -> CubaLif:
+    shift = _number(metadata.get("drive_shift"), f"{node.name}: metadata 'drive_shift'")
+    if abs(shift) > DRIVE_SHIFT_LIMIT:
+        allowed = f"-{DRIVE_SHIFT_LIMIT} to {DRIVE_SHIFT_LIMIT}"
+        raise NirError(f"{node.name}: metadata 'drive_shift'", str(shift), allowed)
+    exponent, bias = _restored_bias(node, metadata, shape)
+    arrays = str(metadata.get("arrays", "")).split(",")
+    thresholds = np.ldexp(np.asarray(node.threshold, np.float64), -shift)
+    values: dict[str, Any] = {
+        "threshold": _integers(thresholds, f"{node.name}: threshold"),
+        "voltage_decay": np.asarray(node.voltage_decay, np.int64),
+        "current_decay": np.asarray(node.current_decay, np.int64),
+        "delay": np.asarray(node.delay, np.int64),
+    }
+    for name, value in values.items():
+        if name in arrays:
+            values[name] = np.broadcast_to(value, shape[:1]).copy()
+        elif value.ndim and np.ptp(value):
+            where = f"{node.name}: {name}"
+            raise NirError(where, "values that the metadata deny", "one for all", _CHANGED)
+        else:
+            values[name] = int(value.flat[0])
+    weight = node.weight_rec
+    if weight is not None:
+        weight = _integers(np.asarray(weight, np.float64), f"{node.name}: recurrent weights")
+    return replace(
+        node, bias=bias, bias_exponent=exponent, drive_shift=shift, weight_rec=weight, **values
+    )
+
+
+def _restored_bias(
+    node: Lif | CubaLif, metadata: Mapping[str, Any], shape: Shape
+) -> tuple[int, NDArray[np.int64] | None]:
     exponent = _number(metadata.get("bias_exponent"), f"{node.name}: metadata 'bias_exponent'")
     if not 0 <= exponent <= BIAS_EXPONENT_HIGH:
         where = f"{node.name}: metadata 'bias_exponent'"
@@ -103,8 +142,7 @@ def _restored_lif(node: Lif, metadata: Mapping[str, Any], shape: Shape) -> Lif:
         bias = _integers(np.ldexp(given, BIAS_EXPONENT - exponent), f"{node.name}: bias")
     elif given.any():
         raise NirError(f"{node.name}: bias", "a bias that the metadata deny", "none", _CHANGED)
-    threshold = _integers(np.array([node.threshold]), f"{node.name}: threshold")
-    return replace(node, threshold=int(threshold[0]), bias=bias, bias_exponent=exponent)
+    return exponent, bias
 
 
 def _exponent(node: Synapse, metadata: Mapping[str, Any]) -> int | NDArray[np.int64]:
@@ -145,4 +183,5 @@ _RESTORERS: Mapping[type[Node], Callable[[Any, Mapping[str, Any], Shape], Node]]
     Dense: _restored_synapse,
     Readout: _restored_readout,
     Lif: _restored_lif,
+    CubaLif: _restored_cuba,
 }

@@ -15,7 +15,19 @@ from numpy.typing import NDArray
 
 from sdt_lava.errors import NirError, QuantizationError
 from sdt_lava.files import replacing
-from sdt_lava.graph import Conv, Dense, Flatten, Graph, Input, Lif, Node, Readout, Synapse
+from sdt_lava.graph import (
+    LIF_KINDS,
+    Conv,
+    CubaLif,
+    Dense,
+    Flatten,
+    Graph,
+    Input,
+    Lif,
+    Node,
+    Readout,
+    Synapse,
+)
 from sdt_lava.netx.rules import Violation, check_nodes
 from sdt_lava.nir.units import DEFAULT_DT, FORMAT_KEY, FORMAT_VERSION, steps_of
 from sdt_lava.numerics import BIAS_EXPONENT, DECAY_UNITY
@@ -25,7 +37,6 @@ FloatArray = NDArray[np.float64]
 # What the nodes do that NIR lacks; kinds that are not listed are named without a reason.
 _LACKING = {
     "and": "a logical AND of spikes",
-    "cuba_lif": "recurrent weights, delays or a divided input inside the neurons",
     "max_pool": "a maximum over windows",
     "or_pool": "a maximum over windows",
     "shortcut": "a sum of currents as a node of its own",
@@ -73,7 +84,7 @@ def to_nir(graph: Graph, dt: float = DEFAULT_DT) -> nir.NIRGraph:
     Parameters
     ----------
     graph : Graph
-        Integer graph made of input, conv, dense, flatten, lif and readout nodes.
+        Integer graph made of input, conv, dense, flatten, lif, cuba_lif and readout nodes.
     dt : float
         Time step [s] that time constants refer to.
 
@@ -158,10 +169,16 @@ class _Maker:
     dt: float
     nodes: dict[str, nir.NIRNode] = field(default_factory=dict)
     edges: list[tuple[str, str]] = field(default_factory=list)
+    # Delays behind populations: what reads the population reads them.
+    sent: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, node: nir.NIRNode, sources: tuple[str, ...] = ()) -> None:
         self.nodes[name] = node
         self.edges += [(source, name) for source in sources]
+
+    def read(self, name: str, node: nir.NIRNode, sources: tuple[str, ...]) -> None:
+        """Add a node that reads what populations send, delayed or not."""
+        self.add(name, node, tuple(self.sent.get(source, source) for source in sources))
 
     def free_name(self, wanted: str) -> str:
         name = wanted
@@ -171,7 +188,8 @@ class _Maker:
 
     def finish(self) -> nir.NIRGraph:
         last = self.graph.output_name
-        self.add(self.free_name("output"), nir.Output(np.array(self.graph.shapes[last])), (last,))
+        end = nir.Output(np.array(self.graph.shapes[last]))
+        self.read(self.free_name("output"), end, (last,))
         metadata = {
             FORMAT_KEY: FORMAT_VERSION,
             "dt": float(self.dt),
@@ -200,7 +218,7 @@ def _write_input(maker: _Maker, node: Input, metadata: dict[str, Any]) -> None:
 
 def _write_flatten(maker: _Maker, node: Flatten, metadata: dict[str, Any]) -> None:
     shape = np.array(maker.graph.shapes[node.inputs[0]])
-    maker.add(node.name, nir.Flatten(shape, 0, -1, metadata=metadata), node.inputs)
+    maker.read(node.name, nir.Flatten(shape, 0, -1, metadata=metadata), node.inputs)
 
 
 def _write_conv(maker: _Maker, node: Conv, metadata: dict[str, Any]) -> None:
@@ -216,7 +234,7 @@ def _write_conv(maker: _Maker, node: Conv, metadata: dict[str, Any]) -> None:
         bias=np.zeros(len(node.weight)) if bias is None else bias,
         metadata=metadata | {"exponent": _exponent(node)},
     )
-    maker.add(node.name, converted, node.inputs)
+    maker.read(node.name, converted, node.inputs)
 
 
 def _write_dense(maker: _Maker, node: Dense, metadata: dict[str, Any]) -> None:
@@ -225,58 +243,86 @@ def _write_dense(maker: _Maker, node: Dense, metadata: dict[str, Any]) -> None:
         # Ours reads an image as it lies in memory; NIR's linear layers read vectors.
         name = maker.free_name(f"{node.name}.flatten")
         flatten = nir.Flatten(np.array(shape), 0, -1, metadata={"implicit": 1})
-        maker.add(name, flatten, sources)
+        maker.read(name, flatten, sources)
         sources = (name,)
     metadata |= {"exponent": _exponent(node)}
     bias = _synapse_bias(maker.graph, node)
     if bias is None:
-        maker.add(node.name, nir.Linear(_weight(node), metadata=metadata), sources)
+        maker.read(node.name, nir.Linear(_weight(node), metadata=metadata), sources)
     else:
-        maker.add(node.name, nir.Affine(_weight(node), bias, metadata=metadata), sources)
+        maker.read(node.name, nir.Affine(_weight(node), bias, metadata=metadata), sources)
 
 
 def _write_readout(maker: _Maker, node: Readout, metadata: dict[str, Any]) -> None:
     metadata |= {"exponent": _exponent(node), "scale": float(node.scale)}
     weight = _weight(node)
     if node.bias is None:
-        maker.add(node.name, nir.Linear(weight, metadata=metadata), node.inputs)
+        maker.read(node.name, nir.Linear(weight, metadata=metadata), node.inputs)
         return
     bias = node.bias.astype(np.float64)
-    maker.add(node.name, nir.Affine(weight, bias, metadata=metadata), node.inputs)
+    maker.read(node.name, nir.Affine(weight, bias, metadata=metadata), node.inputs)
 
 
 def _write_lif(maker: _Maker, node: Lif, metadata: dict[str, Any]) -> None:
+    _add_neurons(maker, node, metadata)
+
+
+def _write_cuba(maker: _Maker, node: CubaLif, metadata: dict[str, Any]) -> None:
+    """Write recurrence as a loop through a matrix, delays as a node behind the neurons."""
+    shape = maker.graph.shapes[node.name]
+    arrays = [name for name in _BY_CHANNEL if np.ndim(getattr(node, name))]
+    metadata |= {"kind": node.kind, "drive_shift": int(node.drive_shift)}
+    metadata |= {"arrays": ",".join(arrays)}
+    _add_neurons(maker, node, metadata)
+    if node.weight_rec is not None:
+        back = maker.free_name(f"{node.name}.w_rec")
+        maker.add(back, nir.Linear(node.weight_rec.astype(np.float64)), (node.name,))
+        maker.edges.append((back, node.name))
+    if np.any(node.delay):
+        delay = maker.dt * _spread(np.asarray(node.delay, np.float64), shape)
+        name = maker.free_name(f"{node.name}.delay")
+        maker.add(name, nir.Delay(delay, metadata={"implicit": 1}), (node.name,))
+        maker.sent[node.name] = name
+
+
+def _add_neurons(maker: _Maker, node: Lif | CubaLif, metadata: dict[str, Any]) -> None:
     shape = maker.graph.shapes[node.name]
     metadata |= {"bias_exponent": node.bias_exponent, "has_bias": int(node.bias is not None)}
-    remembers = node.current_decay != DECAY_UNITY
+    remembers = _remembers(node)
     # Without memory in the current, the bias is on the synapse, where most frameworks have it.
-    bias = _bias(node) if remembers else 0.0
-    gain = steps_of(node.voltage_decay)
+    bias = 0.0 if _biased_synapse(maker.graph, node) else _bias(node)
+    share = 2.0**-node.drive_shift if isinstance(node, CubaLif) else 1.0
+    steps = _spread(steps_of(node.voltage_decay), shape)
+    gain = share * steps
     common = {
-        "v_threshold": np.full(shape, float(node.threshold)),
+        "v_threshold": _spread(np.asarray(node.threshold, np.float64), shape),
         "v_reset": np.zeros(shape),
         "metadata": metadata,
     }
-    if not remembers and not node.voltage_decay:
-        neuron = nir.IF(r=np.full(shape, 1 / maker.dt), **common)
-        maker.add(node.name, neuron, node.inputs)
+    if not remembers and not np.any(node.voltage_decay) and not np.any(bias):
+        # NIR's integrator has no unit of time: everybody adds r times the input in a step.
+        maker.read(node.name, nir.IF(r=np.full(shape, share), **common), node.inputs)
         return
-    common |= {
-        "r": np.full(shape, gain),
-        "v_leak": np.broadcast_to(gain * _by_channel(bias, shape), shape).copy(),
-    }
-    tau = np.full(shape, gain * maker.dt)
+    common |= {"r": gain, "v_leak": gain * _spread(np.asarray(bias, np.float64), shape)}
     if not remembers:
-        maker.add(node.name, nir.LIF(tau=tau, **common), node.inputs)
+        maker.read(node.name, nir.LIF(tau=steps * maker.dt, **common), node.inputs)
         return
-    current_gain = steps_of(node.current_decay)
+    current_steps = _spread(steps_of(node.current_decay), shape)
     neuron = nir.CubaLIF(
-        tau_mem=tau,
-        tau_syn=np.full(shape, current_gain * maker.dt),
-        w_in=np.full(shape, current_gain),
-        **common,
+        tau_mem=steps * maker.dt, tau_syn=current_steps * maker.dt, w_in=current_steps, **common
     )
-    maker.add(node.name, neuron, node.inputs)
+    maker.read(node.name, neuron, node.inputs)
+
+
+def _remembers(node: Lif | CubaLif) -> bool:
+    return bool(np.any(np.asarray(node.current_decay) != DECAY_UNITY))
+
+
+def _spread(values: Any, shape: tuple[int, ...]) -> FloatArray:
+    """Return values by channel, or one for all, for each neuron."""
+    values = np.asarray(values, np.float64)
+    rows = values.reshape(-1, *(1,) * (len(shape) - 1)) if values.ndim else values
+    return np.broadcast_to(rows, shape).copy()
 
 
 def _weight(node: Synapse) -> FloatArray:
@@ -289,23 +335,26 @@ def _exponent(node: Synapse) -> int | NDArray[np.int64]:
     return int(node.exponent) if not np.ndim(node.exponent) else node.channel_exponents.copy()
 
 
-def _bias(node: Lif) -> FloatArray | float:
+def _bias(node: Lif | CubaLif) -> FloatArray | float:
     """Return the bias in units of an activation, ``(C,)``."""
     if node.bias is None:
         return 0.0
     return np.ldexp(node.bias.astype(np.float64), node.bias_exponent - BIAS_EXPONENT)
 
 
-def _by_channel(bias: FloatArray | float, shape: tuple[int, ...]) -> FloatArray:
-    return np.reshape(bias, (-1, *(1,) * (len(shape) - 1)))
+def _biased_synapse(graph: Graph, neuron: Lif | CubaLif) -> str | None:
+    """Return the synapse that carries a population's bias, if NIR has it there."""
+    first = graph.nodes[neuron.inputs[0]]
+    if neuron.bias is None or _remembers(neuron) or not isinstance(first, (Conv, Dense)):
+        return None
+    return first.name
 
 
 def _synapse_bias(graph: Graph, node: Synapse) -> FloatArray | None:
     """Return the bias of the neurons behind a synapse, if this is where NIR has it."""
     neuron = graph.nodes[graph.consumers[node.name][0]]
-    assert isinstance(neuron, Lif)
-    first = neuron.inputs[0] == node.name
-    if neuron.bias is None or neuron.current_decay != DECAY_UNITY or not first:
+    assert isinstance(neuron, LIF_KINDS)
+    if _biased_synapse(graph, neuron) != node.name:
         return None
     return np.asarray(_bias(neuron), np.float64)
 
@@ -317,16 +366,19 @@ _WRITERS: Mapping[type[Node], Callable[[_Maker, Any, dict[str, Any]], None]] = {
     Dense: _write_dense,
     Flatten: _write_flatten,
     Lif: _write_lif,
+    CubaLif: _write_cuba,
     Readout: _write_readout,
 }
 # The fields of each that the writers know.
 _COMMON_FIELDS = ("name", "inputs", "block", "origin")
 _SYNAPSE_FIELDS = ("weight", "bias", "exponent")
+_BY_CHANNEL = ("threshold", "voltage_decay", "current_decay", "delay")
 _FIELDS: Mapping[type[Node], tuple[str, ...]] = {
     Input: ("shape", "scale", "low", "high", "offset", "widens"),
     Conv: (*_SYNAPSE_FIELDS, "stride", "padding", "dilation", "groups"),
     Dense: _SYNAPSE_FIELDS,
     Flatten: (),
     Lif: ("threshold", "voltage_decay", "current_decay", "bias", "bias_exponent"),
+    CubaLif: (*_BY_CHANNEL, "bias", "bias_exponent", "drive_shift", "weight_rec"),
     Readout: (*_SYNAPSE_FIELDS, "scale"),
 }

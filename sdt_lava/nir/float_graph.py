@@ -1,30 +1,48 @@
-"""A NIR graph as a float graph: currents that are added as they are, one threshold a layer."""
+"""A NIR graph as a float graph: one synapse from population to population, one sum in each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
-from reprlib import repr as short_repr
 from typing import Any
 
 import nir
 import numpy as np
 
 from sdt_lava.errors import NirError
-from sdt_lava.graph import Conv, Dense, Flatten, Input, Lif, Node, Readout, Shape, Synapse
+from sdt_lava.graph import CubaLif, Flatten, Lif, Node, Shape
 from sdt_lava.limits import limits, remedy
-from sdt_lava.nir.neurons import NEURONS, FloatArray, NeuronForm, neuron_form, numbers
-from sdt_lava.nir.structure import Structure, read_structure
-from sdt_lava.numerics import DECAY_UNITY
+from sdt_lava.nir.delays import read_delay
+from sdt_lava.nir.entry import frame_shape, input_node, input_shape
+from sdt_lava.nir.layers import LAYERS, layer_operator
+from sdt_lava.nir.neurons import NEURONS, NeuronForm, neuron_form
+from sdt_lava.nir.operators import Matrix, Operator, Reshape, as_matrix
+from sdt_lava.nir.populations import (
+    Arriving,
+    Layout,
+    Population,
+    by_channel,
+    constant_source,
+    decay_field,
+    layout_of,
+    scaled_rows,
+    synapse_node,
+)
+from sdt_lava.nir.readout import read_output
+from sdt_lava.nir.structure import Structure, Way, read_structure
+from sdt_lava.nir.values import FloatArray
+from sdt_lava.quantize.grid import grid_of
 
 # Relative distance below which thresholds are the same number computed in another way.
 _SAME = 1e-9
+# Integers that a weight of 8 bits can be.
+_STEPS = 127
 
 
 @dataclass
 class FloatMaker:
-    """Translate node by node.
+    """Translate population by population.
 
     Parameters
     ----------
@@ -33,12 +51,14 @@ class FloatMaker:
     dt : float
         Time step [s].
     entry : tuple or None
-        Scale, low and high of the input; None if its metadata say them.
+        Scale, low and high of the input; None for a graph of ours, whose metadata say them.
+    shape : tuple of int, optional
+        Shape of the input, if the caller says it.
 
     Attributes
     ----------
     notes : list of str
-        What was rounded or moved.
+        What was left out, rounded or moved.
     metadata : dict
         Metadata of the NIR nodes by name.
     """
@@ -46,31 +66,39 @@ class FloatMaker:
     source: nir.NIRGraph
     dt: float
     entry: tuple[float, int, int] | None
+    shape: Shape | None = None
     notes: list[str] = field(default_factory=list)
     metadata: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
-    # Flattens that only say what our dense layers do anyway: name to what they read.
-    dropped: dict[str, str] = field(default_factory=dict)
+    sent: dict[str, Population] = field(default_factory=dict)
+    layers: dict[str, Operator] = field(default_factory=dict)
     structure: Structure = field(init=False)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the graph is one of ours: every node stays what it is."""
+        return self.entry is None
 
     def make(self) -> list[Node]:
         """Return the nodes of the float graph, inputs first."""
-        structure = self.structure = read_structure(self.source, (*_READERS, nir.Output))
-        for name in structure.order:
-            node = structure.nodes[name]
-            if isinstance(node, nir.Output):
-                continue
+        structure = self.structure = read_structure(self.source, SUPPORTED, tuple(_SENDERS))
+        self.notes += structure.notes
+        for name, node in structure.nodes.items():
             self.metadata[name] = node.metadata if isinstance(node.metadata, dict) else {}
-            sources = tuple(self.dropped.get(read, read) for read in structure.sources[name])
-            _READERS[type(node)](self, name, node, sources)
+        for name in structure.order:
+            if name in structure.senders:
+                _SENDERS[type(structure.nodes[name])](self, name, structure.nodes[name])
+        read_output(self)
         return list(self.nodes.values())
 
-    def add(self, node: Node) -> None:
-        """Append a node; its shape follows."""
-        texts = (self.metadata[node.name].get(key) for key in ("block", "origin"))
-        block, origin = (text if isinstance(text, str) else "" for text in texts)
-        node = replace(node, block=block, origin=origin)
+    def add(self, node: Node, main: str = "") -> None:
+        """Append a node; texts come from a NIR node, by default the one of the same name."""
+        metadata = self.metadata.get(main or node.name, {})
+        for key in ("block", "origin"):
+            text = metadata.get(key)
+            if isinstance(text, str) and not getattr(node, key):
+                node = replace(node, **{key: text})  # type: ignore[arg-type]
         shape = node.output_shape([self.shapes[name] for name in node.inputs])
         most = limits().population
         if prod(shape) > most:
@@ -78,213 +106,232 @@ class FloatMaker:
         self.shapes[node.name] = shape
         self.nodes[node.name] = node
 
-    def ends(self, name: str) -> bool:
-        """Tell whether a synapse is read by the output alone."""
-        return name == self.structure.output and len(self.structure.readers[name]) == 1
+    def free_name(self, wanted: str) -> str:
+        """Return a name that no node has or will have."""
+        if wanted in self.structure.nodes and wanted not in self.nodes:
+            return wanted
+        name = wanted
+        while name in self.nodes or name in self.structure.nodes:
+            name += "_"
+        return name
+
+    def operators(self, way: Way, shape: Shape) -> tuple[list[Operator], Shape]:
+        """Return the layers of a way as operators, and the shape behind them."""
+        found = []
+        for name in way.layers:
+            layer = self.layers.get(name)
+            if layer is None:
+                layer = layer_operator(self.structure.nodes[name], name, shape)
+                self.layers[name] = layer
+            if layer.before != shape:
+                raise NirError(
+                    name, f"currents of shapes {layer.before} and {shape} that add up", "one shape"
+                )
+            found.append(layer)
+            shape = layer.after
+        return found, shape
+
+    def arriving(self, name: str) -> tuple[list[Arriving], list[Arriving], Shape]:
+        """Return what arrives at a node from others and from itself, and its shape."""
+        ways = self.structure.ways_to(name)
+        others: list[Arriving] = []
+        for way in ways:
+            if way.source != name:
+                sender = self.sent[way.source]
+                operators, shape = self.operators(way, sender.shape)
+                others.append(Arriving(sender.node, sender.shape, sender.ours, operators, shape))
+        if not others:
+            raise NirError(name, "neurons that read nothing", "a synapse before them")
+        shape = others[0].after
+        if any(arrives.after != shape for arrives in others):
+            shapes = sorted({arrives.after for arrives in others})
+            raise NirError(name, f"currents of shapes {shapes} that add up", "one shape")
+        own: list[Arriving] = []
+        for way in ways:
+            if way.source == name:
+                operators, back = self.operators(way, shape)
+                if back != shape:
+                    raise NirError(name, f"{back} values that come back to {shape}", "one shape")
+                own.append(Arriving(name, shape, shape, operators, back))
+        return others, own, shape
+
+    def add_synapses(self, name: str, arriving: list[Arriving], layout: Layout) -> list[str]:
+        """Add the synapses of a population and return their names."""
+        return [self._add_synapse(name, arrives, layout.convolves) for arrives in arriving]
+
+    def _add_synapse(self, name: str, arrives: Arriving, convolves: bool) -> str:
+        source = arrives.node
+        weights = [layer for layer in arrives.layers if not isinstance(layer, Reshape)]
+        main = weights[-1].name if weights else f"{name}.input"
+        if len(weights) == 1 and isinstance(weights[0], Matrix):
+            source = self.add_flattens(arrives)
+        node = synapse_node(self.free_name(main), source, arrives, convolves, name)
+        self.add(node, main)
+        if len(weights) > 1:
+            merged = ", ".join(layer.name for layer in weights[:-1])
+            self.notes.append(f"{node.name}: one layer with {merged} before it")
+        return node.name
+
+    def add_flattens(self, arrives: Arriving) -> str:
+        """Keep the nodes that flatten an image before a matrix; return what sends then."""
+        source = arrives.node
+        for layer in arrives.layers:
+            if not isinstance(layer, Reshape):
+                break
+            flattens = isinstance(self.structure.nodes.get(layer.name), nir.Flatten)
+            if flattens and self.metadata[layer.name].get("implicit") is None:
+                if layer.name not in self.nodes:
+                    self.add(Flatten(name=layer.name, inputs=(source,)))
+                source = layer.name
+        return source
 
 
-def _read_input(maker: FloatMaker, name: str, node: nir.Input, sources: tuple[str, ...]) -> None:
-    shape = _shape(node.input_type, "input", name)
-    more: dict[str, Any] = {}
-    if maker.entry is not None:
-        scale, low, high = maker.entry
-    else:
-        metadata = maker.metadata[name]
-        scale = float(_entry(metadata, "scale", name))
-        low, high = (int(_entry(metadata, key, name)) for key in ("low", "high"))
-        if "offset" in metadata:
-            more["offset"] = float(_entry(metadata, "offset", name))
-        if "widens" in metadata:
-            more["widens"] = bool(_entry(metadata, "widens", name))
-    finite = np.isfinite(more.get("offset", 0.0))
-    if not (low <= 0 <= high and low < high and 0 < scale < np.inf and finite):
-        raise NirError(
-            f"{name}: input range", f"{low} to {high}, {scale} levels a unit",
-            "low <= 0 <= high, low < high, a positive scale, a finite offset",
-        )  # fmt: skip
-    maker.add(Input(name=name, shape=shape, scale=scale, low=low, high=high, **more))
+def _read_input(maker: FloatMaker, name: str, node: nir.Input) -> None:
+    shape, note = input_shape(maker.structure, name, maker.shape)
+    if note:
+        maker.notes.append(note)
+    ours = frame_shape(shape)
+    if ours != shape:
+        maker.notes.append(f"{name}: frames of shape {shape} are presented as {ours}")
+    maker.add(input_node(name, ours, maker.metadata[name], maker.entry))
+    maker.sent[name] = Population(name, shape, ours)
 
 
-def _entry(metadata: Mapping[str, Any], key: str, name: str) -> float:
-    value = numbers(metadata.get(key), f"{name}: metadata {key!r}")
-    if value.size != 1:
-        raise NirError(f"{name}: metadata {key!r}", f"{value.size} numbers", "one number")
-    return float(value.reshape(()))
-
-
-def _shape(types: Any, key: str, name: str) -> Shape:
-    sides = types.get(key) if isinstance(types, dict) else None
-    values = numbers(sides, f"{name}: shape").reshape(-1)
-    if (values != np.rint(values)).any() or values.min() < 1 or values.max() > 2**31:
-        raise NirError(f"{name}: shape", short_repr(values.tolist()), "positive integers")
-    return tuple(int(side) for side in values)
-
-
-def _read_flatten(
-    maker: FloatMaker, name: str, node: nir.Flatten, sources: tuple[str, ...]
-) -> None:
-    source = _single(name, sources)
-    axes = len(maker.shapes[source])
-    start, end = (_pair(value, name)[0] for value in (node.start_dim, node.end_dim))
-    if axes > 1 and (start != 0 or end not in (-1, axes - 1)):
-        found = f"{start} and {end} of {axes} axes"
-        raise NirError(f"{name}: start_dim, end_dim", found, "all axes: 0 and -1")
-    if maker.metadata[name].get("implicit") is not None:
-        maker.dropped[name] = source
-        return
-    maker.add(Flatten(name=name, inputs=(source,)))
-
-
-def _read_linear(maker: FloatMaker, name: str, node: Any, sources: tuple[str, ...]) -> None:
-    weight = numbers(node.weight, f"{name}: weight")
-    if weight.ndim != 2:
-        raise NirError(f"{name}: weight", f"shape {weight.shape}", "(outputs, inputs)")
-    bias = None
-    if isinstance(node, nir.Affine):
-        bias = _channels(node.bias, len(weight), f"{name}: bias")
-    kind = Readout if maker.ends(name) else Dense
-    maker.add(kind(name=name, inputs=(_single(name, sources),), weight=weight, bias=bias))
-
-
-def _read_conv(maker: FloatMaker, name: str, node: nir.Conv2d, sources: tuple[str, ...]) -> None:
-    weight = numbers(node.weight, f"{name}: weight")
-    if weight.ndim != 4:
-        raise NirError(f"{name}: weight", f"shape {weight.shape}", "(O, C/groups, kH, kW)")
-    stride, dilation = (
-        _pair(getattr(node, key), f"{name}: {key}") for key in ("stride", "dilation")
-    )
-    conv = Conv(
-        name=name,
-        inputs=(_single(name, sources),),
-        weight=weight,
-        bias=_channels(node.bias, len(weight), f"{name}: bias"),
-        stride=stride,
-        padding=_padding(node.padding, weight.shape[2:], stride, dilation, f"{name}: padding"),
-        dilation=dilation,
-        groups=_pair(node.groups, f"{name}: groups")[0],
-    )
-    maker.add(conv)
-
-
-def _single(name: str, sources: tuple[str, ...]) -> str:
-    if len(sources) != 1:
-        raise NirError(f"{name}", f"reads {list(sources)}", "one node: add synapses for the others")
-    return sources[0]
-
-
-def _channels(values: Any, channels: int, where: str) -> FloatArray:
-    bias = numbers(values, where)
-    if bias.shape not in ((channels,), (), (1,)):
-        raise NirError(where, f"shape {bias.shape}", f"({channels},)")
-    return np.broadcast_to(bias, (channels,)).copy()
-
-
-def _pair(values: Any, where: str) -> tuple[int, int]:
-    sides = numbers(values, where).reshape(-1)
-    if sides.size not in (1, 2) or (sides != np.rint(sides)).any() or abs(sides).max() > 2**31:
-        raise NirError(where, short_repr(sides.tolist()), "one or two integers")
-    return int(sides[0]), int(sides[-1])
-
-
-def _padding(
-    values: Any,
-    kernel: tuple[int, ...],
-    stride: tuple[int, int],
-    dilation: tuple[int, int],
-    where: str,
-) -> tuple[int, int]:
-    if not isinstance(values, str):
-        return _pair(values, where)
-    reach = [step * (side - 1) for side, step in zip(kernel, dilation, strict=True)]
-    if values == "valid":
-        return 0, 0
-    if values == "same" and stride == (1, 1) and not any(side % 2 for side in reach):
-        return reach[0] // 2, reach[1] // 2
-    raise NirError(where, repr(values), "numbers, 'valid', or 'same' for odd kernels and stride 1")
-
-
-def _read_neurons(maker: FloatMaker, name: str, node: Any, sources: tuple[str, ...]) -> None:
-    synapses = [_synapse(maker, name, source) for source in sources]
-    if not synapses:
-        raise NirError(name, "neurons that read nothing", "a synapse before them")
-    shape = maker.shapes[sources[0]]
+def _read_neurons(maker: FloatMaker, name: str, node: Any) -> None:
+    others, own, shape = maker.arriving(name)
     form = neuron_form(node, name, shape, maker.dt)
-    thresholds = _by_channel(form.threshold, shape[0], f"{name}: thresholds")
-    bias = _by_channel(form.bias, shape[0], f"{name}: v_leak")
-    common = float(thresholds.min())
-    if np.ptp(thresholds) > _SAME * common:
-        bias = _scale_channels(maker, name, synapses, common / thresholds, bias)
-    _check_biases(name, form, synapses)
-    _note_losses(maker, name, form)
-    lif = Lif(
-        name=name,
-        inputs=tuple(sources),
-        threshold=common,
-        voltage_decay=form.voltage_decay,
-        current_decay=form.current_decay,
-        bias=bias if bias.any() else None,
-    )
-    maker.add(lif)
+    maker.notes += form.notes
+    constant = np.zeros(())
+    for arrives in (*others, *own):
+        more = arrives.constant()
+        constant = constant if more is None else constant + more
+    layout = layout_of(name, others, shape, (*_arrays(form), constant))
+    weight_rec = None
+    if own:
+        size = prod(shape)
+        weight_rec = sum(as_matrix(arrives.layers, shape, size, name) for arrives in own)
+    if maker.exact and maker.metadata[name].get("kind") == CubaLif.kind:
+        _add_as_it_is(maker, name, form, others, weight_rec, layout)
+        return
+    synapses = maker.add_synapses(name, others, layout)
+    thresholds, factors = _threshold(maker, name, form, layout, synapses, weight_rec)
+    if factors is not None:
+        form = replace(form, bias=form.bias * factors.form)
+        constant = constant * factors.form
+        weight_rec = None if weight_rec is None else weight_rec * factors.rows(shape)
+        for synapse in synapses:
+            maker.nodes[synapse] = scaled_rows(maker.nodes[synapse], factors.channels)
+    bias = form.bias
+    if form.remembers and constant.any():
+        synapses.append(constant_source(maker, name, others, layout, by_channel(constant, layout)))
+    else:
+        bias = bias + constant
+    maker.add(_population(name, synapses, form, thresholds, bias, weight_rec, layout))
+    maker.sent[name] = Population(name, shape, layout.ours)
 
 
-def _by_channel(values: FloatArray, channels: int, where: str) -> FloatArray:
-    """Return the value of each channel, where all neurons of a channel have the same."""
-    if values.size == 1:
-        return np.full(channels, float(values.reshape(())))
-    rows = values.reshape(channels, -1)
-    if (np.ptp(rows, axis=1) > _SAME * np.abs(rows).max(axis=1)).any():
-        raise NirError(where, "values that differ within a channel", "one for each channel")
-    return rows[:, 0].copy()
+def _arrays(form: NeuronForm) -> tuple[FloatArray, ...]:
+    return form.voltage_decay, form.current_decay, form.threshold, form.bias
 
 
-def _synapse(maker: FloatMaker, name: str, source: str) -> Synapse:
-    synapse = maker.nodes.get(source)
-    if not isinstance(synapse, (Conv, Dense)):
-        kind = type(maker.structure.nodes[source]).__name__
-        raise NirError(name, f"neurons that read {source!r} ({kind})", "Affine, Linear or Conv2d")
-    readers = maker.structure.readers[source]
-    if len(readers) != 1:
-        found = f"a current with {len(readers)} readers {list(readers)}"
-        raise NirError(source, found, "one population of neurons")
-    return synapse
+@dataclass(frozen=True)
+class _Factors:
+    """What the rows of the weights before a population are multiplied by."""
+
+    form: FloatArray
+    channels: FloatArray
+
+    def rows(self, shape: Shape) -> FloatArray:
+        return np.broadcast_to(self.form, shape).reshape(-1, 1)
 
 
-def _scale_channels(
-    maker: FloatMaker, name: str, synapses: list[Synapse], factors: FloatArray, bias: FloatArray
-) -> FloatArray:
-    """Move different thresholds of channels into the weights before them."""
-    for synapse in synapses:
-        rows = factors.reshape(-1, *(1,) * (synapse.weight.ndim - 1))
-        weight = np.asarray(synapse.weight, np.float64) * rows
-        scaled = None if synapse.bias is None else np.asarray(synapse.bias, np.float64) * factors
-        maker.nodes[synapse.name] = replace(synapse, weight=weight, bias=scaled)
+def _threshold(
+    maker: FloatMaker,
+    name: str,
+    form: NeuronForm,
+    layout: Layout,
+    synapses: list[str],
+    weight_rec: Any,
+) -> tuple[FloatArray | float, _Factors | None]:
+    """Return the threshold, and the factors of weights that make it one for all neurons.
+
+    Weights and thresholds that lie on grids are kept: rounding would have nothing to do.
+    """
+    common = float(form.threshold.min())
+    if np.ptp(form.threshold) <= _SAME * common:
+        return common, None
+    weights = [maker.nodes[synapse].weight for synapse in synapses]  # type: ignore[attr-defined]
+    if weight_rec is not None:
+        weights.append(weight_rec)
+    if all(grid_of(values, _STEPS) is not None for values in (*weights, form.threshold)):
+        return by_channel(form.threshold, layout), None
+    factors = common / form.threshold
     maker.notes.append(f"{name}: thresholds of the channels are in the weights before it")
-    return bias * factors
+    return common, _Factors(factors, by_channel(factors, layout))
 
 
-def _check_biases(name: str, form: NeuronForm, synapses: list[Synapse]) -> None:
-    biased = [node.name for node in synapses if node.bias is not None and node.bias.any()]
-    if biased and form.current_decay != DECAY_UNITY:
-        raise NirError(
-            name,
-            f"a current with memory that integrates the bias of {biased}",
-            "biases in v_leak, or neurons without memory in the current",
-            "train without that bias",
-        )
+def _population(
+    name: str,
+    synapses: list[str],
+    form: NeuronForm,
+    threshold: Any,
+    bias: FloatArray,
+    weight_rec: Any,
+    layout: Layout,
+) -> Lif | CubaLif:
+    values = by_channel(bias, layout)
+    common: dict[str, Any] = {
+        "name": name,
+        "inputs": tuple(synapses),
+        "threshold": threshold,
+        "bias": values if values.any() else None,
+    }
+    decays = {
+        key: decay_field(getattr(form, key), layout) for key in ("voltage_decay", "current_decay")
+    }
+    if weight_rec is None and not any(np.ndim(value) for value in (threshold, *decays.values())):
+        return Lif(**common, **decays)
+    return CubaLif(**common, **decays, weight_rec=weight_rec)
 
 
-def _note_losses(maker: FloatMaker, name: str, form: NeuronForm) -> None:
-    for share, decay in form.losses:
-        if abs(share * DECAY_UNITY - decay) > _SAME * decay:
-            maker.notes.append(f"{name}: dt/tau = {share:.6g} rounded to {decay}/{DECAY_UNITY}")
+def _add_as_it_is(
+    maker: FloatMaker,
+    name: str,
+    form: NeuronForm,
+    others: list[Arriving],
+    weight_rec: Any,
+    layout: Layout,
+) -> None:
+    """Add CUBA neurons of ours, whose integers the metadata restore."""
+    synapses = []
+    for arrives in others:
+        if all(isinstance(layer, Reshape) for layer in arrives.layers):
+            source = maker.add_flattens(arrives)
+            synapses.append(source)
+            layout = Layout(arrives.after, maker.shapes[source], True)
+        else:
+            synapses += maker.add_synapses(name, [arrives], layout)
+    node = CubaLif(
+        name=name,
+        inputs=tuple(synapses),
+        threshold=by_channel(form.threshold, layout),  # type: ignore[arg-type]
+        voltage_decay=by_channel(form.voltage_decay, layout).astype(np.int64),
+        current_decay=by_channel(form.current_decay, layout).astype(np.int64),
+        bias=by_channel(form.bias + _constants(others), layout),
+        weight_rec=weight_rec,
+    )
+    maker.add(node)
+    maker.sent[name] = Population(name, others[0].after, layout.ours)
 
 
-_READERS: Mapping[type, Callable[[FloatMaker, str, Any, tuple[str, ...]], None]] = {
+def _constants(others: list[Arriving]) -> FloatArray:
+    found = [arrives.constant() for arrives in others]
+    return np.sum([values for values in found if values is not None], axis=0, dtype=np.float64)
+
+
+_SENDERS: Mapping[type, Callable[[FloatMaker, str, Any], None]] = {
     nir.Input: _read_input,
-    nir.Flatten: _read_flatten,
-    nir.Linear: _read_linear,
-    nir.Affine: _read_linear,
-    nir.Conv2d: _read_conv,
     **dict.fromkeys(NEURONS, _read_neurons),
+    nir.Delay: read_delay,
 }
-SUPPORTED = (*_READERS, nir.Output)
+SUPPORTED = (*_SENDERS, *LAYERS, nir.I)

@@ -12,6 +12,7 @@ from sdt_lava.graph import Graph, Input
 from sdt_lava.netx.rules import Violation, check_nodes, check_sizes
 from sdt_lava.nir.exact import graph_metadata, header_number, restore_integers
 from sdt_lava.nir.float_graph import FloatMaker
+from sdt_lava.nir.reachable import check_reachable
 from sdt_lava.nir.units import DEFAULT_DT, FORMAT_KEY, FORMAT_VERSION
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class NirOptions:
         Integer levels per unit of the input, for graphs of other programs.
     input_range : tuple of int
         Smallest and largest integer input, for graphs of other programs; by default spikes.
+    input_shape : tuple of int, optional
+        Shape of one frame, for graphs of other programs that do not say it, or another one.
     """
 
     timesteps: int | None = None
@@ -48,6 +51,7 @@ class NirOptions:
     calibration: CalibrationData | None = None
     input_scale: float = 1.0
     input_range: tuple[int, int] = (0, 1)
+    input_shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,9 @@ def from_nir(source: nir.NIRGraph, options: NirOptions | None = None) -> tuple[G
     Parameters
     ----------
     source : nir.NIRGraph
-        Input, Affine, Linear, Conv2d, Flatten, IF, LIF, CubaLIF and Output nodes without
-        recurrent connections; every synapse followed by neurons or by the output.
+        Neurons (IF, LIF, CubaLIF, Threshold), layers between them (Affine, Linear, Conv1d, Conv2d,
+        SumPool2d, AvgPool2d, Scale, Flatten, Delay), an integrator (I) at the end, graphs inside,
+        and loops that go through one population; one Input and one Output.
     options : NirOptions, optional
         What the graph does not say.
 
@@ -128,13 +133,14 @@ def from_nir(source: nir.NIRGraph, options: NirOptions | None = None) -> tuple[G
     if not 0 < dt < float("inf"):
         raise NirError("dt", str(dt), "a positive number of seconds")
     entry = None if ours else (options.input_scale, *options.input_range)
-    maker = FloatMaker(source, float(dt), entry)
+    maker = FloatMaker(source, float(dt), entry, None if ours else options.input_shape)
     # Metadata are checked as late as their nodes: first what the graph is, then what it says.
     graph = Graph.build(maker.make(), int(timesteps), graph_metadata(source) if ours else {})
     if ours and not options.requantize:
         return _checked(restore_integers(graph, maker.metadata)), NirReport(
             True, float(dt), (), None
         )
+    check_reachable(source, graph, maker)
     quantized, report = _quantized(graph, options)
     return _checked(quantized), NirReport(False, float(dt), tuple(maker.notes), report)
 

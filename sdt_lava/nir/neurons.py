@@ -8,34 +8,45 @@ from typing import Any
 
 import nir
 import numpy as np
-from numpy.typing import NDArray
 
 from sdt_lava.errors import NirError
-from sdt_lava.nir.units import decay_of
+from sdt_lava.nir.layers import fitted
+from sdt_lava.nir.units import decays_of, shares_of
+from sdt_lava.nir.values import FloatArray, numbers
 from sdt_lava.numerics import DECAY_UNITY
 
-FloatArray = NDArray[np.float64]
+# Relative distance below which a rounded decay is the number that float32 could not hold.
+_FLOAT32 = 1e-6
+# An IF whose r is at least this may mean 1/dt with another dt.
+_STEPS_A_SECOND = 50.0
 
 
 @dataclass(frozen=True)
 class NeuronForm:
     """A population with membranes scaled so that the synaptic sum is added as it is.
 
+    All arrays broadcast over the population; a single value has no axes.
+
     Parameters
     ----------
-    voltage_decay, current_decay : int
-        In 1/4096.
+    voltage_decay, current_decay : ndarray
+        In 1/4096, whole.
     threshold, bias : ndarray
-        Of the scaled membrane: one value for each neuron, or a single one.
-    losses : tuple of (float, int)
-        Shares that are lost in a step, and the decays that they were rounded to.
+        Of the scaled membrane.
+    notes : tuple of str
+        What was rounded.
     """
 
-    voltage_decay: int
-    current_decay: int
+    voltage_decay: FloatArray
+    current_decay: FloatArray
     threshold: FloatArray
     bias: FloatArray
-    losses: tuple[tuple[float, int], ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def remembers(self) -> bool:
+        """Whether some current has a memory."""
+        return bool((self.current_decay != DECAY_UNITY).any())
 
 
 def neuron_form(node: Any, name: str, shape: tuple[int, ...], dt: float) -> NeuronForm:
@@ -43,7 +54,7 @@ def neuron_form(node: Any, name: str, shape: tuple[int, ...], dt: float) -> Neur
 
     Parameters
     ----------
-    node : nir.IF, nir.LIF or nir.CubaLIF
+    node : nir.IF, nir.LIF, nir.CubaLIF or nir.Threshold
         The neurons.
     name : str
         Their name, for errors.
@@ -55,15 +66,19 @@ def neuron_form(node: Any, name: str, shape: tuple[int, ...], dt: float) -> Neur
     Raises
     ------
     NirError
-        If a parameter is not finite, of another shape, out of range, or not the same for all
-        neurons where ours have only one.
+        If a parameter is not finite, of another shape or out of range.
     """
     read = _Parameters(node, name, shape)
-    if np.any(read.values("v_reset")):
-        raise NirError(f"{name}: v_reset", "a reset to other values than 0", "0")
+    reset = getattr(node, "v_reset", None)
+    if reset is not None and np.any(values := read.values("v_reset")):
+        found = f"a reset to {values.flat[np.argmax(np.abs(values))]:g}"
+        raise NirError(f"{name}: v_reset", found, "0: neurons here restart at 0")
     form = _FORMS[type(node)](read, dt)
     if form.threshold.min() <= 0:
-        raise NirError(f"{name}: v_threshold", str(form.threshold.min()), "above 0")
+        field = "threshold" if isinstance(node, nir.Threshold) else "v_threshold"
+        found = f"{np.min(read.values(field)):g}"
+        remedy = "a neuron that fires at rest has no counterpart here"
+        raise NirError(f"{name}: {field}", found, "above 0", remedy)
     return form
 
 
@@ -74,95 +89,124 @@ class _Parameters:
     shape: tuple[int, ...]
 
     def values(self, field: str) -> FloatArray:
-        """Return a parameter in the population's shape, or a single value."""
+        """Return a parameter in a form that broadcasts over the population."""
         where = f"{self.name}: {field}"
-        given = numbers(getattr(self.node, field), where)
-        if given.size == 1:
-            return given.reshape(())
-        if given.shape != self.shape:
-            raise NirError(where, f"shape {given.shape}", f"{self.shape}, as the neurons")
-        return given
+        return fitted(numbers(getattr(self.node, field), where), self.shape, where)
 
     def positive(self, field: str) -> FloatArray:
         """Return a parameter that must be above 0."""
         values = self.values(field)
         if values.min() <= 0:
-            raise NirError(f"{self.name}: {field}", str(values.min()), "above 0")
+            raise NirError(f"{self.name}: {field}", f"{values.min():g}", "above 0")
         return values
 
-    def lost(self, field: str, dt: float) -> float:
-        """Return the share lost in a step, ``dt / tau``, the same for all neurons."""
+    def lost(self, field: str, dt: float) -> tuple[FloatArray, FloatArray, tuple[str, ...]]:
+        """Return the decay, in 1/4096, the share that it is, and what was rounded.
+
+        The one rounded number is used everywhere in the neuron's equation. A share that rounds to
+        0 leaves no leak, and its drive is the exact one.
+        """
         tau = self.positive(field)
         where = f"{self.name}: {field}"
-        if np.ptp(tau):
-            found = f"time constants from {tau.min():g} to {tau.max():g}"
-            raise NirError(where, found, "one for the whole population", "split the population")
-        share = dt / float(tau.flat[0])
-        # As many time constants as steps lose everything at once: less than one step cannot be.
-        if share > 1 + 1e-9:
+        exact = shares_of(tau, dt)
+        decays = decays_of(exact)
+        if decays.max() > DECAY_UNITY:
+            # As many time constants as steps lose everything at once: one step is the least.
             raise NirError(
-                where, f"{tau.flat[0]:g} s, shorter than the step of {dt:g} s", f">= {dt:g} s",
-                "pass a smaller dt",
+                where, f"{tau.min():g} s, shorter than the step of {dt:g} s", f">= {dt:g} s",
+                f"pass a smaller dt (--dt {_rounded_down(float(tau.min()))}: one step)",
             )  # fmt: skip
-        return min(share, 1.0)
+        shares = np.where(decays > 0, decays / DECAY_UNITY, exact)
+        notes = tuple(
+            f"{self.name}: dt/{'tau' if field == 'tau' else field} = {share:.6g} "
+            f"rounded to {decay:.0f}/{DECAY_UNITY}"
+            for share, decay in _rounded(exact, decays)
+        )
+        return decays, shares, notes
 
 
-def numbers(values: Any, where: str) -> FloatArray:
-    """Return finite float64 numbers.
+def _rounded(exact: FloatArray, decays: FloatArray) -> list[tuple[float, float]]:
+    """Return the shares that were rounded: all, or the farthest if there are many."""
+    found = {
+        (float(share), float(decay))
+        for share, decay in zip(exact.ravel(), decays.ravel(), strict=True)
+        if abs(share * DECAY_UNITY - decay) > _FLOAT32 * max(decay, 1.0)
+    }
+    by_error = sorted(found, key=lambda pair: -abs(pair[0] * DECAY_UNITY - pair[1]))
+    return by_error[:1]
 
-    Raises
-    ------
-    NirError
-        If they are something else.
+
+def _rounded_down(seconds: float) -> str:
+    return f"{seconds:.3g}" if float(f"{seconds:.3g}") <= seconds * 1.0001 else f"{seconds:.6g}"
+
+
+def step_gain(read: _Parameters, dt: float) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return what a unit of current adds to an integrator in a step.
+
+    NIR's equation has no time constant here, and most programs take the step as its unit: r = 1
+    adds the current as it is. SpikingJelly, and sdt-lava before, write 1/dt for the same.
     """
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "iufb":
-            raise TypeError(f"type {array.dtype}")
-        array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise NirError(where, f"no numbers ({str(error)[:80]})", "numbers") from error
-    if not array.size or not np.isfinite(array).all():
-        found = "NaN or infinity" if array.size else "an empty array"
-        raise NirError(where, found, "finite numbers")
-    return array
+    gain = read.positive("r")
+    if np.allclose(gain * dt, 1.0, rtol=_FLOAT32, atol=0):
+        return np.ones(()), ()
+    if gain.min() < _STEPS_A_SECOND:
+        return gain, ()
+    found = f"{read.name}: r = {gain.max():g} is taken a step; if it is 1/dt, pass --dt "
+    return gain, (f"{found}{1 / gain.max():g}",)
+
+
+def integrator_gain(
+    node: nir.I, name: str, shape: tuple[int, ...], dt: float
+) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return what a unit of current adds to an integrator without a threshold, and notes."""
+    return step_gain(_Parameters(node, name, shape), dt)
 
 
 def _lif(read: _Parameters, dt: float) -> NeuronForm:
-    share = read.lost("tau", dt)
+    decay, share, notes = read.lost("tau", dt)
     resistance = read.positive("r")
-    decay = decay_of(share)
     return NeuronForm(
         voltage_decay=decay,
-        current_decay=DECAY_UNITY,
+        current_decay=np.full((), float(DECAY_UNITY)),
         # The sum is added as it is to v / (share R).
         threshold=read.values("v_threshold") / (share * resistance),
         bias=read.values("v_leak") / resistance,
-        losses=((share, decay),),
+        notes=notes,
     )
 
 
 def _integrate(read: _Parameters, dt: float) -> NeuronForm:
+    gain, notes = step_gain(read, dt)
     return NeuronForm(
-        voltage_decay=0,
-        current_decay=DECAY_UNITY,
-        threshold=read.values("v_threshold") / (dt * read.positive("r")),
+        voltage_decay=np.zeros(()),
+        current_decay=np.full((), float(DECAY_UNITY)),
+        threshold=read.values("v_threshold") / gain,
         bias=np.zeros(()),
-        losses=(),
+        notes=notes,
     )
 
 
 def _cuba(read: _Parameters, dt: float) -> NeuronForm:
-    share, current_share = read.lost("tau_mem", dt), read.lost("tau_syn", dt)
+    decay, share, notes = read.lost("tau_mem", dt)
+    current_decay, current_share, more = read.lost("tau_syn", dt)
     # What one unit of the sum adds to the current, and that to the membrane.
     gain = current_share * read.positive("w_in") * read.positive("r")
-    decays = decay_of(share), decay_of(current_share)
     return NeuronForm(
-        voltage_decay=decays[0],
-        current_decay=decays[1],
+        voltage_decay=decay,
+        current_decay=current_decay,
         threshold=read.values("v_threshold") / (share * gain),
         bias=read.values("v_leak") / gain,
-        losses=((share, decays[0]), (current_share, decays[1])),
+        notes=(*notes, *more),
+    )
+
+
+def _threshold(read: _Parameters, dt: float) -> NeuronForm:
+    """Without a memory: what arrives in this step, and nothing else, is compared."""
+    return NeuronForm(
+        voltage_decay=np.full((), float(DECAY_UNITY)),
+        current_decay=np.full((), float(DECAY_UNITY)),
+        threshold=read.values("threshold"),
+        bias=np.zeros(()),
     )
 
 
@@ -170,5 +214,6 @@ _FORMS: Mapping[type, Callable[[_Parameters, float], NeuronForm]] = {
     nir.IF: _integrate,
     nir.LIF: _lif,
     nir.CubaLIF: _cuba,
+    nir.Threshold: _threshold,
 }
 NEURONS = tuple(_FORMS)

@@ -18,22 +18,29 @@ from sdt_lava.graph import Graph
 from sdt_lava.limits import limits
 from sdt_lava.netx.guard import SafeGroup, open_safely
 from sdt_lava.netx.schema import TEXT_LIMIT
-from sdt_lava.nir.float_graph import SUPPORTED
+from sdt_lava.nir.flat import MOST_DEPTH, UnknownNode
 from sdt_lava.nir.importer import NirOptions, NirReport, from_nir
-from sdt_lava.nir.structure import check_kinds
 
 # Members of each kind's group in the file, and those that may be missing.
 _NEURON = ("r", "v_threshold")
+_CONVOLUTION = (("weight", "stride", "padding", "dilation", "groups"), ("bias",))
+_POOL = (("kernel_size",), ("stride", "padding"))
 _MEMBERS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "Input": (("shape",), ()),
-    "Output": (("shape",), ()),
+    "Input": ((), ()),
+    "Output": ((), ()),
     "Linear": (("weight",), ()),
     "Affine": (("weight", "bias"), ()),
-    "Conv2d": (
-        ("weight", "bias", "stride", "padding", "dilation", "groups"),
-        ("input_shape",),
-    ),
-    "Flatten": ((), ("input_type", "start_dim", "end_dim")),
+    "Scale": (("scale",), ()),
+    "Conv1d": _CONVOLUTION,
+    "Conv2d": _CONVOLUTION,
+    "SumPool2d": _POOL,
+    "AvgPool2d": _POOL,
+    "Flatten": ((), ("start_dim", "end_dim")),
+    "Delay": (("delay",), ()),
+    "Threshold": (("threshold",), ()),
+    "I": (("r",), ()),
+    "LI": (("tau", "r", "v_leak"), ()),
+    "CubaLI": (("tau_mem", "tau_syn", "r", "v_leak"), ("w_in",)),
     "IF": (_NEURON, ("v_reset",)),
     "LIF": ((*_NEURON, "tau", "v_leak"), ("v_reset",)),
     "CubaLIF": ((*_NEURON, "tau_mem", "tau_syn", "v_leak"), ("v_reset", "w_in")),
@@ -77,22 +84,47 @@ def read_nir(path: str | os.PathLike[str]) -> nir.NIRGraph:
     NetworkFileError
         If there is no such file, or it is damaged or hostile.
     NirError
-        If it has nodes of other kinds than `sdt_lava.nir.from_nir` takes; all are named.
+        If a node's members are not those of its kind. Nodes of unknown kinds are read as such.
     """
     with open_safely(path, "a NIR file") as root:
         root.expect({"node"}, {"version"})
         group = root.subgroup("node")
-        group.expect({"type", "nodes", "edges"}, {"metadata"})
         if _text(group, "type") != "NIRGraph":
             raise NetworkFileError(group.at("type"), repr(_text(group, "type")), "'NIRGraph'")
-        members = group.subgroup("nodes")
-        groups = {name: members.subgroup(name) for name in members.layers()}
-        kinds = {name: _text(node, "type") for name, node in groups.items()}
-        check_kinds(kinds, SUPPORTED)
-        nodes = {name: _read_node(groups[name], kind) for name, kind in kinds.items()}
-        return nir.NIRGraph(
-            nodes, _read_edges(group), metadata=_read_metadata(group), type_check=False
-        )
+        return _read_graph(group)
+
+
+def _read_graph(group: SafeGroup) -> nir.NIRGraph:
+    """Read a graph and those inside it, the inner ones first."""
+    # Each graph's group, the place of the graph that it is in, and its name there.
+    found: list[tuple[SafeGroup, int, str, int]] = [(group, -1, "", 0)]
+    nodes: list[dict[str, Any]] = []
+    place = 0
+    while place < len(found):
+        present, _, _, depth = found[place]
+        present.expect({"type", "nodes", "edges"}, {"metadata", *_SHAPES})
+        members = present.subgroup("nodes")
+        nodes.append({})
+        for name in members.layers():
+            node = members.subgroup(name)
+            kind = _text(node, "type")
+            if kind != "NIRGraph":
+                nodes[-1][name] = _read_node(node, kind)
+            elif depth >= MOST_DEPTH:
+                raise NirError(node.where, "graphs inside graphs", f"at most {MOST_DEPTH} deep")
+            else:
+                # Holds the place in the order of the nodes.
+                nodes[-1][name] = None
+                found.append((node, place, name, depth + 1))
+        place += 1
+    for place in reversed(range(1, len(found))):
+        inner, outer, name, _ = found[place]
+        nodes[outer][name] = _graph(inner, nodes[place])
+    return _graph(group, nodes[0])
+
+
+def _graph(group: SafeGroup, nodes: dict[str, Any]) -> nir.NIRGraph:
+    return nir.NIRGraph(nodes, _read_edges(group), metadata=_read_metadata(group), type_check=False)
 
 
 def _text(group: SafeGroup, name: str) -> str:
@@ -115,28 +147,58 @@ def _read_edges(group: SafeGroup) -> list[tuple[str, str]]:
     return [(str(source), str(target)) for source, target in edges]
 
 
-def _read_node(group: SafeGroup, kind: str) -> nir.NIRNode:
+def _read_node(group: SafeGroup, kind: str) -> Any:
+    if kind not in _MEMBERS:
+        return UnknownNode(kind)
     required, optional = _MEMBERS[kind]
-    group.expect({"type", *required}, {"metadata", *optional})
-    values: dict[str, Any] = {"type": kind, "metadata": _read_metadata(group)}
-    for name in group.names():
-        if name not in ("type", "metadata", *_UNUSED):
-            values[name] = _value(group, name, TEXT_LIMIT)
+    group.expect({"type", *required}, {"metadata", *optional, *_SHAPES})
+    values = {
+        name: _value(group, name, TEXT_LIMIT)
+        for name in group.names()
+        if name in (*required, *optional)
+    }
+    metadata = _read_metadata(group)
     try:
-        return nir.dict2NIRNode({**_DEFAULTS.get(kind, {}), **values})
+        if kind in ("Input", "Output"):
+            shape = {_SIDES[kind]: _shape(group, "shape")}
+            return getattr(nir, kind)(shape, metadata=metadata)
+        if kind == "Flatten":
+            shape = {"input": _shape(group, "input_type")}
+            # NIR's own default.
+            return nir.Flatten(shape, **{"start_dim": 1, **values}, metadata=metadata)
+        node = nir.dict2NIRNode(
+            {**_DEFAULTS.get(kind, {}), **values, "type": kind, "metadata": metadata}
+        )
     # NIR's classes raise errors of many kinds, assertions among them, at wrong shapes.
     except Exception as error:
         reason = str(error)[:120] or type(error).__name__
         raise NirError(
             group.where, f"NIR cannot build a {kind}: {reason}", "a legal node"
         ) from error
+    if kind in ("Conv1d", "Conv2d"):
+        # Not for the class, which would compute shapes from strides of 0 as well.
+        node.input_shape = _shape(group, "input_shape")
+    return node
 
 
-# Shapes follow from the input; NIR's classes would compute them from strides of 0 as well.
-_UNUSED = ("input_shape",)
+def _shape(group: SafeGroup, name: str) -> Any:
+    """Return a shape that may be missing, or not be one: only a graph without others needs it."""
+    if name not in group.names() or group.is_group(name) or group.is_text(name):
+        return None
+    values = group.numbers(name, "iuf")
+    return values.reshape(-1) if values.size else None
+
+
+# Members that any node may have: what it reads and emits follows from the Input.
+_SHAPES = ("shape", "input_shape", "input_type", "output_type")
+_SIDES = {"Input": "input", "Output": "output"}
 # What NIR's own reader takes where a file says nothing.
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "Conv2d": {"input_shape": None},
+    "Conv1d": {"input_shape": None, "bias": None},
+    "Conv2d": {"input_shape": None, "bias": None},
+    "SumPool2d": {"stride": None, "padding": None},
+    "AvgPool2d": {"stride": None, "padding": None},
+    "CubaLI": {"w_in": np.ones(())},
     "CubaLIF": {"w_in": np.ones(())},
 }
 

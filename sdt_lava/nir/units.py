@@ -12,6 +12,11 @@ The current of CubaLIF follows in the same way, with ``tau_syn = dt 4096 / du`` 
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from sdt_lava.numerics import DECAY_UNITY
 
 # Time step in seconds of the published conversions (NIR's repository, Lava among them).
@@ -23,11 +28,17 @@ _ENDLESS = 2.0**60
 FORMAT_KEY, FORMAT_VERSION = "sdt_lava", 1
 
 
-def steps_of(decay: int) -> float:
-    """Return the time constant of a decay, in time steps."""
-    return DECAY_UNITY / decay if decay else _ENDLESS
+def steps_of(decay: Any) -> NDArray[np.float64]:
+    """Return the time constants of decays, in time steps."""
+    decays = np.asarray(decay, np.float64)
+    return np.where(decays > 0, DECAY_UNITY / np.maximum(decays, 1), _ENDLESS)
 
 
-def decay_of(share: float) -> int:
-    """Return the decay nearest to a share that is lost in a step, in 1/4096."""
-    return round(DECAY_UNITY * share)
+def shares_of(tau: NDArray[np.float64], dt: float) -> Any:
+    """Return the shares that time constants lose in a step."""
+    return dt / tau
+
+
+def decays_of(shares: Any) -> Any:
+    """Return the decays nearest to shares that are lost in a step, in 1/4096."""
+    return np.rint(DECAY_UNITY * np.asarray(shares, np.float64))

@@ -171,4 +171,6 @@ def _of_neurons(graph: Graph, group: LifGroup) -> tuple[list[Any], list[Any]]:
 
 def _whole(values: Any) -> bool:
     array = np.asarray(values, np.float64)
-    return bool((np.abs(array - np.rint(array)) <= _CLOSE * np.maximum(1, np.abs(array) / 128)).all())
+    return bool(
+        (np.abs(array - np.rint(array)) <= _CLOSE * np.maximum(1, np.abs(array) / 128)).all()
+    )

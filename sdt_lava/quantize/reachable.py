@@ -167,6 +167,9 @@ def check_alive(float_graph: Graph, graph: Graph) -> tuple[str, ...]:
     before, after = reaches(float_graph), reaches(graph, integer=True)
     notes = []
     for node in float_graph:
+        if isinstance(node, Synapse) and node.origin:
+            # Helpers of a population, such as a source that fires always.
+            continue
         if isinstance(node, Synapse) and not np.any(node.weight):
             notes.append(f"{node.name}: all weights are 0")
         elif isinstance(node, Synapse):

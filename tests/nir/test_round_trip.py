@@ -19,6 +19,7 @@ from sdt_lava.nir import NirOptions, exporter, from_nir, load_nir, save_nir, to_
 from sdt_lava.nir.exporter import _FIELDS, _WRITERS
 from sdt_lava.quantize.untrained import untrained_network
 from sdt_lava.simulate.reference import run_reference
+from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import (
     GraphMaker,
     assert_same_graph,
@@ -219,7 +220,7 @@ def test_all_values_are_in_units_that_the_documentation_says():
     assert (neuron.tau_syn[0], neuron.w_in[0], neuron.v_leak[0]) == (2e-3, 2.0, -28.0)
     nodes = [graph.nodes["x"], graph.nodes["w"], replace(lif, voltage_decay=0)]
     neuron = to_nir(Graph.build(nodes, 4), 1e-3).nodes["n"]
-    assert isinstance(neuron, nir.IF) and neuron.r[0] == pytest.approx(1000.0)
+    assert isinstance(neuron, nir.IF) and neuron.r[0] == 1.0 and neuron.v_threshold[0] == 300.0
 
 
 # -- what NIR cannot hold ------------------------------------------------------------------------
@@ -245,13 +246,52 @@ def test_a_preset_names_every_kind():
     assert "'block.0.attn.mask'" in caught.value.found
 
 
-def test_neurons_with_recurrent_weights_or_delays_are_named():
-    graph = random_chain(np.random.default_rng(0), image=(6,), convs=(), denses=(4,))
-    lif = graph.nodes["head.0.lif"]
-    delayed = CubaLif(name=lif.name, inputs=lif.inputs, threshold=50, voltage_decay=1024, delay=2)
-    nodes = [delayed if node is lif else node for node in graph]
-    with pytest.raises(NirError, match=r"cuba_lif \(recurrent.*'head\.0\.lif'"):
-        to_nir(Graph.build(nodes, 3))
+@pytest.mark.parametrize("seed", range(8))
+def test_neurons_of_lava_dl_come_back_bit_for_bit(seed, tmp_path):
+    """Image neurons, recurrence, delays, divided drives, parameters by channel."""
+    rng = np.random.default_rng(seed)
+    image = (2, 5, 4) if seed % 2 else (7,)
+    graph = random_cuba_chain(
+        rng, image=image, delay=seed % 4, shift=seed % 3 - 1, recurrent=seed % 5 > 0
+    )
+    assert_comes_back(graph, tmp_path / "net.nir", rng)
+
+
+def test_recurrence_and_delays_mean_the_same_to_others():
+    rng = np.random.default_rng(1)
+    maker = GraphMaker(rng)
+    current = maker.dense("w", maker.input((5,)), 6)
+    recurrent = CubaLif(
+        name="loop", inputs=(current,), threshold=np.arange(100, 160, 10), voltage_decay=2048,
+        weight_rec=2 * rng.integers(-60, 61, (6, 6)), delay=np.array([0, 1, 2, 0, 3, 1]),
+        drive_shift=1, bias=np.arange(-6, 30, 6),
+    )  # fmt: skip
+    maker.add(recurrent)
+    maker.lif("end", maker.dense("v", "loop", 4), voltage_decay=2048, current_decay=4096)
+    graph = maker.graph(6)
+    converted = to_nir(graph, 1e-3)
+    assert {type(node) for node in converted.nodes.values()} >= {nir.LIF, nir.Delay, nir.Linear}
+    assert ("loop", "loop.w_rec") in converted.edges and ("loop.w_rec", "loop") in converted.edges
+    assert ("loop.delay", "v") in converted.edges
+    frames = random_frames(rng, graph, 4)
+    expected, found = run_reference(graph, frames), run_nir(converted, frames, 1e-3)
+    assert expected["loop"].any() and expected["end"].any()
+    assert np.array_equal(found["loop.delay"], expected["loop"])
+    assert np.array_equal(found["end"], expected["end"])
+
+
+def test_sixty_fourths_of_a_unit_are_what_only_we_round():
+    """A file of ours without its metadata is a file like any other: the same spikes again."""
+    rng = np.random.default_rng(5)
+    graph = random_cuba_chain(rng, image=(6,), delay=0, timesteps=8)
+    converted = to_nir(graph)
+    converted.metadata.clear()
+    for node in converted.nodes.values():
+        node.metadata = {}
+    with pytest.raises(NirError, match="timesteps"):
+        from_nir(converted)
+    again, report = from_nir(converted, NirOptions(timesteps=8, input_range=(-20, 100)))
+    assert not report.exact and again.nodes["hidden_lif"].weight_rec is not None
 
 
 def test_a_new_field_is_refused_while_it_is_set(monkeypatch):

@@ -1,0 +1,143 @@
+"""The input of a NIR graph: its shape, where files say too much or too little, and its range."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import nir
+import numpy as np
+
+from sdt_lava.errors import NirError
+from sdt_lava.graph import Input, Shape
+from sdt_lava.nir.layers import axes_wanted
+from sdt_lava.nir.structure import Structure
+from sdt_lava.nir.values import numbers, sides
+
+_REMEDY = "pass input_shape (--input-shape C,H,W)"
+
+
+def input_shape(structure: Structure, name: str, given: Shape | None) -> tuple[Shape, str]:
+    """Return the shape of one frame, and a note on how it differs from the file's.
+
+    Parameters
+    ----------
+    structure : Structure
+        The graph.
+    name : str
+        Its input.
+    given : tuple of int, optional
+        What the caller says; counts more than the file.
+
+    Raises
+    ------
+    NirError
+        If neither the input nor what reads it says the shape.
+    """
+    types = structure.nodes[name].input_type
+    found = types.get("input") if isinstance(types, dict) else None
+    written = None if found is None or not np.size(found) else sides(found, f"{name}: shape")
+    if given is not None:
+        if written in (None, given, (1, *given)):
+            return given, ""
+        return given, f"{name}: shape {given} was asked for, the file says {written}"
+    reader = _first_reader(structure, name)
+    if written is None:
+        inferred = None if reader is None else _shape_read_by(structure.nodes[reader])
+        if inferred is None:
+            raise NirError(f"{name}: shape", "no shape", "the shape of one frame", _REMEDY)
+        return inferred, f"{name}: shape {inferred} as {reader} reads it"
+    if written[0] == 1 and len(written) > 1:
+        wanted = None if reader is None else axes_wanted(structure.nodes[reader])
+        if len(written) > (wanted or (3 if len(written) > 2 else 1)):
+            return written[1:], f"{name}: shape {written} without the batch axis: {written[1:]}"
+    return written, ""
+
+
+def _first_reader(structure: Structure, name: str) -> str | None:
+    """Return the first node behind the input that says how many axes it reads."""
+    waiting, seen = [name], {name}
+    while waiting:
+        for reader in structure.readers[waiting.pop(0)]:
+            if reader in seen:
+                continue
+            seen.add(reader)
+            node = structure.nodes[reader]
+            if isinstance(node, nir.Flatten):
+                return reader if _shape_read_by(node) is not None else None
+            if axes_wanted(node) is not None:
+                return reader
+            waiting.append(reader)
+    return None
+
+
+def _shape_read_by(node: Any) -> Shape | None:
+    """Return the shape that a node reads, if it says so."""
+    if isinstance(node, (nir.Linear, nir.Affine)):
+        return (int(np.shape(node.weight)[-1]),)
+    if isinstance(node, (nir.Conv1d, nir.Conv2d)):
+        if node.input_shape is None:
+            return None
+        channels = int(np.shape(node.weight)[1] * np.prod(node.groups))
+        return (channels, *sides(node.input_shape, "input_shape"))
+    if isinstance(node, nir.Flatten):
+        given = node.input_type.get("input") if isinstance(node.input_type, dict) else None
+        return None if given is None or not np.size(given) else sides(given, "input_type")
+    for field in ("v_threshold", "scale", "threshold", "delay"):
+        values = getattr(node, field, None)
+        if values is not None and np.ndim(values):
+            return tuple(int(side) for side in np.shape(values))
+    return None
+
+
+def input_node(
+    name: str, shape: Shape, metadata: Mapping[str, Any], entry: tuple[float, int, int] | None
+) -> Input:
+    """Return the input with its range.
+
+    Parameters
+    ----------
+    name : str
+        The node.
+    shape : tuple of int
+        One frame.
+    metadata : mapping
+        Of a graph of ours, which say scale, low and high.
+    entry : tuple or None
+        Scale, low and high; None if the metadata say them.
+    """
+    more: dict[str, Any] = {}
+    if entry is not None:
+        scale, low, high = entry
+    else:
+        scale = _entry(metadata, "scale", name)
+        low, high = (int(_entry(metadata, key, name)) for key in ("low", "high"))
+        if "offset" in metadata:
+            more["offset"] = _entry(metadata, "offset", name)
+        if "widens" in metadata:
+            more["widens"] = bool(_entry(metadata, "widens", name))
+    finite = np.isfinite(more.get("offset", 0.0))
+    if not (low <= 0 <= high and low < high and 0 < scale < np.inf and finite):
+        raise NirError(
+            f"{name}: input range", f"{low} to {high}, {scale} levels a unit",
+            "low <= 0 <= high, low < high, a positive scale, a finite offset",
+        )  # fmt: skip
+    return Input(name=name, shape=shape, scale=scale, low=low, high=high, **more)
+
+
+def _entry(metadata: Mapping[str, Any], key: str, name: str) -> float:
+    value = numbers(metadata.get(key), f"{name}: metadata {key!r}")
+    if value.size != 1:
+        raise NirError(f"{name}: metadata {key!r}", f"{value.size} numbers", "one number")
+    return float(value.reshape(()))
+
+
+def frame_shape(shape: Shape) -> Shape:
+    """Return the axes that our input has: a row of values by channel is an image of height 1."""
+    return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
+
+
+def size(shape: Shape) -> int:
+    """Return the number of values."""
+    return prod(shape)
