@@ -24,11 +24,14 @@ from sdt_lava.graph import (
     TokenMean,
 )
 from sdt_lava.numerics import DECAY_UNITY
+from sdt_lava.simulate.engine.arithmetic import largest_in_windows
+from sdt_lava.simulate.engine.engine import exact_arithmetic
+from sdt_lava.simulate.engine.products import convolve_real
 from sdt_lava.simulate.engine.registry import EVALUATE, Context
+from sdt_lava.simulate.engine.synapses import Window
 from sdt_lava.simulate.inputs import to_time_first
 
 
-@torch.no_grad()
 def evaluate(graph: Graph, frames: Tensor) -> dict[str, Tensor]:
     """Return what every node of a float graph emits; neurons fire at their threshold.
 
@@ -44,6 +47,11 @@ def evaluate(graph: Graph, frames: Tensor) -> dict[str, Tensor]:
     dict of str to Tensor
         ``(T, B, *shape)``: uint8 for spikes, float64 for anything else.
     """
+    with exact_arithmetic():
+        return _evaluate(graph, frames)
+
+
+def _evaluate(graph: Graph, frames: Tensor) -> dict[str, Tensor]:
     values: dict[str, Tensor] = {}
     for node in graph:
         if isinstance(node, Input):
@@ -131,16 +139,10 @@ def _delayed(spikes: Tensor, delay: Any) -> Tensor:
 
 def _conv(node: Conv, arriving: list[Tensor]) -> Tensor:
     events = arriving[0]
-    weight = torch.from_numpy(np.asarray(node.weight, np.float64))
-    sums = functional.conv2d(
-        events.flatten(0, 1).double(),
-        weight,
-        None,
-        node.stride,
-        node.padding,
-        node.dilation,
-        node.groups,
-    ).unflatten(0, events.shape[:2])
+    weight = np.asarray(node.weight, np.float64)
+    kernel = weight.shape[2], weight.shape[3]
+    window = Window(kernel, node.stride, node.padding, node.dilation, node.groups)
+    sums = convolve_real(events.flatten(0, 1), weight, window).unflatten(0, events.shape[:2])
     return sums + _bias(node.bias, sums.ndim - 2)
 
 
@@ -154,8 +156,8 @@ def _token_mean(node: TokenMean, arriving: list[Tensor]) -> Tensor:
 
 
 def _max_pool(node: MaxPool, arriving: list[Tensor]) -> Tensor:
-    flat = functional.max_pool2d(arriving[0].flatten(0, 1), node.kernel, node.stride, node.padding)
-    return flat.unflatten(0, arriving[0].shape[:2])
+    lowest = float("-inf")
+    return largest_in_windows(arriving[0], node.kernel, node.stride, node.padding, lowest)
 
 
 _REAL: dict[type[Node], Callable[[Any, list[Tensor]], Tensor]] = {

@@ -9,7 +9,7 @@ from sdt_lava.allocation import check_guard
 from sdt_lava.errors import ConfigError
 
 # Ways to add up a layer's weights: these multiply every input.
-DENSE_KERNELS = ("onednn", "float32", "float64")
+DENSE_KERNELS = ("onednn", "float32", "matmul32", "float64", "matmul64", "loops")
 KERNELS = ("auto", "event", "lookup", "int16", *DENSE_KERNELS, "interpreter")
 DEVICES = ("cpu", "cuda")
 DEFAULT_MEMORY = 4 << 30
@@ -27,8 +27,8 @@ class EngineOptions:
     ----------
     kernels : str
         'auto': the fastest exact kernel for each layer and piece of work. 'event', 'lookup',
-        'int16', 'onednn', 'float32', 'float64': that one wherever it can be used and is exact.
-        'interpreter': no kernels at all.
+        'int16', 'onednn', 'float32', 'matmul32', 'float64', 'matmul64', 'loops': that one wherever
+        it can be used and is exact. 'interpreter': no kernels at all.
     threads : int, optional
         Threads; by default as many as torch would use.
     memory : int

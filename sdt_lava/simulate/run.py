@@ -276,6 +276,8 @@ def _run_torch(
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     import torch
 
+    from sdt_lava.simulate.engine.engine import exact_arithmetic
+
     to_time_first(x, *_takes(model))
     # The model itself repeats static images. torch takes no negative steps, no foreign orders and
     # no arrays that it may not write to.
@@ -287,7 +289,7 @@ def _run_torch(
     try:
         for start in range(0, len(values), size):
             record: dict[str, torch.Tensor] = {}
-            with torch.no_grad():
+            with exact_arithmetic():
                 part = torch.from_numpy(values[start : start + size])
                 logits.append(model(part, record=record).numpy())
             spikes.append({name: s.to(torch.uint8).numpy() for name, s in record.items()})

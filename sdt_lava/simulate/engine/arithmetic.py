@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sdt_lava.graph import Conv
 from sdt_lava.numerics import (
     ACTIVATION_SHIFT,
     DECAY_SHIFT,
     DECAY_UNITY,
-    FLOAT32_EXACT,
     STATE_LIMIT,
     IntArray,
 )
@@ -50,25 +46,10 @@ def wrap(current: Tensor) -> Tensor:
 
 def power_shift(sums: Tensor, exponent: int | IntArray) -> Tensor:
     """Multiply ``(T, B, C, ...)`` by ``2 ** exponent`` (one, or one a channel), rounding down."""
-    exponents = torch.as_tensor(np.asarray(exponent, np.int64)).to(sums.device)
+    exponents = torch.from_numpy(np.array(exponent, np.int64)).to(sums.device)
     if exponents.ndim:
         exponents = exponents.reshape(-1, *(1,) * (sums.ndim - CHANNEL_AXIS - 1))
     return (sums << exponents.clamp(min=0)) >> (-exponents).clamp(min=0)
-
-
-def exact_dtype(weight: Any, largest_event: int) -> torch.dtype:
-    """Return the narrowest float type in which the weighted sums are exact integers.
-
-    Parameters
-    ----------
-    weight : ndarray
-        ``(outputs, ...)`` integers.
-    largest_event : int
-        Largest magnitude of an input event.
-    """
-    matrix = np.abs(np.asarray(weight, np.int64)).reshape(weight.shape[0], -1)
-    bound = int(matrix.sum(axis=1).max(initial=0)) * max(largest_event, 1)
-    return torch.float32 if bound < FLOAT32_EXACT else torch.float64
 
 
 def largest(values: Tensor) -> int:
@@ -81,28 +62,28 @@ def largest_event(events: Tensor) -> int:
     return 1 if events.dtype == torch.uint8 else largest(events)
 
 
-def unfolded_conv(node: Conv, events: Tensor, weight: Tensor) -> Tensor:
-    """Convolve by one matrix product for each group: sums in any order, and nothing but sums.
-
-    Libraries may convolve in other ways (Winograd, FFT), which round.
+def largest_in_windows(
+    values: Tensor, kernel: int, stride: int, padding: int, border: float
+) -> Tensor:
+    """Return the maxima of square windows, ``(..., H', W')``, by comparisons of whole images.
 
     Parameters
     ----------
-    node : Conv
-        Geometry.
-    events : Tensor
-        ``(N, C, H, W)`` of the float type in which sums are exact.
-    weight : Tensor
-        ``(O, C / groups, kH, kW)`` of the same type.
+    values : Tensor
+        ``(..., H, W)`` of any type.
+    kernel, stride, padding : int
+        Side of the windows, distance between them, and border around the image.
+    border : float
+        What the border holds: at most the smallest value.
     """
-    columns = functional.unfold(
-        events,
-        node.weight.shape[2:],
-        dilation=node.dilation,
-        padding=node.padding,
-        stride=node.stride,
-    )
-    matrix = weight.reshape(node.groups, len(weight) // node.groups, -1)
-    parts = columns.reshape(len(events), node.groups, matrix.shape[-1], -1)
-    sums = torch.matmul(matrix, parts)
-    return sums.reshape(len(events), len(weight), *node.output_shape([events.shape[1:]])[1:])
+    for axis in (-2, -1):
+        sides = (padding, padding, 0, 0) if axis == -1 else (0, 0, padding, padding)
+        padded = functional.pad(values, sides, value=border)
+        count = (padded.shape[axis] - kernel) // stride + 1
+        reach = (count - 1) * stride + 1
+        pooled = padded.narrow(axis, 0, reach)
+        for place in range(1, kernel):
+            pooled = torch.maximum(pooled, padded.narrow(axis, place, reach))
+        places = torch.arange(0, reach, stride, device=values.device)
+        values = pooled.index_select(axis, places)
+    return values

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from sdt_lava.graph import CubaLif
 from sdt_lava.numerics import (
@@ -18,7 +17,8 @@ from sdt_lava.numerics import (
     channel_vector,
 )
 from sdt_lava.quantize.bounds import Extremes
-from sdt_lava.simulate.engine.arithmetic import align, exact_dtype, largest, total, wrap
+from sdt_lava.simulate.engine.arithmetic import align, largest, total, wrap
+from sdt_lava.simulate.engine.products import linear
 from sdt_lava.simulate.engine.registry import Context, evaluates
 from sdt_lava.simulate.reference import check_range
 
@@ -33,7 +33,7 @@ def _cuba(node: CubaLif, inputs: list[Tensor], context: Context) -> Tensor:
 
 
 def _per_channel(values: Any, activation: Tensor) -> Tensor:
-    vector = torch.as_tensor(channel_vector(values, activation.ndim - 2))
+    vector = torch.from_numpy(np.array(channel_vector(values, activation.ndim - 2)))
     return vector.to(activation.device)
 
 
@@ -46,7 +46,7 @@ def _integrate(node: CubaLif, activation: Tensor, context: Context) -> tuple[Ten
     threshold = _per_channel(node.threshold, activation) << ACTIVATION_SHIFT
     bias = _per_channel(0 if node.bias is None else node.bias, activation) << node.bias_exponent
     current, voltage, history = _start(node, activation, context)
-    feedback = None if node.weight_rec is None else _feedback(node.weight_rec, context)
+    feedback = None if node.weight_rec is None else _feedback(node.name, node.weight_rec, context)
     spikes = torch.empty(activation.shape, dtype=torch.uint8, device=context.device)
     last, seen = history[0], Extremes(0, 0)
     for step, weighted in enumerate(activation):
@@ -75,14 +75,12 @@ def _start(node: CubaLif, activation: Tensor, context: Context) -> tuple[Tensor,
     return tuple(torch.from_numpy(state).to(context.device) for state in states)
 
 
-def _feedback(weight_rec: Any, context: Context) -> Any:
+def _feedback(name: str, weight_rec: Any, context: Context) -> Any:
     """Return what turns the spikes of a step, ``(B, *shape)``, into recurrent currents."""
-    dtype = exact_dtype(weight_rec, 1)
-    matrix = context.constant(weight_rec).to(dtype)
+    product = linear(name, weight_rec, 1, context.device)
 
     def currents(spikes: Tensor) -> Tensor:
-        sums = functional.linear(spikes.flatten(1).to(dtype), matrix)
-        return sums.to(torch.int64).reshape(spikes.shape)
+        return product(spikes.flatten(1)).reshape(spikes.shape)
 
     return currents
 

@@ -1,13 +1,15 @@
-"""Dense kernels: every input is multiplied, whether it spikes or not.
+"""Dense operators: every input is multiplied, whether it spikes or not.
 
 oneDNN's operators on 8-bit integers are inside torch and sum exactly in 32 bits; they return
-float32, exact below 2^24. Where the processor or the range of the sums does not allow them, the
-same sums are made in float32 (below 2^24) or float64 (below 2^53).
+float32, exact below 2^24. Where that is not enough, the same sums are made in float32 (below 2^24)
+or float64 (below 2^53) by a convolution or a matrix product, or by loops of our own on integers.
+
+Each `obstacle` says for which layers an operator is exact by design. Whether a library's operator
+keeps that promise is found out by `exact`, on inputs of every shape before the first real one.
 """
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -16,44 +18,47 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sdt_lava.allocation import placed, zeros
 from sdt_lava.numerics import FLOAT32_EXACT
-from sdt_lava.simulate.engine.synapses import Synapses
-
-logger = logging.getLogger(__name__)
+from sdt_lava.simulate.engine.kernels.plain import add_up
+from sdt_lava.simulate.engine.layout import INT32
+from sdt_lava.simulate.engine.synapses import Weights
 
 FLOAT64_EXACT = 2**53
-# Without VNNI, 8-bit products are added in pairs that saturate at 16 bits: 2 * 127 * 128 fits.
-_SAFE_EVENT = 127
 _LARGEST_BYTE = 255
-
-
-def _has_vnni() -> bool:
-    from llvmlite import binding
-
-    features = binding.get_host_cpu_features()
-    return bool(features.get("avx512vnni") or features.get("avxvnni"))
+CPU = torch.device("cpu")
 
 
 class DenseKernel(ABC):
-    """Sums of one layer for some rows of one image.
+    """Sums of one layer.
 
     Parameters
     ----------
-    synapses : Synapses
-        The layer.
+    weights : Weights
+        The layer's.
+    device : torch.device
+        Where events and sums are.
     """
 
     name: ClassVar[str]
     # Type of the input that it wants.
     events: ClassVar[torch.dtype]
 
-    def __init__(self, synapses: Synapses) -> None:
-        self.synapses = synapses
+    def __init__(self, weights: Weights, device: torch.device = CPU) -> None:
+        self.weights, self.window, self.device = weights, weights.window, device
 
     @classmethod
     @abstractmethod
-    def obstacle(cls, synapses: Synapses) -> str:
-        """Return why the kernel would not be exact or available for a layer; '' if it is."""
+    def obstacle(cls, weights: Weights) -> str:
+        """Return why the operator would not be exact or available for a layer; '' if it is."""
+
+    def bring(self, events: Tensor) -> Tensor:
+        """Return events in the type and the order in memory that `sums` wants.
+
+        Strides follow from the shape, also those of axes with one element, from which torch
+        concludes the order.
+        """
+        return _channels_last(events.to(self.events))
 
     @abstractmethod
     def sums(self, events: Tensor) -> Tensor:
@@ -62,13 +67,19 @@ class DenseKernel(ABC):
         Parameters
         ----------
         events : Tensor
-            ``(T, C, rows, columns)`` with channels last in memory, the border included.
+            ``(N, C, rows, columns)`` from `bring`, the border included.
 
         Returns
         -------
         Tensor
-            ``(T, O, H', W')`` with channels last, float32, or int32 for sums beyond it.
+            ``(N, O, H', W')`` in any order, of a type that holds the sums exactly.
         """
+
+    def output_shape(self, events: Tensor) -> tuple[int, int, int, int]:
+        """Return the shape of the sums."""
+        sides = zip(events.shape[2:], self.window.reach, self.window.stride, strict=True)
+        height, width = ((side - reach) // stride + 1 for side, reach, stride in sides)
+        return len(events), len(self.weights.mantissa), height, width
 
 
 class OneDnn(DenseKernel):
@@ -77,12 +88,13 @@ class OneDnn(DenseKernel):
     name = "onednn"
     events = torch.uint8
 
-    def __init__(self, synapses: Synapses) -> None:
-        super().__init__(synapses)
-        window = synapses.window
-        weight = torch.from_numpy(synapses.mantissa.astype(np.int8))
-        self._ones = torch.ones(len(weight))
-        self._zeros = torch.zeros(len(weight), dtype=torch.int32)
+    def __init__(self, weights: Weights, device: torch.device = CPU) -> None:
+        super().__init__(weights, device)
+        window = self.window
+        weight = torch.from_numpy(weights.mantissa.astype(np.int8))
+        # Whatever the defaults of torch are in the user's program.
+        self._ones = torch.ones(len(weight), dtype=torch.float32, device=CPU)
+        self._zeros = torch.zeros(len(weight), dtype=torch.int32, device=CPU)
         self._geometry = [list(window.stride), [0, 0], list(window.dilation), window.groups]
         if window.is_pointwise:
             self._weight = torch.ops.onednn.qlinear_prepack(weight.flatten(1), None)
@@ -92,34 +104,29 @@ class OneDnn(DenseKernel):
             )
 
     @classmethod
-    def obstacle(cls, synapses: Synapses) -> str:
+    def obstacle(cls, weights: Weights) -> str:
         """Return why the operators of oneDNN cannot be used."""
         if not torch.backends.mkldnn.is_available() or not hasattr(
             torch.ops.onednn, "qconv_prepack"
         ):
             return "this torch has no 8-bit operators"
-        if not synapses.fits_int8:
+        if not weights.fits_int8:
             return "weights do not fit 8 bits"
-        if synapses.mantissa.shape[1] == 1 and synapses.window.stride != (1, 1):
-            # Found by comparison in torch 2.3.1: some of these shapes give other sums.
-            return "one channel a group with a stride"
-        low, high = synapses.events
+        low, high = weights.events
         if low < 0 or high > _LARGEST_BYTE:
             return f"events of {low} to {high} do not fit 8 bits without a sign"
-        if high > _SAFE_EVENT and not _has_vnni():
-            return f"events of up to {high} on a processor without VNNI"
-        return _beyond(synapses, FLOAT32_EXACT, "float32")
+        return _beyond(weights, FLOAT32_EXACT, "float32")
 
     def sums(self, events: Tensor) -> Tensor:
         """Return the sums as float32."""
-        if self.synapses.window.is_pointwise:
-            steps, channels, rows, columns = events.shape
+        if self.window.is_pointwise:
+            images, channels, rows, columns = events.shape
             flat = events.permute(0, 2, 3, 1).reshape(-1, channels)
             out = torch.ops.onednn.qlinear_pointwise(
                 flat, 1.0, 0, self._weight, self._ones, self._zeros, None, 1.0, 0, torch.float32,
                 "none", [], "",
             )  # fmt: skip
-            return out.reshape(steps, rows, columns, -1).permute(0, 3, 1, 2)
+            return out.reshape(images, rows, columns, -1).permute(0, 3, 1, 2)
         return torch.ops.onednn.qconv2d_pointwise(
             events, 1.0, 0, self._weight, self._ones, self._zeros, None, *self._geometry, 1.0, 0,
             torch.float32, "none", [], "",
@@ -127,25 +134,24 @@ class OneDnn(DenseKernel):
 
 
 class Float32(DenseKernel):
-    """Sums in float32, exact while none of their parts reaches 2^24."""
+    """A convolution in float32, exact while no part of a sum reaches 2^24."""
 
     name = "float32"
     events = torch.float32
     _exact = FLOAT32_EXACT
 
-    def __init__(self, synapses: Synapses) -> None:
-        super().__init__(synapses)
-        weight = torch.from_numpy(synapses.mantissa).to(self.events)
-        self._weight = weight.contiguous(memory_format=torch.channels_last)
+    def __init__(self, weights: Weights, device: torch.device = CPU) -> None:
+        super().__init__(weights, device)
+        self._weight = _channels_last(_on(device, weights.mantissa, self.events))
 
     @classmethod
-    def obstacle(cls, synapses: Synapses) -> str:
+    def obstacle(cls, weights: Weights) -> str:
         """Return whether sums may become too large."""
-        return _beyond(synapses, cls._exact, cls.name)
+        return _beyond(weights, cls._exact, str(cls.events).removeprefix("torch."))
 
     def sums(self, events: Tensor) -> Tensor:
         """Return the sums."""
-        window = self.synapses.window
+        window = self.window
         if window.is_pointwise:
             flat = events.permute(0, 2, 3, 1)
             return functional.linear(flat, self._weight.flatten(1)).permute(0, 3, 1, 2)
@@ -155,46 +161,115 @@ class Float32(DenseKernel):
 
 
 class Float64(Float32):
-    """Sums in float64, exact while none of their parts reaches 2^53."""
+    """A convolution in float64, exact while no part of a sum reaches 2^53."""
 
     name = "float64"
     events = torch.float64
     _exact = FLOAT64_EXACT
 
+
+class Matmul32(Float32):
+    """One matrix product for each group in float32: sums in any order, and nothing but sums.
+
+    Libraries may convolve in other ways (Winograd, FFT), which round.
+    """
+
+    name = "matmul32"
+
+    def __init__(self, weights: Weights, device: torch.device = CPU) -> None:
+        super().__init__(weights, device)
+        groups = self.window.groups
+        flat = _on(device, weights.mantissa, self.events).contiguous()
+        self._weight: Tensor = flat.reshape(groups, len(flat) // groups, -1)
+
+    def bring(self, events: Tensor) -> Tensor:
+        """Return events in C order."""
+        return _plain(events.to(self.events))
+
     def sums(self, events: Tensor) -> Tensor:
-        """Return the sums as int32, which the plan has proved to hold them."""
-        return super().sums(events).to(torch.int32)
+        """Return the sums."""
+        window = self.window
+        columns = functional.unfold(
+            events, window.kernel, dilation=window.dilation, stride=window.stride
+        )
+        parts = columns.reshape(len(events), window.groups, self._weight.shape[-1], -1)
+        return torch.matmul(self._weight, parts).reshape(self.output_shape(events))
 
 
-def _beyond(synapses: Synapses, limit: int, kind: str) -> str:
-    bound = synapses.bound
+class Matmul64(Matmul32):
+    """The same in float64."""
+
+    name = "matmul64"
+    events = torch.float64
+    _exact = FLOAT64_EXACT
+
+
+class Loops(DenseKernel):
+    """Loops on integers of 32 bits, or of 64 where sums need them: no library takes part."""
+
+    name = "loops"
+    events = torch.int64
+
+    def __init__(self, weights: Weights, device: torch.device = CPU) -> None:
+        super().__init__(weights, device)
+        kind: type = np.int32 if weights.bound < INT32 else np.int64
+        if weights.mantissa.dtype.kind == "f":
+            kind = np.float64
+        self._weight: np.ndarray = np.ascontiguousarray(
+            weights.mantissa.transpose(2, 3, 1, 0), kind
+        )
+        self._geometry = (*self.window.stride, *self.window.dilation, self.window.groups)
+
+    @classmethod
+    def obstacle(cls, weights: Weights) -> str:
+        """Return '': there is none."""
+        return ""
+
+    def bring(self, events: Tensor) -> Tensor:
+        """Return events with channels last, in the type of the sums, where the processor is."""
+        kind = torch.from_numpy(self._weight[:0]).dtype
+        return _channels_last(events.to(CPU, kind))
+
+    def sums(self, events: Tensor) -> Tensor:
+        """Return the sums as int32, or int64."""
+        images, outputs, height, width = self.output_shape(events)
+        sums = zeros((images, height, width, outputs), self._weight.dtype)
+        rows_first = placed(np.ascontiguousarray(events.permute(0, 2, 3, 1).numpy()))
+        add_up(rows_first, self._weight, self._geometry, sums)
+        return torch.from_numpy(sums).permute(0, 3, 1, 2).to(self.device)
+
+
+def _on(device: torch.device, values: np.ndarray, kind: torch.dtype) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values)).to(device, kind)
+
+
+def _plain(values: Tensor) -> Tensor:
+    """Return values in C order, with the strides of C order for axes of one element, too."""
+    _, channels, height, width = values.shape
+    strides = channels * height * width, height * width, width, 1
+    return values.contiguous().as_strided(values.shape, strides)
+
+
+def _channels_last(values: Tensor) -> Tensor:
+    """Return values with channels last in memory.
+
+    One channel is last and first, and torch looks at its stride: some of oneDNN's convolutions of
+    torch 2.3.1 (stride (1, s), one output column) then confuse both orders, and the sums are
+    whatever was in memory. In C order they do not.
+    """
+    _, channels, height, width = values.shape
+    if channels == 1:
+        return _plain(values)
+    strides = height * width * channels, 1, width * channels, channels
+    return values.contiguous(memory_format=torch.channels_last).as_strided(values.shape, strides)
+
+
+def _beyond(weights: Weights, limit: int, kind: str) -> str:
+    bound = weights.bound
     return "" if bound < limit else f"sums of up to {bound} are not exact in {kind}"
 
 
 # The fastest first; the names are those of `sdt_lava.simulate.engine_options.DENSE_KERNELS`.
 DENSE_KERNELS: dict[str, type[DenseKernel]] = {
-    kernel.name: kernel for kernel in (OneDnn, Float32, Float64)
+    kernel.name: kernel for kernel in (OneDnn, Float32, Matmul32, Float64, Matmul64, Loops)
 }
-
-
-def choose_dense(synapses: Synapses, layer: str, wanted: str | None = None) -> type[DenseKernel]:
-    """Return the fastest kernel that is exact for a layer, or the one asked for if it is exact.
-
-    Parameters
-    ----------
-    synapses : Synapses
-        The layer.
-    layer : str
-        Its name, for the log.
-    wanted : str, optional
-        Preferred kernel.
-    """
-    names = [wanted] if wanted in DENSE_KERNELS else []
-    for name in [*names, *DENSE_KERNELS]:
-        kernel = DENSE_KERNELS[name]
-        reason = kernel.obstacle(synapses)
-        if not reason:
-            logger.debug("%s: dense kernel %s, sums below %d", layer, name, synapses.bound)
-            return kernel
-        logger.debug("%s: not %s: %s", layer, name, reason)
-    raise AssertionError(f"{layer}: sums of {synapses.bound} fit no kernel")

@@ -446,7 +446,11 @@ def exact_arithmetic() -> Iterator[None]:
     precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
-        with torch.no_grad(), torch.backends.nnpack.flags(enabled=False):
+        with (
+            torch.no_grad(),
+            torch._C._DisableAutocast(),
+            torch.backends.nnpack.flags(enabled=False),
+        ):
             yield
     finally:
         torch.set_float32_matmul_precision(precision)

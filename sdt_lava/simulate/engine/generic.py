@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from sdt_lava.graph import (
     And,
@@ -27,41 +26,32 @@ from sdt_lava.graph import (
     TokenSum,
 )
 from sdt_lava.simulate.engine.arithmetic import (
-    exact_dtype,
     largest,
     largest_event,
+    largest_in_windows,
     power_shift,
     total,
-    unfolded_conv,
 )
+from sdt_lava.simulate.engine.products import convolve, linear
 from sdt_lava.simulate.engine.registry import Context, evaluates
+from sdt_lava.simulate.engine.synapses import Window
 from sdt_lava.simulate.reference import check_payload
 
 
 @evaluates(Conv)
 def _conv(node: Conv, inputs: list[Tensor], context: Context) -> Tensor:
     events = inputs[0]
-    dtype = exact_dtype(node.weight, largest_event(events))
-    weight = context.constant(node.weight).to(dtype)
-    images = events.flatten(0, 1).to(dtype)
-    if context.device.type != "cpu":
-        sums = unfolded_conv(node, images, weight)
-    else:
-        sums = functional.conv2d(
-            images,
-            weight,
-            stride=node.stride,
-            padding=node.padding,
-            dilation=node.dilation,
-            groups=node.groups,
-        )
-    return power_shift(sums.to(torch.int64).unflatten(0, events.shape[:2]), node.exponent)
+    weight = np.asarray(node.weight, np.int64)
+    kernel = weight.shape[2], weight.shape[3]
+    window = Window(kernel, node.stride, node.padding, node.dilation, node.groups)
+    images = events.flatten(0, 1)
+    sums = convolve(node.name, images, weight, window, largest_event(events))
+    return power_shift(sums.unflatten(0, events.shape[:2]), node.exponent)
 
 
 def _linear(node: Dense | Readout, events: Tensor, context: Context) -> Tensor:
-    dtype = exact_dtype(node.weight, largest_event(events))
-    matrix = context.constant(node.weight).to(dtype)
-    sums = functional.linear(events.to(dtype), matrix).to(torch.int64)
+    product = linear(node.name, node.weight, largest_event(events), context.device)
+    sums = product(events.flatten(0, 1)).unflatten(0, events.shape[:2])
     return power_shift(sums, node.exponent)
 
 
@@ -111,27 +101,21 @@ def _token_mean(node: TokenMean, inputs: list[Tensor], context: Context) -> Tens
 
 @evaluates(OrPool)
 def _or_pool(node: OrPool, inputs: list[Tensor], context: Context) -> Tensor:
-    pooled = functional.max_pool2d(
-        inputs[0].flatten(0, 1).to(torch.float32), node.kernel, node.stride, node.padding
-    )
-    return pooled.to(torch.uint8).unflatten(0, inputs[0].shape[:2])
+    return largest_in_windows(inputs[0], node.kernel, node.stride, node.padding, 0)
 
 
 @evaluates(MaxPool)
 def _max_pool(node: Pool, inputs: list[Tensor], context: Context) -> Tensor:
-    # float64 holds every 24-bit current exactly.
-    pooled = functional.max_pool2d(
-        inputs[0].flatten(0, 1).to(torch.float64), node.kernel, node.stride, node.padding
-    )
-    return pooled.to(torch.int64).unflatten(0, inputs[0].shape[:2])
+    values = inputs[0].to(torch.int64)
+    lowest = torch.iinfo(torch.int64).min
+    return largest_in_windows(values, node.kernel, node.stride, node.padding, lowest)
 
 
 @evaluates(TokenDilate)
 def _token_dilate(node: TokenDilate, inputs: list[Tensor], context: Context) -> Tensor:
     steps, batch, channels = inputs[0].shape[:3]
     grid = inputs[0].reshape(steps * batch * node.heads, 1, channels // node.heads, -1)
-    dilated = functional.max_pool2d(grid.to(torch.float32), 3, 1, 1)
-    return dilated.to(torch.uint8).reshape(inputs[0].shape)
+    return largest_in_windows(grid, 3, 1, 1, 0).reshape(inputs[0].shape)
 
 
 @evaluates(MaxRelay)

@@ -39,7 +39,7 @@ class Context:
 
     def constant(self, values: Any) -> Tensor:
         """Return integers as a tensor on the device."""
-        return torch.as_tensor(np.asarray(values, np.int64)).to(self.device)
+        return torch.from_numpy(np.array(values, np.int64)).to(self.device)
 
     def note(self, name: str, seen: Extremes) -> None:
         """Remember the largest magnitudes of a population."""

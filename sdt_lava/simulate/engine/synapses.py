@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,29 +40,27 @@ class Window:
 
 
 @dataclass(frozen=True, eq=False)
-class Synapses:
-    """Weights ``mantissa * 2 ** shift``.
+class Weights:
+    """What operators multiply events by, and which events there may be.
 
     Parameters
     ----------
-    mantissa : ndarray of int16
-        ``(O, C / groups, kH, kW)``, without the factor of two that all weights share.
-    shift : ndarray of int64
-        ``(O,)``; sums of mantissas are multiplied by ``2 ** shift``, rounding down.
+    mantissa : ndarray of int
+        ``(O, C / groups, kH, kW)``.
     window : Window
         Geometry.
-    source, target : Layout
-        Input and output.
     events : tuple of int
-        Lowest and highest input event.
+        Lowest and highest input event; what pads the image is 0.
     """
 
-    mantissa: NDArray[np.int16]
-    shift: IntArray
+    mantissa: NDArray[Any]
     window: Window
-    source: Layout
-    target: Layout
     events: tuple[int, int]
+
+    @property
+    def channels(self) -> int:
+        """Input channels, of all groups."""
+        return self.mantissa.shape[1] * self.window.groups
 
     @property
     def largest_event(self) -> int:
@@ -67,20 +68,49 @@ class Synapses:
         return max(-self.events[0], self.events[1], 1)
 
     @property
-    def rows(self) -> int:
-        """Inputs of each output, zeros between groups included."""
-        return self.source.channels * self.window.kernel[0] * self.window.kernel[1]
-
-    @property
     def fits_int8(self) -> bool:
         """Whether the mantissas fit eight bits."""
         return bool(self.mantissa.size) and -128 <= self.mantissa.min() <= self.mantissa.max() < 128
 
-    @property
+    @cached_property
     def bound(self) -> int:
         """No partial sum of mantissas exceeds this magnitude."""
         sums = np.abs(self.mantissa).reshape(len(self.mantissa), -1).sum(axis=1)
         return int(sums.max(initial=0)) * self.largest_event
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Identifies the weights and the geometry, whoever holds them."""
+        values = np.ascontiguousarray(self.mantissa)
+        digest = blake2b(values.data, digest_size=16)
+        digest.update(repr((values.dtype.str, values.shape, self.window, self.events)).encode())
+        return digest.digest()
+
+
+@dataclass(frozen=True, eq=False)
+class Synapses(Weights):
+    """Weights ``mantissa * 2 ** shift`` of a layer.
+
+    Parameters
+    ----------
+    mantissa : ndarray of int16
+        ``(O, C / groups, kH, kW)``, without the factor of two that all weights share.
+    window, events
+        As for `Weights`.
+    shift : ndarray of int64
+        ``(O,)``; sums of mantissas are multiplied by ``2 ** shift``, rounding down.
+    source, target : Layout
+        Input and output.
+    """
+
+    shift: IntArray
+    source: Layout
+    target: Layout
+
+    @property
+    def rows(self) -> int:
+        """Inputs of each output, zeros between groups included."""
+        return self.source.channels * self.window.kernel[0] * self.window.kernel[1]
 
     @property
     def macs(self) -> int:

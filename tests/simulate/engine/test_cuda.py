@@ -10,11 +10,15 @@ from torch.nn import functional
 
 import sdt_lava
 from sdt_lava.errors import ConfigError, HardwareUnavailableError
-from sdt_lava.simulate.engine import EngineOptions
-from sdt_lava.simulate.engine.arithmetic import unfolded_conv
+from sdt_lava.simulate.engine import EngineOptions, exact
+from sdt_lava.simulate.engine.arithmetic import power_shift
+from sdt_lava.simulate.engine.dense import Matmul32, Matmul64
+from sdt_lava.simulate.engine.exact import operators_of
+from sdt_lava.simulate.engine.synapses import Weights, Window
+from sdt_lava.simulate.reference import run_reference
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_chain, random_frames, random_sdt_graph
-from tests.simulate.engine.layers import CASES, assert_exact
+from tests.simulate.engine.layers import CASES, assert_exact, layer
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -23,16 +27,53 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is n
 @given(case=CASES)
 def test_a_convolution_as_matrix_products(case):
     graph = case.graph()
-    node = graph.nodes["conv"]
-    images = torch.from_numpy(case.frames(graph)).flatten(0, 1).double()
-    weight = torch.from_numpy(node.weight).double()
-    expected = functional.conv2d(
-        images, weight, None, node.stride, node.padding, node.dilation, node.groups
-    )
-    assert torch.equal(unfolded_conv(node, images, weight), expected)
-    if expected.abs().max() < 2**24:
-        found = unfolded_conv(node, images.float(), weight.float())
-        assert torch.equal(found.double(), expected)
+    frames, node = case.frames(graph), graph.nodes["conv"]
+    expected = run_reference(graph, frames, strict=False)["conv"]
+    window = Window(node.weight.shape[2:], node.stride, (0, 0), node.dilation, node.groups)
+    weights = Weights(node.weight, window, (case.low, case.high))
+    down, right = node.padding
+    images = torch.from_numpy(frames).flatten(0, 1)
+    padded = functional.pad(images, (right, right, down, down))
+    for kind in (Matmul32, Matmul64):
+        if not kind.obstacle(weights):
+            kernel = kind(weights)
+            sums = kernel.sums(kernel.bring(padded)).to(torch.int64)
+            found = power_shift(sums.unflatten(0, frames.shape[:2]), node.exponent)
+            assert np.array_equal(found.numpy(), expected)
+
+
+def test_products_of_a_gpu_are_probed(monkeypatch, caplog):
+    """Nothing but matrix products is used there; if they lose bits (TF32), they are refused."""
+    names = operators_of(torch.device("cuda"))
+    assert names == ("matmul32", "matmul64", "loops")
+    matmul = torch.matmul
+
+    def in_tf32(left, right):
+        if left.dtype == torch.float32:
+            left, right = (tensor.half().float() for tensor in (left, right))  # ten bits, too
+        return matmul(left, right)
+
+    monkeypatch.setattr(exact, "operators_of", lambda device: names)
+    monkeypatch.setattr(exact, "_VERDICTS", {})
+    monkeypatch.setattr(torch, "matmul", in_tf32)
+    graph = layer(np.full((3, 2, 3, 3), 254), high=2**15 - 1)
+    frames = np.random.default_rng(0).integers(0, 2**15, (2, 3, *graph.input_shape))
+    assert_exact(graph, frames, kernels="interpreter")
+    wide = layer(np.full((3, 2, 3, 3), 2), high=4095)
+    frames = np.random.default_rng(0).integers(0, 4096, (2, 3, *wide.input_shape))
+    assert "matmul32 gives other sums" not in caplog.text, "its sums are too large for float32"
+    assert_exact(wide, frames, kernels="interpreter")
+    assert "conv: matmul32 gives other sums" in caplog.text
+    assert "matmul64 is used instead" in caplog.text
+
+    def broken(left, right):
+        raise RuntimeError("CUBLAS_STATUS_NOT_SUPPORTED")
+
+    monkeypatch.setattr(torch, "matmul", broken)
+    monkeypatch.setattr(exact, "_VERDICTS", {})
+    assert_exact(wide, frames, kernels="interpreter")
+    assert "conv: matmul64 fails (CUBLAS_STATUS_NOT_SUPPORTED)" in caplog.text
+    assert "loops is used instead" in caplog.text
 
 
 @needs_gpu

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sdt_lava.simulate.engine.dense import choose_dense
+from sdt_lava.simulate.engine.exact import choose_dense
 from sdt_lava.simulate.engine.plan.dense_kernel import DenseRows
 from sdt_lava.simulate.engine.plan.event_kernel import EventKernel
 from sdt_lava.simulate.engine.plan.lookup_kernel import LookupKernel
@@ -12,7 +12,7 @@ from sdt_lava.simulate.engine.synapses import Synapses
 from sdt_lava.simulate.engine_options import DENSE_KERNELS
 
 # Firing rates at which both kernels took the same time, see docs/performance.md.
-_RATES = {"onednn": 0.4, "float32": 1.0, "float64": 1.0}
+_RATES = {"onednn": 0.4}
 
 
 def choose_kernels(
@@ -43,5 +43,5 @@ def choose_kernels(
     if wanted in DENSE_KERNELS or not EventKernel.can_compute(synapses):
         return dense, None, 0.0
     # With groups, the event-driven kernel adds zeros for the other groups' channels.
-    rate = _RATES[dense.name] / synapses.window.groups
+    rate = _RATES.get(dense.name, 1.0) / synapses.window.groups
     return dense, EventKernel(synapses), 1.0 if wanted == "event" else rate

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from sdt_lava.allocation import aligned_empty, current_guard, guarding, placed
-from sdt_lava.simulate.engine.dense import DenseKernel
+from sdt_lava.simulate.engine.exact import ExactSums
 from sdt_lava.simulate.engine.kernels.neurons import fire_rows
 from sdt_lava.simulate.engine.kernels.packing import spread_rows
 from sdt_lava.simulate.engine.layout import Layout
@@ -30,29 +29,24 @@ _Inputs = Callable[[int, int, int], torch.Tensor]
 
 
 class DenseRows(SumKernel):
-    """A dense kernel.
+    """Dense operators.
 
     Parameters
     ----------
     synapses : Synapses
         The layer.
-    kind : type of DenseKernel
-        One that is exact for it.
+    dense : ExactSums
+        Its sums. Weights get the form of an operator when the first piece is busy.
     """
 
-    def __init__(self, synapses: Synapses, kind: type[DenseKernel]) -> None:
+    def __init__(self, synapses: Synapses, dense: ExactSums) -> None:
         super().__init__(synapses)
-        self.kind = kind
+        self.dense = dense
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        """Name of the dense kernel."""
-        return self.kind.name
-
-    @cached_property
-    def dense(self) -> DenseKernel:
-        """The kernel, with weights in a form of its own: made when the first piece is busy."""
-        return self.kind(self.synapses)
+        """Name of the operator."""
+        return self.dense.name
 
     def scratch_sizes(self, steps: int) -> dict[str, int]:
         """Return nothing: tensors are made for each piece."""
@@ -115,7 +109,7 @@ class DenseRows(SumKernel):
             values = aligned_empty(shape, np.uint8)
             place = (image * source.height, source.height, top)
             spread_rows(array, spikes.first_word, source.words, place, padding, values)
-            return self._events(values[..., : source.channels])
+            return torch.from_numpy(values[..., : source.channels]).permute(0, 3, 1, 2)
 
         return inputs
 
@@ -133,18 +127,15 @@ class DenseRows(SumKernel):
             end = max(min(bottom, source.height), first)
             seen = frames[image, first:end].transpose(1, 0, 2, 3)
             values[:, first - top : end - top, left : left + source.width] = seen
-            return self._events(values)
+            return torch.from_numpy(values).permute(0, 3, 1, 2)
 
         return inputs
-
-    def _events(self, values: np.ndarray) -> torch.Tensor:
-        events = torch.from_numpy(values).permute(0, 3, 1, 2).to(self.kind.events)
-        return events.contiguous(memory_format=torch.channels_last)
 
 
 def _padded(sums: torch.Tensor, target: Layout) -> np.ndarray:
     """Return sums as ``(T, rows, columns, padded channels)``, contiguous."""
-    rows_first = sums.permute(0, 2, 3, 1)
+    # The plan has proved that 32 bits hold them.
+    rows_first = (sums if sums.dtype == torch.float32 else sums.to(torch.int32)).permute(0, 2, 3, 1)
     if target.padded == target.channels:
         return rows_first.contiguous().numpy()
     filled = torch.nn.functional.pad(rows_first, (0, target.padded - target.channels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from sdt_lava.simulate.engine.kernels.packing import count_spikes
@@ -59,7 +60,7 @@ class SynapticOperation(Operation):
         self.reads = [reading, *targets.readings()]
         self.writes = targets.writings()
         self.in_place = targets.in_place
-        self.usage = {kernel.name: 0 for kernel in self.kernels}
+        self.usage = Counter({kernel.name: 0 for kernel in self.kernels})
 
     def describe(self) -> str:
         """Return the kernels and the rate at which they change."""
