@@ -22,6 +22,7 @@ from sdt_lava.compiler.streams import RELAY, UNROLLED, forced_relays
 from sdt_lava.compiler.targets import Target, load_target
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import Conv, Graph, Relay
+from sdt_lava.simulate.sigma_delta import keep_starts
 
 if TYPE_CHECKING:
     from sdt_lava.compiler.core_map import CoreMap
@@ -101,8 +102,8 @@ class CompiledNetwork:
 
     @property
     def observed(self) -> tuple[str, ...]:
-        """Populations that can be recorded: what stands for a LIF, and the readout's relay."""
-        names = tuple(name for name in self.source.lif_names if name in self.graph.nodes)
+        """Populations that can be recorded: neurons with memory, and the readout's relay."""
+        names = tuple(name for name in self.source.memory_names if name in self.graph.nodes)
         return names if self.output_name in names else (*names, self.output_name)
 
     @property
@@ -222,9 +223,9 @@ def compile_network(
     largest_matrix = AUTO_UNROLL_LIMIT if description.is_hardware else None
     to_unroll = _to_unroll(balanced.graph, balanced.schedule, convolutions, largest_matrix)
     graph = unroll_convolutions(balanced.graph, to_unroll)
-    graph = split_exponents(graph)
+    graph = keep_starts(net, split_exponents(graph))
     if description.limit("conv_exponent_max") is not None:
-        graph = split_convolutions(graph)
+        graph = keep_starts(net, split_convolutions(graph))
     schedule = timed(graph, least=balanced.least)
     return CompiledNetwork(net, graph, schedule, description, board, lowering, balanced.splits)
 

@@ -22,6 +22,7 @@ from sdt_lava.compiler.streams import RELAY, shortcut_ways
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import (
     LIF_KINDS,
+    SIGMA_DELTA_KINDS,
     Conv,
     Dense,
     Gate,
@@ -32,6 +33,7 @@ from sdt_lava.graph import (
     Signal,
     Sparse,
 )
+from sdt_lava.simulate.sigma_delta import keep_starts
 
 Pass = Callable[[Graph], Graph]
 
@@ -45,7 +47,7 @@ LOWERING_PASSES: tuple[Pass, ...] = (
     lower_attention,
     lower_shortcuts,
 )
-MAPPABLE_KINDS = (Input, Conv, Dense, Sparse, *LIF_KINDS, Gate, Relay, MaxRelay)
+MAPPABLE_KINDS = (Input, Conv, Dense, Sparse, *LIF_KINDS, *SIGMA_DELTA_KINDS, Gate, Relay, MaxRelay)
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def lower(net: Graph, lowering: Lowering | None = None) -> Graph:
     for lowering_pass in LOWERING_PASSES:
         graph = choices.get(lowering_pass, lowering_pass)(graph)
     check_mappable(graph)
-    return graph
+    return keep_starts(net, graph)
 
 
 def output_population(net: Graph, *, membranes: bool = False) -> str:

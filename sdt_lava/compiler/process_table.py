@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from sdt_lava.compiler.schedule import Schedule
 from sdt_lava.graph import (
     LIF_KINDS,
+    SIGMA_DELTA_KINDS,
     Conv,
     CubaLif,
+    Delta,
     Dense,
     Gate,
     Graph,
@@ -18,6 +20,8 @@ from sdt_lava.graph import (
     Node,
     Relay,
     Shape,
+    Sigma,
+    SigmaDelta,
     Signal,
     Sparse,
 )
@@ -28,6 +32,9 @@ _POPULATIONS: dict[type[Node], str] = {
     Gate: "LIF",
     Relay: "GradedVec",
     MaxRelay: "MaxRelay",
+    SigmaDelta: "SigmaDelta",
+    Delta: "Delta",
+    Sigma: "Sigma",
 }
 # Without and with a delay.
 _CONNECTIONS: dict[type[Node], tuple[str, str]] = {
@@ -77,10 +84,13 @@ def _row(graph: Graph, schedule: Schedule, node: Node) -> ProcessRow:
         delay = schedule.delay[node.name]
         process = _CONNECTIONS[type(node)][bool(delay)]
         return ProcessRow(node.name, node.block, process, shape, delay=delay)
-    reset = schedule.reset_offset(node.name) if isinstance(node, LIF_KINDS) else None
+    is_reset = isinstance(node, LIF_KINDS) or node.name in schedule.starts
+    reset = schedule.reset_offset(node.name) if is_reset else None
     latency = schedule.latency[node.name]
     standard = isinstance(node, CubaLif) and node.is_plain
     process = _POPULATIONS[Lif if standard else type(node)]
+    if is_reset and isinstance(node, SIGMA_DELTA_KINDS):
+        process += "Reset"
     return ProcessRow(node.name, node.block, process, shape, latency, reset)
 
 

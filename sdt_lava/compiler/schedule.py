@@ -13,7 +13,20 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from sdt_lava.graph import LIF_KINDS, Conv, Gate, Graph, Input, MaxRelay, Relay
+import numpy as np
+
+from sdt_lava.graph import (
+    LIF_KINDS,
+    SIGMA_DELTA_KINDS,
+    Conv,
+    Gate,
+    Graph,
+    Input,
+    MaxRelay,
+    Relay,
+)
+from sdt_lava.numerics import NeuronStates
+from sdt_lava.sigma_delta import make_population
 
 # Lava's LIFReset always has an interval: longer than any run, where samples are not reset.
 NO_RESET_INTERVAL = 2**31 - 1
@@ -21,7 +34,7 @@ NO_RESET_INTERVAL = 2**31 - 1
 # Populations of a path that are shown. A network can have as many paths as populations.
 LONGEST_PATH = 256
 
-NEURON_KINDS = (Input, *LIF_KINDS, Gate, Relay, MaxRelay)
+NEURON_KINDS = (Input, *LIF_KINDS, *SIGMA_DELTA_KINDS, Gate, Relay, MaxRelay)
 
 
 @dataclass(frozen=True)
@@ -106,6 +119,9 @@ class Schedule:
         Source and reader of each connection.
     memory : tuple of str
         Populations that have something to reset.
+    starts : dict of str to tuple of ndarray
+        States, flat, that a reset gives to populations of sigma-delta neurons. Those that are not
+        here are not reset.
     """
 
     timesteps: int
@@ -114,6 +130,7 @@ class Schedule:
     reset: bool = True
     ends: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
     memory: tuple[str, ...] = field(default=(), repr=False)
+    starts: NeuronStates = field(default_factory=dict, repr=False)
 
     @property
     def depth(self) -> int:
@@ -238,14 +255,32 @@ def make_schedule(
             for name, source in sources.items():
                 delay[name] = latency[node.name] - 1 - latency[source]
                 ends[name] = (source, node.name)
+    starts = _starts(graph, latency, reset=reset)
     return Schedule(
         timesteps=graph.timesteps if timesteps is None else timesteps,
         latency=latency,
         delay=delay,
         reset=reset,
         ends=ends,
-        memory=tuple(node.name for node in graph if isinstance(node, LIF_KINDS)),
+        memory=tuple(
+            node.name for node in graph if isinstance(node, LIF_KINDS) or node.name in starts
+        ),
+        starts=starts,
     )
+
+
+def _starts(graph: Graph, latency: Mapping[str, int], *, reset: bool) -> NeuronStates:
+    """Return the states in which sigma-delta neurons that are reset start, flat."""
+    from sdt_lava.simulate.sigma_delta import starting_states, starts_by_itself
+
+    if not graph.message_names or (not reset and starts_by_itself(graph, latency)):
+        return {}
+    starts = starting_states(graph)
+    found: NeuronStates = {}
+    for name in graph.message_names:
+        rest = make_population(graph.nodes[name], (1, *graph.shapes[name])).state
+        found[name] = tuple(np.ravel(part) for part in starts.get(name, rest))
+    return found
 
 
 def needs_matrix(node: Conv, delay: int) -> bool:

@@ -22,13 +22,16 @@ from sdt_lava.graph.nodes import (
     TokenMean,
     TokenSum,
 )
+from sdt_lava.graph.sigma_delta import SIGMA_DELTA_KINDS, Delta, Sigma, SigmaDelta
 
 __all__ = [
     "LIF_KINDS",
     "NODE_KINDS",
+    "SIGMA_DELTA_KINDS",
     "And",
     "Conv",
     "CubaLif",
+    "Delta",
     "Dense",
     "Flatten",
     "Gate",
@@ -44,6 +47,8 @@ __all__ = [
     "Relay",
     "Shape",
     "Shortcut",
+    "Sigma",
+    "SigmaDelta",
     "Signal",
     "Sparse",
     "Subsample",

@@ -12,6 +12,7 @@ from sdt_lava.graph.base import Node, Shape, Signal
 from sdt_lava.graph.cuba import LIF_KINDS
 from sdt_lava.graph.input import Input
 from sdt_lava.graph.nodes import Flatten, Readout
+from sdt_lava.graph.sigma_delta import SIGMA_DELTA_KINDS
 
 NodeT = TypeVar("NodeT", bound=Node)
 
@@ -167,8 +168,19 @@ class Graph:
 
     @property
     def lif_names(self) -> tuple[str, ...]:
-        """Names of all populations of neurons with memory, inputs first."""
+        """Names of all populations of spiking neurons with memory, inputs first."""
         return tuple(node.name for node in self if isinstance(node, LIF_KINDS))
+
+    @property
+    def message_names(self) -> tuple[str, ...]:
+        """Names of all populations of sigma-delta neurons, inputs first."""
+        return tuple(node.name for node in self if isinstance(node, SIGMA_DELTA_KINDS))
+
+    @property
+    def memory_names(self) -> tuple[str, ...]:
+        """Names of all populations of neurons with memory, of either kind, inputs first."""
+        kinds = (*LIF_KINDS, *SIGMA_DELTA_KINDS)
+        return tuple(node.name for node in self if isinstance(node, kinds))
 
     @property
     def output_name(self) -> str:

@@ -28,6 +28,10 @@ class Input(Node):
     widens : bool
         The range is what to expect, not a limit: a simulation widens it to what its data hold.
         Files of lava-dl do not say which payloads they take.
+    step : int
+        What lies between two integers is rounded to the nearest multiple of `step` instead, while
+        integers stay: real input of sigma-delta networks is rounded to even numbers, as SLAYER
+        does in training, and integer input of lava-dl's netx is what it is.
     """
 
     shape: Shape
@@ -36,6 +40,7 @@ class Input(Node):
     high: int = 1
     offset: float = 0.0
     widens: bool = False
+    step: int = 1
 
     kind: ClassVar[str] = "input"
     min_inputs: ClassVar[int] = 0

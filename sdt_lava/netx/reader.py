@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from sdt_lava.errors import GraphError, NetworkFileError
-from sdt_lava.graph import Graph, Node, Shape
+from sdt_lava.graph import Graph, Node, Shape, SigmaDelta
 from sdt_lava.limits import limits
 from sdt_lava.netx import extended, stock_reader
 from sdt_lava.netx.guard import SafeGroup, open_safely
@@ -37,11 +37,13 @@ def load_network(
     path: str | os.PathLike[str],
     timesteps: int | None = None,
     input_shape: Shape | None = None,
+    *,
+    lead_in: bool = True,
 ) -> Graph:
     """Read the integer graph of a network file.
 
     Files of sdt-lava and files that lava-dl's SLAYER exports are read; the latter if they are made
-    of input, conv, pool, flatten, dense and recurrent layers with CUBA neurons.
+    of input, conv, pool, flatten, dense and recurrent layers with CUBA or sigma-delta neurons.
 
     Parameters
     ----------
@@ -53,6 +55,9 @@ def load_network(
     input_shape : tuple of int, optional
         Shape of one input frame ``(C, H, W)`` or ``(features,)``, for SLAYER files without input
         layer.
+    lead_in : bool
+        Sigma-delta neurons of SLAYER's files have run for some steps when a sample reaches them,
+        as in stock netx, and have sent their biases. Otherwise it finds them at rest, as in SLAYER.
 
     Returns
     -------
@@ -68,10 +73,12 @@ def load_network(
         If there is no such file, or it is damaged, unsupported or hostile.
     """
     with open_safely(path, "an HDF5 network file") as root:
-        return _read(root, timesteps, input_shape)
+        return _read(root, timesteps, input_shape, lead_in)
 
 
-def _read(root: SafeGroup, timesteps: int | None, input_shape: Shape | None) -> Graph:
+def _read(
+    root: SafeGroup, timesteps: int | None, input_shape: Shape | None, lead_in: bool
+) -> Graph:
     header = _read_header(root)
     # Some scripts around SLAYER add a group with the time step and length of their simulation.
     root.expect({"layer"}, {"simulation"} if header is None else ())
@@ -80,6 +87,7 @@ def _read(root: SafeGroup, timesteps: int | None, input_shape: Shape | None) -> 
     shapes: dict[str, Shape] = {}
     if header is None:
         nodes, shapes = stock_reader.read_foreign_nodes(layers, types, input_shape)
+        nodes = nodes if lead_in else list(map(_at_rest, nodes))
         header = _Header(_sample_length(root) if timesteps is None else timesteps, {})
     elif input_shape is not None or timesteps not in (None, header.timesteps):
         raise NetworkFileError(
@@ -94,6 +102,10 @@ def _read(root: SafeGroup, timesteps: int | None, input_shape: Shape | None) -> 
     graph = _build(root.where, nodes, header)
     _check_declared(root.where, graph, shapes)
     return graph
+
+
+def _at_rest(node: Node) -> Node:
+    return replace(node, lead=0) if isinstance(node, SigmaDelta) else node
 
 
 def _sample_length(root: SafeGroup) -> int:

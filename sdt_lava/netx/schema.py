@@ -15,6 +15,7 @@ from sdt_lava.graph import (
     And,
     Conv,
     CubaLif,
+    Delta,
     Dense,
     Flatten,
     Input,
@@ -24,6 +25,8 @@ from sdt_lava.graph import (
     OrPool,
     Readout,
     Shortcut,
+    Sigma,
+    SigmaDelta,
     Subsample,
     TokenDilate,
     TokenMean,
@@ -37,6 +40,7 @@ from sdt_lava.numerics import (
     MAX_WEIGHT_EXPONENT,
     MIN_WEIGHT_EXPONENT,
     PAYLOAD_LIMIT,
+    STATE_LIMIT,
     THRESHOLD_LIMIT,
     WEIGHT_HIGH,
     WEIGHT_LIMIT,
@@ -89,14 +93,19 @@ STOCK_REFUSED = {
     "concat": "stock netx does not run it either",
     "dense_comp": "complex weights have no counterpart here",
 }
-STOCK_NEURONS = ("CUBA", "LOIHI")
-STOCK_NEURONS_REFUSED = ("SDNN", "RF", "RF_PHASE", "RF_IZ", "RF_ZERO", "ALIF")
+STOCK_NEURONS = ("CUBA", "LOIHI", "SDNN")
+STOCK_NEURONS_REFUSED = ("RF", "RF_PHASE", "RF_IZ", "RF_ZERO", "ALIF")
 # Lava keeps stride, padding, dilation, groups and kernel size of a convolution in int8.
 STOCK_CONV_LIMIT = 127
 # Longest delay of stock netx; it cuts off longer ones.
 STOCK_DELAY_LIMIT = 62
 # Lava's LIF process keeps a bias mantissa in 16 bits; the image of an input layer becomes one.
 BIAS_LOW, BIAS_HIGH = -(2**15), 2**15 - 1
+# Sigma-delta neurons: thresholds, biases and inputs have 12 fractional bits in a state of 24.
+MESSAGE_MANTISSA_LIMIT = STATE_LIMIT >> 12
+# Bits of their messages and states; longer leads than there are layers do not occur.
+MESSAGE_EXPONENT_LIMIT = 7
+LEAD_LIMIT = 4096
 
 PAIR = (2, 2)
 
@@ -219,6 +228,11 @@ def _weight(rank: int, name: str = "weight", *, optional: bool = False) -> Array
 
 
 _EXPONENT = (PerChannel("exponent", np.int8, MIN_WEIGHT_EXPONENT, MAX_WEIGHT_EXPONENT),)
+_MESSAGES = (
+    Scalar("threshold", 0, MESSAGE_MANTISSA_LIMIT),
+    Scalar("spike_exponent", 0, MESSAGE_EXPONENT_LIMIT),
+    Scalar("state_exponent", 0, MESSAGE_EXPONENT_LIMIT),
+)
 _WINDOW = (
     Scalar("kernel", 1, WINDOW_LIMIT),
     Scalar("stride", 1, WINDOW_LIMIT),
@@ -235,6 +249,7 @@ _LAYERS = (
             Scalar("high", -PAYLOAD_LIMIT, PAYLOAD_LIMIT),
             Scalar("offset", -inf, inf, real=True, default=0.0),
             Scalar("widens", 0, 1, flag=True, default=False),
+            Scalar("step", 1, PAYLOAD_LIMIT, default=1),
         ),
     ),
     Layer(
@@ -280,6 +295,27 @@ _LAYERS = (
             PerChannel("delay", np.int16, 0, DELAY_LIMIT),
         ),
     ),
+    Layer(
+        SigmaDelta,
+        "sig_delta",
+        (
+            *_MESSAGES,
+            Scalar("rectified", 0, 1, flag=True, default=True),
+            Scalar("lead", 0, LEAD_LIMIT, default=0),
+        ),
+        (
+            Array(
+                "bias",
+                np.int32,
+                1,
+                -MESSAGE_MANTISSA_LIMIT,
+                MESSAGE_MANTISSA_LIMIT,
+                optional=True,
+            ),
+        ),
+    ),
+    Layer(Delta, "delta", _MESSAGES),
+    Layer(Sigma, "sigma", (Scalar("scale", 0, inf, real=True),)),
     Layer(Shortcut, "shortcut"),
     Layer(Subsample, "subsample", (Scalar("stride", 1, WINDOW_LIMIT),)),
     Layer(And, "and"),

@@ -14,8 +14,6 @@ from sdt_lava.netx.extended import read_texts
 from sdt_lava.netx.guard import SafeGroup
 from sdt_lava.netx.schema import RANK_LIMIT
 
-# Members that SLAYER writes for features without counterpart here, and what to do about them.
-_REFUSED_MEMBERS = {"sigma_output": "sigma-delta neurons are not supported"}
 _SCALAR_SHAPES = ((), (1,))
 
 
@@ -102,10 +100,7 @@ class StockLayer:
 
 
 def expect_members(group: SafeGroup, required: set[str], optional: set[str]) -> None:
-    """Check the names of the members, with a reason for those that are refused."""
-    for name in group.names():
-        if name in _REFUSED_MEMBERS:
-            raise NetworkFileError(group.where, f"member {name!r}", "none", _REFUSED_MEMBERS[name])
+    """Check the names of the members."""
     group.expect(required, optional)
 
 

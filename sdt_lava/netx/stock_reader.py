@@ -24,6 +24,12 @@ from sdt_lava.netx.schema import (
 )
 from sdt_lava.netx.stock_fields import StockLayer
 from sdt_lava.netx.stock_neurons import read_input_neurons, read_neurons
+from sdt_lava.netx.stock_sigma_delta import (
+    encoded_range,
+    is_sigma_delta,
+    read_delta,
+    read_sigma_delta,
+)
 from sdt_lava.numerics import MAX_WEIGHT_EXPONENT, lava_weights
 
 # Stock netx's factor for images where the file has none: SLAYER's units of a threshold.
@@ -103,7 +109,7 @@ def _read_input(layer: StockLayer) -> list[Node]:
     if layer.own:
         fields.update(read_scalars(layer.group, scalars))
     else:
-        fields.update({"low": BIAS_LOW, "high": BIAS_HIGH} if neurons else {"widens": True})
+        fields.update(_foreign_range(layer) if neurons else {"widens": True})
     if not neurons:
         return [Input(**fields)]
     transform = _image_transform(layer)
@@ -111,7 +117,16 @@ def _read_input(layer: StockLayer) -> list[Node]:
         allowed = f"{fields['scale']:g} and {fields.get('offset', 0.0):g}, as the attributes say"
         raise NetworkFileError(layer.group.at("weight"), f"{transform}", allowed)
     fields.update(transform)
-    return [Input(**fields), read_input_neurons(layer, fields["name"])]
+    read = read_delta if is_sigma_delta(layer) else read_input_neurons
+    return [Input(**fields), read(layer, fields["name"])]
+
+
+def _foreign_range(layer: StockLayer) -> dict[str, Any]:
+    if not is_sigma_delta(layer):
+        return {"low": BIAS_LOW, "high": BIAS_HIGH}
+    transform = _image_transform(layer)
+    is_given = layer.has("weight") or layer.has("bias")
+    return encoded_range(int(transform["scale"]), int(transform["offset"]), is_given)
 
 
 def _image_transform(layer: StockLayer) -> dict[str, float]:
@@ -240,7 +255,8 @@ def _read_recurrent(layer: StockLayer) -> list[Node]:
 
 
 def _with_neurons(layer: StockLayer, synapse: Synapse) -> list[Node]:
-    return [synapse, read_neurons(layer, synapse.name)]
+    read = read_sigma_delta if is_sigma_delta(layer) else read_neurons
+    return [synapse, read(layer, synapse.name)]
 
 
 def _weights(layer: StockLayer, weight: np.ndarray) -> dict[str, Any]:

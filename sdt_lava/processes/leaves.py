@@ -11,6 +11,10 @@ from lava.proc.dense.process import DelayDense
 from lava.proc.dense.process import Dense as DenseProcess
 from lava.proc.graded.process import GradedVec
 from lava.proc.lif.process import LIF, LIFReset
+from lava.proc.sdn.process import ActivationMode
+from lava.proc.sdn.process import Delta as DeltaProcess
+from lava.proc.sdn.process import Sigma as SigmaProcess
+from lava.proc.sdn.process import SigmaDelta as SigmaDeltaProcess
 from lava.proc.sparse.process import DelaySparse
 from lava.proc.sparse.process import Sparse as SparseProcess
 
@@ -18,10 +22,26 @@ from sdt_lava.compiler.partition import Connection
 from sdt_lava.compiler.schedule import Schedule
 from sdt_lava.cuba import cuba_parameters
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import Conv, CubaLif, Dense, Gate, Lif, MaxRelay, Node, Relay, Shape, Sparse
+from sdt_lava.graph import (
+    Conv,
+    CubaLif,
+    Delta,
+    Dense,
+    Gate,
+    Lif,
+    MaxRelay,
+    Node,
+    Relay,
+    Shape,
+    Sigma,
+    SigmaDelta,
+    Sparse,
+)
 from sdt_lava.numerics import GATE_DECAY, GRADED_BITS, lava_weights, power_shift
 from sdt_lava.processes.cuba import CubaLif as CubaLifProcess
 from sdt_lava.processes.max_relay import MaxRelay as MaxRelayProcess
+from sdt_lava.processes.sigma_delta import DeltaReset, SigmaDeltaReset, SigmaReset
+from sdt_lava.sigma_delta import Reset
 
 # Message bits of a connection from binary spikes: computes the same as 0, and takes Lava's faster
 # code path.
@@ -100,12 +120,62 @@ def _make_max_relay(node: MaxRelay, shape: Shape, schedule: Schedule) -> Any:
     )
 
 
+def _make_sigma_delta(node: SigmaDelta, shape: Shape, schedule: Schedule) -> Any:
+    bias = np.zeros(shape[0], int) if node.bias is None else np.asarray(node.bias, int)
+    mode = ActivationMode.RELU if node.rectified else ActivationMode.UNIT
+    parameters = {
+        "bias": np.repeat(bias, _size(shape) // shape[0]).astype(np.int32),
+        "act_mode": mode,
+        **_encoding(node),
+    }
+    return _with_reset(SigmaDeltaProcess, SigmaDeltaReset, node, shape, schedule, parameters)
+
+
+def _make_delta(node: Delta, shape: Shape, schedule: Schedule) -> Any:
+    return _with_reset(DeltaProcess, DeltaReset, node, shape, schedule, _encoding(node))
+
+
+def _make_sigma(node: Sigma, shape: Shape, schedule: Schedule) -> Any:
+    return _with_reset(SigmaProcess, SigmaReset, node, shape, schedule, {})
+
+
+def _encoding(node: SigmaDelta | Delta) -> dict[str, Any]:
+    return {
+        "vth": int(node.threshold),
+        "spike_exp": node.spike_exponent,
+        "state_exp": node.state_exponent,
+    }
+
+
+def _with_reset(
+    standard: Any,
+    resetting: Any,
+    node: Node,
+    shape: Shape,
+    schedule: Schedule,
+    parameters: dict[str, Any],
+) -> Any:
+    """Make Lava's own process, or one of ours with the same arithmetic that is reset."""
+    parameters = {"shape": (_size(shape),), **parameters}
+    if node.name in schedule.starts:
+        start, offset = schedule.starts[node.name], schedule.reset_offset(node.name)
+        reset = Reset(start, schedule.reset_interval, offset)
+        return resetting(name=node.name, reset=reset, **parameters)
+    process = standard(**parameters)
+    # Not all of them take a name.
+    process.name = node.name
+    return process
+
+
 _POPULATIONS: dict[type[Node], Callable[[Any, Shape, Schedule], Any]] = {
     Lif: _make_lif,
     CubaLif: _make_cuba,
     Gate: _make_gate,
     Relay: _make_relay,
     MaxRelay: _make_max_relay,
+    SigmaDelta: _make_sigma_delta,
+    Delta: _make_delta,
+    Sigma: _make_sigma,
 }
 
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sdt_lava.graph import LIF_KINDS, CubaLif, Graph, Lif, Node
+from sdt_lava.graph import LIF_KINDS, SIGMA_DELTA_KINDS, CubaLif, Graph, Lif, Node
 from sdt_lava.graph.base import EVENTS
 from sdt_lava.numerics import ACTIVATION_SHIFT, DECAY_UNITY
 from sdt_lava.quantize.intervals import INTERVALS, Interval, feedback, total
 from sdt_lava.quantize.leaks import Climb, reached
+from sdt_lava.quantize.message_bounds import MessageSums
 
 # What is kept with a graph.
 _KEY = "bounds"
@@ -31,7 +32,8 @@ class Extremes:
     activation : int
         Largest ``|sum of weighted input|``.
     membrane : int
-        Largest ``|v|`` before saturation, in the units of the 24-bit state.
+        Largest ``|v|`` before saturation, in the units of the 24-bit state; of sigma-delta
+        neurons, the largest of their states.
     """
 
     activation: int
@@ -98,6 +100,7 @@ def bound_nodes(graph: Graph, nodes: Mapping[str, Node]) -> dict[str, Extremes]:
 def _bound(graph: Graph, nodes: Mapping[str, Node]) -> Bounds:
     intervals: dict[str, Interval] = {}
     extremes: dict[str, Extremes] = {}
+    sums = MessageSums(graph) if graph.message_names else None
     for name in graph.order:
         node = nodes.get(name)
         # Of the other nodes only those count that send events, whose range knows no weights.
@@ -110,7 +113,13 @@ def _bound(graph: Graph, nodes: Mapping[str, Node]) -> Bounds:
                 arriving.append(feedback(node.weight_rec, graph.shapes[name]))
             extremes[name] = _lif_extremes(node, total(arriving), graph.timesteps)
         bounded = graph.nodes[name] if node is None else node
+        if sums is not None and isinstance(bounded, SIGMA_DELTA_KINDS):
+            intervals[name], state = sums.of_neurons(bounded, arriving)
+            extremes[name] = Extremes(0, state)
+            continue
         intervals[name] = INTERVALS[type(bounded)](bounded, arriving, shapes)
+        if sums is not None:
+            sums.follow(bounded, intervals[name])
     return Bounds(intervals, extremes)
 
 

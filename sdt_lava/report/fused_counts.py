@@ -63,6 +63,8 @@ def counted(net: Graph) -> Counted | None:
 
 
 def _find(net: Graph) -> Counted | None:
+    if net.message_names:
+        return None
     from sdt_lava.simulate.engine.plan.counting import countable
 
     counter, possible = EventCounter(lowered(net), (0, 0)), countable(net)

@@ -17,6 +17,7 @@ from sdt_lava.simulate.integer_run import (
     RunOptions,
     in_batches,
     joined,
+    messages_of,
     tell,
     unpacked,
     what_runs,
@@ -70,7 +71,7 @@ def run_spikes(net: Graph, x: Any, options: RunOptions) -> IntegerRun | None:
     values = to_time_first(x, net.input_shape, net.timesteps, look=False)
     engine = Engine(net, strict=options.strict, tracked=False, options=options.engine)
     what = counted(net) if options.count else None
-    wanted = (*net.lif_names, net.output_name, net.input.name)
+    wanted = (*net.memory_names, net.output_name, net.input.name)
     ways = (what.fan_out,) if what else ()
     outcomes = engine.spike_batches(values, wanted, *ways)
     if outcomes is None:
@@ -93,7 +94,11 @@ def _gathered(
 ) -> IntegerRun:
     readout = np.concatenate([batch[net.output_name].unpack() for batch in batches], axis=1)
     counts = counter.counts() if counter else None
-    return IntegerRun(readout, PackedSpikes(net.lif_names, batches), counted=counts)
+    messages = joined(
+        [{name: batch[name].unpack() for name in net.message_names} for batch in batches]
+    )
+    spikes = PackedSpikes(net.lif_names, batches)
+    return IntegerRun(readout, spikes, messages_of(net, messages), counted=counts)
 
 
 def _batches(

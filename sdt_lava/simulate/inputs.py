@@ -107,7 +107,7 @@ def warn_of_steps(x: np.ndarray, frame: Shape, timesteps: int) -> None:
 
 
 def encode(graph: Graph, x: Any) -> IntArray:
-    """Return the integer frames ``clip(rint(x * scale + offset), low, high)``.
+    """Return the integer frames ``clip(rint(x * scale + offset), low, high)``, as `Input` says.
 
     Parameters
     ----------
@@ -166,14 +166,14 @@ class _Scaled:
         # The frames that differ: one, if a static image is repeated.
         shown = values[:1] if values.strides[0] == 0 else values
         self.frames: np.ndarray
-        is_plain = (entry.scale, entry.offset) == (1, 0)
+        is_plain = (entry.scale, entry.offset, entry.step) == (1, 0, 1)
         if is_plain and np.can_cast(values.dtype, np.int64):
             self.frames = shown.astype(np.int64)
         else:
             levels = shown
             if not is_plain or values.dtype.kind != "f":
                 levels = shown.astype(np.float64) * entry.scale + entry.offset
-            self.frames = np.rint(levels)
+            self.frames = _rounded(levels, entry.step)
             _warn_of_rounding(levels, self.frames, entry)
         self.low, self.high = _extremes(self.frames, entry)
 
@@ -204,6 +204,11 @@ def _warn_of_rounding(levels: np.ndarray, frames: np.ndarray, entry: Input) -> N
             entry.scale,
             100 * lost,
         )
+
+
+def _rounded(levels: np.ndarray, step: int) -> np.ndarray:
+    whole: np.ndarray = np.rint(levels)
+    return whole if step == 1 else np.where(levels == whole, levels, np.rint(levels / step) * step)
 
 
 def _extremes(frames: np.ndarray, entry: Input) -> tuple[Any, Any]:

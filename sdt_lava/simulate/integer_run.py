@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.graph import Graph
+from sdt_lava.graph import Graph, Sigma
 from sdt_lava.numerics import IntArray
 from sdt_lava.simulate.engine_options import EngineOptions
 from sdt_lava.simulate.execution import LavaExecution
@@ -57,6 +57,8 @@ class IntegerRun:
         ``(T, B, classes)``.
     spikes : mapping of str to ndarray of uint8
         ``(T, B, *shape)`` by LIF.
+    messages : mapping of str to ndarray of int32
+        ``(T, B, *shape)`` by population of sigma-delta neurons.
     execution : LavaExecution or None
         How Lava ran.
     counted : Counts or None
@@ -67,6 +69,7 @@ class IntegerRun:
 
     readout: IntArray
     spikes: Mapping[str, NDArray[np.uint8]]
+    messages: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
     execution: LavaExecution | None = None
     counted: Counts | None = None
     entered: IntArray | PackedFrames | None = None
@@ -98,7 +101,7 @@ def what_runs(net: Graph, options: RunOptions) -> tuple[Graph, tuple[str, ...]]:
     """Return the graph that runs, and the nodes whose output is wanted."""
     if options.compiled is not None:
         return options.compiled.graph, options.compiled.observed
-    return net, (*net.lif_names, net.output_name)
+    return net, (*net.memory_names, net.output_name)
 
 
 def samples_at_once(net: Graph, timesteps: int) -> int:
@@ -117,7 +120,33 @@ def unpacked(
     if options.compiled is not None:
         outputs = network_outputs(options.compiled, outputs)
     spikes = {lif: outputs[lif].astype(np.uint8, copy=False) for lif in net.lif_names}
-    return IntegerRun(outputs[net.output_name], spikes, execution)
+    readout = outputs[net.output_name]
+    return IntegerRun(readout, spikes, messages_of(net, outputs), execution)
+
+
+def messages_of(net: Graph, outputs: Mapping[str, IntArray]) -> dict[str, NDArray[np.int32]]:
+    """Return what sigma-delta neurons sent, as wide as Lava's messages."""
+    return {name: outputs[name].astype(np.int32, copy=False) for name in net.message_names}
+
+
+def total_output(net: Graph, readout: IntArray) -> IntArray:
+    """Return a network's result: what its output adds up to in a sample.
+
+    Parameters
+    ----------
+    net : Graph
+        Integer graph.
+    readout : ndarray of int
+        What its output sends, ``(T, B, *shape)``.
+
+    Returns
+    -------
+    ndarray of int64
+        ``(B, *shape)``: a sum over T, or the last value of an output that has added up already.
+    """
+    if isinstance(net.nodes[net.output_name], Sigma):
+        return readout[-1].astype(np.int64)
+    return readout.sum(axis=0, dtype=np.int64)
 
 
 def tell(options: RunOptions, done: int, frames: IntArray) -> None:

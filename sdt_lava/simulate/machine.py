@@ -17,7 +17,19 @@ import numpy as np
 from sdt_lava.compiler.compile import CompiledNetwork
 from sdt_lava.compiler.schedule import Schedule
 from sdt_lava.cuba import CubaPopulation, cuba_parameters
-from sdt_lava.graph import CubaLif, Gate, Input, Lif, MaxRelay, Node, Relay, Signal
+from sdt_lava.graph import (
+    CubaLif,
+    Delta,
+    Gate,
+    Input,
+    Lif,
+    MaxRelay,
+    Node,
+    Relay,
+    Sigma,
+    SigmaDelta,
+    Signal,
+)
 from sdt_lava.numerics import (
     DECAY_UNITY,
     GATE_DECAY,
@@ -25,6 +37,7 @@ from sdt_lava.numerics import (
     LifParameters,
     lif_step,
 )
+from sdt_lava.sigma_delta import make_population
 from sdt_lava.simulate.reference import evaluate, lif_parameters
 from sdt_lava.simulate.streaming import as_samples, as_stream
 
@@ -123,6 +136,22 @@ def _cuba(node: CubaLif, arriving: list[IntArray], schedule: Schedule) -> IntArr
     return sent
 
 
+def _sigma_delta(
+    node: SigmaDelta | Delta | Sigma, arriving: list[IntArray], schedule: Schedule
+) -> IntArray:
+    start = schedule.starts.get(node.name)
+    interval, offset = schedule.reset_interval, schedule.reset_offset(node.name)
+    activation = np.sum(arriving, axis=0, dtype=np.int64)
+    shape = activation.shape[1:]
+    population = make_population(node, shape)
+    sent = np.zeros_like(activation)
+    for step, sums in enumerate(activation):
+        if start is not None and (step + 1) % interval == offset:
+            population = make_population(node, shape, [part.reshape(shape) for part in start])
+        sent[step] = population.step(sums)[0]
+    return sent
+
+
 def _gate(node: Gate, arriving: list[IntArray], schedule: Schedule) -> IntArray:
     return _integrate(
         arriving, LifParameters(threshold=node.threshold, **_GATE), lambda step: False
@@ -139,4 +168,7 @@ _RUN: dict[type[Node], Callable[[Any, list[IntArray], Schedule], IntArray]] = {
     Gate: _gate,
     Relay: _without_memory,
     MaxRelay: _without_memory,
+    SigmaDelta: _sigma_delta,
+    Delta: _sigma_delta,
+    Sigma: _sigma_delta,
 }

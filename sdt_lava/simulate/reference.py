@@ -14,6 +14,7 @@ import numpy as np
 from sdt_lava.cuba import CubaPopulation, cuba_parameters
 from sdt_lava.errors import NumericOverflowError
 from sdt_lava.graph import (
+    SIGMA_DELTA_KINDS,
     And,
     Conv,
     CubaLif,
@@ -48,6 +49,7 @@ from sdt_lava.numerics import (
     lif_step,
     power_shift,
 )
+from sdt_lava.simulate.sigma_delta import run_population, start_of
 
 Evaluate = Callable[[Any, list[IntArray]], IntArray]
 # Of ``(T, B, C, ...)``.
@@ -83,8 +85,9 @@ def run_reference(
         Raise when a neuron leaves the 24-bit range instead of wrapping and saturating as
         Lava does.
     states : dict of str to tuple of ndarray, optional
-        u and v of each LIF, ``(B, *shape)``: where the run starts (0 where a name is missing) and,
-        afterwards, where it ended, so that another run can go on from there.
+        u and v of each LIF, ``(B, *shape)``, and the states of sigma-delta neurons: where the run
+        starts (as a sample does where a name is missing) and, afterwards, where it ended, so that
+        another run can go on from there.
 
     Returns
     -------
@@ -106,6 +109,12 @@ def run_reference(
         elif isinstance(node, CubaLif):
             currents = [values[name] for name in node.inputs]
             values[node.name] = _cuba(node, currents, strict, {} if states is None else states)
+        elif isinstance(node, SIGMA_DELTA_KINDS):
+            arriving = np.sum([values[name] for name in node.inputs], axis=0, dtype=np.int64)
+            known = {} if states is None else states
+            start = start_of(graph, node, known)
+            values[node.name], ended = run_population(node, arriving, start, strict=strict)
+            known[node.name] = ended
         else:
             inputs = [values[name] for name in node.inputs]
             if strict and isinstance(node, TokenMean | Relay):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.errors import DataError
-from sdt_lava.graph import Graph
+from sdt_lava.graph import Graph, Sigma
 from sdt_lava.numerics import IntArray
 from sdt_lava.report.counts import Counts
 from sdt_lava.report.events import count_events
@@ -39,9 +39,13 @@ class Result:
         What ran: 'reference', 'engine', 'lava', 'lava-inprocess', 'loihi2' or 'torch'.
     logits : ndarray
         ``(B, classes)``. Integer back ends: the readout summed over T, int64 (without a
-        readout: spike counts of the last layer). 'torch': the float model's mean over T.
+        readout: spike counts of the last layer; sigma-delta networks: what the messages of the
+        output add up to). 'torch': the float model's mean over T.
     spikes : mapping of str to ndarray of uint8
         ``(T, B, *shape)`` for each LIF, named as in the model.
+    messages : mapping of str to ndarray of int32
+        ``(T, B, *shape)`` for each population of sigma-delta neurons: the graded messages that it
+        sent, 0 where there was none, and what decoders of the output say at each step.
     seconds : float
         Wall-clock time of the run.
     net : Graph or None
@@ -71,6 +75,21 @@ class Result:
     measured: Measured | None = None
     execution: LavaExecution | None = field(default=None, repr=False)
     counted: Counts | None = field(default=None, repr=False)
+    messages: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
+
+    @property
+    def sent(self) -> Mapping[str, NDArray[Any]]:
+        """What every population of neurons with memory sent: spikes and messages."""
+        return {**self.spikes, **self.messages} if self.messages else self.spikes
+
+    @property
+    def outputs(self) -> NDArray[np.float64] | None:
+        """What a decoded output says at each step, in real units, ``(T, B, *shape)``.
+
+        It is that of a sigma-delta network's last layer; None for networks without one.
+        """
+        end = None if self.net is None else self.net.nodes[self.net.output_name]
+        return self.messages[end.name] / end.scale if isinstance(end, Sigma) else None
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -101,8 +120,8 @@ class Result:
         counts = None
         if self.reset:
             is_engines = self.backend == "engine" and self.compiled is None
-            counts = fused_counts(net, frames, self.spikes, is_engines=is_engines)
-        return count_events(net, frames, self.spikes) if counts is None else counts
+            counts = fused_counts(net, frames, self.sent, is_engines=is_engines)
+        return count_events(net, frames, self.sent) if counts is None else counts
 
     @cached_property
     def synops(self) -> SynopsTable:
@@ -132,7 +151,7 @@ class Result:
                 "a run on Lava, or with a lowering",
                 "pass shortcut='relay' to simulate",
             )
-        return count_events(net, frames, self.spikes, self.compiled.graph)
+        return count_events(net, frames, self.sent, self.compiled.graph)
 
     @cached_property
     def timing(self) -> Timing:
@@ -177,17 +196,16 @@ class Result:
 
 
 def spike_differences(left: Result, right: Result) -> int:
-    """Count the spikes in which two runs differ, over all neurons, steps and samples.
+    """Count the spikes and messages in which two runs differ, over all neurons, steps and samples.
 
     Raises
     ------
     DataError
         If the runs recorded different neurons.
     """
-    if set(left.spikes) != set(right.spikes):
+    ours, theirs = left.sent, right.sent
+    if set(ours) != set(theirs):
         raise DataError(
-            "results", f"recorded {sorted(left.spikes)} and {sorted(right.spikes)}", "the same LIFs"
+            "results", f"recorded {sorted(ours)} and {sorted(theirs)}", "the same neurons"
         )
-    return sum(
-        int(np.count_nonzero(left.spikes[name] != right.spikes[name])) for name in left.spikes
-    )
+    return sum(int(np.count_nonzero(ours[name] != theirs[name])) for name in ours)

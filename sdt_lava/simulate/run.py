@@ -21,6 +21,7 @@ from sdt_lava.simulate.integer_run import (
     Progress,
     RunOptions,
     in_batches,
+    total_output,
     unpacked,
     what_runs,
 )
@@ -151,8 +152,9 @@ def simulate(
         run = replace(_INTEGER_BACKENDS[name](net, frames, options), entered=frames)
     return Result(
         backend=name,
-        logits=run.readout.sum(axis=0, dtype=np.int64),
+        logits=total_output(net, run.readout),
         spikes=run.spikes,
+        messages=run.messages,
         seconds=time.perf_counter() - started,
         net=net,
         entered=run.entered,

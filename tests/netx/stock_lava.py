@@ -56,13 +56,27 @@ def run_stock_apart(path, frames, message_bits=0):
     return [np.concatenate(parts, axis=1) for parts in zip(*runs, strict=True)]
 
 
-def _record(network, timesteps, batch, first_hop):
+def run_stock_messages(path, frames, executor="in-process"):
+    """Run one sample ``(T, *shape)`` of a sigma-delta network from the start; messages by layer."""
+    network = hdf5.Network(str(path), input_message_bits=16)
+    timesteps, hops = len(frames), len(network)
+    # A network without encoders starts with synapses, which take a step.
+    encodes = not hasattr(network.in_layer, "synapse")
+    entry = network.in_layer.neuron.a_in if encodes else network.inp
+    data = np.zeros((*entry.shape, timesteps + hops), np.int32)
+    data[..., :timesteps] = frames.transpose().reshape((*entry.shape, timesteps))
+    source = Source(data=data)
+    source.s_out.connect(entry)
+    return _record(network, timesteps, 1, 0 if encodes else 1, executor)
+
+
+def _record(network, timesteps, batch, first_hop, executor="processes"):
     hops = [first_hop + index for index in range(len(network))]
     steps = timesteps * batch + hops[-1]
     sinks = [Sink(shape=layer.out.shape, buffer=steps) for layer in network.layers]
     for layer, sink in zip(network.layers, sinks, strict=True):
         layer.out.connect(sink.a_in)
-    with LavaSession(network.layers[0], _CONFIG, timeout=_TIMEOUT) as session:
+    with LavaSession(network.layers[0], _CONFIG, timeout=_TIMEOUT, executor=executor) as session:
         session.run(steps)
         received = [np.array(sink.data.get()) for sink in sinks]
     network.net_config.f.close()

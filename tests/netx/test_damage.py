@@ -313,7 +313,7 @@ FOREIGN = {
     },
     **{
         kind: (put("layer/1/neuron/type", kind), kind)
-        for kind in ("SDNN", "RF", "RF_PHASE", "RF_IZ", "ALIF", "strange")
+        for kind in ("RF", "RF_PHASE", "RF_IZ", "ALIF", "strange")
     },
     "unknown": (put("layer/1/type", np.array([b"perceptron"])), "perceptron"),
     "extended type": (put("layer/0/type", np.array([b"input_sdt"])), "extended"),
@@ -328,7 +328,6 @@ FOREIGN = {
     "refractory": (put("layer/1/neuron/refDelay", 2), "refractory"),
     "old weight exponent": (put("layer/1/neuron/wgtExp", 1), "weight exponent"),
     "theta": (put("layer/1/neuron/theta", 1), "as vThMant says"),
-    "sigma": (put("layer/1/neuron/sigma_output", True), "sigma-delta"),
     "no neurons": (drop("layer/1/neuron"), "neuron"),
     "zero image weight": (image_neurons(weight=0), "every input looks the same"),
     "fractional image bias": (image_neurons(bias=0.5), "fractions"),

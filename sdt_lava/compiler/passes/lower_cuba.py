@@ -1,4 +1,4 @@
-"""CUBA neurons: synapses for those that read an image, and plain ones as LIF neurons."""
+"""Neurons of netx: synapses for those that read an image, and plain CUBA ones as LIF neurons."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from dataclasses import replace
 import numpy as np
 
 from sdt_lava.compiler.connections import identity
-from sdt_lava.graph import CubaLif, Graph, Lif, Node, Signal, Sparse
+from sdt_lava.graph import CubaLif, Delta, Graph, Lif, Node, Signal, Sparse
 
 
 def lower_cuba(graph: Graph) -> Graph:
-    """Connect CUBA neurons that read events through identity matrices, and simplify the plain."""
+    """Connect neurons that read events through identity matrices, and simplify plain CUBA ones."""
     nodes: list[Node] = []
     for node in graph:
         if isinstance(node, CubaLif):
             sources = [_connect(graph, source, node, nodes) for source in node.inputs]
             nodes.append(_simplified(replace(node, inputs=tuple(sources))))
+        elif isinstance(node, Delta):
+            sources = [_connect(graph, source, node, nodes) for source in node.inputs]
+            nodes.append(replace(node, inputs=tuple(sources)))
         else:
             nodes.append(node)
     return graph.rebuild(nodes)
 
 
-def _connect(graph: Graph, source: str, reader: CubaLif, nodes: list[Node]) -> str:
+def _connect(graph: Graph, source: str, reader: CubaLif | Delta, nodes: list[Node]) -> str:
     """Return what the neurons read instead of a source, adding a connection if one is needed."""
     if graph.signals[source] is Signal.CURRENT:
         return source

@@ -16,6 +16,7 @@ from sdt_lava.compiler.terms import Connector, Term, Terms
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import (
     LIF_KINDS,
+    SIGMA_DELTA_KINDS,
     Gate,
     Graph,
     MaxPool,
@@ -28,7 +29,7 @@ from sdt_lava.graph import (
 )
 from sdt_lava.limits import limits, remedy
 
-_NEURONS = (*LIF_KINDS, Gate, Relay, MaxRelay)
+_NEURONS = (*LIF_KINDS, *SIGMA_DELTA_KINDS, Gate, Relay, MaxRelay)
 # Nodes that vanish: what they compute moves into relays and connections.
 _SUMS = (Shortcut, Subsample, TokenMean, MaxPool)
 

@@ -17,11 +17,21 @@ from sdt_lava.allocation import zeros
 from sdt_lava.compiler.schedule import Schedule
 from sdt_lava.cuba import CubaPopulation, cuba_parameters
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import CubaLif, Gate, Lif, MaxRelay, Node, Relay, Shape
+from sdt_lava.graph import (
+    SIGMA_DELTA_KINDS,
+    CubaLif,
+    Gate,
+    Lif,
+    MaxRelay,
+    Node,
+    Relay,
+    Shape,
+)
 from sdt_lava.numerics import ACTIVATION_SHIFT, DECAY_UNITY, GATE_DECAY
 from sdt_lava.processes.kernels import integrate, relay
 from sdt_lava.processes.kernels.neurons import lif_parameters
 from sdt_lava.processes.kernels.tables import channels_last
+from sdt_lava.sigma_delta import make_population
 
 # Below every current, so that padding never wins.
 _BELOW_ALL = np.iinfo(np.int32).min
@@ -128,6 +138,27 @@ class CubaGroup:
         values[self._order] = self._population.step(arrived)[0].reshape(-1)
 
 
+class SigmaDeltaGroup:
+    """Sigma-delta neurons of one population, with a reset or without."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        (member,) = members
+        node, schedule = member.node, member.schedule
+        self._order = channels_last(member.region.shape)
+        self._batch = (1, *member.region.shape)
+        self._population = make_population(node, self._batch)
+        self._interval, self._offset = schedule.reset_interval, schedule.reset_offset(node.name)
+        start = schedule.starts.get(node.name)
+        self._start = start and tuple(part.reshape(self._batch) for part in start)
+
+    def fire(self, activation: Any, values: Any, time_step: int) -> None:
+        """Advance, after a reset if it is time, and write the messages."""
+        if self._start is not None and time_step % self._interval == self._offset:
+            self._population.state = self._start
+        arrived = activation[self._order].reshape(self._batch)
+        values[self._order] = self._population.step(arrived)[0].reshape(-1)
+
+
 class RelayGroup:
     """Neurons that send their sum on."""
 
@@ -166,7 +197,10 @@ _GROUPS: dict[type[Node], type[Any]] = {
     Gate: LifGroup,
     Relay: RelayGroup,
     MaxRelay: MaxRelayGroup,
+    **dict.fromkeys(SIGMA_DELTA_KINDS, SigmaDeltaGroup),
 }
+# Groups of one population each.
+_ALONE = (CubaGroup, MaxRelayGroup, SigmaDeltaGroup)
 
 
 def group_class(node: Node) -> type[Any]:
@@ -190,7 +224,7 @@ def group_class(node: Node) -> type[Any]:
 def group_key(node: Node) -> tuple[type[Any], str]:
     """Return what populations of one group have in common."""
     group = group_class(node)
-    return group, node.name if group in (CubaGroup, MaxRelayGroup) else ""
+    return group, node.name if group in _ALONE else ""
 
 
 def dendrite_shape(node: Node, shape: Shape) -> Shape:

@@ -8,6 +8,7 @@ Weighted sums run in float32, which adds integers exactly while every partial su
 from sdt_lava.simulate.engine import cuba as _cuba  # noqa: F401
 from sdt_lava.simulate.engine import generic as _generic  # noqa: F401
 from sdt_lava.simulate.engine import neurons as _neurons  # noqa: F401
+from sdt_lava.simulate.engine import sigma_delta as _sigma_delta  # noqa: F401
 from sdt_lava.simulate.engine.engine import Engine
 from sdt_lava.simulate.engine_options import KERNELS, EngineOptions
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sdt_lava.allocation import current_guard, guarding
 from sdt_lava.errors import ConfigError, HardwareUnavailableError
-from sdt_lava.graph import Graph, Input
+from sdt_lava.graph import SIGMA_DELTA_KINDS, Graph, Input
 from sdt_lava.graph.mapped import Gate, MaxRelay, Relay, Sparse
 from sdt_lava.numerics import ACTIVATION_LIMIT, STATE_LIMIT, IntArray, NeuronStates
 from sdt_lava.quantize.bounds import Extremes
@@ -27,11 +27,13 @@ from sdt_lava.simulate.engine.plan.states import load_states, packs_states, save
 from sdt_lava.simulate.engine.plan.team import one_thread_each
 from sdt_lava.simulate.engine.registry import Context
 from sdt_lava.simulate.engine_options import EngineOptions
+from sdt_lava.simulate.sigma_delta import starting_states
 
 logger = logging.getLogger(__name__)
 
-# Connections of compiled graphs are matrices, for which the interpreter is as good.
-_MAPPED = (Sparse, Gate, Relay, MaxRelay)
+# Connections of compiled graphs are matrices, for which the interpreter is as good; and no kernel
+# takes the messages of sigma-delta neurons, which are as wide as the state.
+_INTERPRETED = (Sparse, Gate, Relay, MaxRelay, *SIGMA_DELTA_KINDS)
 # More samples at once do not make it faster, once their arrays leave the caches [bytes].
 _CACHE_BYTES = 24 << 20
 # Below this many multiplications a batch, threads cost more than they save.
@@ -302,7 +304,7 @@ class Engine:
             return False
         if self.options.device != "cpu":
             return False
-        if any(isinstance(node, _MAPPED) for node in self.graph):
+        if any(isinstance(node, _INTERPRETED) for node in self.graph):
             return False
         # The bounds that make a kernel exact are those of the declared input.
         if not in_range and not _holds(self.graph.input, frames[:frame_steps]):
@@ -317,6 +319,7 @@ class Engine:
         states: NeuronStates | None,
     ) -> dict[str, IntArray]:
         self._context.states = {} if states is None else states
+        self._context.starts = starting_states(self.graph)
         with exact_arithmetic():
             values = frames.astype(np.int64, copy=False)
             return Interpreter(self.graph, self._context).run(values, keep, spikes)

@@ -28,6 +28,8 @@ class Context:
     states : dict of str to tuple of ndarray
         u and v of each population with memory: where this run starts (0 where a name is missing),
         and where it has ended.
+    starts : dict of str to tuple of ndarray
+        States, ``(*shape)``, of those that a sample does not find at rest.
     device : torch.device
         Where tensors are.
     """
@@ -35,6 +37,7 @@ class Context:
     strict: bool = True
     extremes: dict[str, Extremes] = field(default_factory=dict)
     states: NeuronStates = field(default_factory=dict)
+    starts: NeuronStates = field(default_factory=dict)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def constant(self, values: Any) -> Tensor:

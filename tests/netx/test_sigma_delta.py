@@ -1,0 +1,221 @@
+"""Sigma-delta networks: the messages of SLAYER and of stock netx in Lava, on every back end."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import sdt_lava
+from sdt_lava.errors import NetworkFileError
+from sdt_lava.graph import Delta, Sigma, SigmaDelta
+from sdt_lava.netx import load_network, save_network
+from tests.graphs import assert_same_graph
+from tests.netx import sigma_delta_nets as nets
+from tests.netx.stock_lava import run_stock_messages
+
+CASE = Path(__file__).parents[1] / "data" / "netx" / "sigma-delta"
+NETWORKS = {
+    "dense": nets.dense,
+    "dense with biases": partial(nets.dense, norm=True),
+    "windows": nets.windows,
+    "windows with biases": partial(nets.windows, norm=True),
+}
+BACKENDS = ("reference", "engine", "lava-inprocess")
+
+
+def assert_same_messages(result, expected):
+    assert list(result.messages) == list(expected)
+    for name, messages in expected.items():
+        assert np.array_equal(result.messages[name], messages), name
+
+
+def in_levels(messages):
+    """SLAYER's messages in the units of ours; those of an output have six bits more."""
+    *sent, last = messages
+    levels = {name: messages[name].astype(float) * nets.MESSAGE for name in sent}
+    return {**levels, last: messages[last].astype(float) * nets.STATE}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_outputs_of_slayer(backend):
+    """A file and an output that SLAYER wrote: the output at each step, in its own units."""
+    recorded = np.load(CASE / "slayer.npz")
+    result = sdt_lava.simulate(load_network(CASE / "network.net"), recorded["x"], backend)
+    assert np.array_equal(result.outputs, recorded["outputs"])
+    assert np.array_equal(result.logits, recorded["outputs"][-1] * nets.STATE)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_messages_of_slayer(tmp_path, name, seed):
+    network = nets.Messages(NETWORKS[name], seed)
+    graph = load_network(network.export(tmp_path / "slayer.net"), lead_in=False)
+    assert any(node.bias is not None for node in graph.of_type(SigmaDelta)) == ("bias" in name)
+    expected = in_levels(network.messages)
+    assert all(messages.any() for messages in expected.values())
+    for backend in BACKENDS:
+        assert_same_messages(sdt_lava.simulate(graph, network.x, backend), expected)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_messages_of_stock_netx(tmp_path, name, seed):
+    """Layer by layer and step by step, of each sample from a fresh start; any integer is taken."""
+    network = nets.Messages(NETWORKS[name], seed)
+    path = network.export(tmp_path / "slayer.net")
+    graph = load_network(path)
+    frames = np.random.default_rng(seed).integers(-64, 65, (2, 6, *graph.input_shape))
+    layers = [run_stock_messages(path, sample) for sample in frames]
+    stock = [np.concatenate(parts, axis=1) for parts in zip(*layers, strict=True)]
+    expected = dict(zip(graph.message_names, stock, strict=True))
+    assert sum(messages.any() for messages in expected.values()) >= len(expected) - 1
+    for backend in BACKENDS:
+        assert_same_messages(sdt_lava.simulate(graph, frames / 64, backend), expected)
+
+
+def test_messages_of_stock_netx_without_encoders(tmp_path):
+    network = nets.Messages(nets.headless, 1)
+    path = network.export(tmp_path / "slayer.net")
+    graph = load_network(path)
+    frames = np.random.default_rng(0).integers(-4000, 4001, (7, *graph.input_shape))
+    expected = dict(zip(graph.message_names, run_stock_messages(path, frames), strict=True))
+    assert all(messages.any() for messages in expected.values())
+    for backend in BACKENDS:
+        result = sdt_lava.simulate(graph, frames[None], backend)
+        assert_same_messages(result, expected)
+        # The messages of neurons that nobody decodes add up to their activation.
+        assert result.outputs is None
+        assert np.array_equal(result.logits, result.messages["layer.2"].sum(axis=0))
+
+
+@pytest.mark.slow
+def test_messages_in_lava(tmp_path):
+    network = nets.Messages(partial(nets.windows, norm=True), 3)
+    graph = load_network(network.export(tmp_path / "slayer.net"))
+    expected = sdt_lava.simulate(graph, network.x, "reference").messages
+    result = sdt_lava.simulate(graph, network.x, "lava", timeout=120)
+    assert_same_messages(result, expected)
+
+
+@pytest.mark.parametrize("lead_in", [True, False])
+@pytest.mark.parametrize("reset", [True, False])
+@pytest.mark.parametrize("models", ["lava", "accelerated", "fused-blocks", "fused"])
+def test_process_models_and_streams(tmp_path, models, reset, lead_in):
+    network = nets.Messages(partial(nets.windows, norm=True), 4, samples=3)
+    graph = load_network(network.export(tmp_path / "slayer.net"), lead_in=lead_in)
+    expected = sdt_lava.simulate(graph, network.x, "reference", reset=reset)
+    options = {"models": models, "reset": reset}
+    assert_same_messages(
+        sdt_lava.simulate(graph, network.x, "lava-inprocess", **options), expected.messages
+    )
+    engine = sdt_lava.simulate(graph, network.x, "engine", reset=reset, batch_size=1)
+    assert_same_messages(engine, expected.messages)
+    assert np.array_equal(engine.logits, expected.logits)
+
+
+def test_a_stream_takes_lavas_own_processes(tmp_path):
+    """Neurons that no reset holds back are at a sample's start by themselves, as in stock netx."""
+    network = nets.Messages(partial(nets.dense, norm=True), 0)
+    path = network.export(tmp_path / "slayer.net")
+
+    def neurons(graph, reset):
+        compiled = sdt_lava.compile(graph, timesteps=9, reset=reset)
+        return [row.process for row in compiled.processes if row.latency is not None]
+
+    own = ["Delta", "SigmaDelta", "SigmaDelta", "Sigma"]
+    resetting = [f"{name}Reset" for name in own]
+    assert neurons(load_network(path), False) == own
+    assert neurons(load_network(path), True) == resetting
+    # From rest they only start if a reset takes back what they did before.
+    assert neurons(load_network(path, lead_in=False), False) == resetting
+
+
+def test_leads_are_those_of_stock_netx(tmp_path):
+    graph = load_network(nets.Messages(nets.windows).export(tmp_path / "slayer.net"))
+    assert [node.lead for node in graph.of_type(SigmaDelta)] == [1, 2, 3, 4]
+    assert [type(graph.nodes[name]) for name in graph.message_names][::5] == [Delta, Sigma]
+
+
+@pytest.mark.parametrize("lead_in", [True, False])
+def test_round_trip(tmp_path, lead_in):
+    network = nets.Messages(partial(nets.windows, norm=True), 5)
+    graph = load_network(network.export(tmp_path / "slayer.net"), lead_in=lead_in)
+    save_network(graph, tmp_path / "net.h5")
+    again = load_network(tmp_path / "net.h5")
+    assert_same_graph(again, graph)
+    expected = sdt_lava.simulate(graph, network.x)
+    assert_same_messages(sdt_lava.simulate(again, network.x), expected.messages)
+
+
+def test_real_input_is_rounded_as_in_training(tmp_path):
+    """SLAYER rounds real values to 2/64; whole numbers of 1/64 are those that netx takes."""
+    graph = load_network(nets.Messages(nets.dense).export(tmp_path / "slayer.net"))
+    x = np.array([[[0.0, 1 / 64, 1.4 / 64, -2.9 / 64, 5.0, -5.0]]])
+    frames = sdt_lava.simulate(graph, x).frames
+    assert frames.ravel().tolist() == [0, 1, 2, -2, 254, -256]
+
+
+def change(name, value):
+    def apply(file):
+        if name in file:
+            del file[name]
+        file[name] = value
+
+    return apply
+
+
+REFUSED = {
+    "activation": (change("layer/1/neuron/activation", "tanh"), "tanh"),
+    "threshold": (change("layer/1/neuron/vThMant", 2048), "24-bit"),
+    "negative threshold": (change("layer/1/neuron/vThMant", -1), "0 to 2047"),
+    "bias": (change("layer/1/bias", np.full(7, 5000.0)), "24-bit"),
+    "bias of the output": (change("layer/3/bias", np.ones(3)), "only adds up"),
+    "delay": (change("layer/1/delay", np.ones(7)), "delays"),
+    "divided": (change("layer/1/neuron/weight_exp", 2), "WgtScaleBatchNorm"),
+    "no threshold": (lambda file: file["layer/1/neuron"].pop("vThMant"), "vThMant"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_by_name(tmp_path, name):
+    apply, found = REFUSED[name]
+    path = nets.Messages(nets.dense).export(tmp_path / "slayer.net", apply)
+    with pytest.raises(NetworkFileError, match=found):
+        load_network(path)
+
+
+def test_what_nobody_reads_refuses_nothing(tmp_path):
+    """Thresholds of decoders, activations of encoders, delays of none, and a norm of one."""
+
+    def more(file):
+        change("layer/0/neuron/activation", "tanh")(file)
+        change("layer/1/delay", np.zeros(7))(file)
+        change("layer/1/neuron/weight_exp", 0)(file)
+        change("layer/1/neuron/messageBits", 16)(file)
+        del file["layer/3/neuron/vThMant"]
+
+    network = nets.Messages(nets.dense)
+    plain = load_network(network.export(tmp_path / "plain.net"))
+    more_members = load_network(network.export(tmp_path / "more.net", more))
+    assert_same_graph(more_members, plain)
+
+
+def test_an_identity_is_not_rectified(tmp_path):
+    network = nets.Messages(nets.dense)
+    path = network.export(tmp_path / "a.net", change("layer/1/neuron/activation", "identity"))
+    graph = load_network(path)
+    assert [node.rectified for node in graph.of_type(SigmaDelta)] == [False, True]
+    expected = sdt_lava.simulate(graph, network.x, "reference")
+    assert (np.cumsum(expected.messages["layer.1"], axis=0) < -nets.MESSAGE).any()
+    for backend in ("engine", "lava-inprocess"):
+        assert_same_messages(sdt_lava.simulate(graph, network.x, backend), expected.messages)
+
+
+def test_files_are_those_of_slayer():
+    with h5py.File(CASE / "network.net") as file:
+        assert file["layer/1/neuron/type"][()] == b"SDNN"
+        assert "sigma_output" in file["layer/2/neuron"]
