@@ -30,6 +30,7 @@ from tests.graphs import (
     random_frames,
     random_sdt_graph,
 )
+from tests.sigma_delta_graphs import random_sigma_delta_chain
 
 DOWNSAMPLINGS = ("or", "max", "stride", "subsample", "none")
 
@@ -156,6 +157,8 @@ def test_every_node_kind_is_covered(tmp_path):
     kinds |= {node.kind for node in load_network(tmp_path / "dilated.h5")}
     save_network(random_cuba_chain(rng), tmp_path / "cuba.h5")
     kinds |= {node.kind for node in load_network(tmp_path / "cuba.h5")}
+    save_network(random_sigma_delta_chain(rng), tmp_path / "sigma-delta.h5")
+    kinds |= {node.kind for node in load_network(tmp_path / "sigma-delta.h5")}
     assert kinds == set(NODE_KINDS) - {"sparse", "gate", "relay", "max_relay"}
 
 
