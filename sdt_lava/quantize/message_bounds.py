@@ -89,7 +89,7 @@ class MessageSums:
 
 def _sigma_delta(node: SigmaDelta, sigma: Interval, steps: int) -> _Found:
     shift = node.spike_exponent + node.state_exponent
-    bias = np.int64(0) if node.bias is None else np.asarray(node.bias, np.int64) << shift
+    bias: Any = 0 if node.bias is None else np.asarray(node.bias, np.int64) << shift
     biased = sigma.plus(bias)
     floor = 0 if node.rectified else -_MOST
     activation = Interval(np.maximum(biased.low, floor), np.maximum(biased.high, floor))
