@@ -132,7 +132,8 @@ def simulate(
     )
     started = time.perf_counter()
     x = as_input(x)
-    if reset:
+    # What messages add up to does not depend on how many steps there are.
+    if reset and not (isinstance(net, Graph) and net.message_names):
         warn_of_steps(x, *_takes(net))
     if not isinstance(net, Graph):
         _check_float_options(reset, shortcut, sdsa)
