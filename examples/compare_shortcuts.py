@@ -101,7 +101,6 @@ def main(
         "SEW adds spikes after their neurons: values above 1 need graded spikes, or several "
         "binary ones.\nMembrane shortcuts add potentials, so every synapse reads 0 or 1. "
         "sdt-export accepts membrane shortcuts only.",
-        soft_wrap=True,
     )
     if json is not None:
         write_json(json, {"seeds": seeds, "epochs": epochs, "depth": depth, "runs": runs})

@@ -45,7 +45,7 @@ class StepFailedError(SdtLavaError):
 def run_step(*command: str) -> None:
     """Show a command and run it."""
     shown = ["python" if part == sys.executable else part for part in command]
-    console.print(f"\n$ {' '.join(shown)}", style="bold", markup=False, soft_wrap=True)
+    console.print(f"\n$ {' '.join(shown)}", style="bold")
     status = subprocess.run(command, cwd=ROOT, check=False).returncode
     if status:
         raise StepFailedError(shown[0], f"exit code {status}", "0", "see the message above")

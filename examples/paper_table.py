@@ -76,7 +76,6 @@ def print_models(model: EnergyModel) -> None:
     console.print(
         "implied mean rate: the one firing rate that, used for every layer of spikes, gives the "
         "published energy by\nthe formula with T * FLOPs * E_MAC for the first convolution.",
-        soft_wrap=True,
     )
 
 
@@ -99,7 +98,6 @@ def print_attention(model: EnergyModel) -> None:
         f"every neuron fires at every step;\nwith the projections of q, k and v on both sides, "
         f"{PUBLISHED_RATIO}x is a mean rate of {rate:.2%}. Which was meant cannot be told from "
         "the paper's formulas.",
-        soft_wrap=True,
     )
 
 

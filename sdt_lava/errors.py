@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sdt_lava.text import printable
+
 
 class SdtLavaError(Exception):
     """Base of every error that sdt-lava raises on purpose.
@@ -37,7 +39,7 @@ class SdtLavaError(Exception):
             parts.append(f"allowed: {self.allowed}")
         if self.remedy:
             parts.append(f"remedy: {self.remedy}")
-        return "; ".join(parts)
+        return printable("; ".join(parts))
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str, str]]:
         """Survive pickling, so that an error can cross a process boundary."""

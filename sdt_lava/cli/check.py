@@ -11,7 +11,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from sdt_lava.cli.console import console, print_table, progress_bar, simulation_hint
+from sdt_lava.cli.console import (
+    PlainTable,
+    console,
+    print_plain_json,
+    print_table,
+    progress_bar,
+    simulation_hint,
+)
 from sdt_lava.cli.data import load_fitting, network_takes
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.networks import (
@@ -83,7 +90,7 @@ def check_command(
     violations = check_rules(compiled, measured)
     errors = sum(violation.severity == ERROR for violation in violations)
     if json:
-        console.print_json(data=_summary(network, net, description, chosen, violations))
+        print_plain_json(_summary(network, net, description, chosen, violations))
     else:
         place = f"{description.title}, {chosen}" if chosen else description.title
         most = len(violations) if every else _MOST_SHOWN
@@ -139,7 +146,7 @@ def _print_violations(title: str, violations: Sequence[Violation], most: int) ->
         label = Text(severity, style="red" if severity == ERROR else "yellow")
         for row in rows[:most]:
             cells = (rule, row.node, row.found, row.allowed, row.remedy)
-            table.add_row(label, *map(Text, cells))
+            table.add_row(label, *cells)
         if len(rows) > most:
             table.add_row(label, rule, f"and {len(rows) - most} more: --all shows them")
     print_table(table)
@@ -152,24 +159,24 @@ def _print_conclusion(errors: int, warnings: int, network: Path | None, net: Gra
     console.print(f"no errors, {warnings} warnings")
     if network is not None:
         hint = simulation_hint(network, trained_on(net))
-        console.print(f"next: {hint}", markup=False, soft_wrap=True)
+        console.print(f"next: {hint}")
 
 
 def _print_rules(target: Target, json: bool) -> None:
     rows = rule_rows(target)
     if json:
-        console.print_json(data=[row.to_dict() for row in rows])
+        print_plain_json([row.to_dict() for row in rows])
         return
     table = _wrapping_table(f"Design rules of {target.title}", ["rule", "", "limit", "source"])
     for row in rows:
         limits = "\n".join(f"{name} = {value:,}" for name, value in row.limits.items())
-        table.add_row(*map(Text, (row.name, row.summary, limits, row.source)))
+        table.add_row(row.name, row.summary, Text(limits), row.source)
     print_table(table)
 
 
 def _wrapping_table(title: str, headers: Sequence[str]) -> Table:
     """Return a table whose cells go on in another line rather than being cut off."""
-    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
+    table = PlainTable(title=title, title_justify="left", header_style="bold", pad_edge=False)
     for header in headers:
         table.add_column(header, overflow="fold")
     return table

@@ -124,7 +124,7 @@ class _Side:
 
 
 def _print(comparison: Comparison, names: tuple[str, str]) -> None:
-    console.print(f"left  {names[0]}\nright {names[1]}", markup=False)
+    console.print(f"left  {names[0]}\nright {names[1]}")
     columns = {"layer": "left", "decisions": "right", "differ": "right", "share": "right"}
     rates = {"left rate": "right", "right rate": "right", "first difference": "left"}
     table = make_table(f"Spikes, {comparison.samples} samples", {**columns, **rates})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sdt_lava.cli.console import console, make_table, print_table, progress_bar
+from sdt_lava.cli.console import console, make_table, print_plain_json, print_table, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
 from sdt_lava.cli.networks import InputShape, load_file
 from sdt_lava.cli.places import Reads, ReadsData
@@ -27,6 +27,7 @@ from sdt_lava.report.formula_energy import FormulaEnergy, formula_energy
 from sdt_lava.report.rates import read_rates
 from sdt_lava.report.runtime_bound import RuntimeBound, runtime_bound
 from sdt_lava.report.runtime_model import RuntimeModel
+from sdt_lava.text import quoted
 
 if TYPE_CHECKING:
     from sdt_lava.compiler.core_map import CoreMap
@@ -116,7 +117,7 @@ def energy_command(
     dataset = load_fitting(data, "test", network_takes(net), options, samples)
     _run_energy(network, net, dataset, list(model or ENERGY_MODELS), cores, json)
     if not json:
-        console.print(f"next: sdt-lava energy {network} --data {data} --json")
+        console.print(f"next: sdt-lava energy {quoted(network)} --data {quoted(data)} --json")
 
 
 def _preset_energy(
@@ -132,7 +133,7 @@ def _preset_energy(
     known = read_rates(rates, formula_layers(config)) if rates is not None else {}
     result = formula_energy(config, load_energy_model(costs), known)
     if json:
-        console.print_json(data={"preset": preset, **result.to_dict()})
+        print_plain_json({"preset": preset, **result.to_dict()})
     else:
         _print(preset, result)
 
@@ -157,7 +158,7 @@ def _run_energy(
             "energy": [table.to_dict() for table in tables],
             "core_map": None if core_map is None else core_table(core_map, bound),
         }
-        console.print_json(data=content)
+        print_plain_json(content)
         return
     _print_accounting(accounting, counts.samples)
     for table in tables:
@@ -195,17 +196,15 @@ def _print_accounting(accounting: Accounting, samples: int) -> None:
 def _print_table(table: EnergyTable) -> None:
     model = table.model
     console.print(f"{model.name}: {table.per_sample_nj:,.1f} nJ a sample", style="bold")
-    console.print(f"  {model.title} ({model.source})", markup=False, soft_wrap=True)
+    console.print(f"  {model.title} ({model.source})")
     for operation, picojoule in table.by_operation.items():
         cost = model.costs[operation]
         share = f"{picojoule / table.samples / 1e3:,.1f} nJ"
         console.print(
             f"  {operation}: {share}, {cost.pj:g} pJ each ({cost.source})",
-            markup=False,
-            soft_wrap=True,
         )
     for assumption in model.assumptions:
-        console.print(f"  - {assumption}", markup=False, soft_wrap=True)
+        console.print(f"  - {assumption}")
     for operation, number in table.not_charged.items():
         console.print(f"  not charged: {number / table.samples:,.0f} {operation} a sample")
 
@@ -236,9 +235,9 @@ def _print(name: str, result: FormulaEnergy) -> None:
 
 def _print_energy(result: FormulaEnergy) -> None:
     model = result.model
-    console.print(f"costs: {model.name}, {model.title} ({model.source})", markup=False)
+    console.print(f"costs: {model.name}, {model.title} ({model.source})")
     for assumption in model.assumptions:
-        console.print(f"  - {assumption}", markup=False)
+        console.print(f"  - {assumption}")
     console.print(f"first convolution, T * FLOPs * E_MAC: {result.mac_energy_mj:.3f} mJ")
     console.print(
         f"the same layers as a dense network with softmax attention: "

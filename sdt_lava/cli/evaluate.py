@@ -9,7 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from sdt_lava.cli.console import console, error_console, make_table, print_table, progress_bar
+from sdt_lava.cli.console import (
+    console,
+    error_console,
+    make_table,
+    print_plain_json,
+    print_table,
+    progress_bar,
+)
 from sdt_lava.cli.data import Binning, DataRoot, Download
 from sdt_lava.cli.engine import Device, Memory
 from sdt_lava.cli.networks import InputShape, Timesteps, parse_shape
@@ -20,6 +27,7 @@ from sdt_lava.output_files import EVALUATION_FILES
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
 from sdt_lava.simulate.process_guard import Terminated
 from sdt_lava.simulate.run import BACKENDS
+from sdt_lava.text import quoted
 
 _MOST_LISTED = 10
 
@@ -94,11 +102,13 @@ def evaluate_command(
     with resumable("evaluate", kept, workers, scheduler) as (executor, update):
         evaluation = evaluate(network, data, out, options, executor=executor, on_progress=update)
     if json:
-        console.print_json(data=evaluation.to_dict())
+        print_plain_json(evaluation.to_dict())
         return
     _print(evaluation)
     console.print(f"wrote {out / 'results.json'} and predictions.csv")
-    console.print(f"next: sdt-lava report {network} --data {data} --samples 100 --out report")
+    console.print(
+        f"next: sdt-lava report {quoted(network)} --data {quoted(data)} --samples 100 --out report"
+    )
 
 
 @contextmanager
@@ -144,6 +154,6 @@ def _print(evaluation: Any) -> None:
         console.print(f"{name}: {energy['per_sample_nj']:,.1f} nJ a sample{note}")
     bad = evaluation.bad
     for row in bad[:_MOST_LISTED]:
-        console.print(f"skipped sample {row.index}: {row.error}", markup=False, soft_wrap=True)
+        console.print(f"skipped sample {row.index}: {row.error}")
     if len(bad) > _MOST_LISTED:
         console.print(f"skipped {len(bad)} samples in all: see results.json")

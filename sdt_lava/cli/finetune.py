@@ -13,6 +13,7 @@ from sdt_lava.cli.data import Binning, DataRoot, Download, check_parts, load_fit
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.cli.train import training_progress
 from sdt_lava.model.presets import PRESETS
+from sdt_lava.text import quoted
 
 _LARGEST_SEED = 2**63 - 1
 
@@ -72,7 +73,7 @@ def finetune_command(
     kind = "float" if bits is None else f"{bits}-bit weights"
     console.print(f"test accuracy with {kind}: {result.test_accuracy:.2%}")
     option = "" if bits is None else f" --bits {bits}"
-    console.print(f"next: sdt-export {out} --out {out.with_suffix('.h5')}{option}", soft_wrap=True)
+    console.print(f"next: sdt-export {quoted(out)} --out {quoted(out.with_suffix('.h5'))}{option}")
 
 
 def convert_command(
@@ -98,5 +99,5 @@ def convert_command(
     data = converted.config.dataset or "DATA"
     tuned = out.with_name(f"tuned-{out.name}")
     console.print(
-        f"next: sdt-lava finetune {out} --data {data} --out {tuned}", soft_wrap=True, markup=False
+        f"next: sdt-lava finetune {quoted(out)} --data {quoted(data)} --out {quoted(tuned)}"
     )

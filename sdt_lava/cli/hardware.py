@@ -19,6 +19,7 @@ from sdt_lava.simulate.loihi.options import RECORDS
 from sdt_lava.simulate.measured import Measured
 from sdt_lava.simulate.result import Result
 from sdt_lava.simulate.run import BACKENDS, HARDWARE_BACKENDS, simulate
+from sdt_lava.text import quoted
 
 if TYPE_CHECKING:
     from sdt_lava.graph import Graph
@@ -125,12 +126,11 @@ def print_hardware_run(result: Result, x: Any, network: Path, data: str) -> None
         console.print("the same spikes and results as the engine, bit for bit")
         return
     first = differing[0] if differing else "the readout"
-    console.print(f"not the engine's spikes; the first difference is in {first}", markup=False)
+    console.print(f"not the engine's spikes; the first difference is in {first}")
     console.print(
-        f"next: sdt-lava compare {network} {network} --data {data} --left-backend engine "
-        "--right-backend loihi2 --json difference.json, and docs/loihi2.md: what to send",
-        markup=False,
-        soft_wrap=True,
+        f"next: sdt-lava compare {quoted(network)} {quoted(network)} --data {quoted(data)} "
+        "--left-backend engine --right-backend loihi2 --json difference.json, "
+        "and docs/loihi2.md: what to send",
     )
 
 

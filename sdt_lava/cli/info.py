@@ -57,12 +57,12 @@ def info_command(
     elif json:
         print_plain_json(_summary(network, net))
     elif compiled or ways:
-        console.print(str(compile_network(net, **ways)), markup=False, soft_wrap=True)
+        console.print(str(compile_network(net, **ways)))
     else:
-        console.print(str(net), markup=False, soft_wrap=True)
+        console.print(str(net))
         console.print(f"T = {net.timesteps} steps a sample, input {net.input_shape}")
         hint = simulation_hint(network, trained_on(net))
-        console.print(f"next: {hint}", markup=False, soft_wrap=True)
+        console.print(f"next: {hint}")
 
 
 def _show_schedule(compiled: CompiledNetwork, json: bool) -> None:
@@ -70,17 +70,17 @@ def _show_schedule(compiled: CompiledNetwork, json: bool) -> None:
     if json:
         plain = {**asdict(compiled.lowering), "notes": list(compiled.notes)}
         splits = [asdict(split) for split in compiled.splits]
-        console.print_json(data={**schedule.to_dict(), **plain, "splits": splits})
+        print_plain_json({**schedule.to_dict(), **plain, "splits": splits})
         return
     for delay in schedule.delays:
-        console.print(str(delay), markup=False, soft_wrap=True)
+        console.print(str(delay))
     columns = {"population": "left", "first at step": "right", "then every": "right"}
     table = make_table("Resets, when step 0 of a sample arrives", columns)
     for reset in schedule.resets:
         table.add_row(reset.population, str(reset.latency), str(reset.interval or "-"))
     print_table(table)
     for note in compiled.notes:
-        console.print(note, markup=False, soft_wrap=True)
+        console.print(note)
     console.print(
         f"samples enter every {schedule.timesteps} steps, the last output has latency "
         f"{schedule.depth}\nnext: every process and latency: add --compiled instead of --schedule"

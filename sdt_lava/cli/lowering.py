@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sdt_lava.cli.console import console, make_table, print_table, progress_bar, simulation_hint
+from sdt_lava.cli.console import (
+    console,
+    make_table,
+    print_plain_json,
+    print_table,
+    progress_bar,
+    simulation_hint,
+)
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
 from sdt_lava.cli.networks import (
     InputShape,
@@ -113,12 +120,12 @@ def lower_command(
     with progress_bar("lowerings") as update:
         comparison = compare_lowerings(net, run, target=target, on_progress=update)
     if json:
-        console.print_json(data=comparison.to_dict())
+        print_plain_json(comparison.to_dict())
         return
     _print(comparison, network_title(network, net))
     if network is not None:
         hint = simulation_hint(network, trained_on(net))
-        console.print(f"next: {hint} --shortcut auto", markup=False, soft_wrap=True)
+        console.print(f"next: {hint} --shortcut auto")
 
 
 def _run(net: Graph, data: str, options: SourceOptions, samples: int | None) -> Result:
@@ -148,10 +155,9 @@ def _print(comparison: LoweringComparison, title: str) -> None:
         "stores its kernel once;\nspikes and graded: sent without and with a payload; latency: "
         "machine steps; cost: geometric mean of neurons,\nsynapses and synops, relative to the "
         "first row: what auto minimises",
-        soft_wrap=True,
     )
     for line in _remarks(comparison):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line)
 
 
 def _cells(row: LoweringRow) -> tuple[str, ...]:

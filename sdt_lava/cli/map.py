@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sdt_lava.cli.console import console, error_console, make_table, print_table, progress_bar
+from sdt_lava.cli.console import (
+    console,
+    error_console,
+    make_table,
+    print_plain_json,
+    print_table,
+    progress_bar,
+)
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.networks import InputShape, Timesteps, network_title, read_network
@@ -15,6 +22,7 @@ from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.cli.runtime import RuntimeOption, load_needing, print_bound
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS, load_target
 from sdt_lava.report.runtime_bound import runtime_bound
+from sdt_lava.text import quoted
 
 if TYPE_CHECKING:
     from sdt_lava.compiler.core_map import CoreMap, LayerMap
@@ -89,7 +97,7 @@ def map_command(
     bound = None if model is None else runtime_bound(core_map, model)
     if json:
         least = {} if bound is None else {"runtime": bound.to_dict()}
-        console.print_json(data={"network": title, **core_map.to_dict(per_core), **least})
+        print_plain_json({"network": title, **core_map.to_dict(per_core), **least})
         return
     _print_layers(core_map, title)
     _print_summary(core_map)
@@ -189,7 +197,7 @@ def _plural(count: int, noun: str) -> str:
 
 
 def _print_hint(network: Path | None, preset: str | None, data: str | None) -> None:
-    what = f"--preset {preset}" if network is None else str(network)
+    what = f"--preset {preset}" if network is None else quoted(network)
     if data is None and network is not None:
         console.print(f"next: measured spikes: sdt-lava map {what} --data DATA")
     else:

@@ -11,6 +11,7 @@ from sdt_lava.cli.console import console, error_console, simulation_hint
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.errors import ConfigError
 from sdt_lava.files import write_json
+from sdt_lava.text import quoted
 
 if TYPE_CHECKING:
     from sdt_lava.quantize.post_training import CalibrationData
@@ -72,11 +73,11 @@ def nir_command(
     if report.quantization is not None:
         print_report(report.quantization)
     for line in report.lines():
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line)
     if json is not None:
         write_json(json, report.to_dict())
     console.print(f"wrote {out}: {len(graph)} nodes, T = {graph.timesteps}")
-    console.print(f"next: {simulation_hint(out, '')}", soft_wrap=True, markup=False)
+    console.print(f"next: {simulation_hint(out, '')}")
 
 
 def _write(source: Path, out: Path, dt: float | None) -> None:
@@ -88,7 +89,7 @@ def _write(source: Path, out: Path, dt: float | None) -> None:
     save_nir(graph, out, DEFAULT_DT if dt is None else dt)
     console.print(f"wrote {out}: {len(graph)} nodes, weights and thresholds as integers")
     back = out.with_name(f"{out.stem}-again.h5")
-    console.print(f"next: sdt-lava nir {out} --out {back}", soft_wrap=True, markup=False)
+    console.print(f"next: sdt-lava nir {quoted(out)} --out {quoted(back)}")
 
 
 # More samples hardly move the extremes.

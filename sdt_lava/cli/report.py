@@ -17,6 +17,7 @@ from sdt_lava.errors import ConfigError
 from sdt_lava.output_files import REPORT_FILES
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
 from sdt_lava.simulate.run import BACKENDS
+from sdt_lava.text import quoted
 
 _INTEGER_BACKENDS = tuple(name for name in BACKENDS if name != "torch")
 
@@ -99,4 +100,4 @@ def report_command(
     for row in report.differences:
         console.print(f"{row.backend}: {row.differing} of {row.decisions:,} spike decisions differ")
     console.print(f"wrote {page}, report.json and tables")
-    console.print(f"next: open {page} in a browser")
+    console.print(f"next: open {quoted(page)} in a browser")

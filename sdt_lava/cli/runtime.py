@@ -58,8 +58,6 @@ def print_bound(bound: RuntimeBound) -> None:
         f"a step takes at least {bound.step_ns:,.1f} ns, and a sample of {bound.timesteps} steps "
         f"{bound.sample_us:,.3f} us in a stream: {bound.binding.count} binds "
         f"({bound.activity}; coefficients are yours, nothing was measured)",
-        markup=False,
-        soft_wrap=True,
     )
     for assumption in bound.model.assumptions:
-        console.print(f"  - {assumption}", markup=False, soft_wrap=True)
+        console.print(f"  - {assumption}")

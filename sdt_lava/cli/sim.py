@@ -123,9 +123,9 @@ def sim_command(
         plot_run(result, plot, labels=dataset.y)
     print_synops(result.synops)
     _print_summary(summary)
-    console.print(str(result.timing), soft_wrap=True)
+    console.print(str(result.timing))
     if result.execution is not None:
-        console.print(str(result.execution), soft_wrap=True)
+        console.print(str(result.execution))
     for path in filter(None, (json, plot)):
         console.print(f"wrote {path}")
     if result.measured is not None:
@@ -202,7 +202,6 @@ def _print_summary(summary: dict[str, Any]) -> None:
         console.print(
             f"{summary['compiled']['synops_per_inference']:,.0f} synaptic operations per inference "
             f"as compiled ({', '.join(sorted(ways)) or 'no shortcuts'})",
-            soft_wrap=True,
         )
     per_inference = summary["synops"]["per_inference"]
     console.print(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sdt_lava.cli.console import console, make_table, print_table
+from sdt_lava.cli.console import console, make_table, print_plain_json, print_table
 from sdt_lava.cli.data import Binning, DataRoot, Download
 from sdt_lava.cli.evaluate import resumable
 from sdt_lava.cli.export import calibration_data
@@ -17,6 +17,7 @@ from sdt_lava.errors import ConfigError
 from sdt_lava.model.presets import PRESETS
 from sdt_lava.output_files import SWEEP_FILES
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
+from sdt_lava.text import quoted
 
 if TYPE_CHECKING:
     from sdt_lava.sweep import Sweep
@@ -99,14 +100,17 @@ def sweep_command(
             calibration=measured, executor=executor, on_progress=update,
         )  # fmt: skip
     if json:
-        console.print_json(data=result.to_dict())
+        print_plain_json(result.to_dict())
         return
     _print(result)
     console.print(f"wrote {out / 'sweep.json'}, sweep.csv and, with labels, pareto.png and .svg")
     best = max(result.rows, key=lambda row: row.accuracy or 0.0, default=None)
     if best is not None:
         network = out / f"{best.bits}-bit" / "net.h5"
-        console.print(f"next: sdt-lava report {network} --data {data} --samples 100 --out report")
+        console.print(
+            f"next: sdt-lava report {quoted(network)} --data {quoted(data)} --samples 100 "
+            "--out report"
+        )
 
 
 def _split(text: str) -> tuple[str, ...]:
@@ -152,7 +156,7 @@ def _print(result: Sweep) -> None:
         refused.setdefault(lowering, []).append(str(entry["bits"]))
     for (shortcut, sdsa, reason), widths in refused.items():
         name = f"{', '.join(widths)} bit, {shortcut}, {sdsa}"
-        console.print(f"not possible: {name}: {reason}", markup=False, soft_wrap=True)
+        console.print(f"not possible: {name}: {reason}")
     missing = {
         (model, operation)
         for row in result.rows

@@ -30,6 +30,7 @@ from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.presets import preset
 from sdt_lava.output_files import TENSORBOARD_FILES
 from sdt_lava.simulate.process_guard import Terminated
+from sdt_lava.text import quoted
 
 if TYPE_CHECKING:
     from sdt_lava.model.training import Progress as Report
@@ -242,4 +243,4 @@ def _print_result(training: Training, result: TrainingResult) -> None:
     )
     print_table(table)
     network = training.out.with_name("net.h5")
-    console.print(f"next: sdt-export {training.out} --out {network}", soft_wrap=True, markup=False)
+    console.print(f"next: sdt-export {quoted(training.out)} --out {quoted(network)}")

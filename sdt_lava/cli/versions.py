@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from sdt_lava import __version__
-from sdt_lava.cli.console import console
+from sdt_lava.cli.console import console, print_plain_json
 
 # The extension's package has had several names.
 _EXTENSION = ("lava-loihi", "lava-nc-loihi", "nxcore")
@@ -39,10 +39,10 @@ def print_versions(json: bool) -> None:
     """Print what `collect_versions` finds."""
     found = collect_versions()
     if json:
-        console.print_json(data=found)
+        print_plain_json(found)
         return
     rows = {key: found[key] for key in ("sdt-lava", "python", "platform")}
     rows |= {name: value or "not installed" for name, value in found["packages"].items()}
     rows |= {name: value or "not set" for name, value in found["environment"].items()}
     for name, value in rows.items():
-        console.print(f"{name:14s} {value}", markup=False)
+        console.print(f"{name:14s} {value}")

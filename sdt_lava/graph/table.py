@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sdt_lava.graph.base import Node, Shape
 from sdt_lava.graph.nodes import Conv, MaxPool, OrPool
+from sdt_lava.text import one_line
 
 if TYPE_CHECKING:
     from sdt_lava.graph.graph import Graph
@@ -31,11 +32,11 @@ def _window(node: Node) -> tuple[str, str, str, str, str]:
 def _row(node: Node, shape: Shape, width_of_name: int) -> str:
     channels, height, width = shape if len(shape) == 3 else (shape[0], 1, 1)
     cells = [f"{node.kind:10s}", f"{width:5d}", f"{height:5d}", f"{channels:5d}", *_window(node)]
-    return f"| {node.name:<{width_of_name}s}|" + "|".join(cells) + "|"
+    return f"| {one_line(node.name):<{width_of_name}s}|" + "|".join(cells) + "|"
 
 
 def format_graph(graph: Graph) -> str:
     """Return a table with a row for each node."""
-    widest = max(len(node.name) for node in graph)
+    widest = max(len(one_line(node.name)) for node in graph)
     rows = [_row(node, graph.shapes[node.name], widest) for node in graph]
     return "\n".join([f"| {'Name':<{widest}s}{_COLUMNS}", *rows])

@@ -15,6 +15,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from sdt_lava.compiler.core_map import Core, CoreMap
 from sdt_lava.report.figures import save_figure
+from sdt_lava.text import figure_label
 
 _EMPTY = (0.92, 0.92, 0.92)
 # Of the parts of one block, such as attention and MLP: saturation and value.
@@ -72,7 +73,7 @@ def core_map_figure(core_map: CoreMap, title: str) -> Figure:
         cores = [core for core in core_map.cores if core.chip == chip]
         _draw_chip(axes, cores, places, {name: colors[b] for name, b in of_layer.items()})
         axes.set_title(f"chip {chip}: {len(cores)} cores", fontsize=9 if side > 2 else 7)
-    handles = [Patch(color=colors[block], label=block) for block in blocks]
+    handles = [Patch(color=colors[block], label=figure_label(block)) for block in blocks]
     figure.legend(
         handles=handles, loc="outside right center", fontsize=8, frameon=False, ncols=legend_columns
     )
@@ -82,13 +83,13 @@ def core_map_figure(core_map: CoreMap, title: str) -> Figure:
 
 def _heading(core_map: CoreMap, title: str) -> str:
     traffic = core_map.traffic()
-    board = core_map.board.name
+    board = figure_label(core_map.board.name)
     where = f"on {board}" if core_map.fits else f"on {core_map.boards} boards {board}"
     return (
-        f"{title} {where}: {len(core_map.cores):,} cores, "
+        f"{figure_label(title)} {where}: {len(core_map.cores):,} cores, "
         f"{core_map.chips} chip{'s' * (core_map.chips != 1)}\n"
         f"messages a step: {traffic.per_step('between_cores'):,.0f} between cores, "
-        f"{traffic.per_step('between_chips'):,.0f} between chips\n({traffic.source})"
+        f"{traffic.per_step('between_chips'):,.0f} between chips\n({figure_label(traffic.source)})"
     )
 
 

@@ -19,6 +19,7 @@ from sdt_lava.files import replacing
 from sdt_lava.report.compare import Comparison
 from sdt_lava.report.synops import ROLES
 from sdt_lava.simulate.result import Result
+from sdt_lava.text import figure_label
 
 _MOST_SAMPLES = 8
 # Neurons drawn of each layer, spread evenly over the population.
@@ -83,14 +84,14 @@ def plot_comparison(
     shares, rates = figure.subplots(1, 2, sharey=True)
     positions = np.arange(len(layers))
     shares.barh(positions, [100 * layer.share for layer in layers], color=_BLOCK_COLORS[1])
-    shares.set_yticks(positions, [layer.name for layer in layers], fontsize=8)
+    shares.set_yticks(positions, [figure_label(layer.name) for layer in layers], fontsize=8)
     shares.invert_yaxis()
     shares.set_title("Differing spike decisions [%]", fontsize=10)
     height = 0.4
     for offset, side, color in ((-0.2, "left", "#5b7f95"), (0.2, "right", "#c9a227")):
         values = [getattr(layer, f"{side}_rate") for layer in layers]
         label = names[0] if side == "left" else names[1]
-        rates.barh(positions + offset, values, height, color=color, label=label)
+        rates.barh(positions + offset, values, height, color=color, label=figure_label(label))
     rates.set_title("Firing rate", fontsize=10)
     rates.legend(fontsize=8)
     for axes in (shares, rates):
@@ -132,7 +133,7 @@ def _draw_raster(axes: Axes, result: Result, samples: int) -> None:
         color = colors.setdefault(block, len(colors) % len(_BLOCK_COLORS) + 1)
         drawn = _raster_rows(spikes[:, :samples]) * color
         rows.append(drawn)
-        ticks.append((start + len(drawn) / 2, name))
+        ticks.append((start + len(drawn) / 2, figure_label(name)))
         start += len(drawn)
         axes.axhline(start - 0.5, color="#cccccc", linewidth=0.6)
     palette = ListedColormap(["#ffffff", *_BLOCK_COLORS])
@@ -178,7 +179,7 @@ def _draw_rates(axes: Axes, result: Result) -> None:
     for position, rate, spikes in zip(positions, rates, spiking, strict=True):
         text = f" {rate:.3f}" if spikes else " graded"
         axes.text(rate, position, text, va="center", fontsize=7, color="#333333")
-    axes.set_yticks(positions, [layer.name for layer in layers], fontsize=8)
+    axes.set_yticks(positions, [figure_label(layer.name) for layer in layers], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, max([*rates, 0.01]) * 1.5)
     axes.set_title("Firing rate", fontsize=10)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from sdt_lava.report.attention_cost import attention_ratio, rate_for_ratio
 from sdt_lava.report.energy_model import EnergyModel
 from sdt_lava.report.figures import save_figure
+from sdt_lava.text import figure_label
 
 # "up to 87.2x lower computation energy than vanilla self-attention" (Yao et al. 2023, abstract).
 PUBLISHED_RATIO = 87.2
@@ -50,7 +51,8 @@ def plot_attention(
     over_channels.axvline(dim, color=_MARK_COLOR, linewidth=0.8, linestyle=":")
     _draw_ratio(over_rate, model, tokens, dim, timesteps)
     figure.suptitle(
-        f"Attention of one block, one image, T = {timesteps}, costs {model.name}", fontsize=11
+        f"Attention of one block, one image, T = {timesteps}, costs {figure_label(model.name)}",
+        fontsize=11,
     )
     for axes in (over_tokens, over_channels, over_rate):
         axes.spines[["top", "right"]].set_visible(False)

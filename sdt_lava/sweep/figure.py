@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from sdt_lava.report.figures import save_figure
 from sdt_lava.sweep.table import Sweep
+from sdt_lava.text import figure_label
 
 _COLORS = ("#1b6ca8", "#c4501b", "#2f7d4f", "#7b4ea3", "#b08900", "#a8325e", "#5b7f95")
 _MARKERS = "osD^vP*X"
@@ -48,9 +49,9 @@ def plot_pareto(sweep: Sweep, path: str | os.PathLike[str]) -> None:
                 facecolors="none", linewidths=1.5,
                 edgecolors=_COLORS[widths.index(row.bits) % len(_COLORS)],
                 marker=_MARKERS[lowerings.index((row.shortcut, row.sdsa)) % len(_MARKERS)],
-                label=row.name,
+                label=figure_label(row.name),
             )  # fmt: skip
-        axes.set_title(model, fontsize=10)
+        axes.set_title(figure_label(model), fontsize=10)
         axes.set_xlabel("energy of a sample [nJ]")
         axes.grid(color="#eeeeee")
         axes.spines[["top", "right"]].set_visible(False)

@@ -19,6 +19,7 @@ from sdt_lava.report.energy_table import EnergyTable
 from sdt_lava.report.page.collect import Report
 from sdt_lava.report.page.explanations import EXPLANATIONS
 from sdt_lava.report.page.membranes import BINS, HIGH, LOW
+from sdt_lava.text import printable
 
 PAGE = "index.html"
 
@@ -63,7 +64,9 @@ def write_report(report: Report, folder: str | os.PathLike[str], *, figures: boo
 def render(report: Report) -> str:
     """Return the page."""
     files = resources.files("sdt_lava.report.page")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_shown
+    )
     environment.filters["number"] = lambda value: f"{value:,.0f}"
     template = environment.from_string(files.joinpath("page.html").read_text(encoding="utf-8"))
     return template.render(
@@ -79,6 +82,11 @@ def render(report: Report) -> str:
         heights=_heights,
         threshold_x=f"{BINS * (1.0 - LOW) / (HIGH - LOW):.2f}",
     )
+
+
+def _shown(value: Any) -> Any:
+    """Write out what browsers, too, obey in names: letters that turn the direction of writing."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _block_parts(table: EnergyTable, block: str) -> list[tuple[str, float]]:
