@@ -74,7 +74,9 @@ def neuron_form(node: Any, name: str, shape: tuple[int, ...], dt: float) -> Neur
         found = f"a reset to {values.flat[np.argmax(np.abs(values))]:g}"
         raise NirError(f"{name}: v_reset", found, "0: neurons here restart at 0")
     form = _FORMS[type(node)](read, dt)
-    if form.threshold.min() <= 0:
+    lowest = form.threshold.min()
+    # Integer networks may have 0; of others, quantization says that it cannot keep it.
+    if lowest < 0 or lowest == 0 < form.threshold.max():
         field = "threshold" if isinstance(node, nir.Threshold) else "v_threshold"
         found = f"{np.min(read.values(field)):g}"
         remedy = "a neuron that fires at rest has no counterpart here"

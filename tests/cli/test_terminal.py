@@ -182,7 +182,8 @@ def test_arguments(run, arguments):
     """A shell makes arguments of the names of files."""
     arguments = [argument.replace("\0", "") for argument in arguments]
     code, out, err = run("main", *arguments)
-    assert code == 2 and is_plain(out) and is_plain(err)
+    # Click shows its help for commands that begin with other characters than letters.
+    assert code in (0, 2) and is_plain(out) and is_plain(err)
 
 
 def test_log_records_and_warnings(run, inputs, monkeypatch, capsys):
