@@ -75,8 +75,9 @@ def neuron_form(node: Any, name: str, shape: tuple[int, ...], dt: float) -> Neur
         raise NirError(f"{name}: v_reset", found, "0: neurons here restart at 0")
     form = _FORMS[type(node)](read, dt)
     lowest = form.threshold.min()
-    # Integer networks may have 0; of others, quantization says that it cannot keep it.
-    if lowest < 0 or lowest == 0 < form.threshold.max():
+    # Integer networks may have 0, which files of our own bring back as it was.
+    is_own = "bias_exponent" in (getattr(node, "metadata", None) or {})
+    if lowest < 0 or (lowest == 0 and not is_own):
         field = "threshold" if isinstance(node, nir.Threshold) else "v_threshold"
         found = f"{np.min(read.values(field)):g}"
         remedy = "a neuron that fires at rest has no counterpart here"
