@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= passive
 SECONDS ?= 3600
 CYCLES ?= 500
 
-.PHONY: help setup demo bench test test-fast fuzz faults soak resume audit lint format clean
+.PHONY: help setup demo bench test test-fast attack fuzz faults soak resume audit lint format clean
 
 help:
 	@echo "make demo       train, export, simulate in Lava: runs/demo/"
@@ -19,6 +19,7 @@ help:
 	@echo "make resume     evaluations killed and resumed: benchmarks/results/resume.json"
 	@echo "make test-fast  tests without the slow ones"
 	@echo "make fuzz       10 000 damaged files, < 30 min: benchmarks/results/fuzz.json"
+	@echo "make attack     10 000 random networks run in every way, < 30 min: benchmarks/results/attack.json"
 	@echo "make audit      published weaknesses of the installed packages (needs the network)"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     ruff format"
@@ -50,6 +51,10 @@ test-fast: setup
 
 fuzz: setup
 	$(PY) -m tests.fuzz --count 10000 --json benchmarks/results/fuzz.json
+	$(PY) -m benchmarks.reliability
+
+attack: setup
+	$(PY) -m tests.attack --count 10000 --jobs 2 --json benchmarks/results/attack.json
 	$(PY) -m benchmarks.reliability
 
 # In an environment of its own: what it needs shall not count as ours.

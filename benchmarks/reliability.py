@@ -38,6 +38,30 @@ def fuzz(content: Mapping[str, Any]) -> str:
     )
 
 
+def attack(content: Mapping[str, Any]) -> str:
+    """Return the figures of the random networks, by family."""
+    executors = list(content["families"][-1]["ways"])
+    counts = ("findings", "died", "hung")
+    rows = [
+        [
+            f"`{row['family']}`" if row["family"] != "all" else "**all**",
+            f"{row['networks']:,}",
+            *(f"{row['ways'].get(executor, 0):,}" for executor in executors),
+            *(f"{row[count]:,}" for count in counts),
+            f"{row['longest_s']:.1f}",
+        ]
+        for row in content["families"]
+    ]
+    text = table(["family", "networks", *executors, *counts, "longest [s]"], rows)
+    outcomes = content["families"][-1]["outcomes"]
+    counted = ", ".join(f"{name} {number:,}" for name, number in outcomes.items())
+    machine = content["machine"]
+    return (
+        f"{text}\nRuns: {counted}. {content['command']}, {machine['date']}, "
+        f"{machine['cores']} cores ({machine['cpu']}), {content['seconds']:,} s.\n"
+    )
+
+
 def faults(content: Mapping[str, Any]) -> str:
     """Return the figures of the faults, by kind."""
     counts = ("tried", "crashes", "hangs", "left_overs")
@@ -130,6 +154,7 @@ def _run(content: Mapping[str, Any]) -> str:
 # Block of the page and name of the file in `benchmarks/results`: what is made of it.
 BLOCKS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "fuzz.json": fuzz,
+    "attack.json": attack,
     "faults.json": faults,
     "soak.json": soak,
     "resume.json": resume,

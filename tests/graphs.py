@@ -91,7 +91,7 @@ class GraphMaker:
         return self.conv(name, source, out, (1, 1), **fields)
 
     def dense(self, name: str, source: str, out: int, **fields) -> str:
-        weight = self.weights(out, self.shape[source][0], power=self.power[source])
+        weight = self.weights(out, prod(self.shape[source]), power=self.power[source])
         return self._synapse(Dense, source, weight, name=name, **fields)
 
     def lif(self, name: str, *currents: str, **fields) -> str:
@@ -148,7 +148,7 @@ def random_chain(
     last = maker.input(image, low, high)
     for index, channels in enumerate(convs):
         block = f"features.{index}"
-        window = _random_window(rng, maker.shape[last], channels) if varied else {"padding": (1, 1)}
+        window = random_window(rng, maker.shape[last], channels) if varied else {"padding": (1, 1)}
         last = maker.conv(f"{block}.conv", last, channels, block=block, **window)
         last = maker.lif(f"{block}.lif", last, block=block, **_random_decays(rng, varied))
     if len(maker.shape[last]) == 3 and denses:
@@ -159,7 +159,8 @@ def random_chain(
     return maker.graph(timesteps, source="random_chain")
 
 
-def _random_window(rng: np.random.Generator, shape: tuple[int, ...], out: int) -> dict:
+def random_window(rng: np.random.Generator, shape: tuple[int, ...], out: int) -> dict:
+    """Return the fields of a convolution with any kernel, stride, padding, dilation and groups."""
     channels, *sides = shape
     kernel, stride, padding, dilation = (
         tuple(int(side) for side in rng.integers(low, high, 2, endpoint=True))

@@ -11,8 +11,8 @@ from sdt_lava.simulate.engine_options import DEVICES
 Memory = Annotated[
     str | None,
     typer.Option(
-        help="Engine: what a batch's arrays may take, such as 4GiB (the default); decides how "
-        "many samples run at once."
+        help="Engine: what a batch's arrays and the kernels' tables may take, such as 4GiB "
+        "(the default); decides how many samples run at once."
     ),
 ]
 Threads = Annotated[

@@ -32,7 +32,8 @@ class EngineOptions:
     threads : int, optional
         Threads; by default as many as torch would use.
     memory : int
-        Bytes that arrays of a batch may take; decides how many samples are computed at once.
+        Bytes that arrays of a batch, and the forms of the weights that kernels read, may take;
+        decides how many samples are computed at once, and which kernels have tables.
     batch_size : int, optional
         Samples at once, instead.
     device : {'cpu', 'cuda'}

@@ -87,8 +87,8 @@ def simulate(
     hardware : HardwareOptions, optional
         'loihi2': board, what to record and what to measure.
     memory : int or str, optional
-        'engine': what a batch's arrays may take, in bytes or as ``'4GiB'`` (the default); decides
-        how many samples run at once.
+        'engine': what a batch's arrays and the kernels' tables may take, in bytes or as ``'4GiB'``
+        (the default); decides how many samples run at once.
     threads : int, optional
         'engine': threads; by default as many as torch uses.
     device : {'cpu', 'cuda'}, optional

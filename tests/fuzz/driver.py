@@ -69,13 +69,41 @@ class Tally:
         )
 
 
-class Process:
-    """A worker process and the case that it is at."""
+@dataclass(frozen=True)
+class Kind:
+    """A kind of worker.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    command : tuple of str
+        Starts one.
+    case_limit_s : float
+        Time that a case may take.
+    """
+
+    command: tuple[str, ...]
+    case_limit_s: float
+
+
+def fuzzer() -> Kind:
+    """Return the workers that load files."""
+    return Kind(WORKER, CASE_LIMIT_S)
+
+
+class Process:
+    """A worker process and the case that it is at.
+
+    Parameters
+    ----------
+    kind : Kind
+        What it is.
+    """
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
         path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
         self.process = subprocess.Popen(
-            WORKER,
+            kind.command,
             cwd=REPOSITORY,
             env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
@@ -89,7 +117,7 @@ class Process:
         self._selector.register(self._stdout, selectors.EVENT_READ)
         if self._answer(START_LIMIT_S) is None:
             self.close()
-            raise RuntimeError("a worker did not start: python -m tests.fuzz.worker")
+            raise RuntimeError(f"a worker did not start: {' '.join(kind.command)}")
 
     @property
     def _stdout(self) -> Any:
@@ -105,13 +133,13 @@ class Process:
         try:
             self.process.stdin.write(f"{kind} {number}\n")
             self.process.stdin.flush()
-            answer = self._answer(CASE_LIMIT_S)
+            answer = self._answer(self.kind.case_limit_s)
         except OSError:
             answer = None
         if answer is not None:
             return answer
         seconds = time.perf_counter() - started
-        if seconds >= CASE_LIMIT_S:
+        if seconds >= self.kind.case_limit_s:
             return {**case, "outcome": "hung", "error": "hang", "seconds": seconds}
         code = self.process.wait(timeout=10)
         found = signal.Signals(-code).name if code < 0 else f"exit {code}"
@@ -135,13 +163,27 @@ class Process:
                 stream.close()
 
 
-def run_cases(cases: Iterator[tuple[str, int]], on_case: Callable[[dict[str, Any]], None]) -> None:
-    """Run cases one after the other; a worker that died, hung or is old is replaced."""
+def run_cases(
+    cases: Iterator[tuple[str, int]],
+    on_case: Callable[[dict[str, Any]], None],
+    worker: Kind | None = None,
+) -> None:
+    """Run cases one after the other; a worker that died, hung or is old is replaced.
+
+    Parameters
+    ----------
+    cases : iterator of tuple
+        Kind and number of each.
+    on_case : callable
+        Called with what came of each.
+    worker : Kind, optional
+        Workers that run them; by default the fuzzer's.
+    """
     process: Process | None = None
     try:
         for kind, number in cases:
             if process is None:
-                process = Process()
+                process = Process(worker or fuzzer())
             outcome = process.run(kind, number)
             on_case(outcome)
             if outcome["outcome"] in ("hung", "died") or process.cases >= CASES_A_WORKER:

@@ -272,16 +272,24 @@ class Engine:
         # The plan holds what is counted, so that no other object gets its identity.
         with guarding(self.options.guard):
             guard = current_guard()
-            key = ("engine plan", keep, id(counted), tracked, strict, kernels, proved_for, guard)
+            room = self._table_room()
+            how = tracked, strict, kernels, proved_for, guard, room
+            key = ("engine plan", keep, id(counted), *how)
             if key not in self.graph.derived:
                 graph = self.graph
                 if proved_for > graph.timesteps:
                     graph = replace(graph, timesteps=proved_for)
                 self.graph.derived[key] = Plan(
-                    graph, keep, counted=counted, strict=strict, tracked=tracked, kernels=kernels
-                )
+                    graph, keep, counted=counted, strict=strict, tracked=tracked,
+                    kernels=kernels, table_bytes=room,
+                )  # fmt: skip
         plan: Plan = self.graph.derived[key]
         return plan
+
+    def _table_room(self) -> int:
+        """Return what tables of kernels may take: half of the memory, and few different numbers."""
+        half = self.options.memory // 2
+        return 1 << (half.bit_length() - 1) if half else 0
 
     def _horizon(self, steps: int) -> int:
         """Return for how many steps ranges have to be proved: few different numbers."""
@@ -366,7 +374,7 @@ class Engine:
             return plan.profile(frames, run, self._context)
 
     def bytes_needed(self, frames: IntArray, keep: Iterable[str]) -> int:
-        """Estimate what the arrays of one batch take, weights left out.
+        """Estimate what kernels' tables and the arrays of one batch take; the graph is left out.
 
         Parameters
         ----------
@@ -382,6 +390,9 @@ class Engine:
         return plan.bytes_needed(self._sizes(plan, len(frames), frames.shape[1], frame_steps))
 
     def _batch_size(self, plan: Plan, frames: IntArray, frame_steps: int) -> int:
+        if plan.table_bytes > self.options.memory:
+            found, tables = f"{self.options.memory:,} bytes", f"{plan.table_bytes:,}"
+            raise ConfigError("memory", found, f"{tables} for the layers' weights alone")
         if self.options.batch_size is not None:
             return self.options.batch_size
         steps, samples = frames.shape[:2]

@@ -82,6 +82,11 @@ class ExactSums:
         """Name of the operator in use."""
         return self._kinds[0].name
 
+    @property
+    def table_bytes(self) -> int:
+        """Memory of the weights in the form of the operator in use."""
+        return self.weights.mantissa.size * self._kinds[0].events.itemsize
+
     def sums(self, events: Tensor) -> Tensor:
         """Return the sums of mantissas.
 

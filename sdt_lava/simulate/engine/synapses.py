@@ -170,15 +170,17 @@ def joined(parts: list[Synapses]) -> Synapses:
     )
 
 
-def without_groups(synapses: Synapses) -> NDArray[np.int16]:
-    """Return the mantissas ``(O, C, kH, kW)``, with zeros between groups."""
-    groups = synapses.window.groups
+def without_groups(
+    synapses: Synapses, first: int = 0, end: int | None = None
+) -> NDArray[np.int16]:  # fmt: skip
+    """Return the mantissas of some outputs, ``(O, C, kH, kW)``, with zeros between groups."""
+    groups, wanted = synapses.window.groups, synapses.mantissa[first:end]
     if groups == 1:
-        return synapses.mantissa
-    outputs, per_group, *kernel = synapses.mantissa.shape
-    full = np.zeros((outputs, synapses.source.channels, *kernel), np.int16)
-    share = outputs // groups
-    for group in range(groups):
-        rows = slice(group * share, (group + 1) * share)
-        full[rows, group * per_group : (group + 1) * per_group] = synapses.mantissa[rows]
+        return wanted
+    per_group, *kernel = wanted.shape[1:]
+    full = np.zeros((len(wanted), synapses.source.channels, *kernel), np.int16)
+    share = len(synapses.mantissa) // groups
+    for row, mantissas in enumerate(wanted):
+        before = (first + row) // share * per_group
+        full[row, before : before + per_group] = mantissas
     return full

@@ -15,6 +15,7 @@ from sdt_lava.graph import CubaLif, Graph, Input, Lif, Node, Signal
 from sdt_lava.numerics import IntArray
 from sdt_lava.quantize.bounds import Bounds, bound
 from sdt_lava.simulate.engine.layout import INT32, Layout
+from sdt_lava.simulate.engine.plan.choice import TableRoom
 from sdt_lava.simulate.engine.plan.counting import CountOperation
 from sdt_lava.simulate.engine.plan.entry import EnterOperation
 from sdt_lava.simulate.engine.plan.neurons import Neurons, neurons_of
@@ -53,6 +54,8 @@ class Compiler:
         Whether the extremes or the states of all neurons are wanted.
     kernels : str
         'auto', 'event' or the name of a dense kernel, which is then used wherever it is exact.
+    table_bytes : int
+        Memory that tables of kernels may take, where a layer has the choice.
     """
 
     def __init__(
@@ -64,7 +67,9 @@ class Compiler:
         strict: bool,
         tracked: bool,
         kernels: str,
+        table_bytes: int,
     ) -> None:
+        self.room = TableRoom(table_bytes)
         self.graph, self.kernels, self.counted = graph, kernels, counted
         # What is computed as a signal of its own.
         self.keep = keep | counted.keys()

@@ -48,6 +48,11 @@ class DenseRows(SumKernel):
         """Name of the operator."""
         return self.dense.name
 
+    @property
+    def table_bytes(self) -> int:
+        """Memory of the weights in the operator's type."""
+        return self.dense.table_bytes
+
     def scratch_sizes(self, steps: int) -> dict[str, int]:
         """Return nothing: tensors are made for each piece."""
         return {}

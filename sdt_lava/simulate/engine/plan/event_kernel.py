@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sdt_lava.allocation import aligned_empty
 from sdt_lava.simulate.engine.kernels.events import event_rows
@@ -38,20 +40,33 @@ class EventKernel(SumKernel):
 
     def __init__(self, synapses: Synapses) -> None:
         super().__init__(synapses)
-        weight = without_groups(synapses).transpose(0, 2, 3, 1).reshape(len(synapses.mantissa), -1)
-        outputs, rows = weight.shape
+        outputs = len(synapses.mantissa)
         # Wide tiles list the events less often, narrow ones waste less of the last tile.
         narrow, wide = -(-outputs // LANES) * LANES, -(-outputs // (2 * LANES)) * 2 * LANES
         self.width = 2 * LANES if wide == narrow else LANES
         self.tiles = -(-outputs // self.width)
-        padded = np.zeros((self.tiles * self.width, rows), np.int8)
-        padded[:outputs] = weight
-        by_word = padded.reshape(self.tiles, self.width // LANES, LANES, rows)
-        stored = by_word[:, :, list(STORED_CHANNELS)].reshape(self.tiles, self.width, rows)
-        # One more row, of zeros.
-        self.weights = aligned_empty((self.tiles, rows + 1, self.width), np.int8)
-        self.weights[:, :rows] = stored.transpose(0, 2, 1)
-        self.weights[:, rows] = 0
+
+    @property
+    def table_bytes(self) -> int:
+        """Memory of the weights: between groups there are zeros."""
+        return self.tiles * (self.synapses.rows + 1) * self.width
+
+    @cached_property
+    def weights(self) -> NDArray[np.int8]:
+        """Rows of weights by tile, and one more, of zeros."""
+        rows = self.synapses.rows
+        weights = aligned_empty((self.tiles, rows + 1, self.width), np.int8)
+        weights[:, rows] = 0
+        # Tile by tile: with groups, all of it at once would take several times as much memory.
+        for tile in range(self.tiles):
+            first = tile * self.width
+            part = without_groups(self.synapses, first, first + self.width)
+            padded = np.zeros((self.width, rows), np.int8)
+            padded[: len(part)] = part.transpose(0, 2, 3, 1).reshape(len(part), rows)
+            by_word = padded.reshape(self.width // LANES, LANES, rows)
+            stored = by_word[:, list(STORED_CHANNELS)].reshape(self.width, rows)
+            weights[tile, :rows] = stored.T
+        return weights
 
     def rows_together(self, steps: int) -> int:
         """Output rows whose sums of one tile fill a piece."""

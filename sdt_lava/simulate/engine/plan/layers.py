@@ -19,7 +19,7 @@ from sdt_lava.graph import (
     Signal,
 )
 from sdt_lava.simulate.engine.layout import INT32, LANES, Layout
-from sdt_lava.simulate.engine.plan.choice import choose_kernels
+from sdt_lava.simulate.engine.plan.choice import find_kernels
 from sdt_lava.simulate.engine.plan.compile import Compiler, lowers
 from sdt_lava.simulate.engine.plan.firing import Targets
 from sdt_lava.simulate.engine.plan.neurons import Neurons, side_by_side
@@ -90,10 +90,13 @@ def _add_layer(
 ) -> bool:  # fmt: skip
     wanted, halves, packed = compiler.kernels, targets.halves, isinstance(source, Spikes)
     layers = [name for name in nodes if isinstance(compiler.graph.nodes[name], Weighted)]
-    busy, quiet, rate = compiler.once(
-        ("kernels", *layers, wanted, halves, current_guard()),
-        lambda: choose_kernels(synapses, nodes[0], wanted, halves=halves, packed=packed),
+    # A dense layer reads an image, or the same values flattened: its weights lie in another order.
+    shapes = synapses.source, synapses.target, synapses.window, synapses.events, packed
+    found = compiler.once(
+        ("kernels", *layers, wanted, halves, *shapes, current_guard()),
+        lambda: find_kernels(synapses, nodes[0], wanted, halves=halves, packed=packed),
     )
+    busy, quiet, rate = compiler.room.choose(found)
     return compiler.add(SynapticOperation(tuple(nodes), source, targets, busy, quiet, rate))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +40,6 @@ class LookupKernel(SmallWindowKernel):
         bits = _group_bits(kernel_h, inputs, self.tiles * self.width)
         self.groups = -(-inputs // bits)
         self.bits = -(-inputs // self.groups)
-        self.tables = self._make_tables(kernel_h, inputs)
 
     @staticmethod
     def can_compute(synapses: Synapses) -> bool:
@@ -51,8 +51,16 @@ class LookupKernel(SmallWindowKernel):
             and synapses.bound <= _LARGEST_SUM
         )
 
-    def _make_tables(self, kernel_h: int, inputs: int) -> NDArray[np.int16]:
-        """Add up the weights of every pattern of every group of every kernel row."""
+    @property
+    def table_bytes(self) -> int:
+        """Memory of the tables."""
+        rows = self.synapses.window.kernel[0] * (self.groups << self.bits)
+        return 2 * self.tiles * rows * self.width
+
+    @cached_property
+    def tables(self) -> NDArray[np.int16]:
+        """The sums of the weights of every pattern of every group of every kernel row."""
+        kernel_h, inputs = self.synapses.window.kernel[0], _inputs_of_row(self.synapses)
         weight = without_groups(self.synapses).transpose(2, 3, 1, 0)
         by_group = np.zeros((kernel_h, self.groups * self.bits, self.tiles * self.width), np.int16)
         by_group[:, :inputs, : weight.shape[3]] = weight.reshape(kernel_h, inputs, -1)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,7 @@ class Plan:
         Integer graph.
     keep : iterable of str
         Nodes whose output is wanted.
-    counted, strict, tracked, kernels
+    counted, strict, tracked, kernels, table_bytes
         As for :class:`~sdt_lava.simulate.engine.plan.compile.Compiler`.
     """
 
@@ -122,10 +123,17 @@ class Plan:
         strict: bool,
         tracked: bool,
         kernels: str,
+        table_bytes: int,
     ) -> None:
         wanted = frozenset(keep)
         compiler = Compiler(
-            graph, wanted, counted=counted, strict=strict, tracked=tracked, kernels=kernels
+            graph,
+            wanted,
+            counted=counted,
+            strict=strict,
+            tracked=tracked,
+            kernels=kernels,
+            table_bytes=table_bytes,
         )
         self.operations = compiler.compile()
         self.counted = counted
@@ -165,17 +173,22 @@ class Plan:
         tensor = f"{self.entry.name} (tensor)"
         return tensor in self._buffers or tensor in self._kept
 
+    @cached_property
+    def table_bytes(self) -> int:
+        """Memory of the layers' weights in the forms that their kernels read."""
+        return sum(layer.table_bytes for layer in self._layers)
+
     @property
     def has_generic(self) -> bool:
         """Whether some nodes have no kernel."""
         return any(isinstance(operation, GenericOperation) for operation in self.operations)
 
     def bytes_needed(self, run: Run) -> int:
-        """Estimate the memory that a run takes, weights left out."""
+        """Estimate the memory that a run takes, the graph's own weights left out."""
         kernels = [kernel for layer in self._layers for kernel in layer.kernels]
         scratch = scratch_bytes(kernel.scratch_sizes(run.steps) for kernel in kernels)
         temporary = max((kernel.temporary_bytes(run.steps) for kernel in kernels), default=0)
-        return self.signal_bytes(run) + run.workers * (scratch + temporary)
+        return self.table_bytes + self.signal_bytes(run) + run.workers * (scratch + temporary)
 
     def signal_bytes(self, run: Run) -> int:
         """Return the memory that the signals of a run take."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sdt_lava.allocation import aligned_empty
 from sdt_lava.simulate.engine.kernels.products import OVERRUN, product_rows
@@ -28,15 +30,25 @@ class ProductKernel(SmallWindowKernel):
 
     def __init__(self, synapses: Synapses, halves: int) -> None:
         super().__init__(synapses, halves)
-        kernel_h, kernel_w = synapses.window.kernel
-        inputs = kernel_w * synapses.source.channels
-        self.pairs = -(-inputs // 2)
-        weight = without_groups(synapses).transpose(2, 3, 1, 0).reshape(kernel_h, inputs, -1)
+        self.pairs = -(-synapses.window.kernel[1] * synapses.source.channels // 2)
+
+    @property
+    def table_bytes(self) -> int:
+        """Memory of the weights."""
+        return 4 * self.tiles * self.synapses.window.kernel[0] * self.pairs * self.width
+
+    @cached_property
+    def weights(self) -> NDArray[np.int16]:
+        """Weights by tile, row of the kernel and pair of inputs."""
+        kernel_h, kernel_w = self.synapses.window.kernel
+        inputs = kernel_w * self.synapses.source.channels
+        weight = without_groups(self.synapses).transpose(2, 3, 1, 0).reshape(kernel_h, inputs, -1)
         padded = np.zeros((kernel_h, 2 * self.pairs, self.tiles * self.width), np.int16)
         padded[:, :inputs, : weight.shape[2]] = weight
         by_pair = padded.reshape(kernel_h, self.pairs, 2, self.tiles, self.width)
-        self.weights = aligned_empty((self.tiles, kernel_h, self.pairs, self.width, 2), np.int16)
-        self.weights[...] = by_pair.transpose(3, 0, 1, 4, 2)
+        weights = aligned_empty((self.tiles, kernel_h, self.pairs, self.width, 2), np.int16)
+        weights[...] = by_pair.transpose(3, 0, 1, 4, 2)
+        return weights
 
     @staticmethod
     def can_compute(synapses: Synapses) -> bool:

@@ -28,6 +28,11 @@ class SumKernel(ABC):
     def __init__(self, synapses: Synapses) -> None:
         self.synapses = synapses
 
+    @property
+    @abstractmethod
+    def table_bytes(self) -> int:
+        """Memory of the weights in a form of its own, which is made when the kernel is bound."""
+
     @abstractmethod
     def scratch_sizes(self, steps: int) -> dict[str, int]:
         """Return the elements of the scratch arrays that a worker needs, by name."""

@@ -62,6 +62,12 @@ class SynapticOperation(Operation):
         self.in_place = targets.in_place
         self.usage = Counter({kernel.name: 0 for kernel in self.kernels})
 
+    @property
+    def table_bytes(self) -> int:
+        """Memory of the weights, in the forms that the kernels read."""
+        tables = sum(kernel.table_bytes for kernel in self.kernels)
+        return self.synapses.mantissa.nbytes + tables
+
     def describe(self) -> str:
         """Return the kernels and the rate at which they change."""
         if self.quiet is None:
