@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from sdt_lava.graph import Graph
 from tests.attack.webs import CHANNELS, random_web
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_chain, random_frames, random_sdt_graph
+from tests.sigma_delta_graphs import random_sigma_delta_chain
 
 # Binary, pixels, signed, and the extremes of what kernels of 16 bits and of any width take.
 RANGES = (
@@ -106,18 +107,32 @@ def _web(rng: np.random.Generator, low: int, high: int, steps: int) -> Graph:
     return random_web(rng, shape, low, high, steps)
 
 
+def _sigma_delta(rng: np.random.Generator, low: int, high: int, steps: int) -> Graph:
+    channels, height, width = _image(rng)
+    some = [int(channels) for channels in rng.choice(CHANNELS[:10], 3)]
+    graph = random_sigma_delta_chain(
+        rng, shape=(min(channels, 16), min(height, 6), min(width, 9)),
+        channels=tuple(some[: rng.integers(1, 3)]), features=tuple(some[2:]),
+        lead=bool(rng.random() < 0.5), encodes=bool(rng.random() < 0.7),
+        decodes=bool(rng.random() < 0.7),
+    )  # fmt: skip
+    return replace(graph, timesteps=steps)
+
+
 FAMILIES: dict[str, Callable[[np.random.Generator, int, int, int], Graph]] = {
     "web": _web,
     "transformer": _transformer,
     "chain": _chain,
     "cuba": _cuba,
+    "sigma-delta": _sigma_delta,
 }
 # Webs have most to get wrong.
-_WEIGHTS = (0.5, 0.2, 0.2, 0.1)
+_WEIGHTS = (0.45, 0.2, 0.15, 0.1, 0.1)
 
 
 def _filled(rng: np.random.Generator, graph: Graph, fill: str, batch: int) -> np.ndarray:
     frames = random_frames(rng, graph, batch)
+    frames -= frames % graph.input.step
     low, high = graph.input.low, graph.input.high
     if fill == "sparse":
         frames[rng.random(frames.shape) < 0.95] = 0
