@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sdt_lava.allocation import GUARDS
 from sdt_lava.errors import NumericOverflowError
 from sdt_lava.simulate.engine import KERNELS
+from sdt_lava.simulate.engine.exact import byte_products_differ
 from sdt_lava.simulate.engine.plan.synaptic import SynapticOperation
 from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
@@ -112,6 +113,8 @@ def test_a_quiet_layer_runs_by_events_and_a_busy_one_does_not():
     ],
 )
 def test_a_dense_kernel_is_used_only_where_it_is_exact(weight, fields, kernel, caplog):
+    if kernel == "onednn" and byte_products_differ():
+        kernel = "float32"
     graph = layer(weight, **fields)
     frames = np.full((2, 1, *graph.input_shape), graph.input.high, np.int64)
     with caplog.at_level("DEBUG"):

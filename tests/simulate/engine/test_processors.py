@@ -11,7 +11,7 @@ OPERATORS = "tests/simulate/engine/test_operators.py"
 # Every kernel, forced, on layers of any shape; and sums that overflow.
 COMPILED = ([KERNELS], "any_shape or small_windows or overflow")
 # Every operator on any geometry and on networks, and the traps that are known.
-LINKED = ([OPERATORS, KERNELS], "any_geometry or every_operator or one_channel or dense_kernel")
+LINKED = ([OPERATORS], "any_geometry or every_operator or one_channel or matrix")
 
 PROCESSORS = {
     "haswell": {
