@@ -16,6 +16,8 @@ from sdt_lava.simulate.engine.layout import Layout
 
 Pair = tuple[int, int]
 
+_LARGEST_SHORT = 2**15 - 1
+
 
 @dataclass(frozen=True)
 class Window:
@@ -93,7 +95,7 @@ class Synapses(Weights):
 
     Parameters
     ----------
-    mantissa : ndarray of int16
+    mantissa : ndarray of int16, or of int64 where they are larger
         ``(O, C / groups, kH, kW)``, without the factor of two that all weights share.
     window, events
         As for `Weights`.
@@ -141,9 +143,12 @@ def synapses_of(
         weight = weight.reshape(-1, source.channels, source.height, source.width)
         window = Window((source.height, source.width))
     doublings = _shared_doublings(weight)
+    mantissa = weight >> doublings
+    if np.abs(mantissa).max(initial=0) <= _LARGEST_SHORT:
+        # Nine bits in what is exported, and there are many of them.
+        mantissa = mantissa.astype(np.int16)
     return Synapses(
-        # Nine bits at most, and there are many of them.
-        mantissa=(weight >> doublings).astype(np.int16),
+        mantissa=mantissa,
         shift=node.channel_exponents + doublings,
         window=window,
         source=source,

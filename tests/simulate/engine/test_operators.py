@@ -25,7 +25,7 @@ from sdt_lava.simulate.engine.synapses import Weights, Window
 from sdt_lava.simulate.reference import run_reference
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_chain, random_frames, random_sdt_graph
-from tests.simulate.engine.layers import assert_exact, run
+from tests.simulate.engine.layers import assert_exact, layer, run
 
 # Channels and outputs of a group, and groups.
 CHANNELS = [(1, 1, 1), (1, 16, 1), (3, 5, 1), (16, 16, 1), (64, 1, 1), (65, 70, 1)]
@@ -417,6 +417,17 @@ def test_a_network_of_one_channel_and_one_output_column():
         assert run_reference(graph, frames, strict=False)["lif"].any()
         for kernels in ("auto", "onednn", "float32", "interpreter"):
             assert_exact(graph, frames, kernels=kernels)
+
+
+@pytest.mark.parametrize("largest", [2**15 - 1, 2**15, 70_001])
+@pytest.mark.parametrize("high", [1, 255])
+def test_weights_beyond_16_bits(largest, high):
+    rng = np.random.default_rng(largest)
+    weight = rng.choice([-largest, largest - 1, 1], (8, 2, 3, 3))
+    graph = layer(weight, high=high, padding=(1, 1))
+    frames = rng.integers(0, high + 1, (2, 3, *graph.input_shape))
+    for kernels in KERNELS:
+        assert_exact(graph, frames, kernels=kernels)
 
 
 def test_frames_in_any_order_in_memory():

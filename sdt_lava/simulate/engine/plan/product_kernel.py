@@ -52,9 +52,10 @@ class ProductKernel(SmallWindowKernel):
 
     @staticmethod
     def can_compute(synapses: Synapses) -> bool:
-        """Whether payloads fit 16 bits and windows are small."""
+        """Whether weights and payloads fit 16 bits and windows are small."""
         return (
-            synapses.largest_event <= _LARGEST_PAYLOAD
+            synapses.mantissa.dtype == np.int16
+            and synapses.largest_event <= _LARGEST_PAYLOAD
             and synapses.rows <= _MOST_INPUTS
             and synapses.window.dilation[1] == 1
         )
