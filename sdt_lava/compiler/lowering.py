@@ -116,9 +116,10 @@ def lower(net: Graph, lowering: Lowering | None = None) -> Graph:
 
 def output_population(net: Graph, *, membranes: bool = False) -> str:
     """Return the population of the compiled graph that has a network's result."""
-    if net.readout is None:
-        return net.output_name
-    return net.readout.name + (MEMBRANE_SUFFIX if membranes else READOUT_SUFFIX)
+    name = net.output_name
+    if net.signals[name] not in (Signal.LOGITS, Signal.CURRENT):
+        return name
+    return name + (MEMBRANE_SUFFIX if membranes else READOUT_SUFFIX)
 
 
 def check_mappable(graph: Graph) -> None:

@@ -96,7 +96,7 @@ def _row(graph: Graph, schedule: Schedule, node: Node) -> ProcessRow:
 
 def format_processes(rows: tuple[ProcessRow, ...]) -> str:
     """Return a table in the manner of lava-dl's netx."""
-    widest = max(len(row.name) for row in rows)
+    widest = max((len(row.name) for row in rows), default=len("Name"))
     lines = [f"| {'Name':<{widest}s}|  Process   |  W  |  H  |  C  |latency|reset|delay|"]
     for row in rows:
         channels, height, width = row.shape if len(row.shape) == 3 else (row.shape[0], 1, 1)

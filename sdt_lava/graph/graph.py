@@ -16,6 +16,9 @@ from sdt_lava.graph.sigma_delta import SIGMA_DELTA_KINDS
 
 NodeT = TypeVar("NodeT", bound=Node)
 
+# Names of nodes in an error: a graph may have very many.
+_SHOWN = 12
+
 
 @dataclass(frozen=True, eq=False)
 class Graph:
@@ -90,7 +93,9 @@ class Graph:
         try:
             return tuple(nx.lexicographical_topological_sort(digraph, key=rank.__getitem__))
         except nx.NetworkXUnfeasible as error:
-            cycle = " -> ".join(source for source, _ in nx.find_cycle(digraph))
+            edges = nx.find_cycle(digraph)
+            cycle = " -> ".join(source for source, _ in edges[:_SHOWN])
+            cycle += " -> ..." if len(edges) > _SHOWN else ""
             raise GraphError("graph", f"cycle {cycle}", "a feed-forward graph") from error
 
     @cached_property
@@ -189,7 +194,8 @@ class Graph:
             return self.readout.name
         ends = [name for name in self.order if not self.consumers[name]]
         if len(ends) != 1:
-            raise GraphError("graph", f"{len(ends)} nodes that nobody reads: {ends}", "one output")
+            some = f"{ends[:_SHOWN]}" + (", ..." if len(ends) > _SHOWN else "")
+            raise GraphError("graph", f"{len(ends)} nodes that nobody reads: {some}", "one output")
         if isinstance(self.nodes[ends[0]], Flatten):
             raise GraphError(f"node {ends[0]!r}", "a flatten that nobody reads", "a network's end")
         return ends[0]

@@ -44,10 +44,10 @@ def with_readout(
 ) -> dict[str, IntArray]:
     """Return recorded outputs with the readout, bias included, in place of its relay."""
     net, outputs = compiled.source, dict(recorded)
-    if net.readout is not None:
-        # The relay sends the weighted sums.
+    if compiled.output_name != net.output_name:
+        # The relay sends the weighted sums, or those at a network's end without head.
         sums = outputs.pop(compiled.output_name).astype(np.int64)
-        outputs[net.readout.name] = sums + _bias(net)
+        outputs[net.output_name] = sums + _bias(net)
     return outputs
 
 

@@ -19,6 +19,7 @@ from sdt_lava.compiler.core_map.limits import RESOURCES, core_limits
 from sdt_lava.compiler.core_map.placement import Links, place
 from sdt_lava.compiler.core_map.read_wiring import read_wiring
 from sdt_lava.compiler.targets import Board, Target, load_target
+from sdt_lava.errors import CompileError
 from sdt_lava.numerics import IntArray
 
 if TYPE_CHECKING:
@@ -107,7 +108,10 @@ def count_cores(compiled: CompiledNetwork, target: Target | str | Path | None = 
 
 
 def _layout(compiled: CompiledNetwork, target: Target) -> Layout:
-    return lay_out(Demand(read_wiring(compiled, target), core_limits(target)))
+    wiring = read_wiring(compiled, target)
+    if not wiring.on_cores:
+        raise CompileError("network", "an input and no neurons", "neurons, which cores hold")
+    return lay_out(Demand(wiring, core_limits(target)))
 
 
 def _links(layout: Layout, activity: Activity) -> Links:

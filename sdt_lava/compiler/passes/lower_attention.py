@@ -18,7 +18,7 @@ def lower_attention(graph: Graph) -> Graph:
     nodes: list[Node] = []
     for node in graph:
         if isinstance(node, And):
-            nodes.extend(_lower_and(graph, node))
+            nodes.extend(lower_and(graph, node))
         elif isinstance(node, TokenSum):
             nodes.append(_lower_token_sum(graph, node))
         else:
@@ -26,7 +26,8 @@ def lower_attention(graph: Graph) -> Graph:
     return graph.rebuild(nodes)
 
 
-def _lower_and(graph: Graph, node: And) -> list[Node]:
+def lower_and(graph: Graph, node: And) -> list[Node]:
+    """Return the connections and the gate of an And."""
     shape = graph.shapes[node.name]
     connections: list[Node] = []
     for operand, source in zip(("left", "right"), node.inputs, strict=True):

@@ -1,4 +1,6 @@
-"""The linear head: synapses into neurons that hold the sums; the host adds the bias.
+"""The end of a network: synapses into neurons that hold the sums; the host adds a head's bias.
+
+A network without head may end in a current, of which the same neurons are made.
 
 Usually they are relays, which send the sums of each step out. Without graded spikes they are LIF
 neurons that do not leak and do not reach their threshold: after the last step of a sample their
@@ -10,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from sdt_lava.graph import Dense, Flatten, Graph, Lif, Node, Readout, Relay
+from sdt_lava.compiler.passes.lower_attention import lower_and
+from sdt_lava.graph import And, Dense, Flatten, Graph, Lif, Node, Readout, Relay, Signal
 from sdt_lava.numerics import DECAY_UNITY, THRESHOLD_LIMIT
 
 READOUT_SUFFIX = ".relay"
@@ -20,6 +23,9 @@ MEMBRANE_SUFFIX = ".membrane"
 def lower_readout(graph: Graph, *, membranes: bool = False) -> Graph:
     """Replace the Readout by Dense synapses and neurons without bias, and drop Flatten nodes.
 
+    A current at the end of a network gets such neurons, too. Currents that nobody reads are left
+    out: there is no population for them to arrive at.
+
     Parameters
     ----------
     graph : Graph
@@ -27,6 +33,8 @@ def lower_readout(graph: Graph, *, membranes: bool = False) -> Graph:
     membranes : bool
         Leave the sums in membranes instead of sending them out of relays.
     """
+    neurons = _membranes if membranes else _relay
+    unread = _unread(graph)
     # A population is a vector anyway; dense synapses read an image in C order.
     skipped: dict[str, str] = {}
     for node in graph:
@@ -34,23 +42,39 @@ def lower_readout(graph: Graph, *, membranes: bool = False) -> Graph:
             skipped[node.name] = skipped.get(node.inputs[0], node.inputs[0])
     nodes: list[Node] = []
     for node in graph:
-        if isinstance(node, Flatten):
+        if isinstance(node, Flatten) or node.name in unread:
             continue
         if isinstance(node, Readout):
             source = skipped.get(node.inputs[0], node.inputs[0])
-            nodes.extend(_lower(node, source, _membranes if membranes else _relay))
+            nodes.extend(_lower(node, source, neurons))
+        elif isinstance(node, And) and len({skipped.get(name, name) for name in node.inputs}) == 1:
+            # Two ways to flatten one population: two connections from it.
+            nodes.extend(_rewire(made, skipped) for made in lower_and(graph, node))
         elif any(name in skipped for name in node.inputs):
             nodes.append(_rewire(node, skipped))
         else:
             nodes.append(node)
+    ends = [name for name in graph.order if not graph.consumers[name]]
+    if graph.readout is None and len(ends) == 1 and graph.signals[ends[0]] is Signal.CURRENT:
+        nodes.append(neurons(graph.nodes[ends[0]]))
     return graph.rebuild(nodes)
+
+
+def _unread(graph: Graph) -> set[str]:
+    """Return the currents beside the readout that no population reads."""
+    found: set[str] = set()
+    for name in reversed(graph.order) if graph.readout else ():
+        passes_on = graph.signals[name] is Signal.CURRENT or isinstance(graph.nodes[name], Flatten)
+        if passes_on and found.issuperset(graph.consumers[name]):
+            found.add(name)
+    return found
 
 
 def _rewire(node: Node, skipped: dict[str, str]) -> Node:
     return replace(node, inputs=tuple(skipped.get(name, name) for name in node.inputs))
 
 
-def _lower(node: Readout, source: str, neurons: Callable[[Readout], Node]) -> list[Node]:
+def _lower(node: Readout, source: str, neurons: Callable[[Node], Node]) -> list[Node]:
     synapses = Dense(
         name=node.name,
         inputs=(source,),
@@ -62,7 +86,7 @@ def _lower(node: Readout, source: str, neurons: Callable[[Readout], Node]) -> li
     return [synapses, neurons(node)]
 
 
-def _relay(node: Readout) -> Node:
+def _relay(node: Node) -> Node:
     return Relay(
         name=node.name + READOUT_SUFFIX,
         inputs=(node.name,),
@@ -71,7 +95,7 @@ def _relay(node: Readout) -> Node:
     )
 
 
-def _membranes(node: Readout) -> Node:
+def _membranes(node: Node) -> Node:
     return Lif(
         name=node.name + MEMBRANE_SUFFIX,
         inputs=(node.name,),

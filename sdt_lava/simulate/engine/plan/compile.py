@@ -81,7 +81,9 @@ class Compiler:
         self.frames: dict[str, Buffer] = {}
         self.tensors: dict[str, Buffer] = {}
         self.done: set[str] = set()
-        self._being_counted: set[str] = set()
+        self._uncounted = set(self.counted)
+        # What has been done since events were counted last.
+        self._fresh: list[str] = []
 
     def compile(self) -> list[Operation]:
         """Return the operations, in their order."""
@@ -90,14 +92,17 @@ class Compiler:
                 lower = LOWER.get(type(node))
                 if lower is None or not lower(self, node):
                     self._generic(node)
-                self.done.add(node.name)
+                self._finish(node.name)
                 self._count_done()
         return self.operations
 
     def _count_done(self) -> None:
         """Count the events of what has been computed, before its memory is used again."""
-        for name in self.counted.keys() & self.done - self._being_counted:
-            self._being_counted.add(name)
+        fresh, self._fresh = self._fresh, []
+        for name in fresh:
+            if name not in self._uncounted:
+                continue
+            self._uncounted.remove(name)
             is_spikes = self.graph.signals[name] is Signal.SPIKE
             source = self.read_spikes(name) if is_spikes else self.read_current(name)
             assert source is not None
@@ -138,8 +143,12 @@ class Compiler:
     def add(self, operation: Operation) -> bool:
         """Append an operation; return True, as whoever lowers a node does."""
         self.operations.append(operation)
-        self.done.update(operation.nodes)
+        self._finish(*operation.nodes)
         return True
+
+    def _finish(self, *names: str) -> None:
+        self._fresh.extend(name for name in names if name not in self.done)
+        self.done.update(names)
 
     def read_spikes(self, name: str) -> Spikes | None:
         """Return the packed spikes of a node, converting them if need be."""

@@ -163,7 +163,9 @@ def _joining(compiler: Compiler, name: str) -> _Joint | None:
 
 def _siblings(compiler: Compiler, node: Weighted, synapses: Synapses) -> list[Conv]:
     """Return the layers that read the same spikes with the same window and end in neurons."""
-    if compiler.tracked or not isinstance(node, Conv):
+    own = compiler.layout(node.name)
+    # Looked at before all other readers, of which there may be as many as nodes.
+    if compiler.tracked or not isinstance(node, Conv) or own is None or own.channels % LANES:
         return []
     found = []
     for name in compiler.graph.consumers[node.inputs[0]]:
@@ -171,7 +173,8 @@ def _siblings(compiler: Compiler, node: Weighted, synapses: Synapses) -> list[Co
         layout = compiler.layout(name)
         if (
             isinstance(other, Conv)
-            and name not in compiler.done | compiler.keep
+            and name not in compiler.done
+            and name not in compiler.keep
             and other.groups == 1 == node.groups
             and _geometry(other) == _geometry(node)
             and layout is not None

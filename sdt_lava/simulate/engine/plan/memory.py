@@ -172,6 +172,8 @@ def assign(
         for position, operation in enumerate(operations)
         for buffer in _touched(operation)
     }
+    # Buffers of which a worker looks at rows of another one.
+    spread = {r.buffer.name for o in operations for r in o.reads if r.rows is not same_rows}
     blocks = _Blocks()
     placed: dict[str, int] = {}
     for position, operation in enumerate(operations):
@@ -180,7 +182,7 @@ def assign(
         ending = {b.name for b in _touched(operation) if last[b.name] == position} - kept
         if operation.in_place is not None:
             before, after = operation.in_place
-            if before.name in ending and _is_read_by_rows(before, operations):
+            if before.name in ending and before.name not in spread:
                 placed[after.name] = placed[before.name]
                 ending.remove(before.name)
         for buffer in _touched(operation):
@@ -188,16 +190,6 @@ def assign(
                 placed[buffer.name] = blocks.take(buffer_bytes(buffer, run))
         blocks.retired += [placed[name] for name in ending]
     return Assignment(placed, blocks.sizes)
-
-
-def _is_read_by_rows(buffer: Buffer, operations: Sequence[Operation]) -> bool:
-    """Whether no worker ever looks at another one's rows of a buffer."""
-    return all(
-        reading.rows is same_rows
-        for operation in operations
-        for reading in operation.reads
-        if reading.buffer.name == buffer.name
-    )
 
 
 def _touched(operation: Operation) -> list[Buffer]:
