@@ -27,14 +27,17 @@ from tests.fuzz.driver import Tally, run_cases
 KINDS = (
     "network-bytes",
     "network-structure",
+    "network-growth",
     "nir-bytes",
     "nir-structure",
     "checkpoint-bytes",
     "checkpoint-pickle",
     "checkpoint-objects",
     "checkpoint-archive",
+    "checkpoint-bombs",
     "data-bytes",
     "data-structure",
+    "data-archive",
     "config",
     "target",
     "energy-model",
@@ -127,6 +130,7 @@ def write(run: Run, path: Path, command: str) -> None:
     """Write the figures with the machine they were measured on."""
     from benchmarks.common import machine
     from sdt_lava.files import write_json
+    from tests.fuzz.case import ALLOWANCE
     from tests.fuzz.driver import CASE_LIMIT_S
 
     kinds = [{**vars(row), "errors": dict(row.errors.most_common())} for row in run.rows()]
@@ -137,6 +141,7 @@ def write(run: Run, path: Path, command: str) -> None:
         "machine": machine(),
         "seconds": round(time.perf_counter() - run.began),
         "time_limit_s": CASE_LIMIT_S,
+        "allowance": vars(ALLOWANCE),
         "kinds": kinds,
         "failed": [f"{case['kind']}:{case['number']}" for case in run.failed],
     }

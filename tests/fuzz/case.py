@@ -43,3 +43,37 @@ class Kind:
     name: str
     make: Make
     load: Load
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a case may take by the size of its files: more is a failure, whatever came of it.
+
+    Parameters
+    ----------
+    seconds, seconds_per_mib : float
+        Processor time, of all threads.
+    mib, mib_per_mib : float
+        By how much the resident set may grow.
+    """
+
+    seconds: float
+    seconds_per_mib: float
+    mib: float
+    mib_per_mib: float
+
+    def excess(self, nbytes: int, seconds: float, mib: float) -> str:
+        """Return what was too much, or nothing."""
+        size = nbytes / 2**20
+        longest = self.seconds + self.seconds_per_mib * size
+        largest = self.mib + self.mib_per_mib * size
+        if seconds > longest:
+            return f"{seconds:.1f} s for {nbytes} bytes, where {longest:.1f} are allowed"
+        if mib > largest:
+            return f"{mib:.0f} MiB for {nbytes} bytes, where {largest:.0f} are allowed"
+        return ""
+
+
+# The longest case of a correct reader takes two seconds, compiling and simulating included; the
+# search of a network's lowerings has a fixed budget of about five.
+ALLOWANCE = Allowance(seconds=12.0, seconds_per_mib=20.0, mib=400.0, mib_per_mib=128.0)

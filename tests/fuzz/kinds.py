@@ -7,7 +7,7 @@ import io
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -26,6 +26,7 @@ from sdt_lava.cli.networks import load_file
 from sdt_lava.cli.sim import print_synops
 from sdt_lava.compiler.compile import compile_network
 from sdt_lava.datasets import load_dataset
+from sdt_lava.errors import CompileError
 from sdt_lava.evaluate.run import DATABASE, EvaluationOptions, evaluate
 from sdt_lava.graph import Graph
 from sdt_lava.model import SpikeDrivenTransformer
@@ -34,11 +35,12 @@ from sdt_lava.nir import NirOptions, load_nir
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
 from sdt_lava.report.formula import formula_layers
 from sdt_lava.report.formula_energy import formula_energy
+from sdt_lava.report.lowerings import compare_lowerings
 from sdt_lava.report.rates import read_rates
 from sdt_lava.simulate.run import simulate
 from tests.checkpoint import hostile
 from tests.checkpoint.official_cases import YML, official_config, official_content, official_state
-from tests.fuzz import mutate_hdf5, mutate_sqlite, mutate_zip
+from tests.fuzz import bombs, mutate_hdf5, mutate_sqlite, mutate_zip
 from tests.fuzz.case import Kind, Source
 from tests.fuzz.mutate_bytes import damaged
 from tests.fuzz.mutate_npy import odd_npy
@@ -87,6 +89,22 @@ def _network_structure(source: Source) -> Path:
     path = _written(source, "net.h5", source.rng.choice(sorted(networks().items()))[1])
     mutate_hdf5.damage(source.rng, path, source.canary)
     return path
+
+
+def _network_growth(source: Source) -> Path:
+    return bombs.growing_network(source.rng, source.folder / "net.h5")
+
+
+def _load_growing(path: Path) -> None:
+    """Do with a network whatever looks at all of its forms and paths."""
+    info_command(path, schedule=True)
+    graph = load_file(path)
+    compare_lowerings(graph).to_dict()
+    for shortcut in ("relay", "unrolled", "auto"):
+        with suppress(CompileError):
+            str(compile_network(graph, "loihi2", shortcut=shortcut).violations)
+    compile_network(graph, "lava-cpu").schedule.to_dict()
+    _run(graph)
 
 
 def _nir_bytes(source: Source) -> Path:
@@ -159,6 +177,13 @@ def _checkpoint_pickle(source: Source) -> Path:
     return _written(source, "model.pt", changed)
 
 
+def _checkpoint_bombs(source: Source) -> Path:
+    files = mutate_zip.entries(_archives()["official"])
+    name = next(name for name in files if name.endswith("data.pkl"))
+    changed = mutate_zip.packed({**files, name: bombs.bomb_pickle(source.rng)})
+    return _written(source, "model.pt", changed)
+
+
 def _any_pickle(rng: Random, _: bytes) -> bytes:
     return random_pickle(rng)
 
@@ -225,6 +250,10 @@ def _data_structure(source: Source) -> Path:
     if rng.random() < 0.1:
         return _written(source, "data.npz", npy)  # .npy where .npz should be
     return _written(source, "data.npz", mutate_zip.packed({**files, name: npy}, rng.choice((0, 8))))
+
+
+def _data_archive(source: Source) -> Path:
+    return _written(source, "data.npz", bombs.archive(source.rng))
 
 
 def _load_data(path: Path) -> None:
@@ -347,14 +376,17 @@ def _load_results(folder: Path) -> None:
 _ALL: tuple[tuple[str, Callable[[Source], Path], Callable[[Path], None]], ...] = (
     ("network-bytes", _network_bytes, _load_network),
     ("network-structure", _network_structure, _load_network),
+    ("network-growth", _network_growth, _load_growing),
     ("nir-bytes", _nir_bytes, _load_nir),
     ("nir-structure", _nir_structure, _load_nir),
     ("checkpoint-bytes", _checkpoint_bytes, _load_checkpoint),
     ("checkpoint-pickle", _checkpoint_pickle, _load_checkpoint),
     ("checkpoint-objects", _checkpoint_objects, _load_checkpoint),
     ("checkpoint-archive", _checkpoint_archive, _load_checkpoint),
+    ("checkpoint-bombs", _checkpoint_bombs, _load_checkpoint),
     ("data-bytes", _data_bytes, _load_data),
     ("data-structure", _data_structure, _load_data),
+    ("data-archive", _data_archive, _load_data),
     ("config", _config, _load_config),
     ("target", _target, _load_target),
     ("energy-model", _energy, _load_energy),

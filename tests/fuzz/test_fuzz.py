@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from random import Random
 
 import h5py
+import numpy as np
 import pytest
 
 from sdt_lava.errors import NetworkFileError
 from tests.fuzz import __main__ as program
 from tests.fuzz import driver
-from tests.fuzz.case import Kind, Source
+from tests.fuzz import worker as fuzz_worker
+from tests.fuzz.case import Allowance, Kind, Source
 from tests.fuzz.kinds import KINDS
 from tests.fuzz.worker import Worker
 
@@ -141,3 +144,29 @@ def test_workers_that_hang_or_die_are_replaced(monkeypatch):
     for case in found:
         tally.add(case)
     assert (tally.tried, tally.loaded, tally.crashes, tally.hangs) == (4, 2, 1, 1)
+
+
+def test_cases_that_take_more_than_their_size_allows_are_failures(worker, monkeypatch):
+    def slow(path):
+        end = time.process_time() + 0.2
+        while time.process_time() < end:
+            pass
+
+    tight = Allowance(seconds=0.1, seconds_per_mib=1.0, mib=1000.0, mib_per_mib=1.0)
+    monkeypatch.setattr(fuzz_worker, "ALLOWANCE", tight)
+    found = outcome(worker, slow)
+    assert (found["outcome"], found["error"]) == ("failed", "Excess") and "0 bytes" in found[
+        "message"
+    ]
+    small = Allowance(seconds=100.0, seconds_per_mib=1.0, mib=20.0, mib_per_mib=1.0)
+    monkeypatch.setattr(fuzz_worker, "ALLOWANCE", small)
+    assert outcome(worker, lambda path: np.ones(2**23).sum())["error"] == "Excess"
+    assert outcome(worker, lambda path: None)["outcome"] == "loaded"
+
+
+def test_the_allowance_grows_with_the_size():
+    allowance = Allowance(seconds=1.0, seconds_per_mib=2.0, mib=10.0, mib_per_mib=5.0)
+    assert allowance.excess(0, 0.9, 9.0) == ""
+    assert "s for" in allowance.excess(0, 1.1, 9.0)
+    assert "MiB for" in allowance.excess(0, 0.9, 11.0)
+    assert allowance.excess(2**20, 2.9, 14.0) == ""

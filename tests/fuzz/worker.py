@@ -23,7 +23,7 @@ import h5py
 import numpy as np
 
 from sdt_lava.errors import SdtLavaError
-from tests.fuzz.case import Kind, Source
+from tests.fuzz.case import ALLOWANCE, Kind, Source
 from tests.fuzz.kinds import KINDS, intact_cases
 from tests.fuzz.originals import chdir
 from tests.fuzz.watch import AuditHook, Canary
@@ -99,11 +99,17 @@ class Worker:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         before = _resident("VmRSS")
         self.canary.touched()
-        started = time.perf_counter()
+        nbytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        started, worked = time.perf_counter(), time.process_time()
         with chdir(folder), self.hook.armed(folder):
             outcome = self._load(kind, path)
         outcome["seconds"] = time.perf_counter() - started
         outcome["mib"] = max(0.0, _resident("VmHWM") - before)
+        outcome["bytes"] = nbytes
+        excess = ALLOWANCE.excess(nbytes, time.process_time() - worked, outcome["mib"])
+        # The first cases of a worker, whose numbers are negative, import and compile.
+        if excess and number >= 0:
+            outcome |= {"outcome": "failed", "error": "Excess", "message": excess}
         trespasses = list(self.hook.found)
         if self.canary.touched():
             trespasses.append("opened a file outside, named in the case")
