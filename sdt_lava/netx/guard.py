@@ -47,6 +47,12 @@ class SafeGroup:
         """Return how errors name a member."""
         return f"{self.where}/{ascii(name)[1:-1]}"
 
+    @property
+    def address(self) -> int:
+        """Where the group is in its file: the same for all links to it."""
+        with library_errors(self.where):
+            return int(h5py.h5o.get_info(self.group.id).addr)
+
     def names(self, limit: int = MEMBER_LIMIT, advice: str = "") -> tuple[str, ...]:
         """Return the names of the members, of which there may be `limit`."""
         with library_errors(self.where):

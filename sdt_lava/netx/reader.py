@@ -151,11 +151,17 @@ def _layers(group: SafeGroup) -> list[SafeGroup]:
         missing = sorted(set(expected) - set(names), key=int)
         found = f"no layer {missing[0]}" if missing else "no layers"
         raise NetworkFileError(group.where, found, "layers 0, 1, 2, ... without gaps")
-    for index in expected:
-        layer = group.subgroup(index)
+    layers = [group.subgroup(index) for index in expected]
+    seen: set[int] = set()
+    for layer in layers:
         if "type" not in layer.names():
             raise NetworkFileError(layer.where, "no member 'type'", "a layer with its type")
-    return [group.subgroup(index) for index in expected]
+        # A hard link takes a few bytes and a layer's time.
+        if layer.address in seen:
+            found = "the same group as an earlier layer"
+            raise NetworkFileError(layer.where, found, "a group for each layer")
+        seen.add(layer.address)
+    return layers
 
 
 def _read_header(root: SafeGroup) -> _Header | None:

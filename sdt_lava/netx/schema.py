@@ -74,6 +74,9 @@ READOUT_BIAS_LIMIT = 2**31 - 1
 DELAY_LIMIT = 2**10
 # Deflate cannot compress better than 1032:1 (zlib technical notes); more is a bomb.
 RATIO_LIMIT = 1100
+# All arrays that are read together have at most so many times the bytes of the file: layers may
+# share an array through hard links.
+SHARING_LIMIT = 8
 # [byte] Arrays up to this size are read whatever their ratio.
 RATIO_FREE_BYTES = 2**16
 # [element] Smaller arrays are stored as they are: compression would not make them smaller.

@@ -16,7 +16,13 @@ import h5py
 
 from sdt_lava.errors import NetworkFileError
 from sdt_lava.limits import limits, remedy
-from sdt_lava.netx.schema import CHUNKS_LIMIT, RANK_LIMIT, RATIO_FREE_BYTES, RATIO_LIMIT
+from sdt_lava.netx.schema import (
+    CHUNKS_LIMIT,
+    RANK_LIMIT,
+    RATIO_FREE_BYTES,
+    RATIO_LIMIT,
+    SHARING_LIMIT,
+)
 
 _LIBRARY_ERRORS = (
     OSError,
@@ -59,6 +65,7 @@ class Budget:
 
     file_size: int
     left: int = field(default_factory=lambda: limits().network_bytes)
+    stored: int = 0
 
     def spend(self, nbytes: int, where: str) -> None:
         """Count bytes about to be read; raise if they are too many."""
@@ -70,6 +77,17 @@ class Budget:
                 remedy("network_bytes"),
             )
         self.left -= nbytes
+
+    def take(self, stored: int, where: str) -> None:
+        """Count bytes of the file: hard links let one array stand for thousands."""
+        self.stored += stored
+        if self.stored > SHARING_LIMIT * self.file_size:
+            raise NetworkFileError(
+                where,
+                f"arrays that share their data: {self.stored} bytes in a file of {self.file_size}",
+                f"at most {SHARING_LIMIT} times the file's size",
+                _DAMAGED,
+            )
 
 
 def check_storage(properties: Any, where: str) -> None:
@@ -99,6 +117,7 @@ def check_size(dataset: h5py.Dataset, where: str, budget: Budget) -> None:
         raise NetworkFileError(
             where, f"{stored} bytes stored", f"{budget.file_size}, all of the file"
         )
+    budget.take(stored, where)
     if chunks is not None and prod(chunks) * itemsize > max(nbytes, RATIO_FREE_BYTES):
         raise NetworkFileError(
             where, f"chunks {chunks} for shape {shape}", "chunks within the array"
