@@ -172,7 +172,7 @@ def growing_network(rng: Random, path: Path) -> Path:
     """Write a network of one of the families whose forms or paths grow faster than it."""
     nodes: list[Node] = [Input(name="input", shape=(1, 1, 1)), _conv("c", "input")]
     family = rng.choice((_doublings, _doublings, _residual, _selections, _wide))
-    last = family(nodes, "c", rng.choice((3, 10, 40, 120)))
+    last = family(nodes, "c", rng.choice((3, 10, 40)))
     if rng.random() < 0.3:
         nodes.append(TokenMean(name="mean", inputs=(last,), shift=rng.choice((0, 1))))
         last = "mean"

@@ -100,7 +100,7 @@ def _load_growing(path: Path) -> None:
     info_command(path, schedule=True)
     graph = load_file(path)
     compare_lowerings(graph).to_dict()
-    for shortcut in ("relay", "unrolled", "auto"):
+    for shortcut in ("relay", "unrolled"):
         with suppress(CompileError):
             str(compile_network(graph, "loihi2", shortcut=shortcut).violations)
     compile_network(graph, "lava-cpu").schedule.to_dict()
