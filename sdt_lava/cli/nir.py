@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sdt_lava.cli.console import console, error_console, simulation_hint
+from sdt_lava.cli.networks import InputShape, Timesteps, load_file, parse_shape
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.errors import ConfigError
 from sdt_lava.files import write_json
 from sdt_lava.text import quoted
 
 if TYPE_CHECKING:
+    from sdt_lava.graph import Graph
     from sdt_lava.quantize.post_training import CalibrationData
 
 _SUFFIX = ".nir"
@@ -30,9 +32,8 @@ def nir_command(
         float | None,
         typer.Option(help="Time step in seconds; by default the NIR file's own, else 0.0001."),
     ] = None,
-    timesteps: Annotated[
-        int | None, typer.Option(min=1, help="Steps of a sample; for files of other programs.")
-    ] = None,
+    timesteps: Timesteps = None,
+    input_shape: InputShape = None,
     bits: Annotated[int, typer.Option(help="Bits of a weight when quantizing, 2 to 8.")] = 8,
     calibration: Annotated[
         str | None,
@@ -61,11 +62,12 @@ def nir_command(
             f"name the NIR file NAME{_SUFFIX}",
         )  # fmt: skip
     if out.suffix == _SUFFIX:
-        _write(source, out, dt)
+        _write(load_file(source, timesteps, input_shape), out, dt)
         return
     options = NirOptions(
         timesteps=timesteps, dt=dt, requantize=requantize, bits=bits,
         calibration=_calibration(calibration), input_scale=input_scale, input_range=input_range,
+        input_shape=parse_shape(input_shape),
     )  # fmt: skip
     with error_console.status(f"reading {source}"):
         graph, report = load_nir(source, options)
@@ -80,12 +82,10 @@ def nir_command(
     console.print(f"next: {simulation_hint(out, '')}")
 
 
-def _write(source: Path, out: Path, dt: float | None) -> None:
-    from sdt_lava.netx import load_network
+def _write(graph: Graph, out: Path, dt: float | None) -> None:
     from sdt_lava.nir import save_nir
     from sdt_lava.nir.units import DEFAULT_DT
 
-    graph = load_network(source)
     save_nir(graph, out, DEFAULT_DT if dt is None else dt)
     console.print(f"wrote {out}: {len(graph)} nodes, weights and thresholds as integers")
     back = out.with_name(f"{out.stem}-again.h5")

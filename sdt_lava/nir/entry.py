@@ -48,11 +48,32 @@ def input_shape(structure: Structure, name: str, given: Shape | None) -> tuple[S
         if inferred is None:
             raise NirError(f"{name}: shape", "no shape", "the shape of one frame", _REMEDY)
         return inferred, f"{name}: shape {inferred} as {reader} reads it"
-    if written[0] == 1 and len(written) > 1:
-        wanted = None if reader is None else axes_wanted(structure.nodes[reader])
-        if len(written) > (wanted or (3 if len(written) > 2 else 1)):
-            return written[1:], f"{name}: shape {written} without the batch axis: {written[1:]}"
-    return written, ""
+    frame = _without_batch(written, None if reader is None else structure.nodes[reader])
+    if frame == written:
+        return written, ""
+    return frame, f"{name}: shape {written} without the axis of a batch: {frame}"
+
+
+def _without_batch(written: Shape, reader: Any) -> Shape:
+    """Return a shape without the axes of batch and time that some programs write.
+
+    There are as many axes as the first node reads that says so; a first axis of 1 is a batch where
+    nothing says how many, but for images.
+    """
+    wanted = None if reader is None else axes_wanted(reader)
+    if wanted is None:
+        surplus = written[0] == 1 and len(written) in (2, 4)
+        return written[1:] if surplus else written
+    read = _shape_read_by(reader)
+    if isinstance(reader, (nir.Linear, nir.Affine)) and read == (prod(written),):
+        # A matrix on all values: an image without the Flatten between them, or a batch of 1.
+        return written[1:] if written[0] == 1 and len(written) in (2, 4) else written
+    frame = written[-wanted:]
+    if isinstance(reader, (nir.Conv1d, nir.Conv2d)):
+        fits = frame[0] == np.shape(reader.weight)[1] * int(np.prod(reader.groups))
+    else:
+        fits = read is None or frame == read or written[0] == 1
+    return frame if fits else written
 
 
 def _first_reader(structure: Structure, name: str) -> str | None:

@@ -199,7 +199,7 @@ def _read_input(maker: FloatMaker, name: str, node: nir.Input) -> None:
 
 def _read_neurons(maker: FloatMaker, name: str, node: Any) -> None:
     others, own, shape = maker.arriving(name)
-    form = neuron_form(node, name, shape, maker.dt)
+    form = neuron_form(node, name, shape, maker.dt, integers=maker.exact)
     maker.notes += form.notes
     constant = np.zeros(())
     for arrives in (*others, *own):

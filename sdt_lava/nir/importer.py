@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import nir
 
-from sdt_lava.errors import NirError
+from sdt_lava.errors import NirError, QuantizationError
 from sdt_lava.graph import Graph, Input
 from sdt_lava.netx.rules import Violation, check_nodes, check_sizes
 from sdt_lava.nir.exact import graph_metadata, header_number, restore_integers
@@ -141,7 +141,14 @@ def from_nir(source: nir.NIRGraph, options: NirOptions | None = None) -> tuple[G
             True, float(dt), (), None
         )
     check_reachable(source, graph, maker)
-    quantized, report = _quantized(graph, options)
+    try:
+        quantized, report = _quantized(graph, options)
+    except QuantizationError as error:
+        # What was read in one of two ways may be the reason.
+        doubts = "; ".join(note for note in maker.notes if "--dt" in note)
+        if not doubts:
+            raise
+        raise NirError(error.where, error.found, error.allowed, doubts) from error
     return _checked(quantized), NirReport(False, float(dt), tuple(maker.notes), report)
 
 

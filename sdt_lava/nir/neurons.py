@@ -49,7 +49,9 @@ class NeuronForm:
         return bool((self.current_decay != DECAY_UNITY).any())
 
 
-def neuron_form(node: Any, name: str, shape: tuple[int, ...], dt: float) -> NeuronForm:
+def neuron_form(
+    node: Any, name: str, shape: tuple[int, ...], dt: float, *, integers: bool = False
+) -> NeuronForm:
     """Return a neuron of NIR in the form that ours has.
 
     Parameters
@@ -62,6 +64,8 @@ def neuron_form(node: Any, name: str, shape: tuple[int, ...], dt: float) -> Neur
         Shape of the population.
     dt : float
         Time step [s].
+    integers : bool
+        The neurons are integer ones, whose threshold may be 0.
 
     Raises
     ------
@@ -75,9 +79,7 @@ def neuron_form(node: Any, name: str, shape: tuple[int, ...], dt: float) -> Neur
         raise NirError(f"{name}: v_reset", found, "0: neurons here restart at 0")
     form = _FORMS[type(node)](read, dt)
     lowest = form.threshold.min()
-    # Integer networks may have 0, which files of our own bring back as it was.
-    is_own = "bias_exponent" in (getattr(node, "metadata", None) or {})
-    if lowest < 0 or (lowest == 0 and not is_own):
+    if lowest < 0 or (lowest == 0 and not integers):
         field = "threshold" if isinstance(node, nir.Threshold) else "v_threshold"
         found = f"{np.min(read.values(field)):g}"
         remedy = "a neuron that fires at rest has no counterpart here"
@@ -117,7 +119,8 @@ class _Parameters:
             # As many time constants as steps lose everything at once: one step is the least.
             raise NirError(
                 where, f"{tau.min():g} s, shorter than the step of {dt:g} s", f">= {dt:g} s",
-                f"pass a smaller dt (--dt {_rounded_down(float(tau.min()))}: one step)",
+                f"pass a smaller dt (at most --dt {_rounded_down(float(tau.min()))}); Norse 1.1 "
+                "writes dt * tau, so that its files take its dt squared (--dt 1e-06 for 0.001)",
             )  # fmt: skip
         shares = np.where(decays > 0, decays / DECAY_UNITY, exact)
         notes = tuple(

@@ -99,7 +99,12 @@ def _exact_scale(
     if candidates is None:
         return None
     thresholds, biases = _of_neurons(graph, group)
-    exact = [value for value in candidates if _weights_stay(graph, group, value, weights, clips)]
+    smallest = min((float(np.min(values)) for values in thresholds), default=np.inf)
+    exact = [
+        value
+        for value in candidates
+        if value * smallest >= 1 and _weights_stay(graph, group, value, weights, clips)
+    ]
     for others in ((*thresholds, *biases), thresholds, ()):
         for value in exact:
             if all(_whole(np.asarray(numbers) * value) for numbers in others):

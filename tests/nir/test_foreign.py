@@ -286,7 +286,9 @@ REFUSED = {
     "a reset of one neuron": (
         dense(lif(3, v_reset=np.array([0, 0.25, 0]))), "v_reset: .*a reset to 0.25",
     ),
-    "a step longer than tau": (dense(lif(3, tau=DT / 2)), r"pass a smaller dt \(--dt 5e-05"),
+    "a step longer than tau": (
+        dense(lif(3, tau=DT / 2)), r"pass a smaller dt \(at most --dt 5e-05",
+    ),
     "no resistance": (dense(lif(3, r=0.0)), "lif: r"),
     "a negative time constant": (dense(lif(3, tau=-1.0)), "lif: tau"),
     "no threshold": (dense(lif(3, threshold=0.0)), "v_threshold"),
