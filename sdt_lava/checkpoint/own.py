@@ -15,6 +15,7 @@ from sdt_lava.checkpoint.tensors import check_tensors
 from sdt_lava.errors import CheckpointError, ConfigError
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.transformer import SpikeDrivenTransformer
+from sdt_lava.torch_state import random_numbers_apart
 
 FORMAT = "sdt-lava-checkpoint"
 VERSION = 1
@@ -122,7 +123,7 @@ def build_model(config: SdtConfig, state: Mapping[str, Any], where: str) -> Spik
         If the tensors do not fit the configuration.
     """
     check_tensors(state, config, where)
-    with torch.random.fork_rng(devices=[]):
+    with random_numbers_apart():
         model = SpikeDrivenTransformer(config)
     model.load_state_dict(dict(state))
     return model.eval()

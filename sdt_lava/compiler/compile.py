@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from sdt_lava.compiler.streams import RELAY, UNROLLED, forced_relays
 from sdt_lava.compiler.targets import Target, load_target
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import Conv, Graph, Relay
+from sdt_lava.once import cached_property
 from sdt_lava.simulate.sigma_delta import keep_starts
 
 if TYPE_CHECKING:

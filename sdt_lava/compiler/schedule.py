@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from sdt_lava.graph import (
     Relay,
 )
 from sdt_lava.numerics import NeuronStates
+from sdt_lava.once import cached_property
 from sdt_lava.sigma_delta import make_population
 
 # Lava's LIFReset always has an interval: longer than any run, where samples are not reset.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, TypeVar
 
 from sdt_lava.errors import GraphError
@@ -13,6 +12,7 @@ from sdt_lava.graph.cuba import LIF_KINDS
 from sdt_lava.graph.input import Input
 from sdt_lava.graph.nodes import Flatten, Readout
 from sdt_lava.graph.sigma_delta import SIGMA_DELTA_KINDS
+from sdt_lava.once import cached_property
 
 NodeT = TypeVar("NodeT", bound=Node)
 

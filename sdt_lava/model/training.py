@@ -26,6 +26,7 @@ from sdt_lava.datasets.source import SampleSource
 from sdt_lava.errors import CheckpointError, ConfigError, DataError
 from sdt_lava.model.augment import shift_randomly
 from sdt_lava.model.transformer import SpikeDrivenTransformer
+from sdt_lava.torch_state import evaluating, modes_of, torch_threads
 
 logger = logging.getLogger(__name__)
 
@@ -141,14 +142,11 @@ def accuracy(
     The model is put in eval mode for this and back afterwards.
     """
     inputs, labels = torch.as_tensor(x), torch.as_tensor(y)
-    was_training = model.training
-    model.eval()
     correct = 0
-    with torch.no_grad():
+    with evaluating(model):
         for start in range(0, len(inputs), batch_size):
             logits = model(inputs[start : start + batch_size])
             correct += int((logits.argmax(1) == labels[start : start + batch_size]).sum())
-    model.train(was_training)
     return correct / len(inputs)
 
 
@@ -198,7 +196,11 @@ def train(
     data = _labelled(as_dataset(train_data), model)
     test = _labelled(as_dataset(test_data), model)
     resume_path = None if checkpoint_path is None else Path(f"{checkpoint_path}.resume")
-    with _threads(options.threads), _event_writer(tensorboard_dir) as write_events:
+    with (
+        _modes_as_before(model),
+        torch_threads(options.threads),
+        _event_writer(tensorboard_dir) as write_events,
+    ):
         run = _Run(model, data, options)
         if resume_from is not None:
             run.restore(resume_from)
@@ -212,6 +214,17 @@ def train(
         save_checkpoint(checkpoint_path, model)
         resume_path.unlink(missing_ok=True)
     return TrainingResult(tuple(run.history))
+
+
+@contextmanager
+def _modes_as_before(model: SpikeDrivenTransformer) -> Iterator[None]:
+    """Put a model whose training fails back into the modes it was in."""
+    put_back = modes_of(model)
+    try:
+        yield
+    except BaseException:
+        put_back()
+        raise
 
 
 Samples = tuple[Tensor, Tensor]
@@ -344,16 +357,6 @@ def _labelled(data: Dataset, model: SpikeDrivenTransformer) -> Samples:
         raise DataError(data.name, "no labels", "labels 'y' for every sample")
     check_labels(data.y, model.config.num_classes, f"{data.name}: y")
     return torch.from_numpy(data.x), torch.from_numpy(data.y)
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -39,6 +39,12 @@ class Extremes:
     activation: int
     membrane: int
 
+    def or_larger(self, other: Extremes | None) -> Extremes:
+        """Return the larger one of each."""
+        if other is None:
+            return self
+        return Extremes(max(self.activation, other.activation), max(self.membrane, other.membrane))
+
 
 @dataclass(frozen=True)
 class Bounds:

@@ -19,6 +19,7 @@ from sdt_lava.quantize.bounds import Extremes
 from sdt_lava.simulate.engine.registry import EVALUATE, Context
 from sdt_lava.simulate.inputs import encode
 from sdt_lava.simulate.integer_run import samples_at_once
+from sdt_lava.torch_state import exact_arithmetic
 
 SpikeArrays = Mapping[str, NDArray[np.uint8]]
 # From input (B, *shape) or (B, T, *shape) to the spikes of every LIF, (T, B, *shape).
@@ -115,7 +116,8 @@ class ForcedLayers:
                 currents[source] if source in currents else batch.events(self.graph, source)
                 for source in node.inputs
             ]
-            values = EVALUATE[type(node)](node, arriving, context)
+            with exact_arithmetic():
+                values = EVALUATE[type(node)](node, arriving, context)
             if isinstance(node, LIF_KINDS):
                 yield node.name, values
             else:

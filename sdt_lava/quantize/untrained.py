@@ -32,13 +32,11 @@ def untrained_network(name: str, seed: int = 0) -> Graph:
     """
     config = preset(name)
     # Imported here: torch takes seconds, and a wrong name should not.
-    import torch
-
     from sdt_lava.model.trace import trace
     from sdt_lava.model.transformer import SpikeDrivenTransformer
+    from sdt_lava.torch_state import random_numbers_apart
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with random_numbers_apart(seed):
         model = SpikeDrivenTransformer(config).eval()
     graph = quantize_unmeasured(trace(model))
     return graph.with_metadata(preset=name, weights=f"random, seed {seed}")

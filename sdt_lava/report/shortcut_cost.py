@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from sdt_lava.model.transformer import SpikeDrivenTransformer
 from sdt_lava.report.energy_model import EnergyModel
+from sdt_lava.torch_state import evaluating
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,9 @@ def count_shortcut_cost(
         Samples at once.
     """
     totals: dict[str, int] = dict.fromkeys(_COUNTS, 0)
-    was_training = model.training
-    model.eval()
-    with _counting(model, totals), torch.no_grad():
+    with evaluating(model), _counting(model, totals):
         for start in range(0, len(x), batch_size):
             model(torch.from_numpy(x[start : start + batch_size]))
-    model.train(was_training)
     return ShortcutCost(samples=len(x), **totals)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,13 +12,15 @@ from lava.magma.core.process.process import AbstractProcess, LogConfig, ProcessS
 from lava.magma.core.process.variable import VarServer
 from lava.magma.core.run_configs import RunConfig
 
+from sdt_lava.forks import ForkSafeLock
+
 _COMPILER_LOGGER = "lava.magma.compiler.compiler"
 # Packages whose ProcessModels do not change while a program runs.
 _FIXED_PACKAGES = ("lava.", "sdt_lava.")
 
 _known_models: dict[type, list[Any]] = {}
 # The look-up is replaced while one network is compiled, for the whole interpreter.
-_compile_lock = threading.RLock()
+_compile_lock = ForkSafeLock()
 
 
 def compile_processes(
@@ -47,7 +48,7 @@ def compile_processes(
     handlers = list(compiler_logger.handlers)
     # Before the compilation, which connects past the hierarchical Processes.
     processes = list(find_processes(root))
-    with _compile_lock, _models_looked_up_once():
+    with _compile_lock.held(), _models_looked_up_once():
         first_new_id = ProcessServer()._next_id
         try:
             executable = root.compile(run_config, dict(compile_config))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from sdt_lava.errors import DataError
 from sdt_lava.graph import Graph, Sigma
 from sdt_lava.numerics import IntArray
+from sdt_lava.once import cached_property
 from sdt_lava.report.counts import Counts
 from sdt_lava.report.events import count_events
 from sdt_lava.report.fused_counts import fused_counts

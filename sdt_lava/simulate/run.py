@@ -279,7 +279,7 @@ def _run_torch(
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     import torch
 
-    from sdt_lava.simulate.engine.engine import exact_arithmetic
+    from sdt_lava.torch_state import evaluating, exact_arithmetic
 
     to_time_first(x, *_takes(model))
     # The model itself repeats static images. torch takes no negative steps, no foreign orders and
@@ -287,16 +287,12 @@ def _run_torch(
     values = np.require(x, np.float32, ["C", "A", "W"])
     size = options.batch_size or len(values)
     logits, spikes = [], []
-    training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         for start in range(0, len(values), size):
             record: dict[str, torch.Tensor] = {}
             with exact_arithmetic():
                 part = torch.from_numpy(values[start : start + size])
                 logits.append(model(part, record=record).numpy())
             spikes.append({name: s.to(torch.uint8).numpy() for name, s in record.items()})
-    finally:
-        model.train(training)
     joined = {name: np.concatenate([p[name] for p in spikes], axis=1) for name in spikes[0]}
     return np.concatenate(logits), joined

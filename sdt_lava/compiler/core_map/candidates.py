@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from sdt_lava.compiler.core_map.relations import Grid
 from sdt_lava.compiler.core_map.tiling import Split, Tiling, box_splits, split_counts
 from sdt_lava.compiler.core_map.wiring import Population
 from sdt_lava.numerics import IntArray
+from sdt_lava.once import cached_property
 
 # Lower is better; the first entry is at least the number of slices.
 Score = tuple[float, ...]

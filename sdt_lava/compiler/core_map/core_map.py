@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sdt_lava.compiler.core_map.activity import Activity, as_activity
@@ -16,6 +15,7 @@ from sdt_lava.compiler.core_map.traffic import Traffic, measure_traffic
 from sdt_lava.compiler.targets import Board, Target
 from sdt_lava.graph import Graph, Shape
 from sdt_lava.numerics import IntArray
+from sdt_lava.once import cached_property
 
 if TYPE_CHECKING:
     from sdt_lava.simulate.result import Result

@@ -10,7 +10,6 @@ list of all synapses.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import blake2b
 from typing import Protocol
 
@@ -18,6 +17,7 @@ import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix, kron
 
 from sdt_lava.numerics import IntArray
+from sdt_lava.once import cached_property
 
 
 class Relation(Protocol):

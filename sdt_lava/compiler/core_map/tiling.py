@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 
 from sdt_lava.numerics import IntArray
+from sdt_lava.once import cached_property
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from math import prod
 
 from sdt_lava.compiler.core_map.relations import Relation
 from sdt_lava.graph import Shape
+from sdt_lava.once import cached_property
 
 
 @dataclass(frozen=True)

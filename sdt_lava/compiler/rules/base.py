@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sdt_lava.compiler.partition import Connection, connections_into
 from sdt_lava.compiler.targets import Target
 from sdt_lava.graph import Input, Node, Signal
+from sdt_lava.once import cached_property
 from sdt_lava.quantize.bounds import Bounds, Extremes, bound
 
 if TYPE_CHECKING:

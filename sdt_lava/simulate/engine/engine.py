@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from sdt_lava.allocation import current_guard, guarding
 from sdt_lava.errors import ConfigError, HardwareUnavailableError
+from sdt_lava.forks import ForkSafeLock
 from sdt_lava.graph import SIGMA_DELTA_KINDS, Graph, Input
 from sdt_lava.graph.mapped import Gate, MaxRelay, Relay, Sparse
 from sdt_lava.numerics import ACTIVATION_LIMIT, STATE_LIMIT, IntArray, NeuronStates
@@ -28,6 +28,7 @@ from sdt_lava.simulate.engine.plan.team import one_thread_each
 from sdt_lava.simulate.engine.registry import Context
 from sdt_lava.simulate.engine_options import EngineOptions
 from sdt_lava.simulate.sigma_delta import starting_states
+from sdt_lava.torch_state import exact_arithmetic
 
 logger = logging.getLogger(__name__)
 
@@ -71,12 +72,14 @@ class Engine:
         self.graph = graph
         self.options = options or EngineOptions()
         self.tracked = tracked
-        self._context = Context(strict, device=_device(self.options.device))
+        self._strict, self._device = strict, _device(self.options.device)
+        self._extremes: dict[str, Extremes] = {}
+        self._noting = ForkSafeLock()
 
     @property
     def extremes(self) -> dict[str, Extremes]:
         """Largest magnitudes seen in each population of neurons, over all runs."""
-        return self._context.extremes
+        return self._extremes
 
     def plan(self, keep: Iterable[str] | None = None) -> Plan:
         """Return the compiled plan that yields the output of some nodes (by default, of all)."""
@@ -101,7 +104,8 @@ class Engine:
             Recorded output of LIF nodes, used instead of simulating these neurons.
         states : dict of str to tuple of ndarray, optional
             u and v of each LIF, ``(B, *shape)``: where the run starts (0 where a name is missing)
-            and, afterwards, where it ended, so that another run can go on from there.
+            and, afterwards, where it ended, so that another run can go on from there. A run that
+            raises leaves them as they were.
 
         Returns
         -------
@@ -267,14 +271,14 @@ class Engine:
     ) -> Plan:
         """Return a plan for runs of so many steps, or of the graph's if these are more."""
         tracked = tracked or self.tracked
-        strict, kernels = self._context.strict, self.options.kernels
+        strict, kernels = self._strict, self.options.kernels
         proved_for = self._horizon(steps)
-        # The plan holds what is counted, so that no other object gets its identity.
+        what = tuple((name, fans.shape, fans.tobytes()) for name, fans in sorted(counted.items()))
         with guarding(self.options.guard):
             guard = current_guard()
             room = self._table_room()
             how = tracked, strict, kernels, proved_for, guard, room
-            key = ("engine plan", keep, id(counted), *how)
+            key = ("engine plan", keep, what, *how)
             if key not in self.graph.derived:
                 graph = self.graph
                 if proved_for > graph.timesteps:
@@ -326,29 +330,46 @@ class Engine:
         spikes: Mapping[str, NDArray[Any]] | None,
         states: NeuronStates | None,
     ) -> dict[str, IntArray]:
-        self._context.states = {} if states is None else states
-        self._context.starts = starting_states(self.graph)
+        context = self._context(states or {})
+        context.starts = starting_states(self.graph)
         with exact_arithmetic():
             values = frames.astype(np.int64, copy=False)
-            return Interpreter(self.graph, self._context).run(values, keep, spikes)
+            outputs = Interpreter(self.graph, context).run(values, keep, spikes)
+        self._note(context.extremes)
+        if states is not None:
+            states |= context.states
+        return outputs
+
+    def _context(self, states: NeuronStates) -> Context:
+        """Return what the nodes of one run share; the states given stay as they are."""
+        return Context(self._strict, states=dict(states), device=self._device)
+
+    def _note(self, extremes: Mapping[str, Extremes]) -> None:
+        with self._noting.held():
+            for name, seen in extremes.items():
+                self._extremes[name] = seen.or_larger(self._extremes.get(name))
 
     def _run_batch(
         self, plan: Plan, frames: IntArray, states: NeuronStates | None, frame_steps: int
     ) -> Outcome:
         run = self._sizes(plan, len(frames), frames.shape[1], frame_steps)
-        self._context.states = {} if states is None else states
-        with guarding(self.options.guard), plan.lock, exact_arithmetic():
-            packed = None if states is None else load_states(self.graph, states)
-            outcome = plan.run(frames, run, self._context, packed)
+        kernels, packed = plan.populations, None
+        # A population's state has one owner during a run: the kernels, or the interpreter.
+        left = {name: state for name, state in (states or {}).items() if name not in kernels}
+        context = self._context(left)
+        with guarding(self.options.guard), exact_arithmetic():
+            if states is not None:
+                packed = load_states(self.graph, states, kernels)
+            outcome = plan.run(frames, run, context, packed)
         if not outcome.is_binary:
             return outcome
-        if self._context.strict and any(map(_overflows, outcome.extremes.values())):
+        if self._strict and any(map(_overflows, outcome.extremes.values())):
             # The interpreter finds the neurons and the step, and raises.
-            self._interpret(frames, frozenset(), None, states)
-        for names, seen in outcome.extremes.items():
-            if len(names) == 1:
-                self._context.note(names[0], seen)
+            self._interpret(frames, frozenset(), None, None if states is None else dict(states))
+        seen = {names[0]: seen for names, seen in outcome.extremes.items() if len(names) == 1}
+        self._note(context.extremes | seen)
         if states is not None and packed is not None:
+            states |= context.states
             save_states(self.graph, packed, states, frames.shape[1])
         return outcome
 
@@ -370,8 +391,8 @@ class Engine:
         """
         plan = self._plan(frozenset(keep), steps=len(frames))
         run = self._sizes(plan, len(frames), frames.shape[1], _frame_steps(frames))
-        with guarding(self.options.guard), plan.lock, exact_arithmetic(), one_thread_each():
-            return plan.profile(frames, run, self._context)
+        with guarding(self.options.guard), exact_arithmetic(), one_thread_each():
+            return plan.profile(frames, run, self._context({}))
 
     def bytes_needed(self, frames: IntArray, keep: Iterable[str]) -> int:
         """Estimate what kernels' tables and the arrays of one batch take; the graph is left out.
@@ -452,19 +473,3 @@ def _frame_steps(frames: IntArray) -> int:
 
 def _overflows(seen: Extremes) -> bool:
     return seen.activation > ACTIVATION_LIMIT or seen.membrane > STATE_LIMIT
-
-
-@contextmanager
-def exact_arithmetic() -> Iterator[None]:
-    """Keep torch from trading exactness for speed, whatever it was told before."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with (
-            torch.no_grad(),
-            torch._C._DisableAutocast(),
-            torch.backends.nnpack.flags(enabled=False),
-        ):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(precision)

@@ -13,6 +13,7 @@ from torch import Tensor
 from sdt_lava.graph import Graph, Input, Node
 from sdt_lava.numerics import IntArray
 from sdt_lava.simulate.engine.registry import EVALUATE, Context
+from sdt_lava.torch_state import inside_torch
 
 
 class Interpreter:
@@ -86,4 +87,5 @@ class Interpreter:
             sent = np.ascontiguousarray(recorded[node.name])
             return torch.from_numpy(sent).to(self._context.device)
         inputs = [values[name] for name in node.inputs]
-        return EVALUATE[type(node)](node, inputs, self._context)
+        with inside_torch():
+            return EVALUATE[type(node)](node, inputs, self._context)

@@ -46,10 +46,7 @@ class Context:
 
     def note(self, name: str, seen: Extremes) -> None:
         """Remember the largest magnitudes of a population."""
-        before = self.extremes.get(name, Extremes(0, 0))
-        self.extremes[name] = Extremes(
-            max(before.activation, seen.activation), max(before.membrane, seen.membrane)
-        )
+        self.extremes[name] = seen.or_larger(self.extremes.get(name))
 
 
 Evaluate = Callable[[Any, list[Tensor], Context], Tensor]

@@ -55,7 +55,7 @@ class CountOperation(Operation):
     def __init__(self, name: str, source: Spikes | Buffer, fan_out: IntArray) -> None:
         super().__init__((), source.layout)
         self.name, self.source = name, source
-        self.fan_out = placed(np.ascontiguousarray(fan_out, np.int64))
+        self.fan_out = placed(np.array(fan_out, np.int64, order="C"))
         buffer = source if isinstance(source, Buffer) else source.buffer
         self.reads = [Reading(buffer, same_rows)]
 

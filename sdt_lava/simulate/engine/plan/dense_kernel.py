@@ -17,6 +17,7 @@ from sdt_lava.simulate.engine.plan.firing import Firing
 from sdt_lava.simulate.engine.plan.operation import Buffer, Rows, Spikes, Task, images
 from sdt_lava.simulate.engine.plan.sum_kernel import SumKernel
 from sdt_lava.simulate.engine.synapses import Synapses
+from sdt_lava.torch_state import inside_torch
 
 if TYPE_CHECKING:
     from sdt_lava.simulate.engine.plan.workspace import Workspace
@@ -83,7 +84,8 @@ class DenseRows(SumKernel):
         def piece(image: int, first: int, end: int, worker: int) -> None:
             top = first * window.stride[0] - window.padding[0]
             bottom = (end - 1) * window.stride[0] - window.padding[0] + window.reach[0]
-            sums = placed(_padded(self.dense.sums(inputs(image, top, bottom)), target))
+            with inside_torch():
+                sums = placed(_padded(self.dense.sums(inputs(image, top, bottom)), target))
             # (T, rows, columns, channels); a frame that does not change has one step, seen T times.
             steps, height, columns, channels = sums.shape
             strides = (columns * channels, height * columns * channels * (steps > 1), channels)

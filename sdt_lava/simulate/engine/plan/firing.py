@@ -56,6 +56,11 @@ class Targets:
         return [buffer for buffer in (self.current, self.spikes) if buffer]
 
     @property
+    def populations(self) -> tuple[str, ...]:
+        """Names of the neurons."""
+        return self.neurons.names if self.neurons else ()
+
+    @property
     def in_place(self) -> tuple[Buffer, Buffer] | None:
         """The stream before and after, which may share memory."""
         return (self.stream, self.current) if self.stream and self.current else None

@@ -18,6 +18,8 @@ from sdt_lava.simulate.engine.plan.operation import (
 )
 
 _ITEM_BYTES = {"spikes": 8, "currents": 4, "frames": 4, "tensor": 0}
+# A worker that is told to stop does so after about so many multiplications.
+_PIECE_MACS = 4_000_000_000
 _TYPES = {"spikes": np.uint64, "currents": np.int32, "frames": np.int32}
 
 
@@ -50,6 +52,14 @@ def buffer_bytes(buffer: Buffer, run: Run) -> int:
 def share(rows: int, worker: int, workers: int) -> Rows:
     """Return the rows that a worker computes."""
     return rows * worker // workers, rows * (worker + 1) // workers
+
+
+def pieces(operation: Operation, worker: int, run: Run) -> tuple[Rows, ...]:
+    """Cut a worker's rows so that none of them takes long."""
+    first, end = share(run.batch * operation.target.height, worker, run.workers)
+    row = max(1, operation.macs // operation.target.height * run.steps)
+    size = max(1, _PIECE_MACS // row)
+    return tuple((start, min(start + size, end)) for start in range(first, end, size))
 
 
 def waiting(operations: Sequence[Operation], run: Run) -> list[bool]:

@@ -112,6 +112,10 @@ class Operation(ABC):
     kind = ""
     # Whether one worker computes all of it, from all of its inputs.
     is_whole = False
+    # Multiplications of one step of one sample if nothing is skipped.
+    macs = 0
+    # Neurons that it computes and whose state it keeps.
+    populations: tuple[str, ...] = ()
 
     def __init__(self, nodes: tuple[str, ...], target: Layout) -> None:
         self.nodes = nodes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -29,7 +28,7 @@ from sdt_lava.simulate.engine.plan import layers as _layers  # noqa: F401
 from sdt_lava.simulate.engine.plan import masks as _masks  # noqa: F401
 from sdt_lava.simulate.engine.plan.compile import Compiler
 from sdt_lava.simulate.engine.plan.entry import packable
-from sdt_lava.simulate.engine.plan.memory import Assignment, Run, assign, share, waiting
+from sdt_lava.simulate.engine.plan.memory import Assignment, Run, assign, pieces, waiting
 from sdt_lava.simulate.engine.plan.operation import Buffer, Operation, Spikes
 from sdt_lava.simulate.engine.plan.signals import GenericOperation
 from sdt_lava.simulate.engine.plan.synaptic import SynapticOperation
@@ -138,7 +137,6 @@ class Plan:
         self.operations = compiler.compile()
         self.counted = counted
         self.entry = graph.input
-        self.lock = threading.Lock()
         self.outputs: dict[str, Spikes | Buffer] = {
             name: compiler.spikes.get(name) or compiler.stored.get(name) or compiler.tensors[name]
             for name in wanted
@@ -156,12 +154,18 @@ class Plan:
         }
         self._kept = set(self._output_buffers())
         self._signal_bytes: dict[Run, int] = {}
-        self._prepared: dict[Run, tuple[Workspace, list[Step]]] = {}
+        # Memory that no run is using: whoever runs takes it out, and brings it back afterwards.
+        self._idle: dict[Run, tuple[Workspace, list[Step]]] = {}
 
     @property
     def macs(self) -> int:
         """Multiplications of one step of one sample if nothing were skipped."""
-        return sum(layer.synapses.macs for layer in self._layers)
+        return sum(layer.macs for layer in self._layers)
+
+    @property
+    def populations(self) -> frozenset[str]:
+        """Neurons that kernels compute; the others are left to the interpreter."""
+        return frozenset(name for operation in self.operations for name in operation.populations)
 
     @property
     def packs_input(self) -> bool:
@@ -202,6 +206,9 @@ class Plan:
     ) -> Outcome:
         """Run one batch.
 
+        Several threads may do so at the same time. A run that does not come to its end leaves its
+        memory to whoever may still be writing to it.
+
         Parameters
         ----------
         frames : ndarray of int
@@ -211,48 +218,64 @@ class Plan:
         context : Context
             For nodes without a kernel.
         states : dict, optional
-            Kept states in the kernels' layout, by population; updated.
+            Kept states of `populations` in the kernels' layout; updated.
 
         Returns
         -------
         Outcome
             Outputs of the nodes kept, counts of those counted, and what was checked.
         """
-        work, steps = self._prepare(run, context, states)
-        work.context = context
+        work, steps = self._take(run, context, states)
         self._enter(work, frames)
         noted: list[list[NDArray[Any]]] = [*work.extremes.values(), *work.counts.values()]
         for own in noted:
             for array in own:
                 array[:] = 0
-        work_through(steps, run.workers)
-        work.frames = NO_FRAMES
-        return Outcome(
+        work_through(steps, run.workers, work)
+        outcome = Outcome(
             outputs={name: self._output(name, work) for name in self.outputs},
             counts={name: np.sum(own, axis=0) for name, own in work.counts.items()},
             extremes={names: _extremes(own) for names, own in work.extremes.items()},
             is_binary=work.is_binary,
         )
+        if states is None:
+            self._bring_back(work, steps)
+        return outcome
 
     def profile(
         self, frames: IntArray, run: Run, context: Context
     ) -> list[tuple[Operation, float]]:
         """Run one batch with one thread and return the seconds of each operation."""
-        work, steps = self._prepare(replace(run, workers=1), context, None)
-        work.context = context
+        work, steps = self._take(replace(run, workers=1), context, None)
         self._enter(work, frames)
         times = []
         for step in steps:
             started = time.perf_counter()
-            work_through([step], 1)
+            work_through([step], 1, work)
             times.append((step.operation, time.perf_counter() - started))
+        self._bring_back(work, steps)
         return times
 
-    def _prepare(
+    def _take(
         self, run: Run, context: Context, states: dict[str, Any] | None
     ) -> tuple[Workspace, list[Step]]:
-        if states is None and run in self._prepared:
-            return self._prepared[run]
+        """Return memory for a run, which nobody else has."""
+        taken = self._idle.pop(run, None) if states is None else None
+        if taken is None:
+            return self._make(run, context, states)
+        taken[0].context = context
+        return taken
+
+    def _bring_back(self, work: Workspace, steps: list[Step]) -> None:
+        work.frames, work.context = NO_FRAMES, Context()
+        work.tensors.clear()
+        if len(self._idle) > 1:
+            self._idle.clear()
+        self._idle[work.run] = work, steps
+
+    def _make(
+        self, run: Run, context: Context, states: dict[str, Any] | None
+    ) -> tuple[Workspace, list[Step]]:
         waits = waiting(self.operations, run)
         placed = self._assign(waits, run)
         known = {**self._buffers, **self._output_buffers()}
@@ -266,17 +289,10 @@ class Plan:
                 operation,
                 operation.bind(work),
                 wait,
-                tuple(
-                    share(run.batch * operation.target.height, worker, run.workers)
-                    for worker in range(run.workers)
-                ),
+                tuple(pieces(operation, worker, run) for worker in range(run.workers)),
             )
             for operation, wait in zip(self.operations, waits, strict=True)
         ]
-        if states is None:
-            if len(self._prepared) > 1:
-                self._prepared.clear()
-            self._prepared[run] = work, steps
         return work, steps
 
     def _output_buffers(self) -> dict[str, Buffer]:

@@ -33,6 +33,7 @@ from sdt_lava.simulate.engine.plan.operation import (
 )
 from sdt_lava.simulate.engine.registry import EVALUATE
 from sdt_lava.simulate.reference import check_payload
+from sdt_lava.torch_state import inside_torch
 
 if TYPE_CHECKING:
     from sdt_lava.simulate.engine.plan.workspace import Workspace
@@ -48,7 +49,7 @@ class CurrentOperation(Operation):
         self.source, self.targets = source, targets
         self.reads = [Reading(source, same_rows), *targets.readings()]
         self.writes = targets.writings()
-        self.in_place = targets.in_place
+        self.in_place, self.populations = targets.in_place, targets.populations
 
     def bind(self, work: Workspace) -> Task:
         """Return the task."""
@@ -248,7 +249,8 @@ class GenericOperation(Operation):
         def run(rows: Rows, worker: int) -> None:
             if rows[0] == 0 and rows[1] > 0:
                 inputs = [work.tensors[source.name] for source in self.sources]
-                work.tensors[self.out.name] = evaluate(self.node, inputs, work.context)
+                with inside_torch():
+                    work.tensors[self.out.name] = evaluate(self.node, inputs, work.context)
 
         return run
 

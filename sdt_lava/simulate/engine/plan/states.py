@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,14 +26,13 @@ def packs_states(graph: Graph, states: NeuronStates) -> bool:
     return within and not graph.of_type(CubaLif)
 
 
-def load_states(graph: Graph, states: NeuronStates) -> PackedStates:
-    """Return the states in the kernels' layout."""
+def load_states(graph: Graph, states: NeuronStates, names: Collection[str]) -> PackedStates:
+    """Return the states of some populations in the kernels' layout."""
     packed = {}
-    for name, values in states.items():
+    for name in states.keys() & set(names):
         layout = Layout.of(graph.shapes[name])
-        if layout is None:
-            continue
-        current, voltage = (_store(value, layout) for value in values)
+        assert layout is not None
+        current, voltage = (_store(value, layout) for value in states[name])
         packed[name] = placed(np.ascontiguousarray(np.stack([voltage, current], axis=3)))
     return packed
 

@@ -59,7 +59,8 @@ class SynapticOperation(Operation):
         reading = window_rows(buffer, window.stride[0], window.padding[0], window.reach[0])
         self.reads = [reading, *targets.readings()]
         self.writes = targets.writings()
-        self.in_place = targets.in_place
+        self.in_place, self.populations = targets.in_place, targets.populations
+        self.macs = self.synapses.macs
         self.usage = Counter({kernel.name: 0 for kernel in self.kernels})
 
     @property

@@ -11,6 +11,8 @@ from functools import cache
 import torch
 from threadpoolctl import ThreadpoolController
 
+from sdt_lava.errors import ConfigError
+from sdt_lava.interruption import Interruption
 from sdt_lava.simulate.engine.plan.operation import Operation, Rows, Task
 
 
@@ -26,20 +28,31 @@ class Step:
         What computes rows of it.
     waits : bool
         Whether all threads have to have come here before.
-    shares : tuple of tuple of int
-        Rows of each thread.
+    shares : tuple of tuple of tuple of int
+        Rows of each thread, in pieces: between two of them a thread can be stopped.
     """
 
     operation: Operation
     task: Task
     waits: bool
-    shares: tuple[Rows, ...]
+    shares: tuple[tuple[Rows, ...], ...]
 
 
-def work_through(steps: Sequence[Step], workers: int) -> None:
+def work_through(steps: Sequence[Step], workers: int, memory: object) -> None:
     """Do all steps; the calling thread is the first worker.
 
-    Threads are made for each call: a pool would be missing in a process that was forked.
+    Threads are made for each call: a pool would be missing in a process that was forked. When this
+    returns or raises they have ended, whatever happens: after an exception, or a signal whose
+    handler raises, each stops at its next piece.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+        What to do.
+    workers : int
+        Threads.
+    memory : object
+        What the steps write to by its address: kept for as long as a thread may do so.
 
     Raises
     ------
@@ -48,36 +61,80 @@ def work_through(steps: Sequence[Step], workers: int) -> None:
     """
     if workers == 1:
         for step in steps:
-            _do(step, 0)
+            for rows in step.shares[0]:
+                step.task(rows, 0)
         return
-    barrier = threading.Barrier(workers)
-    errors: list[BaseException] = []
+    with Interruption() as interruption:
+        team = _Team(steps, workers, memory, interruption)
+        team.work_through()
+    if team.errors:
+        raise team.errors[0]
 
-    def work(worker: int) -> None:
+
+class _Stopped(Exception):
+    """Another thread has failed, or the program was interrupted."""
+
+
+class _Team:
+    def __init__(
+        self, steps: Sequence[Step], workers: int, memory: object, interruption: Interruption
+    ) -> None:
+        self.errors: list[BaseException] = []
+        self._steps, self._memory, self._interruption = steps, memory, interruption
+        self._barrier = threading.Barrier(workers)
+        self._is_stopped = False
+        self._helpers = [
+            threading.Thread(
+                target=self._work, args=(worker,), name=f"engine-{worker}", daemon=True
+            )
+            for worker in range(1, workers)
+        ]
+
+    def work_through(self) -> None:
+        """Do all steps with all threads, and see the others end."""
+        started = []
+        try:
+            for helper in self._helpers:
+                helper.start()
+                started.append(helper)
+        except RuntimeError as error:
+            self._stop()
+            found = f"{len(self._helpers) + 1}, of which the system starts {len(started) + 1}"
+            self.errors.append(ConfigError("threads", found, "fewer threads"))
+            self.errors[0].__cause__ = error
+        else:
+            self._work(0)
+        for helper in started:
+            self._join(helper)
+
+    def _join(self, helper: threading.Thread) -> None:
+        while helper.is_alive():
+            try:
+                helper.join()
+            except BaseException as error:  # one that another thread has put into this one
+                self.errors.append(error)
+                self._is_stopped = True
+
+    def _work(self, worker: int) -> None:
         try:
             with one_thread_each():
-                for step in steps:
+                for step in self._steps:
                     if step.waits:
-                        barrier.wait()
-                    _do(step, worker)
-        except threading.BrokenBarrierError:
+                        self._barrier.wait()
+                    for rows in step.shares[worker]:
+                        if self._is_stopped or self._interruption.happened:
+                            raise _Stopped
+                        step.task(rows, worker)
+        except (threading.BrokenBarrierError, _Stopped):
             # Another thread has failed and says why.
-            return
+            self._stop()
         except BaseException as error:
-            errors.append(error)
-            barrier.abort()
+            self.errors.append(error)
+            self._stop()
 
-    helpers = [
-        threading.Thread(target=work, args=(worker,), name=f"engine-{worker}", daemon=True)
-        for worker in range(1, workers)
-    ]
-    for helper in helpers:
-        helper.start()
-    work(0)
-    for helper in helpers:
-        helper.join()
-    if errors:
-        raise errors[0]
+    def _stop(self) -> None:
+        self._is_stopped = True
+        self._barrier.abort()
 
 
 @contextmanager
@@ -95,9 +152,3 @@ def one_thread_each() -> Iterator[None]:
 @cache
 def _openmp() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="openmp")
-
-
-def _do(step: Step, worker: int) -> None:
-    rows = step.shares[worker]
-    if rows[0] < rows[1]:
-        step.task(rows, worker)
