@@ -41,13 +41,18 @@ class Interruption:
         # Outside the main thread no handler is called.
         if threading.current_thread() is not threading.main_thread():
             return self
+        try:
+            for number in range(1, signal.NSIG):
+                handler = signal.getsignal(number)
+                if callable(handler):
+                    kept = self._keeping(handler)
+                    self._replaced[number] = handler, kept
+                    signal.signal(number, kept)
+        except BaseException:  # of a handler that was not replaced yet
+            self._put_back()
+            raise
+        # Until here the new ones have passed on what they were called for.
         self._is_active = True
-        for number in range(1, signal.NSIG):
-            handler = signal.getsignal(number)
-            if callable(handler):
-                kept = self._keeping(handler)
-                self._replaced[number] = handler, kept
-                signal.signal(number, kept)
         return self
 
     def __exit__(
@@ -56,14 +61,16 @@ class Interruption:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # From here on a handler that is still in place passes on what it is called for.
         self._is_active = False
+        self._put_back()
+        if self._errors:
+            raise self._errors[0]
+
+    def _put_back(self) -> None:
         for number, (handler, kept) in self._replaced.items():
             # A handler may have installed another one, to end the program at the second Ctrl-C.
             if signal.getsignal(number) is kept:
                 signal.signal(number, handler)
-        if self._errors:
-            raise self._errors[0]
 
     def _keeping(self, handler: Handler) -> Handler:
         def handle(number: int, frame: FrameType | None) -> None:

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import count
 
 import torch
 from torch import nn
@@ -27,7 +28,8 @@ class SharedChanges:
 
     def __init__(self) -> None:
         self._lock = ForkSafeLock()
-        self._needed: dict[Hashable, tuple[list[tuple[int, object]], Undo]] = {}
+        # Who needs a change, as thread and number, and what undoes it.
+        self._needed: dict[Hashable, tuple[set[tuple[int, int]], Undo]] = {}
         os.register_at_fork(after_in_child=self._forget_other_threads)
 
     @contextmanager
@@ -39,32 +41,59 @@ class SharedChanges:
         key : hashable
             Which one.
         change : callable
-            Makes it, and returns what undoes it.
+            Makes it, and returns what undoes it, and may be called twice.
         """
-        me = threading.get_ident(), object()
+        need = _Need(self, key)
         try:
-            with Interruption(), self._lock.held():
-                if key not in self._needed:
-                    self._needed[key] = [], change()
-                self._needed[key][0].append(me)
+            with Interruption():
+                self.begin(key, need.user, change)
             yield
         finally:
-            with Interruption(), self._lock.held():
-                users, undo = self._needed.get(key, ([], None))
-                if me in users:
-                    users.remove(me)
-                if undo is not None and not users:
-                    del self._needed[key]
-                    undo()
+            need.end()
+
+    def begin(self, key: Hashable, user: tuple[int, int], change: Callable[[], Undo]) -> None:
+        """Make a change, if nobody else has needed it so far."""
+        with self._lock.held():
+            if key not in self._needed:
+                self._needed[key] = set(), change()
+            self._needed[key][0].add(user)
+
+    def end(self, key: Hashable, user: tuple[int, int]) -> None:
+        """Undo a change if nobody else needs it; works twice."""
+        with self._lock.held():
+            users, undo = self._needed.get(key, (set(), None))
+            users.discard(user)
+            if undo is not None and not users:
+                undo()
+                self._needed.pop(key, None)
 
     def _forget_other_threads(self) -> None:
         """Undo in a forked child what threads needed that are not there."""
         alive = threading.get_ident()
         for key, (users, undo) in list(self._needed.items()):
-            users[:] = [user for user in users if user[0] == alive]
+            users -= {user for user in users if user[0] != alive}
             if not users:
-                del self._needed[key]
                 undo()
+                del self._needed[key]
+
+
+class _Need:
+    """That somebody needs a change: it ends with this object at the latest.
+
+    A signal may interrupt the end of a block, too; what is left of the block is then deleted.
+    """
+
+    _numbers = count()
+
+    def __init__(self, changes: SharedChanges, key: Hashable) -> None:
+        self.user = threading.get_ident(), next(self._numbers)
+        self._changes, self._key = changes, key
+
+    def end(self) -> None:
+        self._changes.end(self._key, self.user)
+
+    def __del__(self) -> None:
+        self.end()
 
 
 _changes = SharedChanges()
@@ -77,10 +106,14 @@ inside_torch = NoForkInside().block
 @contextmanager
 def exact_arithmetic() -> Iterator[None]:
     """Keep torch from trading exactness for speed, whatever it was told before."""
+    with _changes.held("exact", _be_exact), torch.no_grad(), _no_autocast():
+        yield
+
+
+@contextmanager
+def _no_autocast() -> Iterator[None]:
+    """Turn off the autocast of this thread."""
     with ExitStack() as stack:
-        stack.enter_context(_changes.held("exact", _be_exact))
-        stack.enter_context(torch.no_grad())
-        # This one belongs to the thread.
         for device, is_on in _AUTOCAST.items():
             if is_on():
                 stack.enter_context(torch.autocast(device, enabled=False))

@@ -20,12 +20,14 @@ STEPS = 4
 
 def slow_and_fast(rng, *, steps=STEPS, **slow) -> Graph:
     """Return neurons whose u remembers so much that no kernel computes them, between others."""
+    rows = 2 * rng.integers(-127, 128, (64, 512))
+    rows[0] = 254
     return Graph.build(
         [
             Input(name="input", shape=(512,)),
             Dense(name="a", inputs=("input",), weight=2 * rng.integers(-127, 128, (64, 512))),
             Lif(name="fast", inputs=("a",), threshold=2000, voltage_decay=1000),
-            Dense(name="d", inputs=("input",), weight=2 * rng.integers(-127, 128, (64, 512))),
+            Dense(name="d", inputs=("input",), weight=rows),
             Lif(name="slow", inputs=("d",), threshold=2000, current_decay=256, **slow),
             Dense(name="e", inputs=("slow",), weight=2 * rng.integers(-60, 61, (10, 64))),
             Dense(name="f", inputs=("fast",), weight=2 * rng.integers(-60, 61, (10, 64))),
