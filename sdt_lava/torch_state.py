@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import count
 
 import torch
@@ -106,21 +106,9 @@ inside_torch = NoForkInside().block
 @contextmanager
 def exact_arithmetic() -> Iterator[None]:
     """Keep torch from trading exactness for speed, whatever it was told before."""
-    with _changes.held("exact", _be_exact), torch.no_grad(), _no_autocast():
+    # Autocast belongs to the thread.
+    with _changes.held("exact", _be_exact), torch.no_grad(), torch._C._DisableAutocast():
         yield
-
-
-@contextmanager
-def _no_autocast() -> Iterator[None]:
-    """Turn off the autocast of this thread."""
-    with ExitStack() as stack:
-        for device, is_on in _AUTOCAST.items():
-            if is_on():
-                stack.enter_context(torch.autocast(device, enabled=False))
-        yield
-
-
-_AUTOCAST = {"cpu": torch.is_autocast_cpu_enabled, "cuda": torch.is_autocast_enabled}
 
 
 def _be_exact() -> Undo:

@@ -25,11 +25,11 @@ from sdt_lava.graph import (
 )
 from sdt_lava.numerics import DECAY_UNITY
 from sdt_lava.simulate.engine.arithmetic import largest_in_windows
-from sdt_lava.simulate.engine.engine import exact_arithmetic
 from sdt_lava.simulate.engine.products import convolve_real
 from sdt_lava.simulate.engine.registry import EVALUATE, Context
 from sdt_lava.simulate.engine.synapses import Window
 from sdt_lava.simulate.inputs import to_time_first
+from sdt_lava.torch_state import exact_arithmetic
 
 
 def evaluate(graph: Graph, frames: Tensor) -> dict[str, Tensor]:

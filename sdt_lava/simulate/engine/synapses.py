@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from sdt_lava.graph import Conv, Dense, Readout
 from sdt_lava.numerics import IntArray
+from sdt_lava.once import cached_property
 from sdt_lava.simulate.engine.layout import Layout
 
 Pair = tuple[int, int]
