@@ -87,13 +87,15 @@ class _Need:
 
     def __init__(self, changes: SharedChanges, key: Hashable) -> None:
         self.user = threading.get_ident(), next(self._numbers)
-        self._changes, self._key = changes, key
+        self._changes, self._key, self._has_ended = changes, key, False
 
     def end(self) -> None:
         self._changes.end(self._key, self.user)
+        self._has_ended = True
 
     def __del__(self) -> None:
-        self.end()
+        if not self._has_ended:
+            self.end()
 
 
 _changes = SharedChanges()
