@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from sdt_lava.graph import Graph, Readout
 from sdt_lava.numerics import IntArray
+from sdt_lava.once import cached_property
 from sdt_lava.quantize.bounds import Extremes
 from sdt_lava.simulate.engine.layout import (
     LANES,

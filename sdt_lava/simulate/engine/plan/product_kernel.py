@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.allocation import aligned_empty
+from sdt_lava.once import cached_property
 from sdt_lava.simulate.engine.kernels.products import OVERRUN, product_rows
 from sdt_lava.simulate.engine.plan.firing import Firing
 from sdt_lava.simulate.engine.plan.operation import Buffer, Rows, Spikes, Task
