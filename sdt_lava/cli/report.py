@@ -9,7 +9,7 @@ import typer
 
 from sdt_lava.cli.console import console, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
-from sdt_lava.cli.networks import InputShape, Timesteps, load_file
+from sdt_lava.cli.networks import InputShape, Timesteps, parse_shape
 from sdt_lava.cli.places import Reads, ReadsData, WritesInto
 from sdt_lava.cli.runtime import RuntimeOption, load_needing
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS
@@ -66,8 +66,9 @@ def report_command(
 ) -> None:
     """Run a network and write a page that explains every number."""
     from sdt_lava.datasets import SourceOptions
+    from sdt_lava.evaluate.identity import network_digest
+    from sdt_lava.netx.reader import load_with_content
     from sdt_lava.report.page import ReportOptions, collect_report, write_report
-    from sdt_lava.report.page.collect import file_digest
 
     others = tuple(compare_with or ["reference"])
     for name in (backend, *others):
@@ -83,10 +84,10 @@ def report_command(
         board=board,
         runtime=load_needing(runtime, "--target", target),
     )
-    net = load_file(network, timesteps, input_shape)
+    net, content = load_with_content(network, timesteps, parse_shape(input_shape))
     source = SourceOptions(root=data_root, download=download, binning=binning)
     dataset = load_fitting(data, "test", network_takes(net), source, samples)
-    run = {"network": network.name, "sha256": file_digest(network), "data": data}
+    run = {"network": network.name, "sha256": network_digest(content), "data": data}
     with progress_bar(f"report: {network.name}") as update:
         report = collect_report(
             net, dataset.x, dataset.y, run, options, lambda stage, done, total: update(done, total)

@@ -43,7 +43,8 @@ def open_gesture(name: str, part: str, options: SourceOptions) -> LazySource:
     steps = options.timesteps or _GESTURE_STEPS
     read = _reader(stored, order, steps, options.binning or _DEFAULT_BINNING)
     labels = np.asarray(stored.targets, np.int64)[order]
-    return LazySource(f"{name}/{part}", (steps, 2, 128, 128), labels, 11, read)
+    files = _files(options.folder / "DVSGesture", stored, order)
+    return LazySource(f"{name}/{part}", (steps, 2, 128, 128), labels, 11, read, *files)
 
 
 def open_cifar10_dvs(name: str, part: str, options: SourceOptions) -> LazySource:
@@ -68,8 +69,9 @@ def open_cifar10_dvs(name: str, part: str, options: SourceOptions) -> LazySource
     steps = options.timesteps or _CIFAR10_DVS_STEPS
     read = _reader(stored, order, steps, options.binning or _DEFAULT_BINNING)
     labels = np.asarray(stored.targets, np.int64)[order]
+    files = _files(options.folder / "CIFAR10DVS", stored, order)
     return LazySource(
-        f"{name}/{part}", (steps, 2, 64, 64), labels, 10, lambda index: halve(read(index))
+        f"{name}/{part}", (steps, 2, 64, 64), labels, 10, lambda index: halve(read(index)), *files
     )
 
 
@@ -142,6 +144,11 @@ def _require(package: str) -> None:
 def _sorted_by_path(stored: Any) -> np.ndarray:
     """Return the indices in the order of the paths; tonic's is that of the file system."""
     return np.asarray(sorted(range(len(stored.data)), key=stored.data.__getitem__), np.int64)
+
+
+def _files(folder: Path, stored: Any, order: np.ndarray) -> tuple[Path, tuple[str, ...]]:
+    """Return the folder of the recordings, and those that are used."""
+    return folder, tuple(stored.data[index] for index in order)
 
 
 def _split(indices: np.ndarray, targets: np.ndarray, part: str) -> np.ndarray:

@@ -64,6 +64,7 @@ def open_folder(path: str, part: str, options: SourceOptions) -> LazySource:
         labels=labels[order],
         num_classes=len(classes),
         read=lambda index: read(files[index]),
+        folder=folder,
         files=tuple(files),
     )
 

@@ -76,6 +76,8 @@ def open_cifar(name: str, part: str, options: SourceOptions) -> LazySource:
         labels,
         classes,
         lambda index: normalise(stored.data[index], NORMALISATION[name]),
+        base,
+        tuple(files),
     )
 
 
@@ -103,6 +105,8 @@ def open_imagenet(name: str, part: str, options: SourceOptions) -> LazySource:
         labels[order],
         _IMAGENET_CLASSES,
         lambda index: _read_image(paths[order[index]], prepare, NORMALISATION["imagenet"]),
+        folder,
+        tuple(paths),
     )
 
 

@@ -124,8 +124,10 @@ class LazySource:
         Number of classes.
     read : callable
         Returns the float32 sample of an index; raises `DataError` if it cannot be read.
-    files : tuple of Path
-        The file of each sample, for the data set's digest.
+    folder : Path, optional
+        Of the files.
+    files : tuple of path-like
+        Those that samples are read from.
     """
 
     name: str
@@ -133,7 +135,26 @@ class LazySource:
     labels: IntArray
     num_classes: int
     read: Callable[[int], FloatArray]
-    files: tuple[Path, ...] = ()
+    folder: Path = Path()
+    files: tuple[str | os.PathLike[str], ...] = ()
+
+    def listing(self) -> Iterator[tuple[str, int, int]]:
+        """Yield path in the folder, size [bytes] and time of change [ns] of each file, in order.
+
+        Raises
+        ------
+        DataError
+            If a file is no longer there.
+        """
+        named = sorted((os.path.relpath(path, self.folder), path) for path in self.files)
+        for name, path in named:
+            try:
+                status = os.stat(path)
+            except OSError as error:
+                raise DataError(
+                    f"{self.name}: {path}", f"cannot be read: {error.strerror}"
+                ) from None
+            yield name, status.st_size, status.st_mtime_ns
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -155,7 +155,7 @@ class _Cluster:
                 worker.sdt_lava_network = network
 
         self.client = client
-        self.digests = (network_digest(network), data_digest(source))
+        self.digests = (network_digest(network), data_digest(source, times=False))
         self.data, self.options = data, options
         client.register_plugin(Network())
 
@@ -244,7 +244,7 @@ def _load(
         path.write_bytes(network)
         net = load_network(path, options.timesteps, options.input_shape)
     source = open_data(net, data, options)
-    if data_digest(source) != digests[1]:
+    if data_digest(source, times=False) != digests[1]:
         raise ConfigError(
             f"worker: {data}", "other samples than here", "the same data on every machine"
         )

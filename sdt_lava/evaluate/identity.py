@@ -13,7 +13,8 @@ import numpy as np
 from sdt_lava.datasets.source import MemorySource, SampleSource
 from sdt_lava.errors import ConfigError
 
-FORMAT = 1
+# 2: no paths; files of data sets that are not in memory.
+FORMAT = 2
 
 
 def network_digest(content: bytes) -> str:
@@ -21,20 +22,33 @@ def network_digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def data_digest(source: SampleSource) -> str:
-    """Return a digest of a data set: all samples if they are in memory, otherwise all labels.
+def data_digest(source: SampleSource, *, times: bool = True) -> str:
+    """Return a digest of a data set, the same however its path was typed.
 
-    Files that are read sample by sample are not read as a whole; their labels, in order, and
-    their number stand for them.
+    Of a data set in memory it covers all samples and labels, which are what was read; of one
+    whose files are read sample by sample the labels in their order, and of each file the path
+    inside the data set's folder, the size and the time of its last change. Their content is not
+    read: whoever replaces a file and gives it the old size and time is not noticed.
+
+    Parameters
+    ----------
+    source : SampleSource
+        Data set.
+    times : bool
+        Whether times count, which copies on other machines may not have kept.
     """
-    digest = hashlib.sha256(f"{source.name} {source.sample_shape} {len(source)}".encode())
+    digest = hashlib.sha256(f"{source.sample_shape} {len(source)}".encode())
     if isinstance(source, MemorySource):
         digest.update(np.ascontiguousarray(source.data.x).tobytes())
         labels = source.data.y
     else:
         labels = getattr(source, "labels", None)
+    digest.update(b"no labels" if labels is None else b"labels")
     if labels is not None:
         digest.update(np.ascontiguousarray(labels, np.int64).tobytes())
+    for entry in getattr(source, "listing", tuple)():
+        name, size, changed = entry
+        digest.update(repr((name, size, changed if times else None)).encode())
     return digest.hexdigest()
 
 
@@ -58,7 +72,7 @@ def identity(
     return {
         "format": str(FORMAT),
         "network": network_digest(network),
-        "data": f"{source.name} {data_digest(source)}",
+        "data": data_digest(source),
         "samples": f"{len(chosen)} {hashlib.sha256(chosen.tobytes()).hexdigest()}",
         "options": json.dumps(dict(options), sort_keys=True),
     }

@@ -22,7 +22,7 @@ from sdt_lava.datasets.base import Dataset, IntArray
 from sdt_lava.datasets.labels import check_classes
 from sdt_lava.datasets.objects import as_source
 from sdt_lava.errors import ConfigError, DataError
-from sdt_lava.evaluate.identity import identity
+from sdt_lava.evaluate.identity import data_digest, identity
 from sdt_lava.evaluate.sample import SampleResult, evaluate_samples
 from sdt_lava.evaluate.selection import select, shards
 from sdt_lava.evaluate.store import ResultStore
@@ -30,7 +30,7 @@ from sdt_lava.evaluate.summary import Evaluation
 from sdt_lava.files import check_folder, make_folder
 from sdt_lava.graph import Graph, Shape
 from sdt_lava.limits import Limits, limits
-from sdt_lava.netx import load_network
+from sdt_lava.netx.reader import load_with_content
 from sdt_lava.output_files import EVALUATION_FILES
 from sdt_lava.report.energy_model import ENERGY_MODELS, EnergyModel, load_energy_model
 from sdt_lava.same_files import Place, check_separate
@@ -207,8 +207,7 @@ def evaluate(
         data = os.fspath(data)
         reads += [Place("data", str(path)) for path in data_places(data, chosen.source.root)]
     check_separate(reads, [Place("folder", str(folder), inside=EVALUATION_FILES)])
-    net = load_network(network, chosen.timesteps, chosen.input_shape)
-    content = _read(network)
+    net, content = load_with_content(network, chosen.timesteps, chosen.input_shape)
     source = open_data(net, data, chosen)
     indices = select(
         len(source),
@@ -218,6 +217,7 @@ def evaluate(
     )
     check_classes(net, _labels(source, indices), source.name)
     who = identity(content, source, indices, chosen.changing_results())
+    data_before = who["data"]
     make_folder(folder)
     with ResultStore(folder / DATABASE, who, resume=chosen.resume) as store:
         done = store.done()
@@ -236,16 +236,21 @@ def evaluate(
             finished += len(results)
             if on_progress is not None:
                 on_progress(finished, len(indices))
+        _check_unchanged(source, data_before)
         evaluation = Evaluation(tuple(store.results()), chosen.models, who)
     evaluation.write(folder)
     return evaluation
 
 
-def _read(network: Path) -> bytes:
-    try:
-        return network.read_bytes()
-    except OSError as error:
-        raise DataError(str(network), f"cannot be read: {error.strerror}") from None
+def _check_unchanged(source: SampleSource, before: str) -> None:
+    """Check that the files of a data set are still those with which the evaluation began."""
+    if not isinstance(source, MemorySource) and data_digest(source) != before:
+        raise DataError(
+            source.name,
+            "files that have changed since the evaluation began",
+            "the same files from beginning to end",
+            "evaluate again into another --out, with files that nobody writes",
+        )
 
 
 def _labels(source: SampleSource, indices: Sequence[int]) -> IntArray | None:

@@ -256,7 +256,7 @@ def open_safely(path: str | os.PathLike[str], what: str) -> Iterator[SafeGroup]:
         If there is no such file, it is too large, or not HDF5.
     """
     name = os.fsdecode(path)
-    with _opened(path, name, what) as file, open_root(file, name, what) as root:
+    with opened_safely(path, what) as file, open_root(file, name, what) as root:
         yield root
 
 
@@ -298,7 +298,9 @@ def open_root(file: BinaryIO, name: str, what: str) -> Iterator[SafeGroup]:
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str], name: str, what: str) -> Iterator[BinaryIO]:
+def opened_safely(path: str | os.PathLike[str], what: str) -> Iterator[BinaryIO]:
+    """Open a regular file, for `open_root`; arguments and errors as of `open_safely`."""
+    name = os.fsdecode(path)
     with library_errors(name):
         try:
             file = open_regular(path, NetworkFileError, what)

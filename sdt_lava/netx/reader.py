@@ -11,7 +11,7 @@ from sdt_lava.errors import GraphError, NetworkFileError
 from sdt_lava.graph import Graph, Node, Shape, SigmaDelta
 from sdt_lava.limits import limits
 from sdt_lava.netx import extended, stock_reader
-from sdt_lava.netx.guard import SafeGroup, open_safely
+from sdt_lava.netx.guard import SafeGroup, open_root, open_safely, opened_safely
 from sdt_lava.netx.rules import Violation, check_nodes, check_sizes, checked_number
 from sdt_lava.netx.schema import (
     FORMAT,
@@ -24,6 +24,7 @@ from sdt_lava.netx.schema import (
 )
 from sdt_lava.netx.stock_fields import read_number
 
+_WHAT = "an HDF5 network file"
 _EXPORT_AGAIN = "export the network again"
 
 
@@ -72,8 +73,35 @@ def load_network(
     NetworkFileError
         If there is no such file, or it is damaged, unsupported or hostile.
     """
-    with open_safely(path, "an HDF5 network file") as root:
+    with open_safely(path, _WHAT) as root:
         return _read(root, timesteps, input_shape, lead_in)
+
+
+def load_with_content(
+    path: str | os.PathLike[str],
+    timesteps: int | None = None,
+    input_shape: Shape | None = None,
+    lead_in: bool = True,
+) -> tuple[Graph, bytes]:
+    """Read a network file as `load_network` does, and return the bytes that were read, too.
+
+    Raises
+    ------
+    NetworkFileError
+        As `load_network`, and if the file changes while it is read.
+    """
+    where = os.fsdecode(path)
+    with opened_safely(path, _WHAT) as file:
+        before = os.fstat(file.fileno())
+        with open_root(file, where, _WHAT) as root:
+            graph = _read(root, timesteps, input_shape, lead_in)
+        file.seek(0)
+        content = file.read()
+        after = os.fstat(file.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        found = "it changed while it was read"
+        raise NetworkFileError(where, found, "a file that nobody writes", "try again")
+    return graph, content
 
 
 def _read(

@@ -173,7 +173,7 @@ def _identity(
     if calibration is not None:
         values = np.ascontiguousarray(calibration.x)
         how = "chosen" if calibration.choose else "measured"
-        measured = f"{calibration.name} ({how}) {hashlib.sha256(values.tobytes()).hexdigest()}"
+        measured = f"{how} {hashlib.sha256(values.tobytes()).hexdigest()}"
     return {
         "model": weights.hexdigest(),
         "calibration": measured,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -243,15 +241,6 @@ def collect_report(
         attention=attention_pictures(result, labels, shown),
         core_map=None if core_map is None else core_table(core_map, bound),
     )
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file, so that a report says which network it is of."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for part in iter(lambda: file.read(1 << 20), b""):
-            digest.update(part)
-    return digest.hexdigest()
 
 
 def environment() -> dict[str, str]:
