@@ -123,3 +123,21 @@ def test_the_exporter_needs_neither_matplotlib_nor_lavas_processes(tmp_path):
         f"print(len(sdt_lava.load_network({str(tmp_path / 'net.h5')!r})))\n"
     )
     assert int(run(code, ("matplotlib", "sklearn", "dask", "nir", "jinja2"))) > 10
+
+
+def test_licences_of_everything_installed_are_listed():
+    """Names, not versions; which packages torch brings for GPUs depends on its wheel."""
+    script = Path(__file__).parents[1] / "scripts" / "licences.py"
+    page = Path(__file__).parents[1] / "docs" / "security.md"
+    ended = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=100, check=True
+    )
+    row = re.compile(r"^\| ([a-z0-9.-]+) \| (.+) \|$", re.MULTILINE)
+    printed = dict(row.findall(ended.stdout))
+    listed = page.read_text("utf-8").partition("### Licences")[2].partition("\n## ")[0]
+    written = dict(row.findall(listed))
+    for table in (printed, written):
+        for name in [name for name in table if name.startswith(("nvidia-", "triton", "package"))]:
+            del table[name]
+    assert written.keys() == printed.keys()
+    assert "LGPL" in written["lava-nc"] and "BSD-3-Clause" in written["lava-nc"]
