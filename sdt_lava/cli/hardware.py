@@ -118,9 +118,7 @@ def print_hardware_run(result: Result, x: Any, network: Path, data: str) -> None
     print_table(_measured_table(result.measured))
     expected = simulate(_net(result), x, "engine", reset=result.reset)
     differing = [
-        name
-        for name, spikes in result.spikes.items()
-        if not np.array_equal(spikes, expected.spikes[name])
+        name for name, sent in result.sent.items() if not np.array_equal(sent, expected.sent[name])
     ]
     if not differing and np.array_equal(result.logits, expected.logits):
         console.print("the same spikes and results as the engine, bit for bit")

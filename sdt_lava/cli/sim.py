@@ -34,6 +34,9 @@ from sdt_lava.report.synops import ROLES, SynopsTable
 from sdt_lava.simulate.result import Result
 from sdt_lava.simulate.run import simulate
 
+# Samples, and values of each, whose output is printed.
+_OUTPUTS_SHOWN, _VALUES_SHOWN = 8, 10
+
 
 def sim_command(
     network: Annotated[Path, typer.Argument(help="Network file (net.h5)."), Reads()],
@@ -123,6 +126,7 @@ def sim_command(
         plot_run(result, plot, labels=dataset.y)
     print_synops(result.synops)
     _print_summary(summary)
+    _print_outputs(result)
     console.print(str(result.timing))
     if result.execution is not None:
         console.print(str(result.execution))
@@ -146,6 +150,7 @@ def summarize(result: Result, y: Any) -> dict[str, Any]:
         "execution": result.execution and result.execution.to_dict(),
         "labels": result.labels.tolist(),
         "logits": result.logits.tolist(),
+        "outputs": None if result.outputs is None else result.outputs.swapaxes(0, 1).tolist(),
         "synops": result.synops.to_dict(),
         "measured": None if result.measured is None else result.measured.to_dict(),
     }
@@ -158,9 +163,24 @@ def summarize(result: Result, y: Any) -> dict[str, Any]:
             "synops_per_inference": counts.synops / counts.samples,
             "graded_messages_per_inference": counts.graded_messages / counts.samples,
         }
-    if y is not None:
+    # One output has no classes.
+    if y is not None and result.logits[0].size > 1:
         summary["accuracy"] = float(np.mean(result.labels == np.asarray(y)))
     return summary
+
+
+def _print_outputs(result: Result) -> None:
+    """Print what a decoded output says at the end of the first samples, in real units."""
+    if result.outputs is None:
+        return
+    samples = result.outputs.shape[1]
+    for index in range(min(samples, _OUTPUTS_SHOWN)):
+        values = result.outputs[-1, index].ravel()
+        more = " ..." if values.size > _VALUES_SHOWN else ""
+        shown = " ".join(f"{value:.6g}" for value in values[:_VALUES_SHOWN])
+        console.print(f"sample {index}: output {shown}{more}")
+    if samples > _OUTPUTS_SHOWN:
+        console.print(f"... and {samples - _OUTPUTS_SHOWN} more; --json has every step")
 
 
 def print_synops(synops: SynopsTable) -> None:

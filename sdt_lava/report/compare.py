@@ -121,10 +121,11 @@ def compare(left: Result, right: Result) -> Comparison:
     DataError
         If they recorded other layers, shapes, steps or samples.
     """
-    if set(left.spikes) != set(right.spikes):
-        only = sorted(set(left.spikes) ^ set(right.spikes))
+    ours, theirs = left.sent, right.sent
+    if set(ours) != set(theirs):
+        only = sorted(set(ours) ^ set(theirs))
         raise DataError("results", f"layers in one of them only: {only}", "the same layers")
-    layers = [_compare_layer(name, left.spikes[name], right.spikes[name]) for name in left.spikes]
+    layers = [_compare_layer(name, ours[name], theirs[name]) for name in ours]
     return Comparison(
         layers=tuple(layers),
         samples=len(left.logits),
@@ -141,8 +142,8 @@ def _compare_layer(name: str, left: np.ndarray, right: np.ndarray) -> LayerCompa
         name=name,
         decisions=left.size,
         differing=int(np.count_nonzero(left != right)),
-        left_rate=float(left.mean()),
-        right_rate=float(right.mean()),
+        left_rate=float(np.count_nonzero(left) / left.size),
+        right_rate=float(np.count_nonzero(right) / right.size),
         first=first_difference(left, right),
     )
 

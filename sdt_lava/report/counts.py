@@ -254,7 +254,7 @@ def count(result: Result, graph: Graph | None = None, core_map: CoreMap | None =
         counts = result.counts
     else:
         net, frames = result.integer_run("counts")
-        counts = count_events(net, frames, result.spikes, graph)
+        counts = count_events(net, frames, result.sent, graph)
     if core_map is None:
         return counts
     traffic = core_map.traffic(result)

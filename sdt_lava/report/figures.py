@@ -123,15 +123,15 @@ def _draw_inputs(figure: Figure, cell: Any, result: Result, labels: Any, samples
 
 
 def _draw_raster(axes: Axes, result: Result, samples: int) -> None:
-    steps = next(iter(result.spikes.values())).shape[0]
+    steps = next(iter(result.sent.values())).shape[0]
     rows: list[np.ndarray] = []
     ticks: list[tuple[float, str]] = []
     colors: dict[str, int] = {}
     start = 0
-    for name, spikes in result.spikes.items():
+    for name, spikes in result.sent.items():
         block = _block(name)
         color = colors.setdefault(block, len(colors) % len(_BLOCK_COLORS) + 1)
-        drawn = _raster_rows(spikes[:, :samples]) * color
+        drawn = _raster_rows(spikes[:, :samples] != 0) * color
         rows.append(drawn)
         ticks.append((start + len(drawn) / 2, figure_label(name)))
         start += len(drawn)

@@ -263,7 +263,7 @@ class _Rows:
         if self.result is None:
             return counts
         net, frames = self.result.integer_run("lowerings")
-        exact = count_events(net, frames, self.result.spikes, graph)
+        exact = count_events(net, frames, self.result.sent, graph)
         steps = exact.samples * exact.timesteps
         sent = {True: 0, False: 0}
         for layer in exact.layers:

@@ -79,9 +79,9 @@ def as_activity(graph: Graph, run: Result | Activity | None) -> Activity:
 
 def _check_same(graph: Graph, result: Result) -> None:
     _, frames = result.integer_run("traffic")
-    recorded = {name: values.shape[2:] for name, values in result.spikes.items()}
+    recorded = {name: values.shape[2:] for name, values in result.sent.items()}
     recorded[graph.input.name] = frames.shape[2:]
-    for name in (graph.input.name, *graph.lif_names):
+    for name in (graph.input.name, *graph.memory_names):
         if recorded.get(name) != graph.shapes[name]:
             raise DataError(
                 "run",
@@ -97,7 +97,7 @@ def _measure(graph: Graph, result: Result) -> Activity:
     steps, samples = frames.shape[:2]
     populations = [name for name in graph.order if graph.signals[name] is not Signal.CURRENT]
     events = {name: np.zeros(graph.shapes[name], np.int64) for name in populations}
-    for _, values in replay(graph, frames, result.spikes, populations):
+    for _, values in replay(graph, frames, result.sent, populations):
         for name in populations:
             events[name] += np.count_nonzero(values[name], axis=(0, 1))
     return Activity(events, steps * samples, f"measured: {samples} samples of {steps} steps")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sdt_lava.compiler.rules.base import RuleContext, Violation, rule
+from sdt_lava.compiler.rules.base import ERROR, WARNING, RuleContext, Violation, rule
 from sdt_lava.compiler.streams import RELAY
 from sdt_lava.graph import CubaLif, MaxPool, MaxRelay, Node
 
@@ -46,6 +46,8 @@ def process_kind(context: RuleContext) -> Iterator[Violation]:
         return
     graph = context.compiled.graph
     for row in context.compiled.processes:
+        if row.name in context.compiled.schedule.starts:
+            continue  # see sigma_delta_reset
         if graph.nodes[row.name].kind in target.kinds and row.process not in target.processes:
             yield Violation(
                 "process_kind",
@@ -54,6 +56,29 @@ def process_kind(context: RuleContext) -> Iterator[Violation]:
                 ", ".join(target.processes),
                 "change the network, or add a model of this process to the target",
             )
+
+
+@rule()
+def sigma_delta_reset(context: RuleContext) -> Iterator[Violation]:
+    """Sigma-delta neurons run as one stream: hardware does not reset them between samples."""
+    compiled = context.compiled
+    if not context.target.is_hardware or not compiled.graph.message_names:
+        return
+    starts = compiled.schedule.starts
+    if starts and not compiled.schedule.reset:
+        remedy = "load the file with lead_in=True: hardware runs from before the first sample"
+        found = "neurons at rest when the stream arrives"
+    else:
+        remedy = "run it with --no-reset (reset=False): samples are steps of one stream"
+        found = "samples that start anew" if starts else "a stream, whose samples are not reset"
+    yield Violation(
+        "sigma_delta_reset",
+        compiled.graph.message_names[0],
+        found,
+        "neurons that keep their state",
+        remedy,
+        ERROR if starts else WARNING,
+    )
 
 
 @rule()

@@ -39,12 +39,18 @@ def payload(context: RuleContext) -> Iterator[Violation]:
         largest = context.largest_payload(name)
         if largest > limit:
             certain = name == graph.input.name
+            if certain:
+                remedy = "an input of fewer levels"
+            elif name in graph.message_names:
+                remedy = "sdt-lava check NETWORK --data DATA measures states, which are larger"
+            else:
+                remedy = "smaller scales: export again"
             yield Violation(
                 "payload",
                 name,
                 f"up to {largest:,}",
                 f"at most {limit:,}",
-                "an input of fewer levels" if certain else "smaller scales: export again",
+                remedy,
                 ERROR if certain or limit <= 1 else WARNING,
             )
 

@@ -58,7 +58,7 @@ def membrane_histograms(
     wanted = set(result.spikes if names is None else names)
     layers = [node for node in net if isinstance(node, LIF_KINDS) and node.name in wanted]
     sources = {name for node in layers for name in node.inputs}
-    recorded = {name: np.asarray(spikes)[:, :samples] for name, spikes in result.spikes.items()}
+    recorded = {name: np.asarray(sent)[:, :samples] for name, sent in result.sent.items()}
     values = Engine(net, strict=False).run(frames[:, :samples], keep=sources, spikes=recorded)
     return tuple(_histogram(net, node, values) for node in layers)
 

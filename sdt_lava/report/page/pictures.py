@@ -70,9 +70,9 @@ def chosen_layers(net: Graph, patterns: Sequence[str]) -> frozenset[str]:
     """
     chosen: set[str] = set()
     for pattern in patterns:
-        found = fnmatch.filter(net.lif_names, pattern)
+        found = fnmatch.filter(net.memory_names, pattern)
         if not found:
-            names = ", ".join(net.lif_names)
+            names = ", ".join(net.memory_names)
             raise ConfigError("layers", repr(pattern), f"names, or patterns with *, of {names}")
         chosen.update(found)
     return frozenset(chosen)
@@ -81,8 +81,8 @@ def chosen_layers(net: Graph, patterns: Sequence[str]) -> frozenset[str]:
 def rasters(result: Result, samples: int, layers: Collection[str]) -> tuple[Raster, ...]:
     """Draw the spikes of some layers for the first samples."""
     pictures = []
-    for name in (name for name in result.spikes if name in layers):
-        chosen = np.asarray(result.spikes[name])[:, :samples]
+    for name in (name for name in result.sent if name in layers):
+        chosen = np.asarray(result.sent[name])[:, :samples]
         flat = np.swapaxes(chosen, 0, 1).reshape(-1, int(np.prod(chosen.shape[2:]))).T
         rows = np.unique(np.linspace(0, len(flat) - 1, RASTER_ROWS).astype(int))
         alpha = np.where(flat[rows] != 0, 255, 0).astype(np.uint8)
@@ -105,7 +105,7 @@ def attention_pictures(
     ]
     if not masks or len(net.input_shape) != 3:
         return ()
-    recorded = {name: np.asarray(spikes)[:, :samples] for name, spikes in result.spikes.items()}
+    recorded = {name: np.asarray(spikes)[:, :samples] for name, spikes in result.sent.items()}
     passed = Engine(net, strict=False).run(frames[:, :samples], keep=masks, spikes=recorded)
     pictures = []
     for sample in range(min(samples, frames.shape[1])):

@@ -54,6 +54,7 @@ def simulate_on_board(
         If the network breaks a design rule.
     """
     from sdt_lava.simulate.engine_run import engine_extremes
+    from sdt_lava.simulate.integer_run import total_output
 
     chosen = hardware or HardwareOptions()
     require_hardware(chosen.target)
@@ -67,8 +68,13 @@ def simulate_on_board(
     lifs = [name for name in net.lif_names if name in outputs]
     return Result(
         backend="loihi2",
-        logits=outputs[net.output_name].sum(axis=0, dtype=np.int64),
+        logits=total_output(net, outputs[net.output_name]),
         spikes={name: outputs[name].astype(np.uint8, copy=False) for name in lifs},
+        messages={
+            name: outputs[name].astype(np.int32, copy=False)
+            for name in net.message_names
+            if name in outputs
+        },
         seconds=time.perf_counter() - started,
         net=net,
         entered=frames,
