@@ -37,8 +37,11 @@ FloatArray = NDArray[np.float64]
 # What the nodes do that NIR lacks; kinds that are not listed are named without a reason.
 _LACKING = {
     "and": "a logical AND of spikes",
+    "delta": "graded messages of what changes",
     "max_pool": "a maximum over windows",
     "or_pool": "a maximum over windows",
+    "sigma": "a sum over time of messages",
+    "sigma_delta": "graded messages of what changes",
     "shortcut": "a sum of currents as a node of its own",
     "subsample": "a choice of positions",
     "token_dilate": "a maximum over tokens and channels",

@@ -121,3 +121,50 @@ def test_lower_takes_what_the_file_does_not_say(run, headless):
         shape = ",".join(str(side) for side in file["layer/0/shape"][()])
     code, out, _ = run("main", "lower", headless, "--input-shape", shape, "--timesteps", 3)
     assert code == 0 and "lowerings" in out
+
+
+@pytest.fixture
+def values(tmp_path):
+    """Real input of a sigma-delta network, whole numbers of it, and outputs that SLAYER made."""
+    recorded = np.load(DATA / "sigma-delta" / "slayer.npz")
+    np.savez(tmp_path / "real.npz", x=recorded["x"])
+    np.savez(tmp_path / "whole.npz", x=np.rint(2 * recorded["x"]).astype(int), y=np.zeros(1, int))
+    return tmp_path / "real.npz", tmp_path / "whole.npz", recorded["outputs"]
+
+
+def test_sigma_delta_sim(run, values, tmp_path):
+    real, whole, outputs = values
+    path, sim = tmp_path / "run.json", ("main_sim", DATA / "sigma-delta" / "network.net")
+    plot = ("--plot", tmp_path / "run.png")
+    code, out, _ = run(*sim, "--data", real, "--backend", "engine", "--json", path, *plot)
+    assert code == 0 and "accuracy" not in out
+    assert "sample 0: output " + " ".join(f"{value:.6g}" for value in outputs[-1, 0]) in out
+    summary = json.loads(path.read_text())
+    assert np.array_equal(np.swapaxes(summary["outputs"], 0, 1), outputs)
+    rows = {row["name"]: row for row in summary["synops"]["layers"]}
+    assert rows["layer.1"]["synapse"] == rows["layer.1"]["mac"] == 5 * rows["layer.0"]["events"]
+    assert (tmp_path / "run.png").stat().st_size > 1000
+    code, out, _ = run(*sim, "--data", whole, "--backend", "lava-inprocess", "--no-reset")
+    assert code == 0 and "accuracy" in out
+
+
+def test_sigma_delta_elsewhere(run, values, tmp_path):
+    path, data = DATA / "sigma-delta" / "network.net", values[0]
+    code, out, _ = run("main", "info", path, "--compiled")
+    assert code == 0 and "SigmaDeltaReset" in out
+    code, out, _ = run("main", "compare", path, path, "--data", data, "--left-backend", "reference")
+    assert code == 0 and "no spike differs" in out and "layer.2" in out
+    code, out, _ = run("main", "check", path, "--data", data)
+    assert code == 0 and "sigma_delta_reset" in out and "no errors" in out
+    code, out, _ = run("main", "map", path, "--data", data, "--json")
+    assert code == 0 and json.loads(out)["neurons"] == 6 + 5 + 3
+    code, out, _ = run("main", "lower", path, "--data", data)
+    assert code == 0 and "relay" in out
+    code, out, _ = run("main", "energy", path, "--data", data)
+    assert code == 0 and "mac" in out
+    code, _, _ = run("main", "evaluate", path, "--data", values[1], "--out", tmp_path / "run")
+    assert code == 0
+    code, _, _ = run("main", "report", path, "--data", values[1], "--out", tmp_path / "page")
+    assert code == 0
+    code, _, err = run("main", "nir", path, "--out", tmp_path / "net.nir")
+    assert code == 2 and "sigma_delta" in err and not (tmp_path / "net.nir").exists()

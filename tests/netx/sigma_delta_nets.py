@@ -49,6 +49,26 @@ def headless():
     ]
 
 
+def pilotnet():
+    """The layers of Intel's PilotNet."""
+    windows = [
+        ((3, 24, 3), {"stride": 2}),
+        ((24, 36, 3), {"stride": 2}),
+        ((36, 64, 3), {"stride": (2, 1), "padding": (1, 0)}),
+        ((64, 64, 3), {}),
+    ]
+    shared, few = {"weight_scale": 4}, neurons(2 / 64, norm=True)
+    return (3, 33, 100), [
+        BLOCK.Input(neurons()),
+        *(BLOCK.Conv(few, *sizes, **more, **shared) for sizes, more in windows),
+        BLOCK.Flatten(),
+        BLOCK.Dense(few, 64 * 40, 100, **shared),
+        BLOCK.Dense(few, 100, 50, **shared),
+        BLOCK.Dense(few, 50, 10, **shared),
+        BLOCK.Output(neurons(), 10, 1, **shared),
+    ]
+
+
 class Messages:
     """A network that has run: its input, and what each layer sent.
 

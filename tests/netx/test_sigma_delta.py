@@ -93,6 +93,21 @@ def test_messages_of_stock_netx_without_encoders(tmp_path):
 
 
 @pytest.mark.slow
+def test_pilotnet(tmp_path):
+    """Its steering angle, and every message before it, as stock netx has them in Lava."""
+    network = nets.Messages(nets.pilotnet, timesteps=3, samples=1)
+    path = network.export(tmp_path / "slayer.net")
+    graph = load_network(path)
+    frames = np.rint(network.x[0] * 64).astype(int)
+    stock = run_stock_messages(path, frames)
+    result = sdt_lava.simulate(graph, frames[None] / 64, "engine")
+    assert_same_messages(result, dict(zip(graph.message_names, stock, strict=True)))
+    assert result.outputs.shape == (3, 1, 1) and result.outputs.all()
+    lava = sdt_lava.simulate(graph, frames[None] / 64, "lava-inprocess")
+    assert_same_messages(lava, result.messages)
+
+
+@pytest.mark.slow
 def test_messages_in_lava(tmp_path):
     network = nets.Messages(partial(nets.windows, norm=True), 3)
     graph = load_network(network.export(tmp_path / "slayer.net"))
