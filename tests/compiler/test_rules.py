@@ -20,6 +20,7 @@ from sdt_lava.numerics import lava_weights
 from sdt_lava.quantize.bounds import Extremes
 from sdt_lava.simulate.engine import Engine
 from tests.graphs import random_chain, random_frames, random_sdt_graph
+from tests.sigma_delta_graphs import random_sigma_delta_chain
 
 LOIHI2 = load_target("loihi2")
 # A limit at which none of the small networks here is in the way of any rule.
@@ -121,6 +122,27 @@ def test_process_kind():
     chip = replace(LOIHI2, processes=("Dense",))
     assert [(v.node, v.found) for v in found("process_kind", net, chip)] == [("lif", "LIFReset")]
     assert not found("process_kind", net, replace(LOIHI2, processes=()))
+
+
+def test_sigma_delta_reset():
+    """A board runs a stream, of neurons that have run before it arrived."""
+    rng = np.random.default_rng(1)
+    led, at_rest = (random_sigma_delta_chain(rng, lead=lead) for lead in (True, False))
+
+    def severities(net, chip, *, reset):
+        compiled = compile_network(net, chip, reset=reset)
+        return [(v.severity, v.remedy) for v in found("sigma_delta_reset", net, compiled=compiled)]
+
+    assert not severities(led, load_target("lava-cpu"), reset=True)
+    assert not severities(dense([[2]]), LOIHI2, reset=True)
+    ((severity, remedy),) = severities(led, LOIHI2, reset=True)
+    assert severity == ERROR and "reset=False" in remedy
+    ((severity, _),) = severities(led, LOIHI2, reset=False)
+    assert severity == WARNING
+    ((severity, remedy),) = severities(at_rest, LOIHI2, reset=False)
+    assert severity == ERROR and "lead_in=True" in remedy
+    compiled = compile_network(led, LOIHI2, reset=True)
+    assert not [v for v in compiled.violations if v.rule == "process_kind"]
 
 
 def test_max_pool():
