@@ -12,10 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
+from sdt_lava.compiler.connections import identity
 from sdt_lava.compiler.passes.lower_attention import lower_and
-from sdt_lava.graph import And, Dense, Flatten, Graph, Lif, Node, Readout, Relay, Signal
+from sdt_lava.compiler.passes.lower_pooling import POOL_WEIGHT, or_gate
+from sdt_lava.graph import And, Dense, Flatten, Graph, Lif, Node, Readout, Relay, Signal, Sparse
 from sdt_lava.numerics import DECAY_UNITY, THRESHOLD_LIMIT
 
+# What reads an image as it reads the flat vector.
+_IN_C_ORDER = (Dense, Sparse)
 READOUT_SUFFIX = ".relay"
 MEMBRANE_SUFFIX = ".membrane"
 
@@ -42,15 +48,18 @@ def lower_readout(graph: Graph, *, membranes: bool = False) -> Graph:
             skipped[node.name] = skipped.get(node.inputs[0], node.inputs[0])
     nodes: list[Node] = []
     for node in graph:
-        if isinstance(node, Flatten) or node.name in unread:
+        if node.name in unread:
             continue
-        if isinstance(node, Readout):
+        if isinstance(node, Flatten):
+            if _has_other_readers(graph, node, skipped):
+                nodes.extend(_populated(graph, replace(node, inputs=(skipped[node.name],))))
+        elif isinstance(node, Readout):
             source = skipped.get(node.inputs[0], node.inputs[0])
             nodes.extend(_lower(node, source, neurons))
-        elif isinstance(node, And) and len({skipped.get(name, name) for name in node.inputs}) == 1:
+        elif isinstance(node, And) and _is_of_one(node, skipped):
             # Two ways to flatten one population: two connections from it.
             nodes.extend(_rewire(made, skipped) for made in lower_and(graph, node))
-        elif any(name in skipped for name in node.inputs):
+        elif isinstance(node, _IN_C_ORDER):
             nodes.append(_rewire(node, skipped))
         else:
             nodes.append(node)
@@ -68,6 +77,26 @@ def _unread(graph: Graph) -> set[str]:
         if passes_on and found.issuperset(graph.consumers[name]):
             found.add(name)
     return found
+
+
+def _is_of_one(node: Node, skipped: dict[str, str]) -> bool:
+    """Whether a mask reads one population twice."""
+    return isinstance(node, And) and len({skipped.get(name, name) for name in node.inputs}) == 1
+
+
+def _has_other_readers(graph: Graph, node: Flatten, skipped: dict[str, str]) -> bool:
+    """Whether something reads a vector that is not the same as the image."""
+    readers = (graph.nodes[name] for name in graph.consumers[node.name])
+    return not all(
+        isinstance(reader, (*_IN_C_ORDER, Readout, Flatten)) or _is_of_one(reader, skipped)
+        for reader in readers
+    )
+
+
+def _populated(graph: Graph, node: Flatten) -> list[Node]:
+    """Return gates that send on the spikes that a flatten reads: masks need equal shapes."""
+    size = int(np.prod(graph.shapes[node.name]))
+    return or_gate(graph, node, identity(size, POOL_WEIGHT))
 
 
 def _rewire(node: Node, skipped: dict[str, str]) -> Node:
