@@ -46,6 +46,8 @@ GATE_DECAY = DECAY_UNITY - 1
 PAYLOAD_LIMIT = STATE_LIMIT
 # Message bits that a connection asks for when its source sends payloads.
 GRADED_BITS = 24
+# Variables of Lava's processes, and messages between them.
+INT32_LOW, INT32_HIGH = -(2**31), 2**31 - 1
 # float32 adds integers exactly while every partial sum stays below this.
 FLOAT32_EXACT = 2**24
 
@@ -147,9 +149,14 @@ def decay(state: IntArray, fraction: int | IntArray) -> IntArray:
     return np.asarray(np.sign(state) * scaled, dtype=np.int64)
 
 
+def wrap_int32(values: IntArray) -> IntArray:
+    """Keep 32 bits, as Lava's variables do."""
+    return np.asarray(values, np.int64).astype(np.int32).astype(np.int64)
+
+
 def align_activation(activation: IntArray) -> IntArray:
     """Shift an activation by six bits in 32-bit arithmetic, as Lava does."""
-    return (np.asarray(activation, np.int64) << ACTIVATION_SHIFT).astype(np.int32).astype(np.int64)
+    return wrap_int32(np.asarray(activation, np.int64) << ACTIVATION_SHIFT)
 
 
 def wrap_current(current: IntArray) -> IntArray:
@@ -166,6 +173,11 @@ def divide_by_power(values: IntArray, shift: int) -> IntArray:
     return np.asarray(np.sign(values) * (np.abs(values) >> shift), dtype=np.int64)
 
 
+def driven_current(current: IntArray, activation: IntArray, parameters: LifParameters) -> IntArray:
+    """Return u of the next step before it wraps; arguments as of :func:`lif_step`."""
+    return decay(current, parameters.current_decay) + align_activation(activation)
+
+
 def lif_step(
     current: IntArray, voltage: IntArray, activation: IntArray, parameters: LifParameters
 ) -> tuple[IntArray, IntArray, NDArray[np.bool_], IntArray]:
@@ -173,7 +185,8 @@ def lif_step(
 
     ``u <- trunc0(u (4096 - du) / 4096) + (a << 6)``,
     ``v <- trunc0(v (4096 - dv) / 4096) + trunc0((u + (bias << bias_exponent)) / 2^drive_shift)``,
-    ``s = v > (threshold << 6)``, then ``v <- 0`` where ``s``. u wraps and v saturates at 24 bit.
+    ``s = v > (threshold << 6)``, then ``v <- 0`` where ``s``. u wraps once and v saturates at 24
+    bit; on the way to both, sums wrap at 32 bit.
 
     Parameters
     ----------
@@ -193,10 +206,10 @@ def lif_step(
     peak : ndarray of int64
         ``v`` before saturation and reset, for overflow checks and headroom.
     """
-    current = wrap_current(decay(current, parameters.current_decay) + align_activation(activation))
+    current = wrap_current(wrap_int32(driven_current(current, activation, parameters)))
     bias = np.asarray(parameters.bias, dtype=np.int64) << parameters.bias_exponent
     drive = divide_by_power(current + bias, parameters.drive_shift)
     peak = decay(voltage, parameters.voltage_decay) + drive
-    voltage = np.clip(peak, -STATE_LIMIT, STATE_LIMIT)
+    voltage = np.clip(wrap_int32(peak), -STATE_LIMIT, STATE_LIMIT)
     spikes = voltage > (parameters.threshold << ACTIVATION_SHIFT)
     return current, np.where(spikes, 0, voltage), spikes, peak

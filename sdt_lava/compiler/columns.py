@@ -14,7 +14,7 @@ import numpy as np
 
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import And, Graph, Lif, Node, TokenDilate, TokenSum
-from sdt_lava.numerics import DECAY_UNITY, WEIGHT_LIMIT
+from sdt_lava.numerics import ACTIVATION_LIMIT, DECAY_UNITY, WEIGHT_LIMIT
 
 AND, COLUMN_GATE, COLUMNLESS, SINGLE_GATE = "and", "column-gate", "columnless", "single-gate"
 WAYS = (AND, COLUMN_GATE, COLUMNLESS, SINGLE_GATE)
@@ -80,7 +80,7 @@ def _column(graph: Graph, lif: Lif) -> Column | None:
 
 def obstacles(graph: Graph, column: Column) -> dict[str, str]:
     """Return for each way why a column cannot be lowered like that, empty where it can."""
-    memory = _memory(column)
+    memory = _memory(column) or _not_fitting(graph, column)
     return {
         AND: "",
         COLUMN_GATE: memory,
@@ -98,6 +98,14 @@ def _memory(column: Column) -> str:
         return "a bias, which adds up from step to step"
     if lif.current_decay != DECAY_UNITY:
         return f"a current decay of {lif.current_decay}/{DECAY_UNITY}, which is a memory"
+    return ""
+
+
+def _not_fitting(graph: Graph, column: Column) -> str:
+    _, height, width = graph.shapes[column.total.inputs[0]]
+    largest = height * width * abs(column.total.weight)
+    if largest > ACTIVATION_LIMIT:
+        return f"sums of up to {largest}, which may leave the 24-bit state and wrap"
     return ""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from sdt_lava.compiler.passes.split_convolutions import split_convolutions
 from sdt_lava.compiler.passes.split_delays import DelaySplit, balance
 from sdt_lava.compiler.passes.split_exponents import split_exponents
 from sdt_lava.compiler.passes.unroll_convolutions import unroll_convolutions, unrolled_synapses
+from sdt_lava.compiler.passes.wait_before import wait_before
 from sdt_lava.compiler.process_table import ProcessRow, format_processes, process_rows
 from sdt_lava.compiler.schedule import Schedule, make_schedule, needs_matrix
 from sdt_lava.compiler.streams import RELAY, UNROLLED, forced_relays
@@ -23,6 +24,8 @@ from sdt_lava.compiler.targets import Target, load_target
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import Conv, Graph, Relay
 from sdt_lava.once import cached_property
+from sdt_lava.quantize.proof import convolution_may_wrap
+from sdt_lava.registers import is_matrix
 from sdt_lava.simulate.sigma_delta import keep_starts
 
 if TYPE_CHECKING:
@@ -175,7 +178,8 @@ def compile_network(
     convolutions : {'auto', 'sparse', 'conv'}, optional
         Unroll convolutions into sparse connections where they are small, always, or only where
         a delay demands it. By default 'auto' for a simulator and 'conv' for hardware, where
-        convolutions share the memory of their weights.
+        convolutions share the memory of their weights. On a simulator, one whose sums may leave
+        24 bits always stays one: a matrix would hold them in 32.
     timesteps : int, optional
         Steps of a sample, for event data that differs from the graph's.
     reset : bool
@@ -222,13 +226,31 @@ def compile_network(
     )
     balanced = balance(lower(net, lowering), description.limit("delay_max"), timed)
     largest_matrix = AUTO_UNROLL_LIMIT if description.is_hardware else None
-    to_unroll = _to_unroll(balanced.graph, balanced.schedule, convolutions, largest_matrix)
-    graph = unroll_convolutions(balanced.graph, to_unroll)
+    # What hardware does with a sum that is too large is for a design rule to say.
+    wrapping = frozenset() if description.is_hardware else _may_wrap(balanced.graph, timesteps)
+    graph, waiting, least = wait_before(balanced.graph, balanced.schedule, wrapping)
+    to_unroll = _to_unroll(graph, balanced.schedule, convolutions, largest_matrix) - wrapping
+    graph = unroll_convolutions(graph, to_unroll)
     graph = keep_starts(net, split_exponents(graph))
     if description.limit("conv_exponent_max") is not None:
         graph = keep_starts(net, split_convolutions(graph))
-    schedule = timed(graph, least=balanced.least)
-    return CompiledNetwork(net, graph, schedule, description, board, lowering, balanced.splits)
+    schedule = timed(graph, least={**balanced.least, **least})
+    splits = (*balanced.splits, *waiting)
+    return CompiledNetwork(net, graph, schedule, description, board, lowering, splits)
+
+
+def _may_wrap(graph: Graph, timesteps: int | None) -> frozenset[str]:
+    """Return the convolutions whose sums are not proved to fit the 24 bits of Lava's Conv.
+
+    They stay convolutions: as a matrix they would not wrap where the network's own do.
+    """
+    if timesteps is not None and timesteps > graph.timesteps:
+        graph = replace(graph, timesteps=timesteps)
+    return frozenset(
+        node.name
+        for node in graph.of_type(Conv)
+        if not is_matrix(node) and convolution_may_wrap(graph, node)
+    )
 
 
 def _to_unroll(

@@ -15,7 +15,9 @@ import numpy as np
 
 from sdt_lava.compiler.passes.unroll_convolutions import unrolled_synapses
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import Conv, Graph, MaxPool, Node, Shortcut, Signal, Subsample, TokenMean
+from sdt_lava.graph import Conv, Graph, Node, Shortcut, Signal, Subsample, TokenMean
+from sdt_lava.quantize.proof import convolution_may_wrap
+from sdt_lava.registers import is_stream
 
 RELAY, UNROLLED = "relay", "unrolled"
 # A token mean of a longer sum could exceed the 24-bit payload: the neuron behind it reads at most
@@ -27,17 +29,7 @@ TOKEN_SUM_LIMIT = 8_000_000
 
 def stream_names(graph: Graph) -> tuple[str, ...]:
     """Return the names of the residual streams, in the order in which signals reach them."""
-    return tuple(node.name for node in graph if _is_stream(graph, node))
-
-
-def _is_stream(graph: Graph, node: Node) -> bool:
-    # A pooled current is a population anyway; a selection or a mean belongs to what it selects.
-    if isinstance(node, Subsample | TokenMean | MaxPool):
-        return False
-    if graph.signals[node.name] is not Signal.CURRENT:
-        return False
-    readers = [graph.nodes[name] for name in graph.consumers[node.name]]
-    return len(readers) > 1 or any(isinstance(reader, Subsample | TokenMean) for reader in readers)
+    return tuple(node.name for node in graph if is_stream(graph, node))
 
 
 def forced_relays(graph: Graph) -> dict[str, str]:
@@ -51,7 +43,7 @@ def forced_relays(graph: Graph) -> dict[str, str]:
                 selected[node.inputs[0]],
                 _not_unrolled(node, obstacles[node.inputs[0]]),
             )
-            if reason and _is_stream(graph, graph.nodes[stream]):
+            if reason and is_stream(graph, graph.nodes[stream]):
                 reasons[stream] = reason
         if graph.signals[node.name] is Signal.CURRENT:
             selected[node.name] = node.name
@@ -63,12 +55,15 @@ def forced_relays(graph: Graph) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Obstacle:
-    """A producer whose current cannot be summed over tokens: it rounds, or has many synapses."""
+    """A producer whose current cannot be summed over tokens: it rounds, wraps, or is large."""
 
     producer: str
     synapses: int = 0
+    wraps: bool = False
 
     def reason(self, mean: str) -> str:
+        if self.wraps:
+            return f"{self.producer} may leave the 24 bits of a convolution's sum, and wrap"
         if not self.synapses:
             return f"{self.producer} rounds its sums before {mean} adds them up"
         return (
@@ -98,8 +93,12 @@ def _obstacle(
         return next((obstacle for obstacle in found if obstacle), None)
     if np.min(getattr(node, "exponent", 0)) < 0:
         return _Obstacle(node.name)
-    synapses = unrolled_synapses(graph, node) if isinstance(node, Conv) else 0
-    return _Obstacle(node.name, synapses) if synapses > TOKEN_SUM_LIMIT else None
+    if not isinstance(node, Conv):
+        return None
+    synapses = unrolled_synapses(graph, node)
+    if synapses > TOKEN_SUM_LIMIT:
+        return _Obstacle(node.name, synapses)
+    return _Obstacle(node.name, wraps=True) if convolution_may_wrap(graph, node) else None
 
 
 def shortcut_ways(graph: Graph, shortcut: str | Mapping[str, str]) -> dict[str, str]:

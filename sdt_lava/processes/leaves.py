@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from lava.proc.sdn.process import SigmaDelta as SigmaDeltaProcess
 from lava.proc.sparse.process import DelaySparse
 from lava.proc.sparse.process import Sparse as SparseProcess
 
+from sdt_lava.compiler.connections import dense_rows
 from sdt_lava.compiler.partition import Connection
 from sdt_lava.compiler.schedule import Schedule
 from sdt_lava.cuba import cuba_parameters
@@ -234,6 +236,9 @@ def _connect_dense(connection: Connection, source: Any, reader: Any) -> Any:
     assert isinstance(node, Dense)
     bits = GRADED_BITS if connection.graded else 0
     weights, exponent = stored(np.asarray(node.weight), node)
+    if connection.delay and connection.graded and exponent < 0:
+        # Lava's DelayDense adds in 64 bits before it shifts to the right, all others in 32.
+        return _connect_sparse(replace(connection, node=_as_sparse(node)), source, reader)
     if connection.delay:
         process = DelayDense(
             weights=weights,
@@ -249,6 +254,18 @@ def _connect_dense(connection: Connection, source: Any, reader: Any) -> Any:
     source.connect(process.s_in)
     process.a_out.connect(reader)
     return process
+
+
+def _as_sparse(node: Dense) -> Sparse:
+    weight = np.asarray(node.weight, np.int64)
+    return Sparse(
+        name=node.name,
+        inputs=node.inputs,
+        weight=dense_rows(weight, np.arange(len(weight))),
+        shape=(len(weight),),
+        role="synapse",
+        exponent=node.exponent,
+    )
 
 
 def _connect_conv(connection: Connection, source: Any, reader: Any) -> Any:

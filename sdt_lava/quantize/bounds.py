@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sdt_lava.graph import LIF_KINDS, SIGMA_DELTA_KINDS, CubaLif, Graph, Lif, Node
-from sdt_lava.graph.base import EVENTS
+from sdt_lava.graph import LIF_KINDS, SIGMA_DELTA_KINDS, CubaLif, Graph, Lif, Node, TokenMean
+from sdt_lava.graph.base import EVENTS, Shape
 from sdt_lava.numerics import ACTIVATION_SHIFT, DECAY_UNITY
 from sdt_lava.quantize.intervals import INTERVALS, Interval, feedback, total
 from sdt_lava.quantize.leaks import Climb, reached
 from sdt_lava.quantize.message_bounds import MessageSums
+from sdt_lava.registers import SUM24, SUM32, WEIGHTED, is_matrix, sum_limit
 
 # What is kept with a graph.
 _KEY = "bounds"
@@ -64,6 +65,8 @@ class Bounds:
 
 def bound(graph: Graph) -> Bounds:
     """Bound the output of every node, and the state of every LIF, for any input.
+
+    Where a sum may leave its register, its interval has whatever it may wrap to.
 
     What is found is kept with the graph. Neurons whose leak is slow are bounded for runs of
     ``graph.timesteps``, the others for runs of any length.
@@ -123,10 +126,29 @@ def _bound(graph: Graph, nodes: Mapping[str, Node]) -> Bounds:
             intervals[name], state = sums.of_neurons(bounded, arriving)
             extremes[name] = Extremes(0, state)
             continue
-        intervals[name] = INTERVALS[type(bounded)](bounded, arriving, shapes)
+        emitted = INTERVALS[type(bounded)](bounded, arriving, shapes)
+        intervals[name] = _held(bounded, emitted, arriving, shapes)
         if sums is not None:
             sums.follow(bounded, intervals[name])
     return Bounds(intervals, extremes)
+
+
+def _held(node: Node, emitted: Interval, arriving: list[Interval], shapes: list[Shape]) -> Interval:
+    """Widen what may leave its register to all that it may become when it wraps."""
+    low, high = SUM32.low, SUM32.high
+    if isinstance(node, TokenMean):
+        tokens = shapes[0][1] * shapes[0][2]
+        fits = arriving[0].times(tokens).largest <= high
+        low, high = low >> node.shift, high >> node.shift
+    elif isinstance(node, WEIGHTED):
+        fits = emitted.largest <= sum_limit(node)
+        if not is_matrix(node):
+            low, high = SUM24.low, SUM24.high
+    else:
+        fits = emitted.largest <= high
+    if fits:
+        return emitted
+    return Interval(np.minimum(emitted.low, low), np.maximum(emitted.high, high))
 
 
 def _lif_extremes(node: Lif | CubaLif, arriving: Interval, timesteps: int) -> Extremes:

@@ -35,7 +35,9 @@ def run_engine(net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
     from sdt_lava.simulate.engine import Engine
 
     graph, wanted = what_runs(net, options)
-    engine = Engine(graph, strict=options.strict, tracked=False, options=options.engine)
+    # What is compiled has been looked at.
+    strict = options.strict and options.compiled is None
+    engine = Engine(graph, strict=strict, tracked=False, options=options.engine)
     if not options.reset:
         return unpacked(net, _stream(engine, frames, options, wanted), options)
     if options.compiled is not None:
@@ -112,11 +114,28 @@ def _batches(
         yield outcome.outputs, done
 
 
+def check_in_engine(net: Graph, frames: IntArray, options: RunOptions) -> None:
+    """Look whether every value of a run fits its register.
+
+    Raises
+    ------
+    NumericOverflowError
+        If one does not.
+    """
+    _look(net, frames, options, strict=True, tracked=False)
+
+
 def engine_extremes(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, Extremes]:
     """Return the largest magnitudes that an input reaches in each population of neurons."""
+    return _look(net, frames, options, strict=options.strict, tracked=True)
+
+
+def _look(
+    net: Graph, frames: IntArray, options: RunOptions, *, strict: bool, tracked: bool
+) -> dict[str, Extremes]:
     from sdt_lava.simulate.engine import Engine
 
-    engine = Engine(net, strict=options.strict, options=options.engine)
+    engine = Engine(net, strict=strict, tracked=tracked, options=options.engine)
     if options.reset:
         for _ in engine.batches(frames, ()):
             pass

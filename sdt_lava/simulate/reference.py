@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from sdt_lava.cuba import CubaPopulation, cuba_parameters
-from sdt_lava.errors import NumericOverflowError
 from sdt_lava.graph import (
     SIGMA_DELTA_KINDS,
     And,
@@ -39,21 +38,27 @@ from sdt_lava.graph import (
     TokenSum,
 )
 from sdt_lava.numerics import (
-    ACTIVATION_LIMIT,
-    PAYLOAD_LIMIT,
-    STATE_LIMIT,
     IntArray,
     LifParameters,
     NeuronStates,
     channel_vector,
+    driven_current,
     lif_step,
-    power_shift,
+    wrap_int32,
+)
+from sdt_lava.registers import (
+    RELAYS,
+    WEIGHTED,
+    Watch,
+    carry,
+    hold,
+    look_at_neurons,
+    relayed_currents,
 )
 from sdt_lava.simulate.sigma_delta import run_population, start_of
 
+# What a node computes, exactly; layers before their exponent.
 Evaluate = Callable[[Any, list[IntArray]], IntArray]
-# Of ``(T, B, C, ...)``.
-CHANNEL_AXIS = 2
 
 _EVALUATE: dict[type[Node], Evaluate] = {}
 
@@ -82,8 +87,8 @@ def run_reference(
     frames : ndarray of int64
         Input ``(T, B, *shape)``, already integers.
     strict : bool
-        Raise when a neuron leaves the 24-bit range instead of wrapping and saturating as
-        Lava does.
+        Raise when a value does not fit its register (:mod:`sdt_lava.registers`), naming the first
+        one, instead of wrapping and saturating as Lava does.
     states : dict of str to tuple of ndarray, optional
         u and v of each LIF, ``(B, *shape)``, and the states of sigma-delta neurons: where the run
         starts (as a sample does where a name is missing) and, afterwards, where it ended, so that
@@ -97,35 +102,54 @@ def run_reference(
     Raises
     ------
     NumericOverflowError
-        If ``strict`` and a sum leaves the hardware's range.
+        If ``strict`` and a value does not fit its register.
     """
     values: dict[str, IntArray] = {}
+    watch = Watch(graph.order)
+    relayed = relayed_currents(graph)
+    kept = {} if states is None else states
     for node in graph:
+        inputs = [values[name] for name in node.inputs]
         if isinstance(node, Input):
             values[node.name] = frames
         elif isinstance(node, Lif):
-            currents = [values[name] for name in node.inputs]
-            values[node.name] = _lif(node, currents, strict, {} if states is None else states)
+            values[node.name] = _lif(node, inputs, watch, kept)
         elif isinstance(node, CubaLif):
-            currents = [values[name] for name in node.inputs]
-            values[node.name] = _cuba(node, currents, strict, {} if states is None else states)
+            values[node.name] = _cuba(node, inputs, watch, kept)
         elif isinstance(node, SIGMA_DELTA_KINDS):
-            arriving = np.sum([values[name] for name in node.inputs], axis=0, dtype=np.int64)
-            known = {} if states is None else states
-            start = start_of(graph, node, known)
+            arriving = np.sum(inputs, axis=0, dtype=np.int64)
+            start = start_of(graph, node, kept)
             values[node.name], ended = run_population(node, arriving, start, strict=strict)
-            known[node.name] = ended
+            kept[node.name] = ended
         else:
-            inputs = [values[name] for name in node.inputs]
-            if strict and isinstance(node, TokenMean | Relay):
-                check_payload(node.name, np.sum(inputs, axis=0, dtype=np.int64))
-            values[node.name] = evaluate(node, inputs)
+            values[node.name] = evaluate(node, inputs, watch)
+            if node.name in relayed:
+                values[node.name] = carry(node, values[node.name], watch)
+    if strict:
+        watch.raise_first()
     return values
 
 
-def evaluate(node: Node, inputs: list[IntArray]) -> IntArray:
-    """Evaluate one node without memory: what it emits, ``(T, B, *shape)``."""
-    return _EVALUATE[type(node)](node, inputs)
+def evaluate(node: Node, inputs: list[IntArray], watch: Watch | None = None) -> IntArray:
+    """Evaluate one node without memory: what it emits, ``(T, B, *shape)``.
+
+    Parameters
+    ----------
+    node : Node
+        The node.
+    inputs : list of ndarray of int64
+        What it reads.
+    watch : Watch, optional
+        Notes what does not fit its register.
+    """
+    found = _EVALUATE[type(node)](node, inputs)
+    if isinstance(node, WEIGHTED):
+        found = hold(node, found, inputs[0].shape[2:], watch)
+    if isinstance(node, (*RELAYS, Readout)):
+        found = carry(node, found, watch)
+    if isinstance(node, Readout) and node.bias is not None:
+        found = found + np.asarray(node.bias, np.int64)
+    return found
 
 
 def evaluate_from(graph: Graph, name: str, known: Mapping[str, IntArray]) -> IntArray:
@@ -144,7 +168,7 @@ def evaluate_from(graph: Graph, name: str, known: Mapping[str, IntArray]) -> Int
         return np.asarray(known[name], np.int64)
     node = graph.nodes[name]
     inputs = [evaluate_from(graph, source, known) for source in node.inputs]
-    return _lif(node, inputs, False, {}) if isinstance(node, Lif) else evaluate(node, inputs)
+    return _lif(node, inputs, None, {}) if isinstance(node, Lif) else evaluate(node, inputs)
 
 
 def lif_parameters(node: Lif, ndim: int) -> LifParameters:
@@ -158,60 +182,44 @@ def lif_parameters(node: Lif, ndim: int) -> LifParameters:
     )
 
 
-def _lif(node: Lif, currents: list[IntArray], strict: bool, states: NeuronStates) -> IntArray:
+def _lif(
+    node: Lif, currents: list[IntArray], watch: Watch | None, states: NeuronStates
+) -> IntArray:
     activation = np.sum(currents, axis=0, dtype=np.int64)
     parameters = lif_parameters(node, activation.ndim - 2)
     rest = np.zeros(activation.shape[1:], np.int64)
     current, voltage = states.get(node.name, (rest, rest))
     spikes = np.zeros_like(activation)
     for step, arriving in enumerate(activation):
+        before = current
         current, voltage, fired, peak = lif_step(current, voltage, arriving, parameters)
-        if strict:
-            check_range(node.name, step, arriving, peak)
+        if watch is not None:
+            _look(watch, node.name, step, before, arriving, peak, parameters)
         spikes[step] = fired
     states[node.name] = current, voltage
     return spikes
 
 
-def _cuba(node: CubaLif, currents: list[IntArray], strict: bool, states: NeuronStates) -> IntArray:
+def _cuba(node: CubaLif, currents: list[IntArray], watch: Watch, states: NeuronStates) -> IntArray:
     activation = np.sum(currents, axis=0, dtype=np.int64)
-    population = CubaPopulation(cuba_parameters(node, activation.ndim - 2), activation.shape[1:])
+    parameters = cuba_parameters(node, activation.ndim - 2)
+    population = CubaPopulation(parameters, activation.shape[1:])
     population.state = states.get(node.name, population.state)
     sent = np.zeros_like(activation)
-    for step, current in enumerate(activation):
-        sent[step], arriving, peak = population.step(current)
-        if strict:
-            check_range(node.name, step, arriving, peak)
+    for step, sums in enumerate(activation):
+        before = population.state[0]
+        sent[step], arriving, peak = population.step(sums)
+        _look(watch, node.name, step, before, arriving, peak, parameters.lif)
     states[node.name] = population.state
     return sent
 
 
-def check_range(name: str, step: int, activation: IntArray, peak: IntArray) -> None:
-    """Raise if an activation or a membrane of this step left the 24-bit range."""
-    for what, values, limit in (
-        ("activation", activation, ACTIVATION_LIMIT),
-        ("membrane", peak, STATE_LIMIT),
-    ):
-        largest = int(np.abs(values).max(initial=0))
-        if largest > limit:
-            raise NumericOverflowError(
-                f"{name!r}, step {step}",
-                f"{what} of {largest}",
-                f"at most {limit} (24-bit state)",
-                "export again with calibration data like this input, or simulate with strict=False",
-            )
-
-
-def check_payload(name: str, stream: IntArray) -> None:
-    """Raise if a current does not fit the payload of the relay that carries it."""
-    largest = int(np.abs(stream).max(initial=0))
-    if largest > PAYLOAD_LIMIT:
-        raise NumericOverflowError(
-            f"input of {name!r}",
-            f"a value of {largest}",
-            f"at most {PAYLOAD_LIMIT} (24-bit payload)",
-            "export again with calibration data like this input",
-        )
+def _look(
+    watch: Watch, name: str, step: int, before: IntArray, arriving: IntArray, peak: IntArray,
+    parameters: LifParameters,
+) -> None:  # fmt: skip
+    current = driven_current(before, arriving, parameters)
+    look_at_neurons(watch, name, step, activation=arriving, current=current, peak=peak)
 
 
 def _pad(values: IntArray, padding: tuple[int, int], fill: int) -> IntArray:
@@ -240,14 +248,13 @@ def _conv(node: Conv, inputs: list[IntArray]) -> IntArray:
                 result[:, :, outputs] += np.einsum(
                     "oc,tbchw->tbohw", weight[outputs, :, row, column], window
                 )
-    return power_shift(result, node.exponent, CHANNEL_AXIS)
+    return result
 
 
 @_evaluates(Dense)
 def _dense(node: Dense, inputs: list[IntArray]) -> IntArray:
     events = inputs[0].reshape(*inputs[0].shape[:2], -1)
-    sums = events @ np.asarray(node.weight, np.int64).T
-    return power_shift(sums, node.exponent, CHANNEL_AXIS)
+    return events @ np.asarray(node.weight, np.int64).T
 
 
 @_evaluates(Flatten)
@@ -257,7 +264,7 @@ def _flatten(node: Flatten, inputs: list[IntArray]) -> IntArray:
 
 @_evaluates(Shortcut)
 def _shortcut(node: Shortcut, inputs: list[IntArray]) -> IntArray:
-    return np.sum(inputs, axis=0, dtype=np.int64)
+    return wrap_int32(np.sum(inputs, axis=0, dtype=np.int64))
 
 
 @_evaluates(Subsample)
@@ -278,7 +285,7 @@ def _token_sum(node: TokenSum, inputs: list[IntArray]) -> IntArray:
 
 @_evaluates(TokenMean)
 def _token_mean(node: TokenMean, inputs: list[IntArray]) -> IntArray:
-    return inputs[0].sum(axis=(-2, -1)) >> node.shift
+    return inputs[0].sum(axis=(-2, -1))
 
 
 def _max_over_windows(node: Pool, values: IntArray, fill: int) -> IntArray:
@@ -308,7 +315,7 @@ def _max_pool(node: Pool, inputs: list[IntArray]) -> IntArray:
 
 @_evaluates(MaxRelay)
 def _max_relay(node: MaxRelay, inputs: list[IntArray]) -> IntArray:
-    return _max_pool(node, [np.sum(inputs, axis=0, dtype=np.int64)])
+    return _max_pool(node, [wrap_int32(np.sum(inputs, axis=0, dtype=np.int64))])
 
 
 @_evaluates(TokenDilate)
@@ -329,9 +336,7 @@ def _token_dilate(node: TokenDilate, inputs: list[IntArray]) -> IntArray:
 
 @_evaluates(Readout)
 def _readout(node: Readout, inputs: list[IntArray]) -> IntArray:
-    bias = 0 if node.bias is None else np.asarray(node.bias, np.int64)
-    sums = inputs[0] @ np.asarray(node.weight, np.int64).T
-    return power_shift(sums, node.exponent, CHANNEL_AXIS) + bias
+    return inputs[0] @ np.asarray(node.weight, np.int64).T
 
 
 @_evaluates(Sparse)
@@ -339,7 +344,7 @@ def _sparse(node: Sparse, inputs: list[IntArray]) -> IntArray:
     steps, batch = inputs[0].shape[:2]
     events = inputs[0].reshape(steps * batch, -1)
     sums = np.asarray((node.weight.astype(np.int64) @ events.T).T)
-    return power_shift(sums.reshape(steps, batch, *node.shape), node.exponent, CHANNEL_AXIS)
+    return sums.reshape(steps, batch, *node.shape)
 
 
 @_evaluates(Gate)

@@ -14,7 +14,7 @@ from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Graph
 from sdt_lava.numerics import IntArray, NeuronStates
 from sdt_lava.simulate.engine_options import EngineOptions, parse_memory
-from sdt_lava.simulate.engine_run import engine_extremes, run_engine, run_spikes
+from sdt_lava.simulate.engine_run import check_in_engine, run_engine, run_spikes
 from sdt_lava.simulate.inputs import enter, to_time_first, warn_of_steps
 from sdt_lava.simulate.integer_run import (
     IntegerRun,
@@ -66,8 +66,10 @@ def simulate(
         'engine' for a graph and 'torch' for a model by default. 'lava' runs an operating system
         process for each Lava process, 'lava-inprocess' all of them in this one.
     strict : bool
-        Raise when a sum leaves the 24-bit state (on Lava: if the weights do not rule it out, the
-        engine checks this input first). Otherwise sums wrap and saturate as in Lava.
+        Raise when a value does not fit its register (:mod:`sdt_lava.registers`), naming the first
+        one: the same for every back end, form and lowering. What runs a compiled network has the
+        engine look at this input first, if the weights do not prove that everything fits.
+        Otherwise values wrap and saturate as in Lava, everywhere.
     batch_size : int, optional
         'engine', 'reference' and 'torch': samples at once.
     timeout : float, optional
@@ -109,7 +111,7 @@ def simulate(
     ConfigError
         If the back end does not exist or cannot run this kind of network.
     NumericOverflowError
-        If ``strict`` and a sum overflows.
+        If ``strict`` and a value does not fit its register.
     LavaRuntimeError
         If a Lava process fails.
     HardwareUnavailableError
@@ -150,6 +152,8 @@ def simulate(
         net, frames = enter(net, x)
         if is_compiled:
             options = replace(options, compiled=_compile(net, frames, options, shortcut, sdsa))
+            if strict:
+                _check_registers(net, frames, options)
         run = replace(_INTEGER_BACKENDS[name](net, frames, options), entered=frames)
     return Result(
         backend=name,
@@ -217,7 +221,9 @@ def _run_reference(net: Graph, frames: IntArray, options: RunOptions) -> Integer
     graph, wanted = what_runs(net, options)
 
     def run(part: IntArray, states: NeuronStates | None = None) -> dict[str, IntArray]:
-        values = run_reference(graph, part, strict=options.strict, states=states)
+        # What is compiled has been looked at.
+        strict = options.strict and options.compiled is None
+        values = run_reference(graph, part, strict=strict, states=states)
         return {name: values[name] for name in wanted}
 
     return unpacked(net, in_batches(graph, frames, run, options), options)
@@ -234,8 +240,6 @@ def _run_lava_in_process(net: Graph, frames: IntArray, options: RunOptions) -> I
 def _run_on_lava(net: Graph, frames: IntArray, options: RunOptions, executor: str) -> IntegerRun:
     from sdt_lava.simulate.lava import run_lava
 
-    if options.strict:
-        _check_overflow(net, frames, options)
     assert options.compiled is not None and options.models is not None
     outputs, execution = run_lava(
         options.compiled,
@@ -248,15 +252,16 @@ def _run_on_lava(net: Graph, frames: IntArray, options: RunOptions, executor: st
     return unpacked(net, outputs, options, execution)
 
 
-def _check_overflow(net: Graph, frames: IntArray, options: RunOptions) -> None:
-    """Lava wraps without a word: where the weights prove nothing, the engine looks first."""
-    from sdt_lava.quantize.bounds import bound_extremes
-    from sdt_lava.quantize.report import fits
+def _check_registers(net: Graph, frames: IntArray, options: RunOptions) -> None:
+    """Look at all that is not proved, in the network itself.
+
+    Its forms have other nodes, and Lava wraps without a word.
+    """
+    from sdt_lava.quantize.proof import is_proved
 
     steps, samples = frames.shape[:2]
-    timed = replace(net, timesteps=steps if options.reset else steps * samples)
-    if not all(map(fits, bound_extremes(timed).values())):
-        engine_extremes(net, frames, options)
+    if not is_proved(net, steps if options.reset else steps * samples):
+        check_in_engine(net, frames, options)
 
 
 _INTEGER_BACKENDS: dict[str, Callable[[Graph, IntArray, RunOptions], IntegerRun]] = {

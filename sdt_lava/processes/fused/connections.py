@@ -48,12 +48,27 @@ class Link:
 
 
 def is_in_table(link: Link) -> bool:
-    """Tell whether a connection is a matrix whose sums need no rounding."""
-    return isinstance(link.connection.node, Sparse | Dense) and link.exponent >= 0
+    """Tell whether a connection is a matrix whose sums need no rounding.
+
+    Payloads times odd weights with both signs do: Lava stores twice the weights, so that their sums
+    have one bit less. Spikes do not get that far.
+    """
+    node = link.connection.node
+    if not isinstance(node, Sparse | Dense) or link.exponent < 0:
+        return False
+    return not link.connection.graded or _stored(link)[1] >= 0
 
 
-def _matrix(link: Link) -> csr_matrix:
-    """Return the weights, in the order in which signals are kept."""
+def _stored(link: Link) -> tuple[Any, int]:
+    """Return the weights as Lava stores them, and the exponent; refuse what it would change."""
+    node = link.connection.node
+    assert isinstance(node, Sparse | Dense)
+    weights, exponent = stored(node.weight.data if isinstance(node, Sparse) else node.weight, node)
+    return weights, int(exponent)
+
+
+def _matrix(link: Link, *, as_stored: bool = False) -> csr_matrix:
+    """Return the weights, or what Lava stores, in the order in which signals are kept."""
     node = link.connection.node
     assert isinstance(node, Sparse | Dense)
     # Entries of 0 stay: without them, runs would be short.
@@ -61,11 +76,12 @@ def _matrix(link: Link) -> csr_matrix:
         weights = dense_rows(np.asarray(node.weight), np.arange(len(node.weight)))
     else:
         weights = node.weight
-    stored(weights.data, node)  # refuses what Lava's processes would change
+    found, _ = stored(weights.data, node)
     entries = weights.tocoo()
+    values = found if as_stored else entries.data
     rows = channels_last(link.target.shape)[entries.row]
     columns = channels_last(link.source.shape)[entries.col]
-    return csr_matrix((entries.data.astype(np.int32), (rows, columns)), entries.shape)
+    return csr_matrix((values.astype(np.int32), (rows, columns)), entries.shape)
 
 
 class MatrixTable:
@@ -133,8 +149,9 @@ def link_function(link: Link) -> Propagate:
     connection = link.connection
     node = connection.node
     if isinstance(node, Sparse | Dense):
-        matrix = propagate_matrix(_matrix(link), link.exponent, connection.graded)
-        return rounded(matrix, link.exponent, link.target.size)
+        _, exponent = _stored(link)
+        matrix = propagate_matrix(_matrix(link, as_stored=True), exponent, connection.graded)
+        return rounded(matrix, exponent, link.target.size)
     if not isinstance(node, Conv):
         raise CompileError(
             f"connection {node.name!r}",

@@ -14,12 +14,12 @@ from sdt_lava.numerics import (
     STATE_LIMIT,
     IntArray,
 )
-from sdt_lava.simulate.reference import CHANNEL_AXIS
+from sdt_lava.registers import CHANNEL_AXIS
 
 
 def total(currents: list[Tensor]) -> Tensor:
-    """Return the sum of currents of one shape."""
-    result = currents[0]
+    """Return the sum of currents of one shape, as exact as 64 bits."""
+    result = currents[0].to(torch.int64)
     for current in currents[1:]:
         result = result + current
     return result
@@ -32,9 +32,14 @@ def decay(state: Tensor, fraction: int) -> Tensor:
     return torch.sign(state) * ((state.abs() * (DECAY_UNITY - fraction)) >> DECAY_SHIFT)
 
 
+def wrap_int32(values: Tensor) -> Tensor:
+    """Keep 32 bits, as Lava's variables do."""
+    return values.to(torch.int32).to(torch.int64)
+
+
 def align(activation: Tensor) -> Tensor:
     """Shift an activation by six bits in 32-bit arithmetic, as Lava does."""
-    return (activation << ACTIVATION_SHIFT).to(torch.int32).to(torch.int64)
+    return wrap_int32(activation << ACTIVATION_SHIFT)
 
 
 def wrap(current: Tensor) -> Tensor:

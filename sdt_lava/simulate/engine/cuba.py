@@ -17,10 +17,9 @@ from sdt_lava.numerics import (
     channel_vector,
 )
 from sdt_lava.quantize.bounds import Extremes
-from sdt_lava.simulate.engine.arithmetic import align, largest, total, wrap
+from sdt_lava.simulate.engine.arithmetic import align, total, wrap, wrap_int32
 from sdt_lava.simulate.engine.products import linear
 from sdt_lava.simulate.engine.registry import Context, evaluates
-from sdt_lava.simulate.reference import check_range
 
 
 @evaluates(CubaLif)
@@ -51,13 +50,11 @@ def _integrate(node: CubaLif, activation: Tensor, context: Context) -> tuple[Ten
     last, seen = history[0], Extremes(0, 0)
     for step, weighted in enumerate(activation):
         arriving = weighted if feedback is None else weighted + feedback(last)
-        current = wrap(_decay(current, keep_u) + align(arriving))
+        driven = _decay(current, keep_u) + align(arriving)
+        current = wrap(wrap_int32(driven))
         peak = _decay(voltage, keep_v) + _divide(current + bias, node.drive_shift)
-        arrived, membrane = largest(arriving), largest(peak)
-        seen = Extremes(max(seen.activation, arrived), max(seen.membrane, membrane))
-        if context.strict:
-            check_range(node.name, step, np.array(arrived), np.array(membrane))
-        voltage = peak.clamp(-STATE_LIMIT, STATE_LIMIT)
+        seen = context.seen(node.name, step, seen, arriving, driven, peak)
+        voltage = wrap_int32(peak).clamp(-STATE_LIMIT, STATE_LIMIT)
         fired = voltage > threshold
         voltage = voltage.masked_fill(fired, 0)
         spikes[step] = last = fired

@@ -17,7 +17,10 @@ from sdt_lava.forks import ForkSafeLock
 from sdt_lava.graph import SIGMA_DELTA_KINDS, Graph, Input
 from sdt_lava.graph.mapped import Gate, MaxRelay, Relay, Sparse
 from sdt_lava.numerics import ACTIVATION_LIMIT, STATE_LIMIT, IntArray, NeuronStates
-from sdt_lava.quantize.bounds import Extremes
+from sdt_lava.quantize.bounds import Extremes, bound
+from sdt_lava.quantize.proof import unproved_currents
+from sdt_lava.registers import Watch, relayed_currents
+from sdt_lava.simulate.engine.fallback import joined, outcome_of, wanted
 from sdt_lava.simulate.engine.interpreter import Interpreter
 from sdt_lava.simulate.engine.plan.entry import can_pack
 from sdt_lava.simulate.engine.plan.memory import Run
@@ -54,7 +57,8 @@ class Engine:
     graph : Graph
         Integer graph, traced or compiled.
     strict : bool
-        Raise when a neuron leaves the 24-bit range instead of wrapping and saturating.
+        Raise when a value does not fit its register (:mod:`sdt_lava.registers`) instead of
+        wrapping and saturating as Lava does.
     tracked : bool
         Collect `extremes`.
     options : EngineOptions
@@ -115,7 +119,7 @@ class Engine:
         Raises
         ------
         NumericOverflowError
-            If ``strict`` and a sum leaves the hardware's range.
+            If ``strict`` and a value does not fit its register.
         """
         kept = frozenset(self.graph.nodes if keep is None else keep)
         frame_steps = _frame_steps(frames)
@@ -159,7 +163,7 @@ class Engine:
         ConfigError
             If not even one sample fits the memory.
         NumericOverflowError
-            If ``strict`` and a sum leaves the hardware's range.
+            If ``strict`` and a value does not fit its register.
         """
         kept = frozenset(keep)
         frame_steps = _frame_steps(frames)
@@ -250,7 +254,7 @@ class Engine:
         ConfigError
             If not even one sample fits the memory.
         NumericOverflowError
-            If ``strict`` and a sum leaves the hardware's range.
+            If ``strict`` and a value does not fit its register.
         """
         plan = self._plan(frozenset(keep), counted=counted, steps=len(frames))
         yield from self._outcomes(plan, frames, _frame_steps(frames))
@@ -271,20 +275,20 @@ class Engine:
     ) -> Plan:
         """Return a plan for runs of so many steps, or of the graph's if these are more."""
         tracked = tracked or self.tracked
-        strict, kernels = self._strict, self.options.kernels
+        kernels = self.options.kernels
         proved_for = self._horizon(steps)
         what = tuple((name, fans.shape, fans.tobytes()) for name, fans in sorted(counted.items()))
         with guarding(self.options.guard):
             guard = current_guard()
             room = self._table_room()
-            how = tracked, strict, kernels, proved_for, guard, room
+            how = tracked, kernels, proved_for, guard, room
             key = ("engine plan", keep, what, *how)
             if key not in self.graph.derived:
                 graph = self.graph
                 if proved_for > graph.timesteps:
                     graph = replace(graph, timesteps=proved_for)
                 self.graph.derived[key] = Plan(
-                    graph, keep, counted=counted, strict=strict, tracked=tracked,
+                    graph, keep, counted=counted, tracked=tracked,
                     kernels=kernels, table_bytes=room,
                 )  # fmt: skip
         plan: Plan = self.graph.derived[key]
@@ -330,7 +334,7 @@ class Engine:
         spikes: Mapping[str, NDArray[Any]] | None,
         states: NeuronStates | None,
     ) -> dict[str, IntArray]:
-        context = self._context(states or {})
+        context = self._context(states or {}, self._proved(frames, states))
         context.starts = starting_states(self.graph)
         with exact_arithmetic():
             values = frames.astype(np.int64, copy=False)
@@ -340,14 +344,32 @@ class Engine:
             states |= context.states
         return outputs
 
-    def _context(self, states: NeuronStates) -> Context:
+    def _context(self, states: NeuronStates, proved: frozenset[str]) -> Context:
         """Return what the nodes of one run share; the states given stay as they are."""
-        return Context(self._strict, states=dict(states), device=self._device)
+        return Context(
+            self._strict,
+            states=dict(states),
+            device=self._device,
+            proved=proved,
+            relayed=relayed_currents(self.graph),
+            watch=Watch(self.graph.order),
+        )
 
     def _note(self, extremes: Mapping[str, Extremes]) -> None:
         with self._noting.held():
             for name, seen in extremes.items():
                 self._extremes[name] = seen.or_larger(self._extremes.get(name))
+
+    def _proved(self, frames: IntArray, states: NeuronStates | None) -> frozenset[str]:
+        """Return the nodes that need not be looked at: with inputs that were not declared, none."""
+        graph = self.graph
+        # Messages of sigma-delta neurons add up, and nobody knows how long a stream will be.
+        endless = states is not None and bool(graph.message_names)
+        if endless or not frames.size or not _holds(graph.input, frames):
+            return frozenset()
+        if len(frames) > graph.timesteps and graph.message_names:
+            graph = replace(graph, timesteps=self._horizon(len(frames)))
+        return frozenset(graph.nodes) - unproved_currents(graph, bound(graph)).keys()
 
     def _run_batch(
         self, plan: Plan, frames: IntArray, states: NeuronStates | None, frame_steps: int
@@ -356,22 +378,30 @@ class Engine:
         kernels, packed = plan.populations, None
         # A population's state has one owner during a run: the kernels, or the interpreter.
         left = {name: state for name, state in (states or {}).items() if name not in kernels}
-        context = self._context(left)
+        context = self._context(left, frozenset(self.graph.nodes) - plan.unproved)
         with guarding(self.options.guard), exact_arithmetic():
             if states is not None:
                 packed = load_states(self.graph, states, kernels)
             outcome = plan.run(frames, run, context, packed)
         if not outcome.is_binary:
             return outcome
-        if self._strict and any(map(_overflows, outcome.extremes.values())):
-            # The interpreter finds the neurons and the step, and raises.
-            self._interpret(frames, frozenset(), None, None if states is None else dict(states))
+        found = context.watch.first is not None or outcome.is_suspicious
+        if found or any(map(_overflows, outcome.extremes.values())):
+            # The interpreter wraps as Lava does, or says which value is the first that has to.
+            return self._compute_again(plan, frames, states)
         seen = {names[0]: seen for names, seen in outcome.extremes.items() if len(names) == 1}
         self._note(context.extremes | seen)
         if states is not None and packed is not None:
             states |= context.states
             save_states(self.graph, packed, states, frames.shape[1])
         return outcome
+
+    def _compute_again(self, plan: Plan, frames: IntArray, states: NeuronStates | None) -> Outcome:
+        keep = wanted(plan)
+        size = self.options.memory // self._interpreted_bytes(len(frames))
+        parts = [frames] if states is not None else [part for part, _ in _parts(frames, size)]
+        values = joined(self._interpret(part, keep, None, states) for part in parts)
+        return outcome_of(plan, values)
 
     def _sizes(self, plan: Plan, steps: int, batch: int, frame_steps: int) -> Run:
         threads = self.options.threads or torch.get_num_threads()
@@ -392,7 +422,8 @@ class Engine:
         plan = self._plan(frozenset(keep), steps=len(frames))
         run = self._sizes(plan, len(frames), frames.shape[1], _frame_steps(frames))
         with guarding(self.options.guard), exact_arithmetic(), one_thread_each():
-            return plan.profile(frames, run, self._context({}))
+            context = self._context({}, frozenset(self.graph.nodes) - plan.unproved)
+            return plan.profile(frames, run, context)
 
     def bytes_needed(self, frames: IntArray, keep: Iterable[str]) -> int:
         """Estimate what kernels' tables and the arrays of one batch take; the graph is left out.

@@ -26,16 +26,14 @@ from sdt_lava.graph import (
     TokenSum,
 )
 from sdt_lava.simulate.engine.arithmetic import (
-    largest,
     largest_event,
     largest_in_windows,
-    power_shift,
     total,
+    wrap_int32,
 )
 from sdt_lava.simulate.engine.products import convolve, linear
 from sdt_lava.simulate.engine.registry import Context, evaluates
 from sdt_lava.simulate.engine.synapses import Window
-from sdt_lava.simulate.reference import check_payload
 
 
 @evaluates(Conv)
@@ -46,23 +44,24 @@ def _conv(node: Conv, inputs: list[Tensor], context: Context) -> Tensor:
     window = Window(kernel, node.stride, node.padding, node.dilation, node.groups)
     images = events.flatten(0, 1)
     sums = convolve(node.name, images, weight, window, largest_event(events))
-    return power_shift(sums.unflatten(0, events.shape[:2]), node.exponent)
+    return context.held(node, sums.unflatten(0, events.shape[:2]), events)
 
 
-def _linear(node: Dense | Readout, events: Tensor, context: Context) -> Tensor:
+def _linear(node: Dense | Readout, inputs: list[Tensor], context: Context) -> Tensor:
+    events = inputs[0].flatten(2)
     product = linear(node.name, node.weight, largest_event(events), context.device)
     sums = product(events.flatten(0, 1)).unflatten(0, events.shape[:2])
-    return power_shift(sums, node.exponent)
+    return context.held(node, sums, inputs[0])
 
 
 @evaluates(Dense)
 def _dense(node: Dense, inputs: list[Tensor], context: Context) -> Tensor:
-    return _linear(node, inputs[0].flatten(2), context)
+    return _linear(node, inputs, context)
 
 
 @evaluates(Readout)
 def _readout(node: Readout, inputs: list[Tensor], context: Context) -> Tensor:
-    sums = _linear(node, inputs[0], context)
+    sums = context.carried(node, _linear(node, inputs, context))
     return sums if node.bias is None else sums + context.constant(node.bias)
 
 
@@ -73,7 +72,7 @@ def _flatten(node: Flatten, inputs: list[Tensor], context: Context) -> Tensor:
 
 @evaluates(Shortcut)
 def _shortcut(node: Shortcut, inputs: list[Tensor], context: Context) -> Tensor:
-    return total(inputs)
+    return wrap_int32(total(inputs))
 
 
 @evaluates(Subsample)
@@ -89,14 +88,13 @@ def _and(node: And, inputs: list[Tensor], context: Context) -> Tensor:
 
 @evaluates(TokenSum)
 def _token_sum(node: TokenSum, inputs: list[Tensor], context: Context) -> Tensor:
-    return inputs[0].sum(dim=(-2, -1), dtype=torch.int64) * node.weight
+    sums = inputs[0].sum(dim=(-2, -1), dtype=torch.int64) * node.weight
+    return context.held(node, sums, inputs[0])
 
 
 @evaluates(TokenMean)
 def _token_mean(node: TokenMean, inputs: list[Tensor], context: Context) -> Tensor:
-    if context.strict:
-        check_payload(node.name, np.array(largest(inputs[0])))
-    return inputs[0].sum(dim=(-2, -1)) >> node.shift
+    return context.held(node, inputs[0].sum(dim=(-2, -1), dtype=torch.int64), inputs[0])
 
 
 @evaluates(OrPool)
@@ -120,7 +118,7 @@ def _token_dilate(node: TokenDilate, inputs: list[Tensor], context: Context) -> 
 
 @evaluates(MaxRelay)
 def _max_relay(node: MaxRelay, inputs: list[Tensor], context: Context) -> Tensor:
-    return _max_pool(node, [total(inputs)], context)
+    return context.carried(node, _max_pool(node, [wrap_int32(total(inputs))], context))
 
 
 @evaluates(Sparse)
@@ -128,7 +126,7 @@ def _sparse(node: Sparse, inputs: list[Tensor], context: Context) -> Tensor:
     steps, batch = inputs[0].shape[:2]
     events = inputs[0].reshape(steps * batch, -1).cpu().numpy().astype(np.int64)
     sums = (node.weight.astype(np.int64) @ events.T).T.reshape(steps, batch, *node.shape)
-    return power_shift(context.constant(np.ascontiguousarray(sums)), node.exponent)
+    return context.held(node, context.constant(np.ascontiguousarray(sums)), inputs[0])
 
 
 @evaluates(Gate)
@@ -138,7 +136,4 @@ def _gate(node: Gate, inputs: list[Tensor], context: Context) -> Tensor:
 
 @evaluates(Relay)
 def _relay(node: Relay, inputs: list[Tensor], context: Context) -> Tensor:
-    sums = total(inputs)
-    if context.strict:
-        check_payload(node.name, np.array(largest(sums)))
-    return sums
+    return context.carried(node, total(inputs))

@@ -57,7 +57,7 @@ class Interpreter:
         Raises
         ------
         NumericOverflowError
-            If ``strict`` and a sum leaves the hardware's range.
+            If ``strict`` and a value does not fit its register.
         """
         kept = set(self.graph.nodes if keep is None else keep)
         recorded = spikes or {}
@@ -72,6 +72,8 @@ class Interpreter:
                 waiting[source] -= 1
                 if not waiting[source]:
                     del values[source]
+        if self._context.strict:
+            self._context.watch.raise_first()
         return results
 
     def _evaluate(
@@ -88,4 +90,5 @@ class Interpreter:
             return torch.from_numpy(sent).to(self._context.device)
         inputs = [values[name] for name in node.inputs]
         with inside_torch():
-            return EVALUATE[type(node)](node, inputs, self._context)
+            found = EVALUATE[type(node)](node, inputs, self._context)
+        return self._context.carried(node, found) if node.name in self._context.relayed else found

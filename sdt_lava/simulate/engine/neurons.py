@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from sdt_lava.graph import Lif
-from sdt_lava.numerics import ACTIVATION_SHIFT, STATE_LIMIT
+from sdt_lava.numerics import ACTIVATION_SHIFT, DECAY_UNITY, STATE_LIMIT, channel_vector
 from sdt_lava.quantize.bounds import Extremes
-from sdt_lava.simulate.engine.arithmetic import align, decay, largest, total, wrap
+from sdt_lava.simulate.engine.arithmetic import align, decay, total, wrap, wrap_int32
 from sdt_lava.simulate.engine.registry import Context, evaluates
-from sdt_lava.simulate.reference import channel_vector, check_range
 
 
 @evaluates(Lif)
@@ -24,17 +23,14 @@ def _lif(node: Lif, currents: list[Tensor], context: Context) -> Tensor:
     rest = np.zeros(activation.shape[1:], np.int64)
     current, voltage = map(context.constant, context.states.get(node.name, (rest, rest)))
     spikes = torch.empty(activation.shape, dtype=torch.uint8, device=context.device)
-    seen = Extremes(largest(activation), 0)
+    seen = Extremes(0, 0)
     for step in range(steps):
-        current = decay(current, node.current_decay) + align(activation[step])
-        current = wrap(current)
+        driven = decay(current, node.current_decay) + align(activation[step])
+        current = wrap(wrap_int32(driven))
         peak = decay(voltage, node.voltage_decay) + current + offset
-        membrane = largest(peak)
-        seen = Extremes(seen.activation, max(seen.membrane, membrane))
-        if context.strict:
-            arrived = np.array(largest(activation[step]))
-            check_range(node.name, step, arrived, np.array(membrane))
-        voltage = peak.clamp(-STATE_LIMIT, STATE_LIMIT)
+        memory = driven if node.current_decay < DECAY_UNITY else None
+        seen = context.seen(node.name, step, seen, activation[step], memory, peak)
+        voltage = wrap_int32(peak).clamp(-STATE_LIMIT, STATE_LIMIT)
         fired = voltage > threshold
         voltage = voltage.masked_fill(fired, 0)
         spikes[step] = fired

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdt_lava.graph import Node
-from sdt_lava.numerics import NeuronStates
+from sdt_lava.graph import Node, TokenMean
+from sdt_lava.numerics import ACTIVATION_LIMIT, ACTIVATION_SHIFT, STATE_LIMIT, NeuronStates
 from sdt_lava.quantize.bounds import Extremes
+from sdt_lava.registers import Watch, carry, hold, look_at_neurons
+from sdt_lava.simulate.engine.arithmetic import largest, power_shift
 
 
 @dataclass
@@ -22,7 +24,7 @@ class Context:
     Parameters
     ----------
     strict : bool
-        Raise when a sum leaves the hardware's range.
+        Raise when a value does not fit its register.
     extremes : dict of str to Extremes
         Largest magnitudes seen so far in each population of neurons.
     states : dict of str to tuple of ndarray
@@ -32,6 +34,12 @@ class Context:
         States, ``(*shape)``, of those that a sample does not find at rest.
     device : torch.device
         Where tensors are.
+    proved : frozenset of str
+        Nodes whose values are known to fit their registers.
+    relayed : frozenset of str
+        Currents that relays send on.
+    watch : Watch
+        What did not fit.
     """
 
     strict: bool = True
@@ -39,10 +47,65 @@ class Context:
     states: NeuronStates = field(default_factory=dict)
     starts: NeuronStates = field(default_factory=dict)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    proved: frozenset[str] = frozenset()
+    relayed: frozenset[str] = frozenset()
+    watch: Watch = field(default_factory=lambda: Watch(()))
 
     def constant(self, values: Any) -> Tensor:
         """Return integers as a tensor on the device."""
         return torch.from_numpy(np.array(values, np.int64)).to(self.device)
+
+    def held(self, node: Any, sums: Tensor, source: Tensor) -> Tensor:
+        """Return what a layer sends, from its exact sums (:func:`sdt_lava.registers.hold`).
+
+        Parameters
+        ----------
+        node : Node
+            The layer.
+        sums : Tensor of int64
+            ``(T, B, C, ...)`` before the exponent.
+        source : Tensor
+            What it reads.
+        """
+        if node.name in self.proved:
+            exponent = -node.shift if isinstance(node, TokenMean) else getattr(node, "exponent", 0)
+            return power_shift(sums, exponent) if np.any(exponent) else sums
+        return self.constant(hold(node, sums.cpu().numpy(), source.shape[2:], self.watch))
+
+    def carried(self, node: Node, values: Tensor) -> Tensor:
+        """Return what a relay sends (:func:`sdt_lava.registers.carry`)."""
+        if node.name in self.proved:
+            return values
+        return self.constant(carry(node, values.cpu().numpy(), self.watch))
+
+    def seen(
+        self, name: str, step: int, before: Extremes, activation: Tensor, current: Tensor | None,
+        peak: Tensor,
+    ) -> Extremes:  # fmt: skip
+        """Look at a step of neurons; return the largest magnitudes up to now.
+
+        Parameters
+        ----------
+        name, step : str and int
+            Population and step.
+        before : Extremes
+            Largest magnitudes of the steps before.
+        activation, current, peak : Tensor of int64
+            As of :func:`sdt_lava.registers.look_at_neurons`, ``(B, ...)``.
+        """
+        arrived, membrane = largest(activation), largest(peak)
+        if current is not None:
+            arrived = max(arrived, largest(current) >> ACTIVATION_SHIFT)
+        if arrived > ACTIVATION_LIMIT or membrane > STATE_LIMIT:
+            look_at_neurons(
+                self.watch,
+                name,
+                step,
+                activation=activation.cpu().numpy(),
+                current=None if current is None else current.cpu().numpy(),
+                peak=peak.cpu().numpy(),
+            )
+        return Extremes(max(before.activation, arrived), max(before.membrane, membrane))
 
     def note(self, name: str, seen: Extremes) -> None:
         """Remember the largest magnitudes of a population."""

@@ -158,7 +158,7 @@ def test_small_windows_have_kernels_of_their_own(weight, fields, kernel):
 def test_overflow_is_found_by_every_kernel(kernels, weight):
     graph = layer(np.full((3, 70, 3, 3), weight), steps=3, exponent=7)
     frames = np.ones((3, 2, 70, 3, 3), np.int64)
-    with pytest.raises(NumericOverflowError, match="'lif', step 0"):
+    with pytest.raises(NumericOverflowError, match="'conv', step 0: sum"):
         run(graph, frames, strict=True, kernels=kernels)
     assert_exact(graph, frames, kernels=kernels)
 

@@ -112,13 +112,16 @@ def _watched_leaky(lanes: Lanes, x: Any, bias: Any, state: list[Any], kept: Any)
     return _note(lanes, x, _leaky(lanes, x, bias, state, kept)[0], state)
 
 
-def _add_checked(lanes: Lanes, x: Any, bias: Any, driven: Any, state: list[Any]) -> list[Any]:
-    """Add the current to what the leak left of v, and note the largest values seen."""
+def _add_checked(lanes: Lanes, size: Any, bias: Any, driven: Any, state: list[Any]) -> list[Any]:
+    """Add the current to what the leak left of v, and note the largest values seen.
+
+    ``size`` is the magnitude of what arrived, or of what u became, whichever is larger.
+    """
     b = lanes.builder
     voltage, _, activation, membrane = state
     current = lanes.wrap(driven)
     peak = b.add(b.add(voltage, current), bias)
-    activation = lanes.larger(activation, lanes.magnitude(x))
+    activation = lanes.larger(activation, size)
     membrane = lanes.larger(membrane, lanes.magnitude(peak))
     return [lanes.clip(peak), current, activation, membrane]
 
@@ -126,14 +129,16 @@ def _add_checked(lanes: Lanes, x: Any, bias: Any, driven: Any, state: list[Any])
 def _checked(lanes: Lanes, x: Any, bias: Any, state: list[Any], _: Any) -> list[Any]:
     """Advance v, which may saturate; the leak is one half and u has no memory."""
     kept = [lanes.halve(state[0]), *state[1:]]
-    return _add_checked(lanes, x, bias, lanes.align(x), kept)
+    return _add_checked(lanes, lanes.magnitude(x), bias, lanes.align(x), kept)
 
 
 def _general(lanes: Lanes, x: Any, bias: Any, state: list[Any], kept: Any) -> list[Any]:
     """Advance v and u with any leak."""
     driven = lanes.builder.add(lanes.decay(state[1], kept[1]), lanes.align(x))
     left = [lanes.decay(state[0], kept[0]), *state[1:]]
-    return _add_checked(lanes, x, bias, driven, left)
+    accumulated = lanes.builder.lshr(lanes.magnitude(driven), constant(ACTIVATION_SHIFT))
+    size = lanes.larger(lanes.magnitude(x), accumulated)
+    return _add_checked(lanes, size, bias, driven, left)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from sdt_lava.graph import CubaLif, Graph, Input, Lif, Node, Signal
 from sdt_lava.numerics import IntArray
 from sdt_lava.quantize.bounds import Bounds, bound
+from sdt_lava.quantize.proof import unproved_currents
 from sdt_lava.simulate.engine.layout import INT32, Layout
 from sdt_lava.simulate.engine.plan.choice import TableRoom
 from sdt_lava.simulate.engine.plan.counting import CountOperation
@@ -21,6 +22,7 @@ from sdt_lava.simulate.engine.plan.entry import EnterOperation
 from sdt_lava.simulate.engine.plan.neurons import Neurons, neurons_of
 from sdt_lava.simulate.engine.plan.operation import Buffer, Operation, Spikes
 from sdt_lava.simulate.engine.plan.signals import ConvertOperation, GenericOperation
+from sdt_lava.simulate.engine.plan.watching import WatchOperation, to_watch
 
 logger = logging.getLogger(__name__)
 
@@ -64,17 +66,19 @@ class Compiler:
         keep: frozenset[str],
         *,
         counted: Mapping[str, IntArray],
-        strict: bool,
         tracked: bool,
         kernels: str,
         table_bytes: int,
     ) -> None:
         self.room = TableRoom(table_bytes)
         self.graph, self.kernels, self.counted = graph, kernels, counted
-        # What is computed as a signal of its own.
-        self.keep = keep | counted.keys()
-        self.strict, self.tracked = strict, tracked
+        self.tracked = tracked
         self.bounds: Bounds = bound(graph)
+        limits = unproved_currents(graph, self.bounds)
+        self.unproved = frozenset(limits)
+        self._to_watch = to_watch(graph, self.bounds, limits)
+        # What is computed as a signal of its own.
+        self.keep = keep | counted.keys() | self._to_watch.keys()
         self.operations: list[Operation] = []
         self.spikes: dict[str, Spikes] = {}
         self.stored: dict[str, Buffer] = {}
@@ -93,8 +97,20 @@ class Compiler:
                 if lower is None or not lower(self, node):
                     self._generic(node)
                 self._finish(node.name)
+                self._watch_done()
                 self._count_done()
         return self.operations
+
+    def _watch_done(self) -> None:
+        """Look at what has been computed, where nothing else tells that it fits."""
+        for name in [name for name in self._to_watch if name in self.done]:
+            limit = self._to_watch.pop(name)
+            # On tensors, every node looks for itself.
+            if name in self.tensors and name not in self.stored:
+                continue
+            source = self.read_current(name)
+            assert source is not None
+            self.add(WatchOperation(name, source, limit))
 
     def _count_done(self) -> None:
         """Count the events of what has been computed, before its memory is used again."""
@@ -203,4 +219,4 @@ class Compiler:
         if not isinstance(node, Lif | CubaLif):
             return None
         bound = self.bounds.extremes[node.name]
-        return neurons_of(node, layout, bound, strict=self.strict, tracked=self.tracked)
+        return neurons_of(node, layout, bound, tracked=self.tracked)

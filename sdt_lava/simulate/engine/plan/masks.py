@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sdt_lava.graph import And, Lif, MaxPool, Node, OrPool, Subsample, TokenMean, TokenSum
-from sdt_lava.numerics import ACTIVATION_LIMIT, DECAY_UNITY, PAYLOAD_LIMIT
+from sdt_lava.numerics import ACTIVATION_LIMIT, DECAY_UNITY
 from sdt_lava.simulate.engine.layout import INT32
 from sdt_lava.simulate.engine.plan.compile import Compiler, lowers
 from sdt_lava.simulate.engine.plan.operation import Operation, Spikes
@@ -87,9 +87,9 @@ def _token_mean(compiler: Compiler, node: TokenMean) -> bool:
     source, layout = compiler.read_current(node.inputs[0]), compiler.layout(node.name)
     if source is None or layout is None or compiler.reach(node.name) >= INT32:
         return False
-    checks = compiler.strict and compiler.reach(node.inputs[0]) > PAYLOAD_LIMIT
+    watches = not compiler.unproved.isdisjoint((node.name, *node.inputs))
     out = compiler.write_current(node.name, layout)
-    return compiler.add(TokenMeanOperation(node, source, out, checks))
+    return compiler.add(TokenMeanOperation(node, source, out, watches))
 
 
 @lowers(OrPool)

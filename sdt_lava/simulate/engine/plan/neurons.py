@@ -52,7 +52,7 @@ class Neurons:
 
 
 def neurons_of(
-    node: Lif | CubaLif, layout: Layout, bound: Extremes, *, strict: bool, tracked: bool
+    node: Lif | CubaLif, layout: Layout, bound: Extremes, *, tracked: bool
 ) -> Neurons | None:
     """Prepare a population; None if the kernels cannot compute it exactly.
 
@@ -64,8 +64,6 @@ def neurons_of(
         Its shape.
     bound : Extremes
         What it can reach.
-    strict : bool
-        Whether a run ends at the first value out of range.
     tracked : bool
         Whether its extremes are wanted even where they are proved to be harmless.
     """
@@ -78,7 +76,7 @@ def neurons_of(
         DECAY_UNITY - np.asarray(node.current_decay, np.int64),
     )
     parameters = np.stack([np.broadcast_to(row, (layout.channels,)) for row in rows])
-    form = _form(parameters, bound, strict, tracked)
+    form = _form(parameters, bound, tracked)
     if form is None:
         return None
     # The state never exceeds its limit: a threshold beyond it is one that is never reached.
@@ -86,7 +84,7 @@ def neurons_of(
     return Neurons((node.name,), form, parameters)
 
 
-def _form(parameters: IntArray, bound: Extremes, strict: bool, tracked: bool) -> str | None:
+def _form(parameters: IntArray, bound: Extremes, tracked: bool) -> str | None:
     drive = bound.activation << ACTIVATION_SHIFT
     bias, _, kept_v, kept_u = parameters
     forgets = not kept_u.any()
@@ -103,9 +101,9 @@ def _form(parameters: IntArray, bound: Extremes, strict: bool, tracked: bool) ->
     if np.abs(bias).max(initial=0) > _BIAS_LIMIT:
         return None
     if halves:
-        return "watched" if strict else "checked"
+        return "watched"
     is_short = forgets and factor * STATE_LIMIT <= _LARGEST_PRODUCT
-    return "watched leaky" if strict and is_short else "general"
+    return "watched leaky" if is_short else "general"
 
 
 def joint_form(*forms: str) -> str:

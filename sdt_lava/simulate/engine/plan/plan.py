@@ -92,12 +92,15 @@ class Outcome:
         Largest magnitudes of the populations that were checked.
     is_binary : bool
         Whether the spikes that entered were 0 and 1; if not, nothing else is valid.
+    is_suspicious : bool
+        Whether a value may have left its register; if so, nothing but `is_binary` is valid.
     """
 
     outputs: dict[str, Output]
     counts: dict[str, IntArray]
     extremes: dict[tuple[str, ...], Extremes]
     is_binary: bool
+    is_suspicious: bool = False
 
 
 class Plan:
@@ -109,7 +112,7 @@ class Plan:
         Integer graph.
     keep : iterable of str
         Nodes whose output is wanted.
-    counted, strict, tracked, kernels, table_bytes
+    counted, tracked, kernels, table_bytes
         As for :class:`~sdt_lava.simulate.engine.plan.compile.Compiler`.
     """
 
@@ -119,7 +122,6 @@ class Plan:
         keep: Iterable[str],
         *,
         counted: Mapping[str, IntArray],
-        strict: bool,
         tracked: bool,
         kernels: str,
         table_bytes: int,
@@ -129,13 +131,12 @@ class Plan:
             graph,
             wanted,
             counted=counted,
-            strict=strict,
             tracked=tracked,
             kernels=kernels,
             table_bytes=table_bytes,
         )
         self.operations = compiler.compile()
-        self.counted = counted
+        self.counted, self.unproved = counted, compiler.unproved
         self.entry = graph.input
         self.outputs: dict[str, Spikes | Buffer] = {
             name: compiler.spikes.get(name) or compiler.stored.get(name) or compiler.tensors[name]
@@ -237,6 +238,7 @@ class Plan:
             counts={name: np.sum(own, axis=0) for name, own in work.counts.items()},
             extremes={names: _extremes(own) for names, own in work.extremes.items()},
             is_binary=work.is_binary,
+            is_suspicious=work.is_suspicious,
         )
         if states is None:
             self._bring_back(work, steps)
@@ -303,7 +305,7 @@ class Plan:
         return assign(self.operations, waits, self._kept, run)
 
     def _enter(self, work: Workspace, frames: IntArray) -> None:
-        work.frames, work.is_binary = packable(frames), True
+        work.frames, work.is_binary, work.is_suspicious = packable(frames), True, False
         if self._needs_tensor:
             work.tensors[f"{self.entry.name} (tensor)"] = torch.from_numpy(
                 np.array(frames, np.int64)

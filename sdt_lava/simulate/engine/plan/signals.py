@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sdt_lava.graph import Node, Pool, TokenMean, TokenSum
-from sdt_lava.numerics import PAYLOAD_LIMIT
+from sdt_lava.numerics import INT32_HIGH
 from sdt_lava.simulate.engine.kernels.neurons import fire_rows
 from sdt_lava.simulate.engine.kernels.pooling import max_pool_rows, or_pool_rows
 from sdt_lava.simulate.engine.layout import (
@@ -31,8 +31,8 @@ from sdt_lava.simulate.engine.plan.operation import (
     same_rows,
     window_rows,
 )
+from sdt_lava.simulate.engine.plan.watching import STREAM_LIMIT, exceeds
 from sdt_lava.simulate.engine.registry import EVALUATE
-from sdt_lava.simulate.reference import check_payload
 from sdt_lava.torch_state import inside_torch
 
 if TYPE_CHECKING:
@@ -182,9 +182,9 @@ class TokenMeanOperation(Operation):
 
     kind = "token mean"
 
-    def __init__(self, node: TokenMean, source: Buffer, out: Buffer, checks: bool) -> None:
+    def __init__(self, node: TokenMean, source: Buffer, out: Buffer, watches: bool) -> None:
         super().__init__((node.name,), out.layout)
-        self.node, self.source, self.out, self.checks = node, source, out, checks
+        self.node, self.source, self.out, self.watches = node, source, out, watches
         self.reads = [all_rows(source)]
         self.writes = [out]
 
@@ -196,9 +196,9 @@ class TokenMeanOperation(Operation):
         def run(rows: Rows, worker: int) -> None:
             for image in range(*rows):
                 stream = source[image * height : (image + 1) * height]
-                if self.checks and max(int(stream.max()), -int(stream.min())) > PAYLOAD_LIMIT:
-                    check_payload(self.node.name, stream.astype(np.int64))
                 sums = stream.sum(axis=(0, 2), dtype=np.int64)
+                if self.watches and (exceeds(stream, STREAM_LIMIT) or exceeds(sums, INT32_HIGH)):
+                    work.is_suspicious = True
                 out[image, :, 0] = sums >> self.node.shift
 
         return run
@@ -250,7 +250,10 @@ class GenericOperation(Operation):
             if rows[0] == 0 and rows[1] > 0:
                 inputs = [work.tensors[source.name] for source in self.sources]
                 with inside_torch():
-                    work.tensors[self.out.name] = evaluate(self.node, inputs, work.context)
+                    sent = evaluate(self.node, inputs, work.context)
+                if self.node.name in work.context.relayed:
+                    sent = work.context.carried(self.node, sent)
+                work.tensors[self.out.name] = sent
 
         return run
 

@@ -56,6 +56,8 @@ class Workspace:
     frames: NDArray[Any] = NO_FRAMES
     # Whether the spikes that entered were 0 and 1.
     is_binary: bool = True
+    # Whether a value may have left its register.
+    is_suspicious: bool = False
     tensors: dict[str, Any] = field(default_factory=dict)
     extremes: dict[tuple[str, ...], list[NDArray[np.int32]]] = field(default_factory=dict)
     counts: dict[str, list[IntArray]] = field(default_factory=dict)
