@@ -543,7 +543,7 @@ STOCK = {
     "image-neurons": set(),
     "own-decays": {"shared_parameters"},
     "recurrent": {"node_kind"},
-    "thresholds": {"state_width"},
+    "thresholds": set(),
     "tinynet/network": set(),
     "windows": {"voltage_decay"},
 }
