@@ -84,6 +84,8 @@ class _Need:
     """
 
     _numbers = count()
+    # An interruption may leave an object that was never made: it needs nothing.
+    _has_ended = True
 
     def __init__(self, changes: SharedChanges, key: Hashable) -> None:
         self.user = threading.get_ident(), next(self._numbers)
