@@ -84,11 +84,13 @@ def _restored_synapse(node: Any, metadata: Mapping[str, Any], shape: Shape) -> A
 
 def _restored_readout(node: Readout, metadata: Mapping[str, Any], shape: Shape) -> Readout:
     scale = _number(metadata.get("scale"), f"{node.name}: metadata 'scale'", real=True)
-    bias = (
-        None
-        if node.bias is None
-        else _integers(np.asarray(node.bias, np.float64), f"{node.name}: bias")
-    )
+    # Files of before have no bias where there is none.
+    has_bias = metadata.get("has_bias", node.bias is not None)
+    bias = None
+    if node.bias is not None and np.any(has_bias):
+        bias = _integers(np.asarray(node.bias, np.float64), f"{node.name}: bias")
+    elif node.bias is not None and np.any(node.bias):
+        raise NirError(f"{node.name}: bias", "a bias that the metadata deny", "none", _CHANGED)
     restored: Readout = _restored_synapse(node, metadata, shape)
     return replace(restored, scale=scale, bias=bias)
 

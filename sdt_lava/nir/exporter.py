@@ -250,20 +250,16 @@ def _write_dense(maker: _Maker, node: Dense, metadata: dict[str, Any]) -> None:
         sources = (name,)
     metadata |= {"exponent": _exponent(node)}
     bias = _synapse_bias(maker.graph, node)
-    if bias is None:
-        maker.read(node.name, nir.Linear(_weight(node), metadata=metadata), sources)
-    else:
-        maker.read(node.name, nir.Affine(_weight(node), bias, metadata=metadata), sources)
+    # Not Linear where there is no bias: Sinabs reads none.
+    bias = np.zeros(len(node.weight)) if bias is None else bias
+    maker.read(node.name, nir.Affine(_weight(node), bias, metadata=metadata), sources)
 
 
 def _write_readout(maker: _Maker, node: Readout, metadata: dict[str, Any]) -> None:
     metadata |= {"exponent": _exponent(node), "scale": float(node.scale)}
-    weight = _weight(node)
-    if node.bias is None:
-        maker.read(node.name, nir.Linear(weight, metadata=metadata), node.inputs)
-        return
-    bias = node.bias.astype(np.float64)
-    maker.read(node.name, nir.Affine(weight, bias, metadata=metadata), node.inputs)
+    metadata |= {"has_bias": int(node.bias is not None)}
+    bias = np.zeros(len(node.weight)) if node.bias is None else node.bias.astype(np.float64)
+    maker.read(node.name, nir.Affine(_weight(node), bias, metadata=metadata), node.inputs)
 
 
 def _write_lif(maker: _Maker, node: Lif, metadata: dict[str, Any]) -> None:

@@ -198,8 +198,7 @@ def _emptied(float_graph: Graph, node: Synapse, graph: Graph) -> QuantizationErr
         threshold = float(np.max(lif.threshold))
         steps = np.max(graph.nodes[neurons[0]].threshold)  # type: ignore[attr-defined]
         found += (
-            f": the threshold of {neurons[0]!r}, {threshold:.3g} in the same unit, "
-            f"takes {steps} of the {2**17 - 1} steps there are"
+            f": the threshold of {neurons[0]!r}, {threshold:.3g} in the same unit, is {steps} steps"
         )
     return QuantizationError(
         where, found, "weights that are not smaller than the threshold by orders of magnitude",
