@@ -68,8 +68,7 @@ class CubaLif(Sum):
             values = np.asarray(getattr(self, name))
             if values.shape not in ((), shape[:1]):
                 raise self.mismatch(f"{name} of shape {values.shape}", f"() or {shape[:1]}")
-        if self.bias is not None and self.bias.shape != shape[:1]:
-            raise self.mismatch(f"bias of shape {self.bias.shape}", f"{shape[:1]}")
+        self._check_bias(self.bias, shape)
         size = int(np.prod(shape))
         if self.weight_rec is not None and self.weight_rec.shape != (size, size):
             found = f"recurrent weights of shape {self.weight_rec.shape}"

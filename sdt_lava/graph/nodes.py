@@ -174,6 +174,11 @@ class Sum(Node):
             raise self.mismatch(f"currents of shapes {list(shapes)}", "one shape")
         return shapes[0]
 
+    def _check_bias(self, bias: Array | None, shape: Shape) -> None:
+        """Check that there is a bias for each channel, if there is one."""
+        if bias is not None and bias.shape != shape[:1]:
+            raise self.mismatch(f"bias of shape {bias.shape}", f"{shape[:1]}")
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lif(Sum):
@@ -208,8 +213,7 @@ class Lif(Sum):
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         """Return the common shape of the input currents."""
         shape = super().output_shape(shapes)
-        if self.bias is not None and self.bias.shape != shape[:1]:
-            raise self.mismatch(f"bias of shape {self.bias.shape}", f"{shape[:1]}")
+        self._check_bias(self.bias, shape)
         return shape
 
 

@@ -57,8 +57,7 @@ class SigmaDelta(Sum):
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         """Return the common shape of the inputs."""
         shape = super().output_shape(shapes)
-        if self.bias is not None and self.bias.shape != shape[:1]:
-            raise self.mismatch(f"bias of shape {self.bias.shape}", f"{shape[:1]}")
+        self._check_bias(self.bias, shape)
         return shape
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import h5py
 import numpy as np
 import torch
 from lava.lib.dl import slayer
+
+from tests.netx.slayer_nets import export_blocks
 
 BLOCK = slayer.block.sigma_delta
 # Integer levels per unit: of a message (a value's 6 bits and the 6 of a message), of a state.
@@ -113,10 +114,4 @@ class Messages:
 
     def export(self, path, change=None):
         """Write the network as SLAYER does."""
-        with h5py.File(path, "w") as file:
-            layers = file.create_group("layer")
-            for index, block in enumerate(self.blocks):
-                block.export_hdf5(layers.create_group(str(index)))
-            if change is not None:
-                change(file)
-        return path
+        return export_blocks(self.blocks, path, change)

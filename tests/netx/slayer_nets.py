@@ -127,6 +127,17 @@ def image_neurons(current=1.0):
     ]
 
 
+def export_blocks(blocks, path, change=None):
+    """Write blocks with SLAYER's own code, change the open file, and return its path."""
+    with h5py.File(path, "w") as file:
+        layers = file.create_group("layer")
+        for index, block in enumerate(blocks):
+            block.export_hdf5(layers.create_group(str(index)))
+        if change is not None:
+            change(file)
+    return path
+
+
 class Spikes:
     """A network that has run: its input, and what each layer with neurons sent.
 
@@ -192,10 +203,4 @@ class Spikes:
 
     def export(self, path, change=None):
         """Write the network as SLAYER does."""
-        with h5py.File(path, "w") as file:
-            layers = file.create_group("layer")
-            for index, block in enumerate(self.blocks):
-                block.export_hdf5(layers.create_group(str(index)))
-            if change is not None:
-                change(file)
-        return path
+        return export_blocks(self.blocks, path, change)

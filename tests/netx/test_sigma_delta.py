@@ -92,6 +92,19 @@ def test_messages_of_stock_netx_without_encoders(tmp_path):
         assert np.array_equal(result.logits, result.messages["layer.2"].sum(axis=0))
 
 
+def test_an_output_may_be_a_convolution(tmp_path):
+    """As in lava-dl's object detectors, whose last layer decodes an image."""
+    network = nets.Messages(nets.headless, 2)
+    path = network.export(tmp_path / "a.net", change("layer/2/neuron/sigma_output", True))
+    graph = load_network(path)
+    frames = np.random.default_rng(0).integers(-4000, 4001, (5, *graph.input_shape))
+    expected = dict(zip(graph.message_names, run_stock_messages(path, frames), strict=True))
+    for backend in BACKENDS:
+        result = sdt_lava.simulate(graph, frames[None], backend)
+        assert_same_messages(result, expected)
+        assert result.outputs.shape == (5, 1, 2, 4, 3) and result.outputs.any()
+
+
 @pytest.mark.slow
 def test_pilotnet(tmp_path):
     """Its steering angle, and every message before it, as stock netx has them in Lava."""
