@@ -363,3 +363,14 @@ def test_refused_with_a_reason(name):
 def test_options_out_of_range(options):
     with pytest.raises((NirError, GraphError, QuantizationError)):
         from_nir(dense(lif(3)), NirOptions(**options))
+
+
+def test_what_is_proposed_for_leaky_integrators_works():
+    layers = [nir.Input(np.array([4])), nir.Linear(np.ones((3, 4))), lif(3), nir.Linear(np.eye(3))]
+    leaky = nir.LI(filled(4 * DT, 3), filled(1, 3), filled(0, 3))
+    with pytest.raises(NirError, match="Output read the layer before .* or take I"):
+        from_nir(chain(*layers, leaky), NirOptions(timesteps=4, dt=DT))
+    for end in ([nir.Output(np.array([3]))], [nir.I(filled(1, 3))]):
+        graph, _ = from_nir(chain(*layers, *end), NirOptions(timesteps=4, dt=DT))
+        result = simulate(graph, np.ones((1, 4), int), "reference")
+        assert result.logits[0].tolist() == [4 * graph.readout.weight.max()] * 3
