@@ -37,7 +37,8 @@ def read_sigma_delta(layer: StockLayer, currents: str) -> SigmaDelta | Sigma:
     if "sigma_output" in group.names():
         if layer.has("bias"):
             found = "a bias in front of an output that only adds up"
-            raise NetworkFileError(layer.group.at("bias"), found, "none, as in stock netx")
+            remedy = "train the output without a norm: slayer.block.sigma_delta.Output has none"
+            raise NetworkFileError(layer.group.at("bias"), found, "none", remedy)
         scale = 2.0 ** (WEIGHT_BITS + WEIGHT_BITS + SPIKE_EXPONENT)
         return Sigma(name=layer.name, inputs=(currents,), scale=scale)
     fields: dict[str, Any] = {}
@@ -88,12 +89,15 @@ def encoded_range(weight: int, bias: int, is_given: bool) -> dict[str, Any]:
 
 def _threshold(group: SafeGroup) -> int:
     if "vThMant" not in group.names():
-        raise NetworkFileError(group.where, "no member 'vThMant'", "a threshold")
+        remedy = "export the block with SLAYER again: its neurons write it"
+        raise NetworkFileError(group.where, "no member 'vThMant'", "a threshold", remedy)
     threshold = read_number(group, "vThMant", own=False)
     if not 0 <= threshold <= MESSAGE_MANTISSA_LIMIT:
         found = f"{threshold}: no change of a 24-bit state"
         allowed = f"0 to {MESSAGE_MANTISSA_LIMIT}, in units of 1/64"
-        raise NetworkFileError(group.at("vThMant"), found, allowed)
+        raise NetworkFileError(
+            group.at("vThMant"), found, allowed, "train with a threshold below 32"
+        )
     return threshold
 
 
@@ -102,7 +106,7 @@ def _bias(layer: StockLayer) -> np.ndarray:
     if np.abs(bias).max(initial=0) > MESSAGE_MANTISSA_LIMIT:
         found = f"{np.abs(bias).max()}, which leaves a 24-bit state"
         allowed = f"within +-{MESSAGE_MANTISSA_LIMIT}, in units of 1/64"
-        raise NetworkFileError(layer.group.at("bias"), found, allowed)
+        raise NetworkFileError(layer.group.at("bias"), found, allowed, "train with biases below 32")
     return bias
 
 
@@ -131,7 +135,8 @@ def _refuse(layer: StockLayer, group: SafeGroup) -> None:
         )
     if layer.has("weight_rec"):
         found = "recurrent sigma-delta neurons, which SLAYER does not have"
-        raise NetworkFileError(layer.group.where, found, "a feed-forward layer")
+        remedy = "train with slayer.block.sigma_delta.Dense"
+        raise NetworkFileError(layer.group.where, found, "a feed-forward layer", remedy)
     if "weight_exp" in group.names() and read_number(group, "weight_exp", own=False):
         raise NetworkFileError(
             group.at("weight_exp"),

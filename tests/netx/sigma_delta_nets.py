@@ -41,6 +41,18 @@ def windows(norm=False):
     ]
 
 
+def pools():
+    """Sum-pools, which stock netx does not run."""
+    return (2, 6, 9), [
+        BLOCK.Input(neurons()),
+        BLOCK.Conv(neurons(0.1, True), 2, 3, 3, padding=1, weight_scale=2),
+        BLOCK.Pool(neurons(0.05), (2, 3), stride=(2, 3)),
+        BLOCK.Flatten(),
+        BLOCK.Dense(neurons(0.1), 3 * 3 * 3, 4, weight_scale=2),
+        BLOCK.Output(neurons(), 4, 2, weight_scale=4),
+    ]
+
+
 def headless():
     """A network without encoders and decoders, one channel wide."""
     return (1, 5, 4), [

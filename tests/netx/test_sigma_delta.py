@@ -50,9 +50,9 @@ def test_outputs_of_slayer(backend):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS, "pools with a bias"])
 def test_messages_of_slayer(tmp_path, name, seed):
-    network = nets.Messages(NETWORKS[name], seed)
+    network = nets.Messages({**NETWORKS, "pools with a bias": nets.pools}[name], seed)
     graph = load_network(network.export(tmp_path / "slayer.net"), lead_in=False)
     assert any(node.bias is not None for node in graph.of_type(SigmaDelta)) == ("bias" in name)
     expected = in_levels(network.messages)
