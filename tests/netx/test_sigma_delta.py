@@ -196,6 +196,11 @@ def change(name, value):
     return apply
 
 
+def recurrent(file):
+    change("layer/1/type", np.array([b"dense_rec"]))(file)
+    change("layer/1/weight_rec", np.zeros((7, 7)))(file)
+
+
 REFUSED = {
     "activation": (change("layer/1/neuron/activation", "tanh"), "tanh"),
     "threshold": (change("layer/1/neuron/vThMant", 2048), "24-bit"),
@@ -204,6 +209,7 @@ REFUSED = {
     "bias of the output": (change("layer/3/bias", np.ones(3)), "only adds up"),
     "delay": (change("layer/1/delay", np.ones(7)), "delays"),
     "divided": (change("layer/1/neuron/weight_exp", 2), "WgtScaleBatchNorm"),
+    "recurrent": (recurrent, "SLAYER does not have"),
     "no threshold": (lambda file: file["layer/1/neuron"].pop("vThMant"), "vThMant"),
 }
 
@@ -212,8 +218,9 @@ REFUSED = {
 def test_refused_by_name(tmp_path, name):
     apply, found = REFUSED[name]
     path = nets.Messages(nets.dense).export(tmp_path / "slayer.net", apply)
-    with pytest.raises(NetworkFileError, match=found):
+    with pytest.raises(NetworkFileError, match=found) as error:
         load_network(path)
+    assert error.value.remedy
 
 
 def test_what_nobody_reads_refuses_nothing(tmp_path):
