@@ -23,6 +23,8 @@ from sdt_lava.cli.data import load_fitting, network_takes
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.networks import (
     InputShape,
+    NumLayers,
+    SkipLayers,
     Timesteps,
     network_title,
     read_network,
@@ -69,6 +71,8 @@ def check_command(
     sdsa: SdsaOption = None,
     timesteps: Timesteps = None,
     input_shape: InputShape = None,
+    num_layers: NumLayers = None,
+    skip_layers: SkipLayers = 0,
     rules: Annotated[bool, typer.Option("--rules", help="List the rules and limits.")] = False,
     every: Annotated[
         bool, typer.Option("--all", help="Print every finding, also where a rule has many.")
@@ -83,7 +87,7 @@ def check_command(
         _print_rules(description, json)
         return
     chosen = description.board(board).name if board or description.is_hardware else None
-    net = read_network(network, preset, seed, timesteps, input_shape)
+    net = read_network(network, preset, seed, timesteps, input_shape, num_layers, skip_layers)
     measured = _measure(net, data, samples) if data is not None else {}
     ways = chosen_ways(shortcut, sdsa)
     # Sigma-delta neurons are checked as hardware runs them, as one stream.

@@ -19,7 +19,7 @@ from sdt_lava.cli.data import (
     network_takes,
 )
 from sdt_lava.cli.hardware import ALL_BACKENDS
-from sdt_lava.cli.networks import InputShape, Timesteps, load_file
+from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, Timesteps, load_file
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.errors import ConfigError
 from sdt_lava.files import write_json
@@ -46,6 +46,8 @@ def compare_command(
     right_backend: Annotated[str, typer.Option(help="The same for the second.")] = "engine",
     timesteps: Timesteps = None,
     input_shape: InputShape = None,
+    num_layers: NumLayers = None,
+    skip_layers: SkipLayers = 0,
     config: Annotated[
         str | None,
         typer.Option(help="Preset or file, for checkpoints without a configuration."),
@@ -67,7 +69,7 @@ def compare_command(
     from sdt_lava.datasets import SourceOptions
 
     sides = [
-        _Side.load(path, backend, config, timesteps, input_shape)
+        _Side.load(path, backend, config, (timesteps, input_shape, num_layers, skip_layers))
         for path, backend in ((left, left_backend), (right, right_backend))
     ]
     options = SourceOptions(root=data_root, download=download, binning=binning)
@@ -101,8 +103,7 @@ class _Side:
         path: Path,
         backend: str,
         config: str | None,
-        timesteps: int | None,
-        input_shape: str | None,
+        of_network: tuple[int | None, str | None, int | None, int],
     ) -> _Side:
         if backend not in ALL_BACKENDS:
             raise ConfigError("back end", repr(backend), f"one of {ALL_BACKENDS}")
@@ -111,7 +112,7 @@ class _Side:
 
             require_hardware(backend)
         if path.suffix in _NETWORK_SUFFIXES:
-            net = load_file(path, timesteps, input_shape)
+            net = load_file(path, *of_network)
             return cls(path.name, net, backend, network_takes(net))
         from sdt_lava.checkpoint import load_model
 

@@ -10,7 +10,7 @@ import typer
 
 from sdt_lava.cli.console import console, make_table, print_plain_json, print_table, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
-from sdt_lava.cli.networks import InputShape, load_file
+from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, load_file
 from sdt_lava.cli.places import Reads, ReadsData
 from sdt_lava.cli.runtime import RuntimeOption, load_needing, print_bound
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS
@@ -92,6 +92,8 @@ def energy_command(
         typer.Option(min=1, help="T, if not the preset's; of a network file that does not say it."),
     ] = None,
     input_shape: InputShape = None,
+    num_layers: NumLayers = None,
+    skip_layers: SkipLayers = 0,
     image_size: Annotated[
         int | None, typer.Option(min=1, help="Side of the image, if not the preset's.")
     ] = None,
@@ -112,7 +114,7 @@ def energy_command(
         raise ConfigError("--data", "missing", "a data set name or an .npz file")
     assert network is not None
     cores = _Cores(target, board, load_needing(runtime, "--target", target))
-    net = load_file(network, timesteps, input_shape)
+    net = load_file(network, timesteps, input_shape, num_layers, skip_layers)
     options = SourceOptions(root=data_root, download=download, binning=binning)
     dataset = load_fitting(data, "test", network_takes(net), options, samples)
     _run_energy(network, net, dataset, list(model or ENERGY_MODELS), cores, json)

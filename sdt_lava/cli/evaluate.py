@@ -19,7 +19,7 @@ from sdt_lava.cli.console import (
 )
 from sdt_lava.cli.data import Binning, DataRoot, Download
 from sdt_lava.cli.engine import Device, Memory
-from sdt_lava.cli.networks import InputShape, Timesteps, parse_shape
+from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, Timesteps, parse_shape
 from sdt_lava.cli.places import Reads, ReadsData, WritesInto
 from sdt_lava.datasets import SourceOptions
 from sdt_lava.errors import ConfigError
@@ -70,6 +70,8 @@ def evaluate_command(
     ] = None,
     timesteps: Timesteps = None,
     input_shape: InputShape = None,
+    num_layers: NumLayers = None,
+    skip_layers: SkipLayers = 0,
     memory: Memory = None,
     device: Device = None,
     data_root: DataRoot = None,
@@ -97,6 +99,8 @@ def evaluate_command(
         models=tuple(load_energy_model(name) for name in model or ENERGY_MODELS),
         timesteps=timesteps,
         input_shape=parse_shape(input_shape),
+        num_layers=num_layers,
+        skip_layers=skip_layers,
     )
     kept = f"finished shards are in {out}"
     with resumable("evaluate", kept, workers, scheduler) as (executor, update):

@@ -16,7 +16,15 @@ from sdt_lava.cli.console import (
     simulation_hint,
 )
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
-from sdt_lava.cli.networks import InputShape, Timesteps, load_file, trained_on
+from sdt_lava.cli.networks import (
+    InputShape,
+    NumLayers,
+    SkipLayers,
+    Timesteps,
+    load_file,
+    notes_of,
+    trained_on,
+)
 from sdt_lava.cli.places import Reads
 from sdt_lava.cli.versions import print_versions
 from sdt_lava.errors import ConfigError
@@ -29,6 +37,8 @@ def info_command(
     network: Annotated[Path | None, typer.Argument(help="Network file (net.h5)."), Reads()] = None,
     timesteps: Timesteps = None,
     input_shape: InputShape = None,
+    num_layers: NumLayers = None,
+    skip_layers: SkipLayers = 0,
     compiled: Annotated[
         bool, typer.Option(help="Show the Lava processes, delays and resets instead.")
     ] = False,
@@ -50,7 +60,7 @@ def info_command(
         return
     if network is None:
         raise ConfigError("NETWORK", "missing", "a network file, or --versions")
-    net = load_file(network, timesteps, input_shape)
+    net = load_file(network, timesteps, input_shape, num_layers, skip_layers)
     ways = chosen_ways(shortcut, sdsa)
     if schedule:
         _show_schedule(compile_network(net, **ways), json)
@@ -61,6 +71,8 @@ def info_command(
     else:
         console.print(str(net))
         console.print(f"T = {net.timesteps} steps a sample, input {net.input_shape}")
+        for note in notes_of(net):
+            console.print(f"note: {note}")
         hint = simulation_hint(network, trained_on(net))
         console.print(f"next: {hint}")
 

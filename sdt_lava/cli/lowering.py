@@ -18,6 +18,8 @@ from sdt_lava.cli.console import (
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
 from sdt_lava.cli.networks import (
     InputShape,
+    NumLayers,
+    SkipLayers,
     Timesteps,
     network_title,
     read_network,
@@ -104,6 +106,8 @@ def lower_command(
     seed: Annotated[int, typer.Option(help="Seed of a preset's weights.")] = 0,
     timesteps: Timesteps = None,
     input_shape: InputShape = None,
+    num_layers: NumLayers = None,
+    skip_layers: SkipLayers = 0,
     data_root: DataRoot = None,
     download: Download = False,
     binning: Binning = None,
@@ -114,7 +118,7 @@ def lower_command(
 
     if data is not None and rate is not None:
         raise ConfigError("--rate", "a rate and --data", "one of them")
-    net = read_network(network, preset, seed, timesteps, input_shape)
+    net = read_network(network, preset, seed, timesteps, input_shape, num_layers, skip_layers)
     options = SourceOptions(root=data_root, download=download, binning=binning)
     run = rate if data is None else _run(net, data, options, samples)
     with progress_bar("lowerings") as update:

@@ -17,7 +17,14 @@ from sdt_lava.cli.console import (
 )
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
-from sdt_lava.cli.networks import InputShape, Timesteps, network_title, read_network
+from sdt_lava.cli.networks import (
+    InputShape,
+    NumLayers,
+    SkipLayers,
+    Timesteps,
+    network_title,
+    read_network,
+)
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.cli.runtime import RuntimeOption, load_needing, print_bound
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS, load_target
@@ -57,6 +64,8 @@ def map_command(
     sdsa: SdsaOption = None,
     timesteps: Timesteps = None,
     input_shape: InputShape = None,
+    num_layers: NumLayers = None,
+    skip_layers: SkipLayers = 0,
     data: Annotated[
         str | None,
         typer.Option(help="Data set or .npz on which spikes are measured."),
@@ -82,7 +91,7 @@ def map_command(
 
     model = load_needing(runtime, "--data", data)
     description = load_target(target)
-    net = read_network(network, preset, seed, timesteps, input_shape)
+    net = read_network(network, preset, seed, timesteps, input_shape, num_layers, skip_layers)
     options = SourceOptions(root=data_root, download=download, binning=binning)
     run = _measure(net, data, samples, options) if data is not None else None
     title = network_title(network, net)

@@ -10,6 +10,7 @@ import typer
 from sdt_lava.cli.console import error_console
 from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Graph, Shape
+from sdt_lava.text import printable
 
 Timesteps = Annotated[
     int | None,
@@ -22,8 +23,23 @@ InputShape = Annotated[
     ),
 ]
 
+NumLayers = Annotated[
+    int | None,
+    typer.Option("--num-layers", help="Read the first layers of a file of lava-dl alone."),
+]
+SkipLayers = Annotated[
+    int,
+    typer.Option("--skip-layers", help="Leave out as many of them at the start, encoders say."),
+]
 
-def load_file(path: Path, timesteps: int | None = None, input_shape: str | None = None) -> Graph:
+
+def load_file(
+    path: Path,
+    timesteps: int | None = None,
+    input_shape: str | None = None,
+    num_layers: int | None = None,
+    skip_layers: int = 0,
+) -> Graph:
     """Read a network file; the options say what SLAYER's own exports leave out.
 
     Raises
@@ -35,7 +51,13 @@ def load_file(path: Path, timesteps: int | None = None, input_shape: str | None 
     """
     from sdt_lava.netx import load_network
 
-    return load_network(path, timesteps, parse_shape(input_shape))
+    return load_network(
+        path,
+        timesteps,
+        parse_shape(input_shape),
+        num_layers=num_layers,
+        skip_layers=skip_layers,
+    )
 
 
 def parse_shape(text: str | None) -> Shape | None:
@@ -60,6 +82,8 @@ def read_network(
     seed: int = 0,
     timesteps: int | None = None,
     input_shape: str | None = None,
+    num_layers: int | None = None,
+    skip_layers: int = 0,
 ) -> Graph:
     """Return the network that the arguments ``NETWORK`` or ``--preset NAME`` name.
 
@@ -71,7 +95,7 @@ def read_network(
         Name of a preset; its weights are random.
     seed : int
         Seed of a preset's weights.
-    timesteps, input_shape
+    timesteps, input_shape, num_layers, skip_layers
         As in `load_file`.
 
     Raises
@@ -85,9 +109,10 @@ def read_network(
         found = "both" if network is not None else "neither"
         raise ConfigError("network", found, "either a network file or --preset NAME")
     if network is not None:
-        return load_file(network, timesteps, input_shape)
+        return load_file(network, timesteps, input_shape, num_layers, skip_layers)
     assert preset is not None
-    for option, value in (("--timesteps", timesteps), ("--input-shape", input_shape)):
+    given = {"--timesteps": timesteps, "--input-shape": input_shape, "--num-layers": num_layers}
+    for option, value in {**given, "--skip-layers": skip_layers or None}.items():
         if value is not None:
             raise ConfigError(option, str(value), "nothing: the preset says it", f"drop {option}")
     from sdt_lava.quantize.untrained import untrained_network
@@ -101,6 +126,14 @@ def trained_on(net: Graph) -> str:
     config = net.metadata.get("config")
     dataset = config.get("dataset") if isinstance(config, dict) else None
     return dataset if isinstance(dataset, str) else ""
+
+
+def notes_of(net: Graph) -> list[str]:
+    """Return what was noted when a network was read; metadata may come from anywhere."""
+    notes = net.metadata.get("notes")
+    if not isinstance(notes, (list, tuple)):
+        return []
+    return [printable(note) for note in notes if isinstance(note, str)]
 
 
 def network_title(network: Path | None, graph: Graph) -> str:

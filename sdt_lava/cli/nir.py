@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sdt_lava.cli.console import console, error_console, simulation_hint
-from sdt_lava.cli.networks import InputShape, Timesteps, load_file, parse_shape
+from sdt_lava.cli.networks import (
+    InputShape,
+    NumLayers,
+    SkipLayers,
+    Timesteps,
+    load_file,
+    parse_shape,
+)
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.errors import ConfigError
 from sdt_lava.files import write_json
@@ -34,6 +41,8 @@ def nir_command(
     ] = None,
     timesteps: Timesteps = None,
     input_shape: InputShape = None,
+    num_layers: NumLayers = None,
+    skip_layers: SkipLayers = 0,
     bits: Annotated[int, typer.Option(help="Bits of a weight when quantizing, 2 to 8.")] = 8,
     calibration: Annotated[
         str | None,
@@ -62,7 +71,7 @@ def nir_command(
             f"name the NIR file NAME{_SUFFIX}",
         )  # fmt: skip
     if out.suffix == _SUFFIX:
-        _write(load_file(source, timesteps, input_shape), out, dt)
+        _write(load_file(source, timesteps, input_shape, num_layers, skip_layers), out, dt)
         return
     options = NirOptions(
         timesteps=timesteps, dt=dt, requantize=requantize, bits=bits,

@@ -9,7 +9,7 @@ import typer
 
 from sdt_lava.cli.console import console, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
-from sdt_lava.cli.networks import InputShape, Timesteps, parse_shape
+from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, Timesteps, parse_shape
 from sdt_lava.cli.places import Reads, ReadsData, WritesInto
 from sdt_lava.cli.runtime import RuntimeOption, load_needing
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS
@@ -57,6 +57,8 @@ def report_command(
     runtime: RuntimeOption = None,
     timesteps: Timesteps = None,
     input_shape: InputShape = None,
+    num_layers: NumLayers = None,
+    skip_layers: SkipLayers = 0,
     data_root: DataRoot = None,
     download: Download = False,
     binning: Binning = None,
@@ -84,7 +86,9 @@ def report_command(
         board=board,
         runtime=load_needing(runtime, "--target", target),
     )
-    net, content = load_with_content(network, timesteps, parse_shape(input_shape))
+    net, content = load_with_content(
+        network, timesteps, parse_shape(input_shape), num_layers, skip_layers
+    )
     source = SourceOptions(root=data_root, download=download, binning=binning)
     dataset = load_fitting(data, "test", network_takes(net), source, samples)
     run = {"network": network.name, "sha256": network_digest(content), "data": data}

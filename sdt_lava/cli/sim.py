@@ -26,7 +26,7 @@ from sdt_lava.cli.hardware import (
     print_hardware_run,
 )
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
-from sdt_lava.cli.networks import InputShape, Timesteps, load_file
+from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, Timesteps, load_file
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.datasets.labels import check_classes
 from sdt_lava.files import write_json
@@ -66,6 +66,8 @@ def sim_command(
     ] = None,
     timesteps: Timesteps = None,
     input_shape: InputShape = None,
+    num_layers: NumLayers = None,
+    skip_layers: SkipLayers = 0,
     timeout: Annotated[
         float | None,
         typer.Option(help="Lava and hardware: limit in seconds for starting and for running."),
@@ -96,7 +98,7 @@ def sim_command(
     asked = HardwareArguments(target, board, record, convolutions, check, measure)
     # First of all: without hardware there is nothing else to do.
     backend, hardware = choose_backend(backend, asked)
-    net = load_file(network, timesteps, input_shape)
+    net = load_file(network, timesteps, input_shape, num_layers, skip_layers)
     options = SourceOptions(root=data_root, download=download, binning=binning)
     name = data_of(net, data)
     dataset = load_fitting(name, "test", network_takes(net), options, samples)

@@ -242,7 +242,13 @@ def _load(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.h5"
         path.write_bytes(network)
-        net = load_network(path, options.timesteps, options.input_shape)
+        net = load_network(
+            path,
+            options.timesteps,
+            options.input_shape,
+            num_layers=options.num_layers,
+            skip_layers=options.skip_layers,
+        )
     source = open_data(net, data, options)
     if data_digest(source, times=False) != digests[1]:
         raise ConfigError(

@@ -70,7 +70,7 @@ class EvaluationOptions:
         'engine': 'cpu' or 'cuda'.
     models : tuple of EnergyModel
         Costs.
-    timesteps, input_shape
+    timesteps, input_shape, num_layers, skip_layers
         Of SLAYER's network files, which may not say it; as in
         :func:`sdt_lava.netx.load_network`.
     limits : Limits
@@ -93,6 +93,8 @@ class EvaluationOptions:
     )
     timesteps: int | None = None
     input_shape: Shape | None = None
+    num_layers: int | None = None
+    skip_layers: int = 0
     limits: Limits = field(default_factory=limits)
 
     def __post_init__(self) -> None:
@@ -109,7 +111,12 @@ class EvaluationOptions:
         """Return the options that change results, for the identity of the evaluation."""
         source = asdict(self.source)
         kept = ("timesteps", "binning", "image_size")
-        network = {"network_timesteps": self.timesteps, "network_input": self.input_shape}
+        network = {
+            "network_timesteps": self.timesteps,
+            "network_input": self.input_shape,
+            "network_layers": self.num_layers,
+            "network_skips": self.skip_layers or None,
+        }
         return {
             "backend": self.backend,
             "part": self.part,
@@ -207,7 +214,9 @@ def evaluate(
         data = os.fspath(data)
         reads += [Place("data", str(path)) for path in data_places(data, chosen.source.root)]
     check_separate(reads, [Place("folder", str(folder), inside=EVALUATION_FILES)])
-    net, content = load_with_content(network, chosen.timesteps, chosen.input_shape)
+    net, content = load_with_content(
+        network, chosen.timesteps, chosen.input_shape, chosen.num_layers, chosen.skip_layers
+    )
     source = open_data(net, data, chosen)
     indices = select(
         len(source),

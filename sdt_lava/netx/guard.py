@@ -120,20 +120,26 @@ class SafeGroup:
             return np.asarray(dataset[()])
 
     def text(self, name: str) -> str:
-        """Read a dataset of one ASCII string, as netx keeps types: a scalar or an array of one."""
+        """Read a dataset of one ASCII string: a scalar, as Python writes it, or an array of one."""
         dataset, where = self._dataset(name), self.at(name)
         with library_errors(where):
             dtype, shape = dataset.dtype, dataset.shape
             string = h5py.check_string_dtype(dtype)
-        if string is None or shape not in ((), (1,)):
+        if string is None or shape is None or prod(shape) != 1 or len(shape) > RANK_LIMIT:
             raise NetworkFileError(where, f"type {dtype} of shape {shape}", "one string")
         check_size(dataset, where, self.budget)
         with library_errors(where):
-            raw = dataset[()] if shape == () else dataset[0]
+            raw = dataset[(0,) * len(shape)] if shape else dataset[()]
         try:
             return bytes(raw).decode("ascii")
         except (UnicodeDecodeError, TypeError) as error:
             raise NetworkFileError(where, f"{raw!r}", "an ASCII string") from error
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape that a dataset declares; nothing is read."""
+        dataset = self._dataset(name)
+        with library_errors(self.at(name)):
+            return tuple(dataset.shape or ())
 
     def is_group(self, name: str) -> bool:
         """Tell whether a member is a group."""

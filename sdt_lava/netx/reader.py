@@ -12,6 +12,7 @@ from sdt_lava.graph import Graph, Node, Shape, SigmaDelta
 from sdt_lava.limits import limits
 from sdt_lava.netx import extended, stock_reader
 from sdt_lava.netx.guard import SafeGroup, open_root, open_safely, opened_safely
+from sdt_lava.netx.notes import Notes
 from sdt_lava.netx.rules import Violation, check_nodes, check_sizes, checked_number
 from sdt_lava.netx.schema import (
     FORMAT,
@@ -22,10 +23,26 @@ from sdt_lava.netx.schema import (
     VERSION,
     Scalar,
 )
-from sdt_lava.netx.stock_fields import read_number
+from sdt_lava.netx.stock_entry import choose_layers
+from sdt_lava.netx.stock_steps import sample_length
 
 _WHAT = "an HDF5 network file"
+_OTHER_SHAPE = (
+    "give the input_shape (commands: --input-shape) with which the network was trained, or none if "
+    "the file says it"
+)
 _EXPORT_AGAIN = "export the network again"
+
+
+@dataclass(frozen=True)
+class _Request:
+    """The arguments of `load_network`."""
+
+    timesteps: int | None
+    input_shape: Shape | None
+    lead_in: bool
+    num_layers: int | None
+    skip_layers: int
 
 
 @dataclass(frozen=True)
@@ -40,11 +57,15 @@ def load_network(
     input_shape: Shape | None = None,
     *,
     lead_in: bool = True,
+    num_layers: int | None = None,
+    skip_layers: int = 0,
 ) -> Graph:
     """Read the integer graph of a network file.
 
     Files of sdt-lava and files that lava-dl's SLAYER exports are read; the latter if they are made
-    of input, conv, pool, flatten, dense and recurrent layers with CUBA or sigma-delta neurons.
+    of input, conv, pool, flatten, dense, recurrent and average layers with CUBA or sigma-delta
+    neurons. A member of these that nobody reads refuses nothing: where it contradicts one that is
+    read, ``metadata["notes"]`` of the graph says which one was used.
 
     Parameters
     ----------
@@ -54,11 +75,16 @@ def load_network(
         Steps ``T`` of one sample, for SLAYER's files. By default it is the length of their
         ``simulation`` group, or 1 if they have none.
     input_shape : tuple of int, optional
-        Shape of one input frame ``(C, H, W)`` or ``(features,)``, for SLAYER files without input
-        layer.
+        Shape of one input frame ``(C, H, W)`` or ``(features,)``, for SLAYER files that do not say
+        it: without input layer, and with a convolution at the start.
     lead_in : bool
         Sigma-delta neurons of SLAYER's files have run for some steps when a sample reaches them,
         as in stock netx, and have sent their biases. Otherwise it finds them at rest, as in SLAYER.
+    num_layers : int, optional
+        Read the first layers alone, as stock netx does; those skipped count, too.
+    skip_layers : int
+        Leave that many of them out at the start, as stock netx does: the input is what the last of
+        these sends. A negative number skips none.
 
     Returns
     -------
@@ -73,15 +99,17 @@ def load_network(
     NetworkFileError
         If there is no such file, or it is damaged, unsupported or hostile.
     """
+    request = _Request(timesteps, input_shape, lead_in, num_layers, skip_layers)
     with open_safely(path, _WHAT) as root:
-        return _read(root, timesteps, input_shape, lead_in)
+        return _read(root, request)
 
 
 def load_with_content(
     path: str | os.PathLike[str],
     timesteps: int | None = None,
     input_shape: Shape | None = None,
-    lead_in: bool = True,
+    num_layers: int | None = None,
+    skip_layers: int = 0,
 ) -> tuple[Graph, bytes]:
     """Read a network file as `load_network` does, and return the bytes that were read, too.
 
@@ -91,10 +119,11 @@ def load_with_content(
         As `load_network`, and if the file changes while it is read.
     """
     where = os.fsdecode(path)
+    request = _Request(timesteps, input_shape, True, num_layers, skip_layers)
     with opened_safely(path, _WHAT) as file:
         before = os.fstat(file.fileno())
         with open_root(file, where, _WHAT) as root:
-            graph = _read(root, timesteps, input_shape, lead_in)
+            graph = _read(root, request)
         file.seek(0)
         content = file.read()
         after = os.fstat(file.fileno())
@@ -104,54 +133,57 @@ def load_with_content(
     return graph, content
 
 
-def _read(
-    root: SafeGroup, timesteps: int | None, input_shape: Shape | None, lead_in: bool
-) -> Graph:
+def _read(root: SafeGroup, request: _Request) -> Graph:
     header = _read_header(root)
-    # Some scripts around SLAYER add a group with the time step and length of their simulation.
-    root.expect({"layer"}, {"simulation"} if header is None else ())
-    layers = _layers(root.subgroup("layer"))
-    types = [layer.text("type") for layer in layers]
-    shapes: dict[str, Shape] = {}
+    notes = Notes(root.where)
     if header is None:
-        nodes, shapes = stock_reader.read_foreign_nodes(layers, types, input_shape)
-        nodes = nodes if lead_in else list(map(_at_rest, nodes))
-        header = _Header(_sample_length(root) if timesteps is None else timesteps, {})
-    elif input_shape is not None or timesteps not in (None, header.timesteps):
+        return _read_foreign(root, request, notes)
+    root.expect({"layer"})
+    layers = _layers(root.subgroup("layer"))
+    if request.input_shape is not None or request.timesteps not in (None, header.timesteps):
         raise NetworkFileError(
             root.where,
             f"time steps ({header.timesteps}) and input shape of its own",
             "timesteps and input_shape only for files that lack them",
         )
-    elif types[0] in LAYER_OF_TYPE:
-        nodes = extended.read_nodes(layers, types)
-    else:
-        nodes, shapes = stock_reader.read_own_nodes(layers, types)
-    graph = _build(root.where, nodes, header)
-    _check_declared(root.where, graph, shapes)
+    choice = choose_layers(root.where, layers, request.num_layers, request.skip_layers)
+    if choice.types[0] in LAYER_OF_TYPE:
+        if len(choice.layers) < len(layers):
+            raise NetworkFileError(
+                root.where,
+                "nodes that read any earlier ones (the extended layout)",
+                "num_layers and skip_layers only for layers that read one another in turn",
+                "leave num_layers and skip_layers (commands: --num-layers, --skip-layers) out",
+            )
+        nodes = extended.read_nodes(list(choice.layers), list(choice.types))
+        return _build(root.where, nodes, header)
+    read = stock_reader.read_own_nodes(choice, notes)
+    graph = _build(root.where, read.nodes, header)
+    _check_declared(root.where, graph, read.declared, notes)
     return graph
+
+
+def _read_foreign(root: SafeGroup, request: _Request, notes: Notes) -> Graph:
+    present = root.names()
+    root.expect({"layer"}, present)
+    # Some scripts around SLAYER add a group with the time step and length of their simulation.
+    notes.unused(root.where, present, {"layer", "simulation"})
+    layers = _layers(root.subgroup("layer"))
+    choice = choose_layers(root.where, layers, request.num_layers, request.skip_layers)
+    read = stock_reader.read_foreign_nodes(choice, request.input_shape, notes)
+    nodes = read.nodes if request.lead_in else list(map(_at_rest, read.nodes))
+    steps = sample_length(root) if request.timesteps is None else request.timesteps
+    remedy = "" if request.input_shape is None else _OTHER_SHAPE
+    graph = _build(root.where, nodes, _Header(steps, {}), remedy)
+    _check_declared(root.where, graph, read.declared, notes)
+    return graph.with_metadata(notes=notes.lines) if notes.lines else graph
 
 
 def _at_rest(node: Node) -> Node:
     return replace(node, lead=0) if isinstance(node, SigmaDelta) else node
 
 
-def _sample_length(root: SafeGroup) -> int:
-    """Return the time steps of a sample in a file that is not ours, 1 if it does not say."""
-    if "simulation" not in root.names():
-        return 1
-    simulation = root.subgroup("simulation")
-    if "tSample" not in simulation.names():
-        return 1
-    length = read_number(simulation, "tSample", own=False)
-    step = read_number(simulation, "Ts", own=False) if "Ts" in simulation.names() else 1
-    if step < 1 or length % step:
-        found = f"{length} units of time in steps of {step}"
-        raise NetworkFileError(simulation.where, found, "a whole number of steps")
-    return length // step
-
-
-def _build(where: str, nodes: list[Node], header: _Header) -> Graph:
+def _build(where: str, nodes: list[Node], header: _Header, remedy: str = "") -> Graph:
     try:
         check_nodes(nodes)
         checked_number(Scalar("timesteps", 1, TIMESTEPS_LIMIT), header.timesteps, "argument")
@@ -159,17 +191,30 @@ def _build(where: str, nodes: list[Node], header: _Header) -> Graph:
         check_sizes(graph)
     except (GraphError, Violation) as error:
         raise NetworkFileError(
-            f"{where}: {error.where}", error.found, error.allowed, error.remedy
+            f"{where}: {error.where}", error.found, error.allowed, error.remedy or remedy
         ) from error
     return graph
 
 
-def _check_declared(where: str, graph: Graph, shapes: dict[str, Shape]) -> None:
+def _check_declared(where: str, graph: Graph, declared: dict[str, Shape], notes: Notes) -> None:
     """Compare the output shapes that stock layers declare with those that follow from weights."""
-    for name, declared in shapes.items():
-        follows = graph.shapes[name]
-        if tuple(side for side in declared if side != 1) != tuple(s for s in follows if s != 1):
-            raise NetworkFileError(f"{where}: shape of {name!r}", f"{declared}", f"{follows}")
+    for name, shape in declared.items():
+        said, follows = (
+            tuple(side for side in s if side != 1) for s in (shape, graph.shapes[name])
+        )
+        if said == follows:
+            continue
+        if sorted(said) == sorted(follows):
+            text = f"shape says {shape}, {graph.shapes[name]} follows from weights and input"
+            notes.add(where, f"{name}: {text} and is used")
+            continue
+        raise NetworkFileError(
+            f"{where}: shape of {name!r}",
+            f"{shape}",
+            f"{graph.shapes[name]}, which follows from its weights and an input of shape "
+            f"{graph.input_shape}",
+            _OTHER_SHAPE,
+        )
 
 
 def _layers(group: SafeGroup) -> list[SafeGroup]:
@@ -182,8 +227,6 @@ def _layers(group: SafeGroup) -> list[SafeGroup]:
     layers = [group.subgroup(index) for index in expected]
     seen: set[int] = set()
     for layer in layers:
-        if "type" not in layer.names():
-            raise NetworkFileError(layer.where, "no member 'type'", "a layer with its type")
         # A hard link takes a few bytes and a layer's time.
         if layer.address in seen:
             found = "the same group as an earlier layer"

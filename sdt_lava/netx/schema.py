@@ -90,11 +90,10 @@ NODE_TEXTS = ("name", "block", "origin")
 # Layer types of lava-dl's netx (lava-dl 0.6.0, netx/hdf5.py).
 STOCK_TYPES = ("input", "conv", "pool", "flatten", "dense", "dense_rec")
 STOCK_REFUSED = {
-    "convT": "stock netx does not run it either",
-    "unpool": "stock netx does not run it either",
-    "average": "stock netx does not run it either",
-    "concat": "stock netx does not run it either",
-    "dense_comp": "complex weights have no counterpart here",
+    "convT": "a transposed convolution, which neither stock netx nor sdt-lava runs",
+    "unpool": "an unpooling, which neither stock netx nor sdt-lava runs",
+    "concat": "which joins layers of which the file does not say which",
+    "dense_comp": "whose complex weights have no counterpart here",
 }
 STOCK_NEURONS = ("CUBA", "LOIHI", "SDNN")
 STOCK_NEURONS_REFUSED = ("RF", "RF_PHASE", "RF_IZ", "RF_ZERO", "ALIF")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,16 @@ from sdt_lava.netx.stock_fields import (
     expect_members,
     read_number,
     read_per_channel,
+    said,
+    shortly,
     texts_of,
 )
 from sdt_lava.numerics import ACTIVATION_SHIFT, DECAY_UNITY, THRESHOLD_LIMIT
 
 logger = logging.getLogger(__name__)
 
-_REQUIRED = {"type", "iDecay", "vDecay", "vThMant"}
-_OPTIONAL = {"refDelay", "gradedSpike", "messageBits", "weight_exp", "wgtExp", "theta"}
+_REQUIRED = {"type", "iDecay", "vDecay"}
+_OPTIONAL = {"vThMant", "refDelay", "gradedSpike", "messageBits", "weight_exp", "wgtExp", "theta"}
 # Surrogate gradients: they matter only for training.
 _TRAINING = {"scaleRho", "tauRho"}
 # SLAYER divides by 2^weight_exp, limited to the three bits that WgtScaleBatchNorm has by default.
@@ -31,7 +34,9 @@ _TRAINING = {"scaleRho", "tauRho"}
 WEIGHT_EXP_LIMIT = 3
 
 
-def read_neurons(layer: StockLayer, currents: str) -> Lif | CubaLif:
+def read_neurons(
+    layer: StockLayer, currents: str, channels: int, *, recurrent: bool = False
+) -> Lif | CubaLif:
     """Read the neurons of a layer with synapses.
 
     They are LIF neurons, unless they need more: parameters by channel, delays, recurrence, or the
@@ -40,12 +45,15 @@ def read_neurons(layer: StockLayer, currents: str) -> Lif | CubaLif:
     group = _neuron_group(layer)
     fields = _parameters(group, layer)
     if layer.has("bias"):
-        fields["bias"] = layer.integers("bias").reshape(-1)
+        fields["bias"] = read_bias(layer, channels)
     more: dict[str, Any] = {}
     if layer.has("delay"):
-        more["delay"] = read_delay(layer)
-    if layer.has("weight_rec"):
-        more["weight_rec"] = layer.integers("weight_rec")
+        more["delay"] = read_delay(layer, channels)
+    if recurrent:
+        weight = layer.integers("weight_rec")
+        # A vector of rows, as stock netx reads it.
+        flat = weight.ndim == 1 and not layer.own and weight.size % channels == 0
+        more["weight_rec"] = weight.reshape(channels, -1) if flat else weight
     if "weight_exp" in group.names():
         more["drive_shift"] = _drive_shift(group, layer)
     plain = not more and not any(np.ndim(value) for key, value in fields.items() if key != "bias")
@@ -68,62 +76,113 @@ def read_input_neurons(layer: StockLayer, image: str) -> CubaLif:
 
 def _neuron_group(layer: StockLayer) -> SafeGroup:
     group = layer.group.subgroup("neuron")
+    check_neuron_type(layer, group)
+    optional = _OPTIONAL if layer.own else _OPTIONAL | _TRAINING
+    expect_members(group, _REQUIRED | ({"vThMant"} if layer.own else set()), optional, layer)
+    _look_at_unread(group, layer)
+    return group
+
+
+def check_neuron_type(layer: StockLayer, group: SafeGroup) -> str:
+    """Return the type of a layer's neurons; raise if there are none here."""
     if "type" not in group.names():
         raise NetworkFileError(group.where, "no member 'type'", "a neuron with its type")
     kind = group.text("type")
     if kind not in STOCK_NEURONS:
         known = "not supported" if kind in STOCK_NEURONS_REFUSED else "unknown"
         found = f"neuron type {kind!a}, which is {known}"
-        raise NetworkFileError(f"{group.where}/type", found, " or ".join(STOCK_NEURONS))
-    expect_members(group, _REQUIRED, _OPTIONAL | (set() if layer.own else _TRAINING))
-    _refuse(group, layer)
-    return group
+        allowed = " or ".join(STOCK_NEURONS)
+        raise NetworkFileError(f"{group.where}/type", found, allowed, layer.without_it)
+    return kind
 
 
 def _parameters(group: SafeGroup, layer: StockLayer) -> dict[str, Any]:
-    threshold, voltage_decay, current_decay = (
-        read_per_channel(group, name, own=layer.own) for name in ("vThMant", "vDecay", "iDecay")
+    voltage_decay, current_decay = (
+        read_per_channel(group, name, own=layer.own) for name in ("vDecay", "iDecay")
     )
-    if np.max(threshold) > THRESHOLD_LIMIT:
-        raise NetworkFileError(
-            group.at("vThMant"),
-            f"a threshold of {np.max(threshold)}, which no membrane of 24 bits reaches",
-            f"at most {THRESHOLD_LIMIT}",
-            "SLAYER writes it for its Affine block, whose result is the membrane; leave that block "
-            "out, or end with a Dense block",
-        )
-    if "theta" in group.names():
-        _check_theta(group, layer, threshold)
     return {
-        "threshold": threshold,
+        "threshold": _threshold(group, layer),
         "voltage_decay": voltage_decay,
         "current_decay": current_decay,
     }
 
 
-def _check_theta(group: SafeGroup, layer: StockLayer, threshold: Any) -> None:
-    """Check a member of older files that says the threshold again, in units of the state."""
-    theta = read_per_channel(group, "theta", own=layer.own)
-    expected = np.asarray(threshold) << ACTIVATION_SHIFT
-    if not np.array_equal(theta, expected):
-        raise NetworkFileError(group.at("theta"), f"{theta}", f"{expected}, as vThMant says")
+def _threshold(group: SafeGroup, layer: StockLayer) -> int | np.ndarray:
+    """Read the threshold's mantissa; older files also say it in units of the state."""
+    if "vThMant" not in group.names():
+        return _threshold_of_theta(group, layer)
+    threshold = read_per_channel(group, "vThMant", own=layer.own)
+    if np.max(threshold) > THRESHOLD_LIMIT and layer.last and not layer.own:
+        # SLAYER's Affine block writes 18 bits, which nothing reaches: its result is the membrane.
+        # Nothing reaches 17 bits either, and a network's end with them is read as a membrane.
+        threshold = np.minimum(threshold, THRESHOLD_LIMIT)
+        threshold = threshold if threshold.ndim else int(threshold)
+    if np.max(threshold) > THRESHOLD_LIMIT:
+        raise NetworkFileError(
+            group.at("vThMant"),
+            f"a threshold of {np.max(threshold)}, which no membrane of 24 bits reaches: the layers "
+            "behind it get no spikes",
+            f"at most {THRESHOLD_LIMIT}, but in the last layer, whose membrane is the result",
+            layer.up_to_it,
+        )
+    if "theta" in group.names():
+        _compare_theta(group, layer, np.asarray(threshold, np.int64))
+    return threshold
 
 
-def _refuse(group: SafeGroup, layer: StockLayer) -> None:
-    """Refuse features by name that lava-dl's own simulation ignores."""
+def _compare_theta(group: SafeGroup, layer: StockLayer, threshold: np.ndarray) -> None:
+    """Note a member of older files that says another threshold, in units of the state."""
+    expected, theta = threshold.reshape(-1) << ACTIVATION_SHIFT, said(group, "theta")
+    if theta is None:
+        says = "theta is no whole number"
+    elif len({len(theta), expected.size} - {1}) < 2 and np.all(np.equal(theta, expected)):
+        return
+    else:
+        says = f"theta says {shortly(theta)}"
+    mantissa, states = (
+        shortly(tuple(found.tolist())) for found in (threshold.reshape(-1), expected)
+    )
+    text = f"{says}, vThMant {mantissa}, which is {states} in its unit: vThMant is used"
+    layer.notes.add(group.where, text)
+
+
+def _threshold_of_theta(group: SafeGroup, layer: StockLayer) -> int | np.ndarray:
+    if "theta" not in group.names():
+        raise NetworkFileError(
+            group.where, "no member 'vThMant'", "a threshold, as vThMant or 64 times that as theta"
+        )
+    theta = read_per_channel(group, "theta", own=False)
+    if np.any(np.bitwise_and(theta, (1 << ACTIVATION_SHIFT) - 1)):
+        raise NetworkFileError(
+            group.at("theta"),
+            f"{theta}, which is between two thresholds of Loihi",
+            f"a multiple of {1 << ACTIVATION_SHIFT}",
+        )
+    layer.notes.add(group.where, "no vThMant: the threshold is theta / 64")
+    return theta >> ACTIVATION_SHIFT
+
+
+def _look_at_unread(group: SafeGroup, layer: StockLayer) -> None:
+    """Note what neither SLAYER nor stock netx reads; refuse what SLAYER alone does."""
     present = group.names()
     for member, neutral, what in (
         ("refDelay", 1, "a refractory delay, which neither SLAYER nor stock netx simulates"),
         ("wgtExp", 0, "a weight exponent, which neither SLAYER nor stock netx applies"),
     ):
-        if member in present and read_number(group, member, own=layer.own) != neutral:
-            raise NetworkFileError(group.at(member), what, str(neutral))
-    if "gradedSpike" in present and group.numbers("gradedSpike", "biu").any():
-        found = "graded spikes, which Lava's LIF process cannot send"
-        raise NetworkFileError(group.at("gradedSpike"), found, "False")
-    # Binary spikes are the same whatever the width of the messages.
-    if "messageBits" in present and not 0 <= read_number(group, "messageBits", own=layer.own) <= 32:
-        raise NetworkFileError(group.at("messageBits"), "an impossible width", "0 to 32")
+        if member not in present:
+            continue
+        if layer.own:
+            if read_number(group, member, own=True) != neutral:
+                raise NetworkFileError(group.at(member), what, str(neutral))
+        elif set(said(group, member) or ()) != {neutral}:
+            layer.notes.add(group.where, f"{member} not used: {what}")
+    if "gradedSpike" in present and any(said(group, "gradedSpike") or (1,)):
+        raise NetworkFileError(
+            group.at("gradedSpike"),
+            "graded spikes, which SLAYER's neurons send and Lava's LIF process cannot",
+            "False",
+            "train the block with graded_spike=False; stock netx would send ones in their place",
+        )
 
 
 def _drive_shift(group: SafeGroup, layer: StockLayer) -> int:
@@ -136,15 +195,20 @@ def _drive_shift(group: SafeGroup, layer: StockLayer) -> int:
     return shift
 
 
-def read_delay(layer: StockLayer) -> int | np.ndarray:
+def read_bias(layer: StockLayer, channels: int) -> np.ndarray:
+    """Read a bias of each output channel, or one for all of them."""
+    bias = layer.integers("bias").reshape(-1)
+    return np.full(channels, bias[0]) if bias.size == 1 and not layer.own else bias
+
+
+def read_delay(layer: StockLayer, channels: int) -> int | np.ndarray:
     """Read the axonal delay of each output channel."""
-    delay = read_per_channel(layer.group, "delay", own=layer.own)
-    outputs = layer.vector("shape")[0] if layer.has("shape") else np.size(delay)
-    if np.size(delay) not in (1, outputs):
+    count = prod(layer.group.shape("delay"))
+    if count not in (1, channels):
         raise NetworkFileError(
             layer.group.at("delay"),
-            f"{np.size(delay)} delays for {outputs} output channels",
+            f"{count} delays for {channels} output channels",
             "one for each output channel, as SLAYER writes them",
-            "delays of the inputs or of single synapses are not supported",
+            "train with axonal delays (delay=True); those of inputs have no counterpart",
         )
-    return delay
+    return read_per_channel(layer.group, "delay", own=layer.own)

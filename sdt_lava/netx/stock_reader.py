@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -10,10 +11,9 @@ import numpy as np
 
 from sdt_lava.errors import NetworkFileError
 from sdt_lava.graph import Conv, Dense, Flatten, Input, Node, Readout, Shape
-from sdt_lava.graph.nodes import Synapse
 from sdt_lava.limits import limits, remedy
 from sdt_lava.netx.extended import read_scalars, split_defaults
-from sdt_lava.netx.guard import SafeGroup
+from sdt_lava.netx.notes import Notes
 from sdt_lava.netx.schema import (
     BIAS_HIGH,
     BIAS_LOW,
@@ -22,8 +22,15 @@ from sdt_lava.netx.schema import (
     STOCK_REFUSED,
     STOCK_TYPES,
 )
-from sdt_lava.netx.stock_fields import StockLayer
-from sdt_lava.netx.stock_neurons import read_input_neurons, read_neurons
+from sdt_lava.netx.stock_entry import Choice, entry_shape
+from sdt_lava.netx.stock_fields import (
+    StockLayer,
+    first_layers,
+    frame_shape,
+    read_integers,
+    read_vector,
+)
+from sdt_lava.netx.stock_neurons import read_bias, read_input_neurons, read_neurons
 from sdt_lava.netx.stock_sigma_delta import (
     encoded_range,
     is_sigma_delta,
@@ -34,76 +41,112 @@ from sdt_lava.numerics import MAX_WEIGHT_EXPONENT, lava_weights
 
 # Stock netx's factor for images where the file has none: SLAYER's units of a threshold.
 _DEFAULT_IMAGE_WEIGHT = 64
+# Layers whose output shape stock netx reads.
+_SHAPED = ("input", "conv", "dense", "dense_rec")
 
-# Nodes, and the output shapes that the file declares for some of them, by name.
-StockNodes = tuple[list[Node], dict[str, Shape]]
+
+@dataclass(frozen=True)
+class StockNodes:
+    """What the layers of a file in the stock layout become.
+
+    Parameters
+    ----------
+    nodes : list of Node
+        In the order of the layers.
+    declared : dict of str to tuple
+        By node, the output shape that the file declares.
+    """
+
+    nodes: list[Node]
+    declared: dict[str, Shape]
 
 
-def read_own_nodes(layers: list[SafeGroup], types: list[str]) -> StockNodes:
+def read_own_nodes(choice: Choice, notes: Notes) -> StockNodes:
     """Read stock layers written by sdt-lava, with their names and the input's range."""
-    return _read_nodes(layers, types, [], own=True)
+    nodes: list[Node] = []
+    if choice.skipped:
+        shape = entry_shape(choice, None, own=True)
+        nodes.append(Input(name="skipped", shape=shape, widens=True))
+    return _read_nodes(choice, nodes, notes, own=True)
 
 
-def read_foreign_nodes(
-    layers: list[SafeGroup], types: list[str], input_shape: Shape | None
-) -> StockNodes:
+def read_foreign_nodes(choice: Choice, input_shape: Shape | None, notes: Notes) -> StockNodes:
     """Read a SLAYER export; nodes are named after their layer's index."""
-    if types[0] == "input":
-        if input_shape is not None:
-            raise NetworkFileError(
-                f"{layers[0].where}", "an input layer with a shape", "no input_shape argument"
-            )
-        return _read_nodes(layers, types, [], own=False)
-    _check_type(layers[0], types[0])
-    if input_shape is None:
-        raise NetworkFileError(
-            layers[0].where,
-            f"a layer of type {types[0]!r} where the network starts",
-            "a layer of type 'input' that gives the shape of the input",
-            "give load_network the argument input_shape=(C, H, W) (commands: --input-shape C,H,W), "
-            "or begin the SLAYER network with slayer.block.cuba.Input(delay_shift=False)",
-        )
-    entry = Input(name="input", shape=tuple(input_shape), widens=True)
-    return _read_nodes(layers, types, [entry], own=False)
+    if choice.types[0] == "input":
+        first = choice.layers[0]
+        if input_shape is not None and "shape" in first.names():
+            said = frame_shape(read_vector(first, "shape", own=False))
+            if tuple(input_shape) != said:
+                raise NetworkFileError(
+                    first.at("shape"),
+                    f"{said}, where the argument input_shape says {tuple(input_shape)}",
+                    "one of both",
+                    "leave input_shape (commands: --input-shape) out",
+                )
+        return _read_nodes(choice, [], notes, own=False, input_shape=input_shape)
+    check_type(choice, 0)
+    shape = entry_shape(choice, input_shape)
+    entry = Input(name="input", shape=shape, widens=True)
+    return _read_nodes(choice, [entry], notes, own=False)
 
 
 def _read_nodes(
-    layers: list[SafeGroup], types: list[str], nodes: list[Node], *, own: bool
+    choice: Choice,
+    nodes: list[Node],
+    notes: Notes,
+    *,
+    own: bool,
+    input_shape: Shape | None = None,
 ) -> StockNodes:
-    shapes: dict[str, Shape] = {}
-    for index, (group, layer_type) in enumerate(zip(layers, types, strict=True)):
-        _check_type(group, layer_type)
+    declared: dict[str, Shape] = {}
+    for position, (group, layer_type) in enumerate(zip(choice.layers, choice.types, strict=True)):
+        check_type(choice, position)
         if (layer_type == "input") != (not nodes):
-            found = f"a layer of type {layer_type!r} at position {index}"
+            found = f"a layer of type {layer_type!r} at position {choice.index(position)}"
             raise NetworkFileError(group.where, found, "exactly one input layer, at the start")
-        last = index == len(layers) - 1
-        layer = StockLayer(group, f"layer.{index}", tuple(nodes), own, last)
-        nodes += _READERS[layer_type](layer)
-        if layer.has("shape"):
-            shapes[nodes[-1].name] = layer.vector("shape")
-    return nodes, shapes
+        last = position == len(choice.layers) - 1
+        layer = StockLayer(group, choice.index(position), tuple(nodes), own, last, notes)
+        if layer_type == "input":
+            nodes += _read_input(layer, choice, input_shape)
+        elif layer_type == "flatten" and last and not own:
+            notes.add(group.where, "a flatten at the end is left out")
+        else:
+            nodes += _READERS[layer_type](layer)
+        if layer.has("shape") and layer_type in _SHAPED:
+            declared[nodes[-1].name] = layer.shape()
+    return StockNodes(nodes, declared)
 
 
-def _check_type(group: SafeGroup, layer_type: str) -> None:
+def check_type(choice: Choice, position: int) -> None:
+    """Raise if a layer is none that can be read, and say how to read those before it."""
+    layer_type, group = choice.types[position], choice.layers[position]
     if layer_type in STOCK_TYPES:
         return
     where, allowed = f"{group.where}/type", ", ".join(STOCK_TYPES)
-    if layer_type in STOCK_REFUSED:
-        found = f"stock layer type {layer_type!r}, which is not supported"
-        raise NetworkFileError(where, found, allowed, STOCK_REFUSED[layer_type])
     if layer_type in LAYER_OF_TYPE:
         found = f"layer type {layer_type!r} of an extended file, whose start is missing"
         raise NetworkFileError(where, found, allowed, "export the network again")
-    raise NetworkFileError(where, f"unknown layer type {layer_type!a}", allowed)
+    found = f"unknown layer type {layer_type!a}"
+    if layer_type in STOCK_REFUSED:
+        found = f"stock layer type {layer_type!r}, {STOCK_REFUSED[layer_type]}"
+    kept = [kind for kind in choice.types[:position] if kind not in ("input", "flatten")]
+    raise NetworkFileError(
+        where, found, allowed, first_layers(choice.index(position)) if kept else ""
+    )
 
 
-def _read_input(layer: StockLayer) -> list[Node]:
+def _read_input(layer: StockLayer, choice: Choice, input_shape: Shape | None) -> list[Node]:
     neurons = layer.has("neuron")
-    layer.expect({"type", "shape"}, {"neuron", "weight", "bias"} if neurons else set())
+    required = {"type"} | ({"shape"} if layer.own else set())
+    layer.expect(required, {"shape"} | ({"neuron", "weight", "bias"} if neurons else set()))
+    if layer.has("shape"):
+        shape = layer.shape()
+    else:
+        shape = entry_shape(choice.without_first(), input_shape)
     scalars = [scalar for scalar in LAYER_OF_NODE[Input].scalars if scalar.name != "shape"]
     needed, spared = split_defaults(scalars)
     fields: dict[str, Any] = {
-        "shape": layer.vector("shape"),
+        "shape": shape,
         **layer.texts("input" if neurons else layer.name, needed, spared),
     }
     if layer.own:
@@ -145,6 +188,8 @@ def _kernels(layer: StockLayer) -> np.ndarray:
     weight = layer.integers("weight")
     if weight.ndim == 5 and weight.shape[4] == 1:  # SLAYER's kernels have a time axis
         weight = weight[..., 0]
+    if weight.ndim == 5 and weight.shape[0] == 1 and not layer.own:  # or an axis of one sample
+        weight = weight[0]
     if weight.ndim != 4:
         found = f"shape {weight.shape}"
         raise NetworkFileError(layer.group.at("weight"), found, "(O, C/groups, kH, kW)")
@@ -152,19 +197,33 @@ def _kernels(layer: StockLayer) -> np.ndarray:
 
 
 def _read_conv(layer: StockLayer) -> list[Node]:
-    required = {"type", "shape", "weight", "stride", "padding", "dilation", "groups", "neuron"}
-    layer.expect(required, {"inChannels", "outChannels", "kernelSize", "bias", "delay"})
-    weight, groups = _kernels(layer), layer.number("groups")
+    windows = {"stride", "padding", "dilation", "groups"}
+    required = {"type", "weight", "neuron"}
+    if layer.own or not layer.has("shape"):
+        # Otherwise the declared shape tells whether what is missing is as usual.
+        required |= {"shape", *windows} if layer.own else windows
+    more = {"shape", "inChannels", "outChannels", "kernelSize", "bias", "delay", *windows}
+    layer.expect(required, more)
+    weight = _kernels(layer)
+    groups = layer.number("groups") if layer.has("groups") else _groups(layer, weight)
     layer.agree("inChannels", (weight.shape[1] * groups,))
     layer.agree("outChannels", (weight.shape[0],))
     layer.agree("kernelSize", weight.shape[2:])
     return _convolution(layer, weight, groups)
 
 
+def _groups(layer: StockLayer, weight: np.ndarray) -> int:
+    """Return how many groups the channels of input and weights imply."""
+    shape = layer.source_shape
+    groups = shape[0] // weight.shape[1] if len(shape) == 3 else 1
+    layer.notes.add(layer.group.where, f"no groups: {groups}, as channels and weights say")
+    return groups
+
+
 def _read_pool(layer: StockLayer) -> list[Node]:
     """Read a sum-pool: one kernel, which each channel is convolved with."""
-    required = {"type", "shape", "weight", "stride", "padding", "dilation", "neuron"}
-    layer.expect(required, {"kernelSize", "delay"})
+    required = {"type", "weight", "stride", "padding", "dilation", "neuron"}
+    layer.expect(required | ({"shape"} if layer.own else set()), {"shape", "kernelSize", "delay"})
     kernel, shape = _kernels(layer), layer.source_shape
     if kernel.shape[:2] != (1, 1) or 0 in kernel.shape:
         found = f"weight {kernel.shape}"
@@ -209,12 +268,12 @@ def _pool_border(layer: StockLayer, shape: Shape, kernel: tuple[int, ...]) -> tu
 def _convolution(
     layer: StockLayer, weight: np.ndarray, groups: int, border: tuple[int, ...] = (0, 0)
 ) -> list[Node]:
-    padding = layer.pair("padding")
+    padding = layer.pair("padding", 0)
     synapse = Conv(
         inputs=layer.before,
-        stride=layer.pair("stride"),
+        stride=layer.pair("stride", 1),
         padding=(padding[0] + border[0], padding[1] + border[1]),
-        dilation=layer.pair("dilation"),
+        dilation=layer.pair("dilation", 1),
         groups=groups,
         **_weights(layer, weight),
         **layer.texts(f"{layer.name}.synapse"),
@@ -225,38 +284,66 @@ def _convolution(
 def _read_dense(layer: StockLayer, *more: str) -> list[Node]:
     # A layer without neurons adds up its currents: stock netx gives it neurons that never fire.
     ends = layer.last and not layer.own and not more
-    required = {"type", "shape", "weight", *more}
-    optional = {"inFeatures", "outFeatures", "bias", "delay"}
+    required = {"type", "weight", *more} | ({"shape"} if layer.own else set())
+    optional = {"shape", "inFeatures", "outFeatures", "bias", "delay"}
     layer.expect(required | (set() if ends else {"neuron"}), optional | {"neuron"})
-    weight = layer.integers("weight")
-    outputs = prod(layer.vector("shape"))
-    if weight.ndim == 1 and outputs > 0 and weight.size % outputs == 0:
-        weight = weight.reshape(outputs, -1)  # as stock netx does
-    if weight.ndim != 2 or weight.shape[0] != outputs:
-        found = f"shape {weight.shape}"
-        raise NetworkFileError(layer.group.at("weight"), found, f"({outputs}, inputs)")
+    weight = _matrix(layer)
     layer.agree("inFeatures", (weight.shape[1],))
     layer.agree("outFeatures", (weight.shape[0],))
     if not layer.has("neuron"):
         return [_readout(layer, weight)]
     texts = layer.texts(f"{layer.name}.synapse")
-    return _with_neurons(layer, Dense(inputs=layer.before, **_weights(layer, weight), **texts))
+    synapse = Dense(inputs=layer.before, **_weights(layer, weight), **texts)
+    return _with_neurons(layer, synapse, recurrent=bool(more))
+
+
+def _matrix(layer: StockLayer) -> np.ndarray:
+    """Read the weights of a dense layer: as a matrix, its rows one after the other, or a kernel."""
+    weight = layer.integers("weight")
+    if weight.ndim > 2 and prod(weight.shape[2:]) == 1 and not layer.own:
+        weight = weight.reshape(weight.shape[:2])  # SLAYER's are kernels of one pixel and one step
+    outputs = weight.shape[0]
+    if layer.has("shape"):
+        outputs = prod(layer.vector("shape"))
+    elif weight.ndim == 1:
+        outputs = weight.size // max(1, prod(layer.source_shape))
+    if weight.ndim == 1 and outputs > 0 and weight.size % outputs == 0:
+        weight = weight.reshape(outputs, -1)  # as stock netx does
+    if weight.ndim != 2 or weight.shape[0] != outputs:
+        says = f", where shape says {outputs} neurons" if layer.has("shape") else ""
+        found, allowed = f"shape {weight.shape}{says}", f"({outputs}, inputs)"
+        raise NetworkFileError(layer.group.at("weight"), found, allowed)
+    return weight
 
 
 def _readout(layer: StockLayer, weight: np.ndarray) -> Readout:
-    if layer.has("bias") or layer.has("delay"):
-        found = "a bias or delays in a layer without neurons"
-        raise NetworkFileError(layer.group.where, found, "neither")
-    return Readout(name=layer.name, inputs=layer.before, **_weights(layer, weight))
+    bias = None
+    if layer.has("bias"):
+        bias = read_bias(layer, weight.shape[0])
+        layer.notes.add(
+            layer.group.where, "no neurons: the bias is added to the sums of every step"
+        )
+    if layer.has("delay") and read_integers(layer.group, "delay", own=False).any():
+        raise NetworkFileError(
+            layer.group.at("delay"),
+            "delays of sums, without neurons whose spikes could be delayed",
+            "none",
+            "train the block with delay=False",
+        )
+    return Readout(name=layer.name, inputs=layer.before, bias=bias, **_weights(layer, weight))
 
 
 def _read_recurrent(layer: StockLayer) -> list[Node]:
     return _read_dense(layer, "weight_rec")
 
 
-def _with_neurons(layer: StockLayer, synapse: Synapse) -> list[Node]:
-    read = read_sigma_delta if is_sigma_delta(layer) else read_neurons
-    return [synapse, read(layer, synapse.name)]
+def _with_neurons(
+    layer: StockLayer, synapse: Conv | Dense, *, recurrent: bool = False
+) -> list[Node]:
+    if is_sigma_delta(layer):
+        return [synapse, read_sigma_delta(layer, synapse.name, recurrent=recurrent)]
+    channels = synapse.weight.shape[0]
+    return [synapse, read_neurons(layer, synapse.name, channels, recurrent=recurrent)]
 
 
 def _weights(layer: StockLayer, weight: np.ndarray) -> dict[str, Any]:
@@ -271,7 +358,6 @@ def _weights(layer: StockLayer, weight: np.ndarray) -> dict[str, Any]:
 
 
 _READERS: dict[str, Callable[[StockLayer], list[Node]]] = {
-    "input": _read_input,
     "flatten": _read_flatten,
     "conv": _read_conv,
     "pool": _read_pool,

@@ -18,6 +18,11 @@ WEIGHT_BITS = 6
 # SLAYER quantizes real inputs like weights: even numbers of 1/64 that eight bits hold.
 INPUT_STEP, INPUT_LOW, INPUT_HIGH = 2, -256, 254
 
+# What is read of their neurons, and what matters only for training or says the usual.
+_KNOWN = {
+    *("type", "vThMant", "activation", "sigma_output", "weight_exp"),
+    *("messageBits", "gradedSpike", "scaleRho", "tauRho"),
+}
 # Names of torch's functions. Stock netx rectifies whatever the file says.
 _RECTIFIED = {"relu": True, "relu_": True, "identity": False}
 
@@ -30,10 +35,13 @@ def is_sigma_delta(layer: StockLayer) -> bool:
     return "type" in group.names() and group.text("type") == "SDNN"
 
 
-def read_sigma_delta(layer: StockLayer, currents: str) -> SigmaDelta | Sigma:
+def read_sigma_delta(
+    layer: StockLayer, currents: str, *, recurrent: bool = False
+) -> SigmaDelta | Sigma:
     """Read the neurons of a layer with synapses; those of an output only add up."""
     group = layer.group.subgroup("neuron")
-    _refuse(layer, group)
+    _refuse(layer, group, recurrent=recurrent)
+    layer.notes.unused(group.where, group.names(), _KNOWN)
     if "sigma_output" in group.names():
         if layer.has("bias"):
             found = "a bias in front of an output that only adds up"
@@ -59,6 +67,7 @@ def read_sigma_delta(layer: StockLayer, currents: str) -> SigmaDelta | Sigma:
 def read_delta(layer: StockLayer, image: str) -> Delta:
     """Read the encoders of an input layer."""
     group = layer.group.subgroup("neuron")
+    layer.notes.unused(group.where, group.names(), _KNOWN)
     return Delta(
         name=layer.name,
         inputs=(image,),
@@ -124,7 +133,7 @@ def _is_rectified(group: SafeGroup) -> bool:
     return _RECTIFIED[name]
 
 
-def _refuse(layer: StockLayer, group: SafeGroup) -> None:
+def _refuse(layer: StockLayer, group: SafeGroup, *, recurrent: bool) -> None:
     """Refuse features by name that lava-dl's own simulation ignores, or does otherwise."""
     if layer.has("delay") and layer.integers("delay").any():
         raise NetworkFileError(
@@ -133,7 +142,7 @@ def _refuse(layer: StockLayer, group: SafeGroup) -> None:
             "none",
             "train the block with delay=False",
         )
-    if layer.has("weight_rec"):
+    if recurrent:
         found = "recurrent sigma-delta neurons, which SLAYER does not have"
         remedy = "train with slayer.block.sigma_delta.Dense"
         raise NetworkFileError(layer.group.where, found, "a feed-forward layer", remedy)

@@ -324,14 +324,9 @@ FOREIGN = {
     "pool with many kernels": (pool_with_many_kernels, "one kernel"),
     "fractional weight exponent": (put("layer/1/neuron/weight_exp", [0.5]), "fractions"),
     "graded": (put("layer/1/neuron/gradedSpike", True), "graded"),
-    "message bits": (put("layer/1/neuron/messageBits", 33), "width"),
-    "refractory": (put("layer/1/neuron/refDelay", 2), "refractory"),
-    "old weight exponent": (put("layer/1/neuron/wgtExp", 1), "weight exponent"),
-    "theta": (put("layer/1/neuron/theta", 1), "as vThMant says"),
     "no neurons": (drop("layer/1/neuron"), "neuron"),
     "zero image weight": (image_neurons(weight=0), "every input looks the same"),
     "fractional image bias": (image_neurons(bias=0.5), "fractions"),
-    "delayed image neurons": (both(image_neurons(), put("layer/0/delay", [1, 1])), "delay"),
     "complex": (
         lambda f: (drop(WEIGHT)(f), put(f"{WEIGHT}/real", [2.0])(f)),
         "dataset",
@@ -341,7 +336,7 @@ FOREIGN = {
     "infinity": (edit(WEIGHT, lambda w: w + np.inf), "infinity"),
     "large": (edit(WEIGHT, lambda w: w * 1e30), "32 bits"),
     "nine bits": (edit(WEIGHT, lambda w: np.where(w == w.min(), -257, w)), "-256 to 255"),
-    "affine": (put("layer/1/neuron/vThMant", 262143), "Affine"),
+    "affine": (put("layer/1/neuron/vThMant", 262143), "get no spikes"),
     "uneven samples": (put("simulation/tSample", 7), "whole number"),
     "fractional bias": (edit("layer/1/bias", lambda b: b + 0.25), "fractions"),
 }
@@ -358,7 +353,8 @@ def test_foreign_files_that_are_not_supported(stock, name):
 
 def test_foreign_time_steps(stock):
     assert_refused(foreign(stock), timesteps=0)
-    assert_refused(stock, input_shape=(2, 6, 5))
+    assert_refused(stock, input_shape=(2, 5, 6))
+    assert load_network(stock, input_shape=(2, 6, 5)).input_shape == (2, 6, 5)
     assert load_network(stock).timesteps == 1
     assert_refused(stock, timesteps="7")
     assert load_network(stock, timesteps=7).timesteps == 7
