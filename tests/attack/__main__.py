@@ -32,11 +32,8 @@ CASE_LIMIT_S = 60.0
 _SEED_STRIDE = 10_000_000
 
 
-def worker_kind(overflow: bool) -> Kind:
-    """Return the workers that run cases."""
-    options = ("--overflow",) if overflow else ()
-    command = (sys.executable, "-X", "faulthandler", "-m", "tests.attack.worker", *options)
-    return Kind(command, CASE_LIMIT_S)
+# What runs the cases.
+WORKERS = Kind((sys.executable, "-X", "faulthandler", "-m", "tests.attack.worker"), CASE_LIMIT_S)
 
 
 @dataclass
@@ -148,7 +145,7 @@ def write(run: Run, path: Path, command: str) -> None:
     print(f"wrote {path}; next: python -m benchmarks.reliability")
 
 
-def replay(number: int, overflow: bool) -> int:
+def replay(number: int) -> int:
     """Run one case again and show it, with the ways it takes."""
     from tests.attack.networks import make_case
     from tests.attack.ways import draw_ways
@@ -163,7 +160,7 @@ def replay(number: int, overflow: bool) -> int:
         print(json.dumps(outcome, indent=1))
         run.add(outcome)
 
-    run_cases(iter([("case", number)]), show, worker_kind(overflow))
+    run_cases(iter([("case", number)]), show, WORKERS)
     return bool(run.failed)
 
 
@@ -173,21 +170,17 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="stop after this time")
     parser.add_argument("--seed", type=int, default=0, help="other networks")
     parser.add_argument("--jobs", type=int, default=1, help="worker processes")
-    parser.add_argument(
-        "--overflow", action="store_true", help="compare sums that wrap and saturate, too"
-    )
     parser.add_argument("--replay", type=int, metavar="NUMBER", help="run one case again")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
     if arguments.replay is not None:
-        return replay(arguments.replay, arguments.overflow)
+        return replay(arguments.replay)
     count = arguments.count
     if count is None and arguments.seconds is None:
         count = 10_000
     run = Run()
     numbers = itertools.islice(itertools.count(arguments.seed * _SEED_STRIDE), count)
-    kind = worker_kind(arguments.overflow)
-    run_all(numbers, run, kind, jobs=arguments.jobs, seconds=arguments.seconds or 1e9)
+    run_all(numbers, run, WORKERS, jobs=arguments.jobs, seconds=arguments.seconds or 1e9)
     report(run)
     if arguments.json:
         write(run, arguments.json, f"`python -m tests.attack {' '.join(sys.argv[1:])}`")

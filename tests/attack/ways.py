@@ -237,9 +237,10 @@ class Oracle:
         """Return what every node sends if sums may wrap and saturate."""
         return run_reference(self.case.graph, self.case.frames, strict=False)
 
-    def overflows(self, *, reset: bool) -> bool:
-        """Whether a strict run ends in an error."""
-        return self._result(reset, True) is None
+    def refusal(self, *, reset: bool) -> str:
+        """Return the error in which a strict run ends; '' if it gives a result."""
+        result = self._result(reset, True)
+        return result if isinstance(result, str) else ""
 
     def result(self, *, reset: bool) -> Any:
         """Return the result of `simulate`."""
@@ -256,8 +257,8 @@ class Oracle:
         x = np.swapaxes(self.case.frames, 0, 1) / self.case.graph.input.scale
         try:
             return sdt_lava.simulate(self.case.graph, x, "reference", reset=reset, strict=strict)
-        except NumericOverflowError:
-            return None
+        except NumericOverflowError as error:
+            return str(error)
 
     def expected(self, way: Way) -> Mapping[str, np.ndarray]:
         """Return what a way should give, by the names of its outputs."""
