@@ -20,6 +20,7 @@ from sdt_lava.numerics import IntArray, channel_vector
 
 Int32Array = NDArray[np.int32]
 States = tuple[NDArray[Any], ...]
+Exact = tuple[IntArray, ...]
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class SigmaDeltaPopulation:
         rest = np.zeros(shape, np.int32)
         self.state: States = (rest, rest, rest)
 
-    def step(self, arriving: IntArray) -> tuple[Int32Array, int]:
+    def step(self, arriving: IntArray) -> tuple[Int32Array, Exact]:
         """Advance by one step.
 
         Parameters
@@ -103,8 +104,8 @@ class SigmaDeltaPopulation:
         -------
         messages : ndarray of int32
             What is sent.
-        peak : int
-            Largest magnitude that a state would have reached without wrapping.
+        exact : tuple of ndarray of int64
+            What its registers would hold without wrapping, ``(B, *shape)`` each.
         """
         before, activation, residue = self.state
         current = np.asarray(arriving).astype(np.int32)
@@ -114,14 +115,14 @@ class SigmaDeltaPopulation:
         if not self._parameters.rectified:
             value = biased
         delta = value - activation + residue
-        peak = max(
-            _largest(_exact(before) + arriving),
-            _largest(_exact(sigma) + self._bias),
-            _largest(_exact(value) - activation + residue),
+        exact = (
+            _exact(before) + arriving,
+            _exact(sigma) + self._bias,
+            _exact(value) - activation + residue,
         )
         messages, residue = encode(delta, self._parameters)
         self.state = sigma, value, residue
-        return messages, peak
+        return messages, exact
 
 
 class DeltaPopulation:
@@ -132,18 +133,18 @@ class DeltaPopulation:
         rest = np.zeros(shape, np.int32)
         self.state: States = (rest, rest)
 
-    def step(self, arriving: IntArray) -> tuple[Int32Array, int]:
+    def step(self, arriving: IntArray) -> tuple[Int32Array, Exact]:
         """Advance by one step, as :meth:`SigmaDeltaPopulation.step`."""
         activation, residue = self.state
         value = np.asarray(arriving).astype(np.int32) << np.int32(self._parameters.input_shift)
         delta = value - activation + residue
-        peak = max(
-            _largest(_exact(arriving) << self._parameters.input_shift),
-            _largest(_exact(value) - activation + residue),
+        exact = (
+            _exact(arriving) << self._parameters.input_shift,
+            _exact(value) - activation + residue,
         )
         messages, residue = encode(delta, self._parameters)
         self.state = value, residue
-        return messages, peak
+        return messages, exact
 
 
 class SigmaPopulation:
@@ -152,12 +153,12 @@ class SigmaPopulation:
     def __init__(self, parameters: None, shape: tuple[int, ...]) -> None:
         self.state: States = (np.zeros(shape, np.int32),)
 
-    def step(self, arriving: IntArray) -> tuple[Int32Array, int]:
+    def step(self, arriving: IntArray) -> tuple[Int32Array, Exact]:
         """Advance by one step, as :meth:`SigmaDeltaPopulation.step`."""
         (before,) = self.state
         sigma = np.add(before, np.asarray(arriving).astype(np.int32), dtype=np.int32)
         self.state = (sigma,)
-        return sigma, _largest(_exact(before) + arriving)
+        return sigma, (_exact(before) + arriving,)
 
 
 Population = SigmaDeltaPopulation | DeltaPopulation | SigmaPopulation
@@ -171,10 +172,6 @@ def encode(delta: Int32Array, parameters: DeltaParameters) -> tuple[Int32Array, 
 
 def _exact(values: IntArray | Int32Array) -> IntArray:
     return np.asarray(values, np.int64)
-
-
-def _largest(values: IntArray) -> int:
-    return int(np.abs(values).max(initial=0))
 
 
 _POPULATIONS: dict[type[Node], Callable[[Any, tuple[int, ...]], Population]] = {

@@ -119,7 +119,7 @@ def run_reference(
         elif isinstance(node, SIGMA_DELTA_KINDS):
             arriving = np.sum(inputs, axis=0, dtype=np.int64)
             start = start_of(graph, node, kept)
-            values[node.name], ended = run_population(node, arriving, start, strict=strict)
+            values[node.name], ended = run_population(node, arriving, start, watch)
             kept[node.name] = ended
         else:
             values[node.name] = evaluate(node, inputs, watch)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sdt_lava.errors import NumericOverflowError
 from sdt_lava.graph import LIF_KINDS, SIGMA_DELTA_KINDS, Graph, Input, Node, SigmaDelta
-from sdt_lava.numerics import STATE_LIMIT, IntArray, NeuronStates
+from sdt_lava.numerics import IntArray, NeuronStates
+from sdt_lava.registers import STATE, Watch
 from sdt_lava.sigma_delta import States, make_population
 
 # Where they are kept with a graph.
@@ -17,7 +17,7 @@ _STARTS = "starting states"
 
 
 def run_population(
-    node: Node, arriving: IntArray, start: States | None, *, strict: bool
+    node: Node, arriving: IntArray, start: States | None, watch: Watch | None = None
 ) -> tuple[IntArray, States]:
     """Run a population over the steps of samples.
 
@@ -29,8 +29,8 @@ def run_population(
         ``(T, B, *shape)``.
     start : tuple of ndarray or None
         Its states before the first step; None is rest.
-    strict : bool
-        Raise when a state leaves 24 bits.
+    watch : Watch, optional
+        Is told of states that leave 24 bits.
 
     Returns
     -------
@@ -38,30 +38,14 @@ def run_population(
         ``(T, B, *shape)``.
     states : tuple of ndarray
         After the last step.
-
-    Raises
-    ------
-    NumericOverflowError
-        If ``strict`` and a state leaves 24 bits.
     """
     population = make_population(node, arriving.shape[1:], start)
     sent = np.zeros(arriving.shape, np.int64)
     for step, current in enumerate(arriving):
-        sent[step], peak = population.step(current)
-        if strict:
-            check_state(node.name, step, peak)
+        sent[step], exact = population.step(current)
+        if watch is not None:
+            watch.look(node.name, "state", np.stack(exact, axis=1)[None], STATE, step)
     return sent, population.state
-
-
-def check_state(name: str, step: int, peak: int) -> None:
-    """Raise if a state of sigma-delta neurons left 24 bits in this step."""
-    if peak > STATE_LIMIT:
-        raise NumericOverflowError(
-            f"{name!r}, step {step}",
-            f"a state of {peak}",
-            f"at most {STATE_LIMIT} (24-bit state)",
-            "inputs in the range of the training data, or simulate with strict=False",
-        )
 
 
 def starting_states(graph: Graph) -> NeuronStates:
@@ -135,7 +119,7 @@ def _lead_in(graph: Graph, leads: Mapping[str, int]) -> NeuronStates:
             sent = np.zeros_like(arriving)
             # Encoders and decoders without input stay at rest.
             first = steps - leads[node.name] if isinstance(node, SigmaDelta) else 0
-            sent[first:], after = run_population(node, arriving[first:], None, strict=False)
+            sent[first:], after = run_population(node, arriving[first:], None)
             values[node.name] = sent
             states[node.name] = tuple(part[0] for part in after)
         else:

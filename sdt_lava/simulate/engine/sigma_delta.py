@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from sdt_lava.graph import Delta, Sigma, SigmaDelta
-from sdt_lava.numerics import channel_vector
+from sdt_lava.numerics import STATE_LIMIT, channel_vector
 from sdt_lava.quantize.bounds import Extremes
+from sdt_lava.registers import STATE
 from sdt_lava.simulate.engine.arithmetic import largest, total
 from sdt_lava.simulate.engine.registry import Context, evaluates
-from sdt_lava.simulate.sigma_delta import check_state
 
 _SPAN = 1 << 32
 
@@ -71,7 +71,7 @@ def _sigma(node: Sigma, currents: list[Tensor], context: Context) -> Tensor:
 
 
 class _Watch:
-    """Notes the largest states, and raises in a strict run when one leaves 24 bits."""
+    """Notes the largest states, and tells of those that leave 24 bits."""
 
     def __init__(self, name: str, context: Context) -> None:
         self._name, self._context = name, context
@@ -79,8 +79,9 @@ class _Watch:
     def look(self, step: int, *states: Tensor) -> None:
         peak = max(map(largest, states))
         self._context.note(self._name, Extremes(0, peak))
-        if self._context.strict:
-            check_state(self._name, step, peak)
+        if peak > STATE_LIMIT:
+            exact = np.stack([state.cpu().numpy() for state in states], axis=1)
+            self._context.watch.look(self._name, "state", exact[None], STATE, step)
 
 
 def _total(currents: list[Tensor]) -> Tensor:
