@@ -162,6 +162,13 @@ class Watch:
             raise self.error
 
 
+def later(error: NumericOverflowError, steps: int) -> NumericOverflowError:
+    """Return an error of a part of a stream, with the step counted from the stream's start."""
+    node, _, step = error.where.rpartition(", step ")
+    where = f"{node}, step {int(step) + steps}"
+    return NumericOverflowError(where, error.found, error.allowed, error.remedy)
+
+
 def relayed_currents(graph: Graph) -> frozenset[str]:
     """Return the currents that relays send on: streams, maxima, and one that ends a network."""
     return frozenset(

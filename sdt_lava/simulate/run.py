@@ -133,18 +133,20 @@ def simulate(
         strict, batch_size, timeout, on_progress, reset, models, engine=engine, count=count
     )
     started = time.perf_counter()
-    x = as_input(x)
-    # What messages add up to does not depend on how many steps there are.
-    if reset and not (isinstance(net, Graph) and net.message_names):
-        warn_of_steps(x, *_takes(net))
-    if not isinstance(net, Graph):
-        _check_float_options(reset, shortcut, sdsa)
-        logits, spikes = _run_torch(net, x, options)
-        return Result(name, logits, spikes, time.perf_counter() - started)
-    if name in HARDWARE_BACKENDS:
+    if isinstance(net, Graph) and name in HARDWARE_BACKENDS:
         from sdt_lava.simulate.loihi.backend import simulate_on_board
 
         return simulate_on_board(net, x, options, hardware, shortcut=shortcut, sdsa=sdsa)
+    if not isinstance(net, Graph):
+        _check_float_options(reset, shortcut, sdsa)
+    takes = _takes(net)
+    x = as_input(x)
+    # What messages add up to does not depend on how many steps there are.
+    if reset and not (isinstance(net, Graph) and net.message_names):
+        warn_of_steps(x, *takes)
+    if not isinstance(net, Graph):
+        logits, spikes = _run_torch(net, x, options)
+        return Result(name, logits, spikes, time.perf_counter() - started)
     is_compiled = name in _COMPILED_BACKENDS or shortcut is not None or sdsa is not None
     packed = name == "engine" and not is_compiled
     run = run_spikes(net, x, options) if packed else None
@@ -174,6 +176,12 @@ def _takes(net: Graph | SpikeDrivenTransformer) -> tuple[tuple[int, ...], int]:
     """Return the shape of a frame and the number of steps that a network was made for."""
     if isinstance(net, Graph):
         return net.input_shape, net.timesteps
+    if not hasattr(net, "config"):
+        raise ConfigError(
+            "network",
+            f"an object of type {type(net).__name__}",
+            "a network of load_network, or a model of load_model",
+        )
     return (net.config.in_channels, *net.config.image_size), net.config.timesteps
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from sdt_lava.errors import NumericOverflowError
 from sdt_lava.numerics import IntArray, NeuronStates
+from sdt_lava.registers import later
 
 Run = Callable[[IntArray, NeuronStates], Mapping[str, IntArray]]
 
@@ -40,8 +42,15 @@ def continuously(run: Run) -> Callable[[IntArray], dict[str, IntArray]]:
     """
     states: NeuronStates = {}
 
+    done = 0  # steps
+
     def run_part(frames: IntArray) -> dict[str, IntArray]:
-        outputs = run(as_stream(frames), states)
+        nonlocal done
+        try:
+            outputs = run(as_stream(frames), states)
+        except NumericOverflowError as error:
+            raise later(error, done) from error
+        done += frames.shape[0] * frames.shape[1]
         return {name: as_samples(values, len(frames)) for name, values in outputs.items()}
 
     return run_part

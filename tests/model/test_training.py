@@ -180,7 +180,7 @@ def test_data_that_cannot_be_trained_on():
     with pytest.raises(DataError, match="no labels"):
         train(network(), unlabelled, bars(), OPTIONS)
     many = Dataset("bars", bars().x, np.arange(40), 40)
-    with pytest.raises(DataError, match="label 39"):
+    with pytest.raises(DataError, match="labels 0 to 39"):
         train(network(), many, bars(), OPTIONS)
 
 

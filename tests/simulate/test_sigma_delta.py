@@ -80,8 +80,10 @@ def test_reference_engine_and_machine(seed, options, samples, steps):
     x = slow_input(rng, samples, steps, graph.input_shape)
     names = graph.message_names
     for reset in (True, False):
-        expected = sdt_lava.simulate(graph, x, "reference", reset=reset)
-        engine = sdt_lava.simulate(graph, x, "engine", reset=reset, batch_size=1 + seed % 2)
+        # States of some of these networks leave 24 bits.
+        expected = sdt_lava.simulate(graph, x, "reference", reset=reset, strict=False)
+        batch = 1 + seed % 2
+        engine = sdt_lava.simulate(graph, x, "engine", reset=reset, batch_size=batch, strict=False)
         assert_same(engine.messages, expected.messages, names)
         compiled = sdt_lava.compile(graph, timesteps=steps, reset=reset)
         fitting, frames = enter(graph, x)

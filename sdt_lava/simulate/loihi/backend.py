@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sdt_lava.datasets.objects import as_input
 from sdt_lava.graph import Graph
 from sdt_lava.simulate.host import network_outputs, with_readout
 from sdt_lava.simulate.inputs import enter
@@ -59,7 +60,7 @@ def simulate_on_board(
     chosen = hardware or HardwareOptions()
     require_hardware(chosen.target)
     started = time.perf_counter()
-    net, frames = enter(net, x)
+    net, frames = enter(net, as_input(x))
     extremes = engine_extremes(net, frames, options)
     compiled = compile_for_run(net, frames, chosen, options.reset, extremes, shortcut, sdsa)
     run = run_on_board(compiled, frames, chosen, options.timeout)
