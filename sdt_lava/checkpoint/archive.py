@@ -12,6 +12,7 @@ import torch
 from sdt_lava.archives import ZipReader, open_zip
 from sdt_lava.checkpoint.unpickle import InertClasses, TensorUnpickler
 from sdt_lava.errors import CheckpointError
+from sdt_lava.file_kinds import CHECKPOINT, misplaced
 from sdt_lava.files import open_regular, replacing
 from sdt_lava.limits import limits, remedy
 
@@ -78,7 +79,7 @@ def _read(file: BinaryIO, where: str, inert: InertClasses | None) -> Any:
     magic = file.read(len(_ZIP_MAGIC))
     # Both ends are looked at: a file that starts as one thing and ends as a zip is neither.
     if magic != _ZIP_MAGIC:
-        raise CheckpointError(where, _describe(magic), _ALLOWED, _RESAVE)
+        raise _no_checkpoint(where) or CheckpointError(where, _describe(magic), _ALLOWED, _RESAVE)
     size = file.seek(0, os.SEEK_END)
     try:
         _check_limit("checkpoint_bytes", size, "bytes", where)
@@ -101,6 +102,12 @@ def _read(file: BinaryIO, where: str, inert: InertClasses | None) -> Any:
             "containers, numbers, text and tensors",
             _RESAVE,
         ) from error
+
+
+def _no_checkpoint(where: str) -> CheckpointError | None:
+    """Return what to say of a file that belongs elsewhere."""
+    other = misplaced(where, CHECKPOINT)
+    return other and CheckpointError(where, other[0], "a checkpoint", other[1])
 
 
 def _describe(magic: bytes) -> str:
@@ -148,7 +155,7 @@ def _load(
 ) -> Any:
     pickles = [name for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(pickles) != 1:
-        raise CheckpointError(
+        raise _no_checkpoint(where) or CheckpointError(
             where,
             "a zip archive that torch.save has not written",
             "one entry <name>/data.pkl",

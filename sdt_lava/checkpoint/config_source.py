@@ -9,19 +9,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sdt_lava.checkpoint.input_levels import Settings
 from sdt_lava.checkpoint.official_config import (
     YML_SUFFIXES,
-    Settings,
     complete,
     in_official_names,
+    read_mapping,
     read_settings,
-    read_yml,
 )
 from sdt_lava.errors import ConfigError
+from sdt_lava.file_kinds import CONFIGURATION, misplaced
 from sdt_lava.files import open_regular
 from sdt_lava.limits import limits, remedy
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.presets import PRESETS
+
+_LEVELS = ("input_scale", "input_range", "input_mean", "input_std")
+
+
+class OfficialValues(dict[Any, Any]):
+    """Arguments of a training, whatever their names."""
+
 
 ConfigSource = str | os.PathLike[str] | Mapping[str, Any] | Namespace | SdtConfig
 
@@ -43,37 +51,71 @@ def resolve_config(source: ConfigSource) -> SdtConfig:
     """
     if isinstance(source, SdtConfig):
         return source
-    settings = official_settings(source)
-    if settings is not None:
-        return complete(settings, source_label(source))
-    if isinstance(source, Mapping):
-        return SdtConfig.from_dict(source)
     if isinstance(source, str) and source in PRESETS:
         return PRESETS[source]
-    if isinstance(source, (str, os.PathLike)):
-        return _read_json(Path(source))
-    raise ConfigError(
-        "config",
-        f"a {type(source).__name__}",
-        "a preset name, a JSON or conf.yml file, a dict, a Namespace or an SdtConfig",
-    )
+    content = _content(source)
+    settings = official_settings(content, source_label(source))
+    if settings is not None:
+        return complete(settings, source_label(source))
+    return SdtConfig.from_dict(content, source_label(source))
 
 
-def official_settings(source: ConfigSource) -> Settings | None:
-    """Return what a source in the authors' notation says, or None for any other source.
+def read_source(source: ConfigSource) -> Settings:
+    """Return what a source says about a network, and nothing that it does not say.
+
+    Returns
+    -------
+    dict
+        Fields of `SdtConfig`.
+
+    Raises
+    ------
+    ConfigError
+        As `resolve_config`.
+    """
+    if isinstance(source, SdtConfig):
+        return dict(vars(source))
+    if isinstance(source, str) and source in PRESETS:
+        return dict(vars(PRESETS[source]))
+    content = _content(source)
+    settings = official_settings(content, source_label(source))
+    if settings is not None:
+        return settings
+    settings = dict(vars(SdtConfig.from_dict(content, source_label(source))))
+    for field in _LEVELS:
+        if field not in content:
+            del settings[field]
+    return settings
+
+
+def official_settings(content: Mapping[Any, Any], where: str) -> Settings | None:
+    """Return what values in the authors' notation say, or None for any others.
 
     Raises
     ------
     ConfigError
         If a file cannot be read or a value is of the wrong kind.
     """
-    if isinstance(source, Namespace):
-        return read_settings(vars(source), source_label(source))
-    if isinstance(source, Mapping) and in_official_names(source):
-        return read_settings(source, source_label(source))
-    if isinstance(source, (str, os.PathLike)) and Path(source).suffix in YML_SUFFIXES:
-        return read_yml(source)
+    if isinstance(content, OfficialValues) or in_official_names(content):
+        return read_settings(content, where)
     return None
+
+
+def _content(source: ConfigSource) -> Mapping[Any, Any]:
+    """Return the names and values of a source that is neither a preset nor a configuration."""
+    if isinstance(source, Namespace):
+        return OfficialValues(vars(source))
+    if isinstance(source, Mapping):
+        return source
+    if not isinstance(source, (str, os.PathLike)):
+        raise ConfigError(
+            "config",
+            f"a {type(source).__name__}",
+            "a preset name, a JSON or conf.yml file, a dict, a Namespace or an SdtConfig",
+        )
+    if Path(source).suffix in YML_SUFFIXES:
+        return OfficialValues(read_mapping(source))
+    return _read_json(Path(source))
 
 
 def source_label(source: ConfigSource) -> str:
@@ -81,7 +123,7 @@ def source_label(source: ConfigSource) -> str:
     return str(source) if isinstance(source, (str, os.PathLike)) else "the configuration"
 
 
-def _read_json(path: Path) -> SdtConfig:
+def _read_json(path: Path) -> Mapping[Any, Any]:
     where = str(path)
     most = limits().config_bytes
     try:
@@ -99,5 +141,8 @@ def _read_json(path: Path) -> SdtConfig:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(where, f"not JSON ({error})", "a JSON object") from error
-    return SdtConfig.from_dict(values, where)
+        found, advice = misplaced(where, CONFIGURATION) or (f"not JSON ({error})", "")
+        raise ConfigError(where, found, "a JSON object", advice) from error
+    if not isinstance(values, dict):
+        raise ConfigError(where, f"a {type(values).__name__}", "a mapping of names to values")
+    return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from sdt_lava.checkpoint.archive import read_archive
 from sdt_lava.checkpoint.config_source import ConfigSource, resolve_config
@@ -13,6 +14,8 @@ from sdt_lava.checkpoint.official import (
     is_official,
 )
 from sdt_lava.checkpoint.own import build_model, own_config, parse_checkpoint
+from sdt_lava.checkpoint.safetensors import is_safetensors, read_safetensors
+from sdt_lava.checkpoint.weights import find_weights
 from sdt_lava.errors import CheckpointError
 from sdt_lava.model.transformer import SpikeDrivenTransformer
 
@@ -58,9 +61,32 @@ def load_with_report(
     Parameters, results and errors are those of `load_model`.
     """
     where = str(path)
-    content = read_archive(path, INERT_CLASSES)
-    if is_official(content):
-        return import_official(content, where, config, ema=ema)
+    content = read_file(path)
+    if not isinstance(content, dict) or "format" in content:
+        return _own(content, where, config, ema), None
+    weights = find_weights(content, where, ema=ema)
+    if weights is None or not is_official(weights.state):
+        return _own(weights.state if weights else content, where, config, ema), None
+    return import_official(content, weights, where, config)
+
+
+def read_file(path: str | os.PathLike[str]) -> Any:
+    """Return what a checkpoint holds, without running any of it.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be read safely, or is another kind of file.
+    """
+    if is_safetensors(path):
+        return read_safetensors(path)
+    return read_archive(path, INERT_CLASSES)
+
+
+def _own(
+    content: Any, where: str, config: ConfigSource | None, ema: bool
+) -> SpikeDrivenTransformer:
+    """Build a network from our own checkpoint or state dict."""
     if ema:
         raise CheckpointError(
             where,
@@ -70,4 +96,6 @@ def load_with_report(
         )
     checkpoint = parse_checkpoint(content, where)
     chosen = None if config is None else resolve_config(config)
-    return build_model(chosen or own_config(checkpoint, where), checkpoint.state_dict, where), None
+    model = build_model(chosen or own_config(checkpoint, where), checkpoint.state_dict, where)
+    model.assumes_levels = chosen is None and checkpoint.assumes_levels
+    return model

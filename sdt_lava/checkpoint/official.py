@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 
-from sdt_lava.checkpoint.config_source import (
-    ConfigSource,
-    official_settings,
-    resolve_config,
-    source_label,
-)
-from sdt_lava.checkpoint.official_config import OFFICIAL, Settings, complete, read_settings
+from sdt_lava.checkpoint.arguments import listed_arguments
+from sdt_lava.checkpoint.config_source import ConfigSource, read_source, source_label
+from sdt_lava.checkpoint.input_levels import Settings, assumes_levels
+from sdt_lava.checkpoint.layouts import in_official_names, refuse_other_networks
+from sdt_lava.checkpoint.official_config import OFFICIAL, complete, read_settings
 from sdt_lava.checkpoint.official_layout import (
-    BIASED,
-    PREFIX,
+    BIAS,
     official_tensors,
     plain_state,
+    with_other_biases,
     without_unused,
 )
 from sdt_lava.checkpoint.official_shapes import contradictions, deduce
@@ -34,8 +32,10 @@ from sdt_lava.checkpoint.tensors import (
     check_layout,
     check_values,
     differences,
+    is_counter,
     listed,
 )
+from sdt_lava.checkpoint.weights import Weights
 from sdt_lava.errors import CheckpointError, ConfigError
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.transformer import SpikeDrivenTransformer
@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 
 # A wrong preset contradicts nearly every tensor: a few names show where.
 _NAMES_OF_CONTRADICTIONS = 4
+# Entries of a checkpoint that scripts keep their arguments in.
+_ARGUMENTS = ("args", "hyper_parameters", "hparams", "config", "cfg")
 
 
 class TrainingArguments:
@@ -64,16 +66,21 @@ class ImportReport:
     path : str
         The file.
     weights : str
-        Which set of weights was taken: 'state_dict', 'state_dict_ema', or 'file' for a file
-        that is nothing but a state dict.
+        Which set of weights was taken: 'state_dict', 'state_dict_ema' or another entry, or 'file'
+        for a file that is nothing but a state dict.
     unused : tuple of str
-        Tensors that the authors' network holds and never uses.
+        Tensors that the network holds and never uses, counters of profilers among them.
     prefixed : int
-        How many names had the prefix ``module.`` of a distributed training, which is removed.
+        How many names had a prefix such as ``module.`` of a distributed training, which is removed.
     configuration : str
         Where the configuration comes from.
     notes : tuple of str
-        What was changed in the configuration, and what it overrides.
+        What was changed in the configuration, and what it overrides; where the input levels come
+        from; which other weights the file has.
+    prefixes : tuple of str
+        The prefixes that were removed.
+    assumes_levels : bool
+        Whether nothing was known of the input, so that its integer levels are assumed.
     """
 
     path: str
@@ -82,6 +89,8 @@ class ImportReport:
     prefixed: int
     configuration: str
     notes: tuple[str, ...]
+    prefixes: tuple[str, ...] = ()
+    assumes_levels: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -92,39 +101,37 @@ class ImportReport:
         lines = [f"imported {self.weights} of {self.path}"]
         lines += [f"configuration from {self.configuration}", *self.notes]
         if self.prefixed:
-            lines.append(f"removed the prefix {PREFIX!r} of {self.prefixed} names")
+            prefixes = ", ".join(map(repr, self.prefixes))
+            lines.append(f"removed the prefix {prefixes} of {self.prefixed} names")
         if self.unused:
             lines.append(f"left out, as the network does not use them: {listed(self.unused)}")
         return lines
 
 
-def is_official(content: Any) -> bool:
-    """Tell whether the content of an archive is in the authors' layout."""
-    if not isinstance(content, dict) or "format" in content:
-        return False
-    if "state_dict" in content or "state_dict_ema" in content:
-        return True
-    # Our convolutions have a time axis and so five axes.
-    return any(isinstance(value, torch.Tensor) and value.ndim == 4 for value in content.values())
+def is_official(state: Any) -> bool:
+    """Tell whether weights are in another layout than ours, whose convolutions have a time axis."""
+    return not isinstance(state, dict) or not any(
+        isinstance(value, torch.Tensor) and value.ndim == 5 for value in state.values()
+    )
 
 
 def import_official(
-    content: Any, where: str, config: ConfigSource | None = None, *, ema: bool = False
+    content: Mapping[Any, Any], weights: Weights, where: str, config: ConfigSource | None = None
 ) -> tuple[SpikeDrivenTransformer, ImportReport]:
     """Build a network from the content of an official checkpoint.
 
     Parameters
     ----------
-    content : dict
+    content : mapping
         What `read_archive` returned with `INERT_CLASSES`.
+    weights : Weights
+        Those of the content that are to be taken.
     where : str
         The file, for messages.
     config : SdtConfig, mapping, Namespace, str or path-like, optional
         Configuration, preset name, or JSON or conf.yml file. By default, the training arguments
         in the checkpoint. Pooling of the pre-activation and the float neuron are always those
         of the authors, whatever it says.
-    ema : bool
-        Take the moving average of the weights.
 
     Returns
     -------
@@ -140,48 +147,92 @@ def import_official(
     ConfigError
         If the configuration is wrong or incomplete.
     """
-    weights, raw = _choose_weights(content, where, ema)
-    state, unused = without_unused(plain_state(raw, where), where)
-    resolved, source, notes = _configure(content, config, state, unused, where)
-    check_layout(state, official_tensors(resolved), where)
+    plain = plain_state(weights.state, where)
+    refuse_other_networks(plain.tensors, where)
+    named, layout = in_official_names(plain.tensors)
+    state, unused = without_unused(named, where)
+    notes = [*weights.notes, *_notes_on(state, layout)]
+    given = _configure(content, config, state, unused, where)
+    if layout is not None:
+        given = given.without_dilations(layout)
+    resolved = given.complete(notes)
+    check_layout(state, with_other_biases(official_tensors(resolved), state), where)
     model = build_model(resolved, _own_layout(state, where), where)
-    prefixed = sum(name.startswith(PREFIX) for name in raw)
-    report = ImportReport(where, weights, tuple(unused), prefixed, source, notes)
+    model.assumes_levels = assumes_levels(resolved, given.settings)
+    report = ImportReport(
+        where, weights.name, tuple(unused), plain.prefixed, given.source, tuple(notes),
+        plain.prefixes, model.assumes_levels,
+    )  # fmt: skip
     for line in report.lines():
         logger.info("%s", line)
     return model, report
 
 
-def _choose_weights(content: Mapping[str, Any], where: str, ema: bool) -> tuple[str, Any]:
-    wrapped = "state_dict" in content or "state_dict_ema" in content
-    name = "state_dict_ema" if ema else "state_dict"
-    if wrapped and name in content:
-        return name, content[name]
-    if not wrapped and not ema:
-        return "file", content
-    kept = [key for key in ("state_dict", "state_dict_ema") if key in content]
-    raise CheckpointError(
-        where,
-        f"no {name}",
-        f"a checkpoint with {name}; this one has {kept or 'plain weights'}",
-        "import the ordinary weights, without --ema" if ema else "pass --ema",
-    )
+def _notes_on(state: Mapping[str, torch.Tensor], layout: str | None) -> list[str]:
+    """Say in which layout and precision the weights are, if it is not the usual one."""
+    notes = []
+    if layout is not None:
+        notes.append(f"the weights are in the layout of {layout}")
+    types = {str(value.dtype).removeprefix("torch.") for value in state.values() if value.ndim}
+    if types - {"float32"}:
+        notes.append(f"weights of {', '.join(sorted(types))} are computed with in float32")
+    return notes
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What all sources together say about a network.
+
+    Parameters
+    ----------
+    settings : dict
+        Fields of `SdtConfig`.
+    source : str
+        What to call where they come from.
+    notes : tuple of str
+        What differs between sources.
+    asked : dict
+        What the deciding source itself says.
+    """
+
+    settings: Settings
+    source: str
+    notes: tuple[str, ...]
+    asked: Settings
+
+    def without_dilations(self, layout: str) -> _Given:
+        """Return the same for a network that never dilates spikes."""
+        note = f"dvs_mode is false: the network of {layout} dilates no spikes"
+        notes = (note,) if self.settings.get("dvs_mode") else ()
+        settings = {**self.settings, "dvs_mode": False}
+        return replace(self, settings=settings, notes=(*self.notes, *notes))
+
+    def complete(self, notes: list[str]) -> SdtConfig:
+        """Return the configuration, and take notes."""
+        notes += self.notes
+        resolved = complete(self.settings, self.source, notes)
+        notes += (
+            f"{key} is {value!r} as in the official network, not {self.asked[key]!r}"
+            for key, value in OFFICIAL.items()
+            if self.asked.get(key, value) != value
+        )
+        return resolved
 
 
 def _configure(
-    content: Mapping[str, Any],
+    content: Mapping[Any, Any],
     config: ConfigSource | None,
     state: Mapping[str, torch.Tensor],
     unused: Mapping[str, torch.Tensor],
     where: str,
-) -> tuple[SdtConfig, str, tuple[str, ...]]:
-    """Join what the user, the training arguments and the shapes of the weights say.
-
-    Returns the configuration, what to call its source, and notes on it.
-    """
-    arguments = _arguments(content, where) if "args" in content else {}
+) -> _Given:
+    """Join what the user, the training arguments and the shapes of the weights say."""
+    unknown: list[str] | None = None if config is None else []
+    arguments = _arguments(content, where, unknown)
     given, source = _given(config, arguments, where)
     notes = [] if config is None else _compare(given, source, arguments, where)
+    if unknown:
+        notes.append(f"arguments of the checkpoint that nobody knows: {listed_arguments(unknown)}")
     deduced = deduce(state, unused)
     filled = {key: value for key, (value, _) in deduced.items()}
     settings = {**arguments, **filled, **given}
@@ -193,11 +244,7 @@ def _configure(
             "a configuration that describes these weights",
             "pass the conf.yml or the preset that the network was trained with",
         )
-    resolved = complete(settings, source)
-    for key, value in OFFICIAL.items():
-        if given.get(key, value) != value:
-            notes.append(f"{key} is {value!r} as in the official network, not {given[key]!r}")
-    return resolved, source, tuple(notes)
+    return _Given(settings, source, tuple(notes), given)
 
 
 def _tensors_that_differ(settings: Settings, state: Mapping[str, torch.Tensor]) -> list[str]:
@@ -206,43 +253,43 @@ def _tensors_that_differ(settings: Settings, state: Mapping[str, torch.Tensor]) 
         expected = official_tensors(complete(settings, ""))
     except ConfigError:
         return []
-    return differences(state, expected, _NAMES_OF_CONTRADICTIONS)
+    return differences(state, with_other_biases(expected, state), _NAMES_OF_CONTRADICTIONS)
 
 
 def _given(config: ConfigSource | None, arguments: Settings, where: str) -> tuple[Settings, str]:
     """Return the settings that decide, and what to call their source."""
-    if config is None:
-        if not arguments:
-            raise CheckpointError(
-                where,
-                "no configuration in the file (a state dict does not say T, pooling or image size)",
-                remedy="pass --config with the official conf.yml, a preset name or a JSON file",
-            )
-        return arguments, f"{where}: args"
-    settings = official_settings(config)
-    if settings is None:
-        settings = dict(vars(resolve_config(config)))
-    return settings, source_label(config)
-
-
-def _arguments(content: Mapping[str, Any], where: str) -> Settings:
-    arguments = content["args"]
-    if isinstance(arguments, TrainingArguments):
-        arguments = vars(arguments)
-    if arguments is None:
-        return {}
-    if not isinstance(arguments, dict):
+    if config is not None:
+        return read_source(config), source_label(config)
+    if not arguments:
         raise CheckpointError(
-            f"{where}: args", f"a {type(arguments).__name__}", "the arguments of a training"
+            where,
+            "no configuration in the file (a state dict does not say T, pooling or image size)",
+            remedy="pass --config with the official conf.yml, a preset name or a JSON file",
         )
-    return read_settings(arguments, f"{where}: args")
+    return arguments, f"{where}: args"
+
+
+def _arguments(content: Mapping[Any, Any], where: str, unknown: list[str] | None) -> Settings:
+    """Return what the arguments of the training in a checkpoint say."""
+    for key in _ARGUMENTS:
+        arguments = content.get(key)
+        if isinstance(arguments, TrainingArguments):
+            arguments = vars(arguments)
+        if arguments is None or (key != "args" and not isinstance(arguments, dict)):
+            continue
+        if not isinstance(arguments, dict):
+            raise CheckpointError(
+                f"{where}: {key}", f"a {type(arguments).__name__}", "the arguments of a training"
+            )
+        return read_settings(arguments, f"{where}: {key}", unknown)
+    return {}
 
 
 def _compare(given: Settings, source: str, arguments: Settings, where: str) -> list[str]:
     """Compare a configuration with the arguments of the training, where weights cannot tell."""
     different = {
         key: f"{key} {given[key]!r} in {source}, {arguments[key]!r} in the checkpoint's args"
-        for key in ("pooling_stat", "dvs_mode", "timesteps", "image_size")
+        for key in ("pooling_stat", "dvs_mode", "timesteps", "image_size", "dataset")
         if key in given and key in arguments and given[key] != arguments[key]
     }
     # Other steps and image sizes are legitimate; another structure gives other numbers silently.
@@ -263,14 +310,16 @@ def _own_layout(state: Mapping[str, torch.Tensor], where: str) -> dict[str, torc
     for name, value in state.items():
         if value.ndim == 4:
             own[name] = value.unsqueeze(-1)
-        elif not name.endswith(BIASED):
+        elif not BIAS.fullmatch(name) and not is_counter(name):
             own[name] = value
     for name, value in state.items():
-        if name.endswith(BIASED):
-            mean = name.replace("_conv.bias", "_bn.running_mean")
-            for entry in (name, mean):
-                check_kind(state[entry], tuple(value.shape), entry, where)
-                check_values(state[entry], entry, where)
-            # BN(W x + b) with mean m is BN(W x) with mean m - b: exact but for one rounding.
-            own[mean] = own[mean].double() - value.double()
+        match = BIAS.fullmatch(name)
+        if match is None:
+            continue
+        mean = f"{match[1]}bn{match[2]}.running_mean"
+        for entry in (name, mean):
+            check_kind(state[entry], tuple(value.shape), entry, where)
+            check_values(state[entry], entry, where)
+        # BN(W x + b) with mean m is BN(W x) with mean m - b: exact but for one rounding.
+        own[mean] = own[mean].double() - value.double()
     return own

@@ -15,24 +15,39 @@ from typing import Any
 
 import yaml
 
+from sdt_lava.checkpoint.arguments import (
+    check_arguments,
+    is_empty,
+    refuse_unknown,
+    shown,
+)
+from sdt_lava.checkpoint.input_levels import Settings, input_fields
 from sdt_lava.errors import ConfigError
 from sdt_lava.files import open_regular
 from sdt_lava.limits import limits, remedy
 from sdt_lava.model.config import SdtConfig
-from sdt_lava.model.normalisation import (
-    EVENT_LEVELS,
-    NORMALISATION,
-    InputLevels,
-    image_levels,
-)
-
-Settings = dict[str, Any]
+from sdt_lava.model.normalisation import DVS_MODE_DATASETS, EVENT_LEVELS, NORMALISATION
 
 YML_SUFFIXES = (".yml", ".yaml")
 _DEFAULTS = {"in_channels": 3, "mlp_ratio": 4.0, "num_heads": 8, "dvs_mode": False}
 # What makes a network the authors' own: pooling of the pre-activation, and their neuron.
 OFFICIAL = {"downsampling": "max", "neuron": "lif"}
-_EMPTY = (None, "", "null", "Null", "NULL", "~")
+_EVENT_CHANNELS = 2
+_DVS_NOTE = (
+    "dvs_mode is not given for data set {!r} and taken as false; if its code dilates spikes as "
+    "for CIFAR10-DVS, set dvs_mode: true in the configuration"
+)
+# Our names of data sets, by names without hyphens, and others that stay as they are.
+_DATASETS = {
+    "gesture": "dvs128-gesture",
+    "dvs128gesture": "dvs128-gesture",
+    "dvsgesture": "dvs128-gesture",
+    "cifar10dvstet": "cifar10-dvs-tet",
+    "ncaltech101": "ncaltech101",
+    "ncaltech": "ncaltech101",
+    "imagenet1k": "imagenet",
+    "ilsvrc2012": "imagenet",
+}
 
 
 class _TextLoader(yaml.BaseLoader):
@@ -51,7 +66,18 @@ def read_yml(path: str | os.PathLike[str]) -> Settings:
     Raises
     ------
     ConfigError
-        If the file cannot be read, is not a YAML mapping, or a value is of the wrong kind.
+        If the file cannot be read, is not a YAML mapping, or a value is not possible.
+    """
+    return read_settings(read_mapping(path), str(path))
+
+
+def read_mapping(path: str | os.PathLike[str]) -> dict[Any, Any]:
+    """Return the names and values of a YAML file, all values as text.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or is not a YAML mapping.
     """
     where = str(path)
     most = limits().yaml_bytes
@@ -70,45 +96,101 @@ def read_yml(path: str | os.PathLike[str]) -> Settings:
         raise ConfigError(where, f"not YAML of plain values ({reason})", "a mapping") from error
     if not isinstance(values, dict):
         raise ConfigError(where, f"a {type(values).__name__}", "a mapping of names to values")
-    return read_settings(values, where)
+    return values
 
 
 def in_official_names(values: Mapping[Any, Any]) -> bool:
     """Tell whether values have the authors' names, rather than those of `SdtConfig`."""
     own = {field.name for field in fields(SdtConfig)}
-    return any(key in _FIELDS and key not in own for key in values) and not any(
-        key in own and key not in _FIELDS for key in values
+    return any(key in _READ and key not in own for key in values) and not any(
+        key in own and key not in _READ for key in values
     )
 
 
-def read_settings(values: Mapping[Any, Any], where: str) -> Settings:
+def read_settings(
+    values: Mapping[Any, Any], where: str, unknown: list[str] | None = None
+) -> Settings:
     """Translate the authors' names and values; text is accepted for numbers, as YAML has it.
 
-    Keys that say nothing about the network are left out. So is ``mlp-ratio`` with a hyphen: the
+    What says how the network was trained is left out. So is ``mlp-ratio`` with a hyphen: the
     authors' code ignores it, too.
+
+    Parameters
+    ----------
+    values : mapping
+        Arguments by name.
+    where : str
+        Named in errors.
+    unknown : list of str, optional
+        Takes the names of arguments that nobody knows, which are an error otherwise.
 
     Raises
     ------
     ConfigError
-        If a value is of the wrong kind, or asks for neurons other than LIF.
+        If a value is of the wrong kind, asks for another network, has two names that contradict
+        each other, or is one of an argument that nobody knows.
     """
+    not_known = check_arguments(values, _READ, where)
+    if unknown is None:
+        refuse_unknown(not_known, where)
+    else:
+        unknown += not_known
     settings: Settings = {}
-    for key, (field, convert) in _FIELDS.items():
-        if not _is_empty(values.get(key)):
-            settings[field] = _converted(values[key], convert, f"{where}: {key}")
-    spikes = values.get("spike_mode")
-    if not _is_empty(spikes) and spikes != "lif":
-        raise ConfigError(f"{where}: spike_mode", _shown(spikes), "'lif', as all published models")
+    names: dict[str, str] = {}
+    for key, (field, convert) in {**_FIELDS, **_ALIASES}.items():
+        if is_empty(values.get(key)):
+            continue
+        value = _converted(values[key], convert, f"{where}: {key}")
+        if settings.setdefault(field, value) != value:
+            raise ConfigError(
+                f"{where}: {key}",
+                f"{shown(values[key])}, and {shown(values[names[field]])} as {names[field]}",
+                "one value",
+                "leave out the one that the training did not use",
+            )
+        names.setdefault(field, key)
+    _read_sides(values, settings, where)
     if "dataset" in settings:
-        name = settings["dataset"].removeprefix("torch/").lower()
+        settings["dataset"] = _dataset(settings["dataset"])
+        known = settings["dataset"] in EVENT_LEVELS or settings["dataset"] in NORMALISATION
         # The key 'dvs_mode' exists in the arguments only, where it was derived from the name.
-        settings.setdefault("dvs_mode", name.startswith("cifar10-dvs"))
-        names = {"gesture": "dvs128-gesture", "cifar10-dvs-tet": "cifar10-dvs"}
-        settings["dataset"] = names.get(name, name)
+        if known or settings["dataset"].startswith("cifar10-dvs"):
+            settings.setdefault("dvs_mode", _sets_dvs_mode(settings["dataset"]))
     return settings
 
 
-def complete(settings: Settings, where: str) -> SdtConfig:
+def _read_sides(values: Mapping[Any, Any], settings: Settings, where: str) -> None:
+    """Read the image's sides where they are given one by one, or with the channels."""
+    height, width = (values.get(f"img_size_{side}") for side in "hw")
+    sides: list[tuple[str, Any]] = [("img_size_h, img_size_w", [height, width])]
+    size = values.get("input_size")
+    if isinstance(size, (list, tuple)) and len(size) == 3:
+        channels = _converted(size[0], _integer, f"{where}: input_size")
+        if settings.setdefault("in_channels", channels) != channels:
+            found = f"{channels} channels, and {settings['in_channels']} as in_channels"
+            raise ConfigError(f"{where}: input_size", found, "one value")
+        size = size[1:]
+    sides.append(("input_size", size))
+    for name, value in sides:
+        if is_empty(value) or value == [None, None]:
+            continue
+        pair = _converted(value, _sides, f"{where}: {name}")
+        if settings.setdefault("image_size", pair) != pair:
+            found = f"{pair}, and {settings['image_size']} as img_size"
+            raise ConfigError(f"{where}: {name}", found, "one size", "leave out one of them")
+
+
+def _dataset(name: str) -> str:
+    """Return our name of a data set."""
+    plain = name.lower().removeprefix("torch/").removeprefix("tfds/")
+    return _DATASETS.get(re.sub(r"[-_ ]", "", plain), plain)
+
+
+def _sets_dvs_mode(dataset: str) -> bool:
+    return dataset in DVS_MODE_DATASETS or dataset.startswith("cifar10-dvs")
+
+
+def complete(settings: Settings, where: str, notes: list[str] | None = None) -> SdtConfig:
     """Fill the gaps of some settings and return the configuration.
 
     Parameters
@@ -117,6 +199,8 @@ def complete(settings: Settings, where: str) -> SdtConfig:
         Fields of `SdtConfig`; pooling and neuron are always the authors' own.
     where : str
         Named in errors.
+    notes : list of str, optional
+        Takes what was assumed, and where the input levels come from.
 
     Raises
     ------
@@ -133,45 +217,15 @@ def complete(settings: Settings, where: str) -> SdtConfig:
             "an official configuration with " + ", ".join(required.values()),
             "pass a complete conf.yml, or the name of a preset",
         )
-    values.update(_input_fields(values, where))
-    return SdtConfig(**values)
-
-
-def _input_fields(values: Settings, where: str) -> Settings:
-    """Return normalisation and integer levels of the input, as far as they were not given."""
-    dataset = values.get("dataset", "")
-    if dataset in EVENT_LEVELS:
-        return _levels(values, EVENT_LEVELS[dataset]) | {"input_mean": (), "input_std": ()}
-    channels = values["in_channels"]
-    mean, std = values.get("input_mean", ()), values.get("input_std", ())
-    if not (mean and std):
-        mean, std = NORMALISATION.get(dataset, ((), ()))
-        if len(mean) != channels:
-            return {}
-    if len(mean) != channels or len(std) != channels or min(std) <= 0:
-        raise ConfigError(
-            f"{where}: mean, std",
-            f"{len(mean)} and {len(std)} values for {channels} channels",
-            "a mean and a positive standard deviation for each channel",
-        )
-    return _levels(values, image_levels(mean, std)) | {"input_mean": mean, "input_std": std}
-
-
-def _levels(values: Settings, levels: InputLevels) -> Settings:
-    if "input_scale" in values:
-        return {}
-    return {"input_scale": levels.scale, "input_range": (levels.low, levels.high)}
-
-
-def _is_empty(value: object) -> bool:
-    return value is None or (isinstance(value, str) and value in _EMPTY)
-
-
-def _shown(value: object) -> str:
-    """Return a short text for a value that may come from anywhere."""
-    if isinstance(value, (str, int, float)):
-        return repr(value)[:60]
-    return f"a {type(value).__name__}"
+    entry, note = input_fields(values, where)
+    values.update(entry)
+    config = SdtConfig(**values)
+    if notes is not None:
+        scale, (low, high) = config.input_scale, config.input_range
+        notes.append(f"input levels {low}..{high}, {scale:g} a unit: {note}")
+        if "dvs_mode" not in settings and config.in_channels == _EVENT_CHANNELS:
+            notes.append(_DVS_NOTE.format(config.dataset or "unnamed"))
+    return config
 
 
 def _converted(value: Any, convert: Callable[[Any], Any], where: str) -> Any:
@@ -179,7 +233,7 @@ def _converted(value: Any, convert: Callable[[Any], Any], where: str) -> Any:
         return convert(value)
     except (TypeError, ValueError, OverflowError) as error:
         reason = str(error)[:100]
-        raise ConfigError(where, _shown(value), f"{_KINDS[convert]} ({reason})") from error
+        raise ConfigError(where, shown(value), f"{_KINDS[convert]} ({reason})") from error
 
 
 def _integer(value: Any) -> int:
@@ -227,6 +281,19 @@ def _sides(value: Any) -> tuple[int, int]:
     return _integer(value), _integer(value)
 
 
+def _range(value: Any) -> tuple[int, int]:
+    """Return the smallest and the largest level."""
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise TypeError("not two integers")
+    low, high = (
+        int(side) if isinstance(side, str) and re.fullmatch(r"-?\d{1,18}", side.strip()) else side
+        for side in value
+    )
+    if not all(isinstance(side, int) and not isinstance(side, bool) for side in (low, high)):
+        raise TypeError("not two integers")
+    return low, high
+
+
 _KINDS: dict[Callable[[Any], Any], str] = {
     _integer: "an integer",
     _number: "a number",
@@ -234,6 +301,7 @@ _KINDS: dict[Callable[[Any], Any], str] = {
     _text: "text",
     _truth: "true or false",
     _sides: "an integer, or height and width",
+    _range: "the smallest and the largest level",
 }
 _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "time_steps": ("timesteps", _integer),
@@ -250,4 +318,21 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "mean": ("input_mean", _numbers),
     "std": ("input_std", _numbers),
 }
+# Names of other scripts, and ours.
+_ALIASES: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    **dict.fromkeys(("T", "timesteps", "time_step", "num_steps"), _FIELDS["time_steps"]),
+    **dict.fromkeys(("embed_dim", "embed_dims"), _FIELDS["dim"]),
+    **dict.fromkeys(("depth", "depths", "layers", "num_layers", "num_blocks"), _FIELDS["layer"]),
+    **dict.fromkeys(("num_head", "n_heads", "heads"), _FIELDS["num_heads"]),
+    "mlp_ratios": _FIELDS["mlp_ratio"],
+    **dict.fromkeys(("image_size", "imgsz", "img_sz"), _FIELDS["img_size"]),
+    **dict.fromkeys(("in_chans", "in_channel", "input_channels"), _FIELDS["in_channels"]),
+    **dict.fromkeys(("nb_classes", "num_class", "n_classes"), _FIELDS["num_classes"]),
+    "dvs": _FIELDS["dvs_mode"],
+    "input_mean": _FIELDS["mean"],
+    "input_std": _FIELDS["std"],
+    "input_scale": ("input_scale", _number),
+    "input_range": ("input_range", _range),
+}
+_READ = frozenset((*_FIELDS, *_ALIASES, "img_size_h", "img_size_w", "input_size"))
 _REQUIRED = {"timesteps", "dim", "depth", "pooling_stat", "image_size", "num_classes"}

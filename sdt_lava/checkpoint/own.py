@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from sdt_lava.checkpoint.archive import is_exactly, read_archive, write_archive
-from sdt_lava.checkpoint.tensors import check_tensors
+from sdt_lava.checkpoint.tensors import check_tensors, listed, with_counters
+from sdt_lava.checkpoint.weights import look_like_weights
 from sdt_lava.errors import CheckpointError, ConfigError
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.transformer import SpikeDrivenTransformer
@@ -19,6 +20,7 @@ from sdt_lava.torch_state import random_numbers_apart
 
 FORMAT = "sdt-lava-checkpoint"
 VERSION = 1
+_ASSUMES_LEVELS = "assumes_levels"
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,13 @@ class Checkpoint:
         Values of the configuration, if the file has them.
     state_dict : mapping
         Names to tensors.
+    assumes_levels : bool
+        Whether the input levels of the configuration are assumed.
     """
 
     config: Mapping[str, Any] | None
     state_dict: Mapping[str, Any]
+    assumes_levels: bool = False
 
 
 def save_checkpoint(path: str | os.PathLike[str], model: SpikeDrivenTransformer) -> None:
@@ -52,6 +57,8 @@ def save_checkpoint(path: str | os.PathLike[str], model: SpikeDrivenTransformer)
         "config": model.config.to_dict(),
         "state_dict": state,
     }
+    if model.assumes_levels:
+        content[_ASSUMES_LEVELS] = True
     write_archive(path, content)
 
 
@@ -74,7 +81,7 @@ def parse_checkpoint(content: Any, where: str) -> Checkpoint:
     if "format" not in content:
         if all(isinstance(value, torch.Tensor) for value in content.values()):
             return Checkpoint(None, content)
-        raise CheckpointError(where, "a dict of another program", allowed)
+        raise CheckpointError(where, *_described(content, allowed))
     if not is_exactly(content["format"], FORMAT):
         raise CheckpointError(where, f"format {short_repr(content['format'])}", allowed)
     if not is_exactly(content.get("version"), VERSION):
@@ -89,7 +96,24 @@ def parse_checkpoint(content: Any, where: str) -> Checkpoint:
         raise CheckpointError(where, "no state_dict", "a dict of tensors under 'state_dict'")
     if config is not None and not isinstance(config, dict):
         raise CheckpointError(where, f"a config that is a {type(config).__name__}", "a dict")
-    return Checkpoint(config, state)
+    return Checkpoint(config, state, content.get(_ASSUMES_LEVELS) is True)
+
+
+def _described(content: Mapping[Any, Any], allowed: str) -> tuple[str, str, str]:
+    """Return what a dict of another program is, what is allowed, and what to do."""
+    entries = [str(name) for name in content]
+    found = f"a dict of another program, with {listed(entries)}"
+    weights = look_like_weights(content)
+    if not weights:
+        remedy = "save the state dict of the network: torch.save(model.state_dict(), 'weights.pt')"
+        return found, allowed, remedy
+    keys = "".join(f"[{key!r}]" for key in weights[0].split("."))
+    return (
+        found,
+        allowed,
+        f"{listed(weights)} looks like weights: save it alone, "
+        f"torch.save(torch.load(FILE){keys}, 'weights.pt')",
+    )
 
 
 def own_config(checkpoint: Checkpoint, where: str) -> SdtConfig:
@@ -125,5 +149,5 @@ def build_model(config: SdtConfig, state: Mapping[str, Any], where: str) -> Spik
     check_tensors(state, config, where)
     with random_numbers_apart():
         model = SpikeDrivenTransformer(config)
-    model.load_state_dict(dict(state))
+    model.load_state_dict(with_counters(state, config))
     return model.eval()

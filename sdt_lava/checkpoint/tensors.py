@@ -69,10 +69,32 @@ def check_tensors(state: Mapping[Any, Any], config: SdtConfig, where: str) -> No
     """
     expected = expected_tensors(config)
     check_layout(state, expected, where)
-    for name, shape in expected.items():
+    read = {name: shape for name, shape in expected.items() if not is_counter(name)}
+    for name, shape in read.items():
         check_kind(state[name], shape, name, where)
-    for name in expected:
+    for name in read:
         check_values(state[name], name, where)
+
+
+def is_counter(name: str) -> bool:
+    """Tell whether an entry counts the batches of a training, which no trained network reads."""
+    return name.endswith(".num_batches_tracked")
+
+
+def _is_spare(name: str, state: Mapping[Any, Any]) -> bool:
+    """Tell whether only a counter is missing, rather than a whole normalisation."""
+    normalisation = name.removesuffix("num_batches_tracked")
+    return is_counter(name) and f"{normalisation}running_mean" in state
+
+
+def with_counters(state: Mapping[str, Any], config: SdtConfig) -> dict[str, Any]:
+    """Return a state dict with all counters of batches, as torch wants them: 0 if there is none."""
+    counters = {name: torch.tensor(0) for name in expected_tensors(config) if is_counter(name)}
+    for name in counters:
+        value = state.get(name)
+        if isinstance(value, torch.Tensor) and value.dtype == torch.int64 and value.ndim == 0:
+            counters[name] = value
+    return {**state, **counters}
 
 
 def differences(state: Mapping[Any, Any], expected: Mapping[str, Shape], most: int) -> list[str]:
@@ -87,12 +109,14 @@ def differences(state: Mapping[Any, Any], expected: Mapping[str, Shape], most: i
     most : int
         Names of each kind to list.
     """
-    missing = [name for name in expected if name not in state]
+    missing = [name for name in expected if name not in state and not _is_spare(name, state)]
     unexpected = [str(name) for name in state if name not in expected]
     misshapen = [
         f"{name} {tuple(state[name].shape)} instead of {shape}"
         for name, shape in expected.items()
-        if isinstance(state.get(name), torch.Tensor) and tuple(state[name].shape) != shape
+        if isinstance(state.get(name), torch.Tensor)
+        and not is_counter(name)
+        and tuple(state[name].shape) != shape
     ]
     return [
         f"{what} {listed(names, most)}"
@@ -113,8 +137,24 @@ def check_layout(state: Mapping[Any, Any], expected: Mapping[str, Shape], where:
             where,
             "; ".join(found),
             "the tensors of the Spike-driven Transformer with this configuration",
-            "check that the configuration (dim, depth) is the one the network was trained with",
+            _remedy(state, expected),
         )
+
+
+def _remedy(state: Mapping[Any, Any], expected: Mapping[str, Shape]) -> str:
+    """Return what to do about tensors that do not fit: it depends on how many do."""
+    shared = sum(name in state for name in expected)
+    if not shared:
+        return (
+            "this is another network, or its names have a prefix: print the names with "
+            "torch.load(...).keys()"
+        )
+    if all(name in expected for name in state) or shared < len(expected) / 2:
+        return "check that the configuration (dim, depth) is the one the network was trained with"
+    return (
+        "if the network does not use the unexpected ones, save the state dict without them; "
+        "otherwise it is another network"
+    )
 
 
 def listed(names: Sequence[str], most: int = _SHOWN_NAMES) -> str:
@@ -129,11 +169,8 @@ def check_kind(value: Any, shape: Shape, name: str, where: str) -> None:
     place = f"{where}: {name}"
     if not isinstance(value, torch.Tensor):
         raise CheckpointError(place, f"a {type(value).__name__}", "a tensor")
-    counter = name.endswith("num_batches_tracked")
-    if not counter and not value.is_floating_point():
+    if not value.is_floating_point():
         raise CheckpointError(place, f"dtype {value.dtype}", "a floating-point dtype")
-    if counter and value.dtype != torch.int64:
-        raise CheckpointError(place, f"dtype {value.dtype}", "int64")
     if tuple(value.shape) != shape:
         raise CheckpointError(
             place,

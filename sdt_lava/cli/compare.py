@@ -13,8 +13,10 @@ from sdt_lava.cli.data import (
     Binning,
     DataRoot,
     Download,
+    Ema,
     Takes,
     load_fitting,
+    load_imported,
     model_takes,
     network_takes,
 )
@@ -22,6 +24,7 @@ from sdt_lava.cli.hardware import ALL_BACKENDS
 from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, Timesteps, load_file
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.errors import ConfigError
+from sdt_lava.file_kinds import NETWORK, file_kind
 from sdt_lava.files import write_json
 from sdt_lava.model.presets import PRESETS
 from sdt_lava.report.compare import Comparison, compare
@@ -53,6 +56,7 @@ def compare_command(
         typer.Option(help="Preset or file, for checkpoints without a configuration."),
         Reads(tuple(PRESETS)),
     ] = None,
+    ema: Ema = False,
     data_root: DataRoot = None,
     download: Download = False,
     binning: Binning = None,
@@ -69,7 +73,9 @@ def compare_command(
     from sdt_lava.datasets import SourceOptions
 
     sides = [
-        _Side.load(path, backend, config, (timesteps, input_shape, num_layers, skip_layers))
+        _Side.load(
+            path, backend, _Float(config, ema), (timesteps, input_shape, num_layers, skip_layers)
+        )
         for path, backend in ((left, left_backend), (right, right_backend))
     ]
     options = SourceOptions(root=data_root, download=download, binning=binning)
@@ -89,6 +95,14 @@ def compare_command(
 
 
 @dataclass(frozen=True)
+class _Float:
+    """Which configuration and weights of a checkpoint to take."""
+
+    config: str | None
+    ema: bool
+
+
+@dataclass(frozen=True)
 class _Side:
     """One of the two executions: a network file on a back end, or the float model."""
 
@@ -102,7 +116,7 @@ class _Side:
         cls,
         path: Path,
         backend: str,
-        config: str | None,
+        float_model: _Float,
         of_network: tuple[int | None, str | None, int | None, int],
     ) -> _Side:
         if backend not in ALL_BACKENDS:
@@ -111,12 +125,10 @@ class _Side:
             from sdt_lava.simulate.loihi.run import require_hardware
 
             require_hardware(backend)
-        if path.suffix in _NETWORK_SUFFIXES:
+        if path.suffix in _NETWORK_SUFFIXES or file_kind(path) is NETWORK:
             net = load_file(path, *of_network)
             return cls(path.name, net, backend, network_takes(net))
-        from sdt_lava.checkpoint import load_model
-
-        model = load_model(path, config)
+        model = load_imported(path, float_model.config, ema=float_model.ema)
         return cls(path.name, model, "torch", model_takes(model.config))
 
     def run(self, x: Any) -> Result:

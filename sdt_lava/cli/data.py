@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sdt_lava.cli.console import error_console
 from sdt_lava.cli.networks import trained_on
 from sdt_lava.datasets import (
     Dataset,
@@ -21,6 +22,9 @@ from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Graph
 from sdt_lava.model.config import SdtConfig
 
+if TYPE_CHECKING:
+    from sdt_lava.model.transformer import SpikeDrivenTransformer
+
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help="Folder of the data sets.")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch missing files.")]
 Binning = Annotated[
@@ -31,6 +35,10 @@ Binning = Annotated[
     ),
 ]
 
+
+Ema = Annotated[
+    bool, typer.Option("--ema", help="Of a checkpoint, the moving average of the weights.")
+]
 
 # Input shape ``(C, H, W)`` or ``(features,)``, steps T, and the data set of its training, if known.
 Takes = tuple[tuple[int, ...], int, str]
@@ -89,3 +97,13 @@ def check_parts(name: str) -> None:
             "a data set, a file, or a folder with train and test",
             "name other samples with --test-data",
         )
+
+
+def load_imported(path: Path, config: str | None, *, ema: bool) -> SpikeDrivenTransformer:
+    """Read a checkpoint, and say what its import involved; arguments and errors as `load_model`."""
+    from sdt_lava.checkpoint import load_with_report
+
+    model, report = load_with_report(path, config, ema)
+    for line in report.lines() if report else ():
+        error_console.print(line, markup=False)
+    return model

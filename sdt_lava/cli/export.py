@@ -17,7 +17,7 @@ from sdt_lava.cli.console import (
     print_table,
     simulation_hint,
 )
-from sdt_lava.cli.data import Binning, DataRoot, Download, fitting, model_takes
+from sdt_lava.cli.data import Binning, DataRoot, Download, Ema, fitting, model_takes
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.datasets import (
     DATASETS,
@@ -59,9 +59,7 @@ def export_command(
         bool,
         typer.Option("--per-channel", help="A weight exponent for each output channel."),
     ] = False,
-    ema: Annotated[
-        bool, typer.Option("--ema", help="Moving average of the weights (official checkpoints).")
-    ] = False,
+    ema: Ema = False,
     data_root: DataRoot = None,
     download: Download = False,
     binning: Binning = None,

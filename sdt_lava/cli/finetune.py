@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from sdt_lava.cli.console import console
-from sdt_lava.cli.data import Binning, DataRoot, Download, check_parts, load_fitting, model_takes
+from sdt_lava.cli.data import (
+    Binning,
+    DataRoot,
+    Download,
+    Ema,
+    check_parts,
+    load_fitting,
+    load_imported,
+    model_takes,
+)
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.cli.train import training_progress
 from sdt_lava.model.presets import PRESETS
@@ -34,6 +43,7 @@ def finetune_command(
         typer.Option(help="Preset or file, for checkpoints without a configuration."),
         Reads(tuple(PRESETS)),
     ] = None,
+    ema: Ema = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
     lr: Annotated[float | None, typer.Option(help="Largest learning rate.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=_LARGEST_SEED, help="Order of samples.")] = 0,
@@ -42,14 +52,13 @@ def finetune_command(
     binning: Binning = None,
 ) -> None:
     """Train a model further, with the rounded weights that will be exported."""
-    from sdt_lava.checkpoint import load_model
     from sdt_lava.datasets import SourceOptions
     from sdt_lava.model.training import train
     from sdt_lava.quantize.fine_tune import FINE_TUNE_OPTIONS, ROUNDED_OPTIONS, fine_tune
 
     if test_data is None:
         check_parts(data)
-    loaded = load_model(model, config)
+    loaded = load_imported(model, config, ema=ema)
     source = SourceOptions(root=data_root, download=download, binning=binning)
     takes = model_takes(loaded.config)
     parts = (
@@ -85,15 +94,13 @@ def convert_command(
         typer.Option(help="Preset or file, for checkpoints without a configuration."),
         Reads(tuple(PRESETS)),
     ] = None,
-    ema: Annotated[
-        bool, typer.Option("--ema", help="Moving average of the weights (official checkpoints).")
-    ] = False,
+    ema: Ema = False,
 ) -> None:
     """Replace the max-pool of the pre-activation by what Loihi 2 can do."""
-    from sdt_lava.checkpoint import load_model, save_checkpoint
+    from sdt_lava.checkpoint import save_checkpoint
     from sdt_lava.quantize.fine_tune import convert_pooling
 
-    converted = convert_pooling(load_model(model, config, ema), pooling)
+    converted = convert_pooling(load_imported(model, config, ema=ema), pooling)
     save_checkpoint(out, converted)
     console.print(f"wrote {out}: the same weights, pooling '{pooling}'; its spikes differ")
     data = converted.config.dataset or "DATA"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sdt_lava.cli.console import console, make_table, print_plain_json, print_table
-from sdt_lava.cli.data import Binning, DataRoot, Download
+from sdt_lava.cli.data import Binning, DataRoot, Download, Ema, load_imported
 from sdt_lava.cli.evaluate import resumable
 from sdt_lava.cli.export import calibration_data
 from sdt_lava.cli.places import Reads, ReadsData, WritesInto
@@ -41,6 +41,7 @@ def sweep_command(
         typer.Option(help="Preset or file, for checkpoints without a configuration."),
         Reads(tuple(PRESETS)),
     ] = None,
+    ema: Ema = False,
     calibration: Annotated[
         str | None,
         typer.Option(help="Data set or .npz on which ranges are measured."),
@@ -73,7 +74,6 @@ def sweep_command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare widths of weights and lowerings of a model: accuracy, work, energy, size."""
-    from sdt_lava.checkpoint import load_model
     from sdt_lava.evaluate import EvaluationOptions
     from sdt_lava.sweep import SweepOptions, sweep
 
@@ -91,7 +91,7 @@ def sweep_command(
             models=tuple(load_energy_model(name) for name in cost or ENERGY_MODELS),
         ),
     )
-    loaded = load_model(model, config)
+    loaded = load_imported(model, config, ema=ema)
     measured = calibration_data(calibration, loaded.config, source)
     kept = f"what is finished is in {out}"
     with resumable("sweep", kept, workers, scheduler) as (executor, update):

@@ -23,6 +23,7 @@ from sdt_lava.datasets.source import (
 )
 from sdt_lava.datasets.synthetic_dvs import SyntheticDvsOptions, load_synthetic_dvs
 from sdt_lava.errors import DataError
+from sdt_lava.file_kinds import DATA, misplaced
 from sdt_lava.lazy import lazy
 
 __all__ = [
@@ -218,5 +219,6 @@ def open_source(
     else:
         names = sorted((*DATASETS, *SOURCES))
         allowed = f"one of {names}, an .npz or .npy file, or a folder of class folders"
-        raise DataError("data set", repr(name), allowed)
+        found, remedy = misplaced(name, DATA) or ("", "")
+        raise DataError("data set", f"{name!r}{found and f', {found}'}", allowed, remedy)
     return MemorySource(data)

@@ -208,7 +208,7 @@ _LARGEST = {
 }
 _LARGEST_IMAGE_SIDE = 16_384
 # Graded spikes of the first layer carry at most 16 bits with sign.
-_INPUT_LIMIT = 32_767
+INPUT_LIMIT = 32_767
 
 
 def _check_positive(config: SdtConfig) -> None:
@@ -223,11 +223,11 @@ def _check_positive(config: SdtConfig) -> None:
             "config.image_size", str(config.image_size), f"sides of 1 to {_LARGEST_IMAGE_SIDE}"
         )
     low, high = config.input_range
-    if not -_INPUT_LIMIT <= low <= 0 <= high <= _INPUT_LIMIT or low == high:
+    if not -INPUT_LIMIT <= low <= 0 <= high <= INPUT_LIMIT or low == high:
         raise ConfigError(
             "config.input_range",
             str(config.input_range),
-            f"low <= 0 <= high, low < high, both within +-{_INPUT_LIMIT}",
+            f"low <= 0 <= high, low < high, both within +-{INPUT_LIMIT}",
         )
 
 

@@ -42,11 +42,15 @@ class SpikeDrivenTransformer(nn.Module):
     ----------
     config : SdtConfig
         The architecture.
+    assumes_levels : bool
+        Whether the configuration's input levels are only assumed, as nothing was known of the
+        data; export with calibration data then chooses them on these.
     """
 
     def __init__(self, config: SdtConfig) -> None:
         super().__init__()
         self.config = config
+        self.assumes_levels = False
         self.patch_embed = PatchSplitting(config)
         self.block = nn.ModuleList(
             EncoderBlock(config, f"block.{index}") for index in range(config.depth)

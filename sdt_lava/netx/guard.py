@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from sdt_lava.errors import NetworkFileError
+from sdt_lava.file_kinds import NETWORK, NIR, misplaced
 from sdt_lava.files import open_regular
 from sdt_lava.limits import limits, remedy
 from sdt_lava.netx.heaps import check_heaps
@@ -287,7 +288,11 @@ def open_root(file: BinaryIO, name: str, what: str) -> Iterator[SafeGroup]:
     with library_errors(name):
         is_hdf5 = bool(h5py.is_hdf5(link))
     if not is_hdf5:
-        raise NetworkFileError(name, "not an HDF5 file", what, "export the network again")
+        found, remedy = misplaced(name, NETWORK, NIR) or (
+            "not an HDF5 file",
+            "export the network again",
+        )
+        raise NetworkFileError(name, found, what, remedy)
     with library_errors(name):
         check_heaps(file, name)
         opened = h5py.File(link, "r")

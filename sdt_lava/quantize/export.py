@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sdt_lava.graph import Graph
+from sdt_lava.model.normalisation import measured_levels
 from sdt_lava.quantize.post_training import CalibrationData, quantize
 from sdt_lava.quantize.report import QuantizationReport
 
@@ -37,7 +40,32 @@ def to_network(
     def spikes(x: Any) -> Any:
         return simulate(model, x, "torch").spikes
 
-    return quantize(trace(model), bits, calibration, by_channel=by_channel, teacher=spikes)
+    entry, note = _entry(model, calibration)
+    graph, report = quantize(trace(entry), bits, calibration, by_channel=by_channel, teacher=spikes)
+    return graph, report if note is None else replace(report, notes=(*report.notes, note))
+
+
+def _entry(
+    model: SpikeDrivenTransformer, calibration: CalibrationData | None
+) -> tuple[SpikeDrivenTransformer, str | None]:
+    """Return the model with input levels for the data, if nobody knew any, and a note on them."""
+    if not model.assumes_levels:
+        return model, None
+    config = model.config
+    low, high = config.input_range
+    if calibration is None or not calibration.choose:
+        return model, (
+            f"input levels {low}..{high}, {config.input_scale:g} a unit, are assumed: nothing is "
+            "known of the data; --calibration DATA chooses them"
+        )
+    levels, reason = measured_levels(calibration.x)
+    config = replace(config, input_scale=levels.scale, input_range=(levels.low, levels.high))
+    entry = copy(model)
+    entry.config = config
+    return entry, (
+        f"input levels {levels.low}..{levels.high}, {levels.scale:g} a unit: {reason} in "
+        f"{calibration.name}"
+    )
 
 
 def export(

@@ -241,6 +241,8 @@ def fine_tune(
     average.take()
     rounding.refresh()
     rounding.apply()
+    # The weights are rounded for these input levels.
+    folded.assumes_levels = False
     assert test_data.y is not None
     final = replace(history[-1], test_accuracy=accuracy(folded, test_data.x, test_data.y))
     if checkpoint_path is not None:
@@ -269,6 +271,7 @@ def convert_pooling(model: SpikeDrivenTransformer, downsampling: str) -> SpikeDr
         raise ConfigError("--pooling", repr(downsampling), f"one of {DOWNSAMPLINGS}")
     converted = SpikeDrivenTransformer(replace(model.config, downsampling=downsampling))
     converted.load_state_dict(model.state_dict())
+    converted.assumes_levels = model.assumes_levels
     return converted.eval()
 
 

@@ -82,6 +82,9 @@ def official_config(**changes) -> SdtConfig:
         "pooling_stat": "0011",
         "downsampling": "max",
         "neuron": "lif",
+        # What is assumed of two channels.
+        "input_scale": 1.0,
+        "input_range": (0, 255),
     }
     return SdtConfig(**{**values, **changes})
 
