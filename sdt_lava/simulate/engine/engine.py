@@ -12,14 +12,21 @@ import torch
 from numpy.typing import NDArray
 
 from sdt_lava.allocation import current_guard, guarding
-from sdt_lava.errors import ConfigError, HardwareUnavailableError
+from sdt_lava.errors import HardwareUnavailableError
 from sdt_lava.forks import ForkSafeLock
-from sdt_lava.graph import SIGMA_DELTA_KINDS, Graph, Input
+from sdt_lava.graph import SIGMA_DELTA_KINDS, Graph
 from sdt_lava.graph.mapped import Gate, MaxRelay, Relay, Sparse
 from sdt_lava.numerics import ACTIVATION_LIMIT, STATE_LIMIT, IntArray, NeuronStates
 from sdt_lava.quantize.bounds import Extremes, bound
 from sdt_lava.quantize.proof import unproved_currents
 from sdt_lava.registers import Watch, relayed_currents
+from sdt_lava.simulate.engine.batches import (
+    batch_size,
+    frame_steps_of,
+    holds,
+    interpreted_bytes,
+    parts,
+)
 from sdt_lava.simulate.engine.fallback import joined, outcome_of, wanted
 from sdt_lava.simulate.engine.interpreter import Interpreter
 from sdt_lava.simulate.engine.plan.entry import can_pack
@@ -38,13 +45,9 @@ logger = logging.getLogger(__name__)
 # Connections of compiled graphs are matrices, for which the interpreter is as good; and no kernel
 # takes the messages of sigma-delta neurons, which are as wide as the state.
 _INTERPRETED = (Sparse, Gate, Relay, MaxRelay, *SIGMA_DELTA_KINDS)
-# More samples at once do not make it faster, once their arrays leave the caches [bytes].
-_CACHE_BYTES = 24 << 20
 # Below this many multiplications a batch, threads cost more than they save.
 _WORTH_THREADS = 20_000_000
 _NOTHING: Mapping[str, IntArray] = {}
-# The interpreter holds about this many bytes for each neuron and step of the largest layer.
-_INTERPRETED_BYTES = 64
 
 
 class Engine:
@@ -122,7 +125,7 @@ class Engine:
             If ``strict`` and a value does not fit its register.
         """
         kept = frozenset(self.graph.nodes if keep is None else keep)
-        frame_steps = _frame_steps(frames)
+        frame_steps = frame_steps_of(frames)
         if spikes or not self._is_planned(frames, states, frame_steps):
             return self._interpret(frames, kept, spikes, states)
         if states is not None:
@@ -166,7 +169,7 @@ class Engine:
             If ``strict`` and a value does not fit its register.
         """
         kept = frozenset(keep)
-        frame_steps = _frame_steps(frames)
+        frame_steps = frame_steps_of(frames)
         if self._is_planned(frames, None, frame_steps, in_range=in_range):
             plan = self._plan(kept, steps=len(frames))
             for outcome, done in self._outcomes(plan, frames, frame_steps):
@@ -174,7 +177,7 @@ class Engine:
             return
         # A rule of thumb, which no run fails for.
         size = self.options.memory // self._interpreted_bytes(len(frames))
-        for part, done in _parts(frames, self.options.batch_size or size):
+        for part, done in parts(frames, self.options.batch_size or size):
             values = self._interpret(part, kept, None, None)
             yield {name: Output.of(values[name]) for name in kept}, done
 
@@ -224,7 +227,7 @@ class Engine:
             As for `batches`.
         """
         # Whether values differ from step to step matters only to whoever looks at them.
-        shown = len(frames) if in_range else _frame_steps(frames)
+        shown = len(frames) if in_range else frame_steps_of(frames)
         return self._is_planned(frames, None, shown, in_range=in_range)
 
     def counted_batches(
@@ -257,12 +260,12 @@ class Engine:
             If ``strict`` and a value does not fit its register.
         """
         plan = self._plan(frozenset(keep), counted=counted, steps=len(frames))
-        yield from self._outcomes(plan, frames, _frame_steps(frames))
+        yield from self._outcomes(plan, frames, frame_steps_of(frames))
 
     def _outcomes(
         self, plan: Plan, frames: IntArray, frame_steps: int
     ) -> Iterator[tuple[Outcome, int]]:
-        for part, done in _parts(frames, self._batch_size(plan, frames, frame_steps)):
+        for part, done in parts(frames, self._batch_size(plan, frames, frame_steps)):
             yield self._run_batch(plan, part, None, frame_steps), done
 
     def _plan(
@@ -323,7 +326,7 @@ class Engine:
         if any(isinstance(node, _INTERPRETED) for node in self.graph):
             return False
         # The bounds that make a kernel exact are those of the declared input.
-        if not in_range and not _holds(self.graph.input, frames[:frame_steps]):
+        if not in_range and not holds(self.graph.input, frames[:frame_steps]):
             return False
         return states is None or packs_states(self.graph, states)
 
@@ -365,7 +368,7 @@ class Engine:
         graph = self.graph
         # Messages of sigma-delta neurons add up, and nobody knows how long a stream will be.
         endless = states is not None and bool(graph.message_names)
-        if endless or not frames.size or not _holds(graph.input, frames):
+        if endless or not frames.size or not holds(graph.input, frames):
             return frozenset()
         if len(frames) > graph.timesteps and graph.message_names:
             graph = replace(graph, timesteps=self._horizon(len(frames)))
@@ -399,8 +402,8 @@ class Engine:
     def _compute_again(self, plan: Plan, frames: IntArray, states: NeuronStates | None) -> Outcome:
         keep = wanted(plan)
         size = self.options.memory // self._interpreted_bytes(len(frames))
-        parts = [frames] if states is not None else [part for part, _ in _parts(frames, size)]
-        values = joined(self._interpret(part, keep, None, states) for part in parts)
+        pieces = [frames] if states is not None else [part for part, _ in parts(frames, size)]
+        values = joined(self._interpret(piece, keep, None, states) for piece in pieces)
         return outcome_of(plan, values)
 
     def _sizes(self, plan: Plan, steps: int, batch: int, frame_steps: int) -> Run:
@@ -420,7 +423,7 @@ class Engine:
             Nodes whose output is wanted.
         """
         plan = self._plan(frozenset(keep), steps=len(frames))
-        run = self._sizes(plan, len(frames), frames.shape[1], _frame_steps(frames))
+        run = self._sizes(plan, len(frames), frames.shape[1], frame_steps_of(frames))
         with guarding(self.options.guard), exact_arithmetic(), one_thread_each():
             context = self._context({}, frozenset(self.graph.nodes) - plan.unproved)
             return plan.profile(frames, run, context)
@@ -435,51 +438,20 @@ class Engine:
         keep : iterable of str
             Nodes whose output is wanted.
         """
-        frame_steps = _frame_steps(frames)
+        frame_steps = frame_steps_of(frames)
         if not self._is_planned(frames, None, frame_steps):
             return self._interpreted_bytes(len(frames)) * frames.shape[1]
         plan = self._plan(frozenset(keep), steps=len(frames))
         return plan.bytes_needed(self._sizes(plan, len(frames), frames.shape[1], frame_steps))
 
     def _batch_size(self, plan: Plan, frames: IntArray, frame_steps: int) -> int:
-        if plan.table_bytes > self.options.memory:
-            found, tables = f"{self.options.memory:,} bytes", f"{plan.table_bytes:,}"
-            raise ConfigError("memory", found, f"{tables} for the layers' weights alone")
-        if self.options.batch_size is not None:
-            return self.options.batch_size
         steps, samples = frames.shape[:2]
-
-        def of(size: int) -> Run:
-            return self._sizes(plan, steps, size, frame_steps)
-
-        size = min(samples, of(samples).workers)
-        if plan.bytes_needed(of(size)) > self.options.memory:
-            size = 1
-        if plan.bytes_needed(of(size)) > self.options.memory:
-            found, needed = f"{self.options.memory:,} bytes", plan.bytes_needed(of(1))
-            raise ConfigError("memory", found, f"{needed:,} for one sample")
-        while size < samples:
-            larger = of(min(2 * size, samples))
-            leaves_caches = plan.signal_bytes(larger) > _CACHE_BYTES
-            if leaves_caches or plan.bytes_needed(larger) > self.options.memory:
-                break
-            size = larger.batch
-        return size
+        return batch_size(
+            plan, samples, lambda size: self._sizes(plan, steps, size, frame_steps), self.options
+        )
 
     def _interpreted_bytes(self, steps: int) -> int:
-        largest = max(int(np.prod(shape)) for shape in self.graph.shapes.values())
-        return max(1, largest * steps * _INTERPRETED_BYTES)
-
-
-def _parts(frames: IntArray, size: int) -> Iterator[tuple[IntArray, int]]:
-    """Cut an input into batches; with each comes the number of samples up to its end."""
-    samples, size = frames.shape[1], max(1, size)
-    for start in range(0, samples, size):
-        yield frames[:, start : start + size], min(start + size, samples)
-
-
-def _holds(entry: Input, values: IntArray) -> bool:
-    return bool(entry.low <= values.min() and values.max() <= entry.high)
+        return interpreted_bytes(self.graph, steps)
 
 
 def _device(name: str) -> torch.device:
@@ -488,18 +460,6 @@ def _device(name: str) -> torch.device:
             "device 'cuda'", "no GPU that torch can use is there", remedy="leave --device out"
         )
     return torch.device(name)
-
-
-def _frame_steps(frames: IntArray) -> int:
-    """Return 1 if the input is the same at every step, otherwise the steps."""
-    first = frames[0]
-    if len(frames) == 1 or frames.strides[0] == 0:
-        return 1
-    # Nearly always the first sample alone shows that they differ.
-    for part in (slice(0, 1), slice(1, None)):
-        if not all(np.array_equal(frame[part], first[part]) for frame in frames[1:]):
-            return len(frames)
-    return 1
 
 
 def _overflows(seen: Extremes) -> bool:
