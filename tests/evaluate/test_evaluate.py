@@ -60,7 +60,7 @@ def test_memory_and_device_reach_the_engine(case, tmp_path):
     options = EvaluationOptions(memory="1GiB", device="cpu")
     evaluate(network, str(data), tmp_path / "small", options)
     assert files(tmp_path / "whole") == files(tmp_path / "small")
-    with pytest.raises(ConfigError, match="one sample"):
+    with pytest.raises(ConfigError, match="memory: 1,000 bytes"):
         evaluate(network, str(data), tmp_path / "none", EvaluationOptions(memory="1kB"))
     with pytest.raises(ConfigError, match="device"):
         evaluate(network, str(data), tmp_path / "bad", EvaluationOptions(device="tpu"))
