@@ -54,6 +54,7 @@ def info_command(
 ) -> None:
     """Show what is in a network file, what becomes of it, or what is installed."""
     from sdt_lava.compiler.compile import compile_network
+    from sdt_lava.simulate.membranes import ends_in_membranes
 
     if versions:
         print_versions(json)
@@ -71,6 +72,8 @@ def info_command(
     else:
         console.print(str(net))
         console.print(f"T = {net.timesteps} steps a sample, input {net.input_shape}")
+        if ends_in_membranes(net, net.timesteps):
+            console.print(f"the result is the membrane of {net.output_name}, which never fires")
         for note in notes_of(net):
             console.print(f"note: {note}")
         hint = simulation_hint(network, trained_on(net))

@@ -121,7 +121,8 @@ def sim_command(
         )
     summary = summarize(result, dataset.y)
     if json is not None:
-        write_json(json, summary)
+        membranes = {name: values.tolist() for name, values in result.membranes.items()}
+        write_json(json, {**summary, "membranes": membranes})
     if plot is not None:
         from sdt_lava.report.figures import plot_run
 
@@ -172,12 +173,19 @@ def summarize(result: Result, y: Any) -> dict[str, Any]:
 
 
 def _print_outputs(result: Result) -> None:
-    """Print what a decoded output says at the end of the first samples, in real units."""
-    if result.outputs is None:
+    """Print what a decoded output says at the end of the first samples, in real units.
+
+    Neurons that never fire say it in their membranes, in units of a weight.
+    """
+    if result.outputs is not None:
+        outputs = result.outputs[-1]
+    elif result.net is not None and result.is_membrane:
+        outputs = result.logits
+    else:
         return
-    samples = result.outputs.shape[1]
+    samples = len(outputs)
     for index in range(min(samples, _OUTPUTS_SHOWN)):
-        values = result.outputs[-1, index].ravel()
+        values = outputs[index].ravel()
         more = " ..." if values.size > _VALUES_SHOWN else ""
         shown = " ".join(f"{value:.6g}" for value in values[:_VALUES_SHOWN])
         console.print(f"sample {index}: output {shown}{more}")

@@ -14,7 +14,7 @@ import numpy as np
 
 from sdt_lava.graph import LIF_KINDS, SIGMA_DELTA_KINDS, CubaLif, Graph, Lif, Node, TokenMean
 from sdt_lava.graph.base import EVENTS, Shape
-from sdt_lava.numerics import ACTIVATION_SHIFT, DECAY_UNITY
+from sdt_lava.numerics import ACTIVATION_SHIFT, DECAY_UNITY, IntArray
 from sdt_lava.quantize.intervals import INTERVALS, Interval, feedback, total
 from sdt_lava.quantize.leaks import Climb, reached
 from sdt_lava.quantize.message_bounds import MessageSums
@@ -88,6 +88,26 @@ def bound_extremes(graph: Graph) -> dict[str, Extremes]:
     return bound(graph).extremes
 
 
+def never_fires(graph: Graph, node: Lif | CubaLif, steps: int) -> bool:
+    """Tell whether no input makes some neurons fire, starting from rest.
+
+    Parameters
+    ----------
+    graph : Graph
+        Integer graph that they belong to.
+    node : Lif or CubaLif
+        The neurons.
+    steps : int
+        For how long they integrate.
+    """
+    intervals = bound(graph).intervals
+    arriving = total([intervals[source] for source in node.inputs])
+    # Neurons that never fire send themselves nothing.
+    high = arriving.or_nothing.high << ACTIVATION_SHIFT
+    _, voltage = reached(Climb(high, *_drive(node), None), steps)
+    return bool(np.all(voltage <= np.asarray(node.threshold, np.int64) << ACTIVATION_SHIFT))
+
+
 def bound_nodes(graph: Graph, nodes: Mapping[str, Node]) -> dict[str, Extremes]:
     """Bound the LIFs of one group whose nodes replace those of a float graph.
 
@@ -151,18 +171,23 @@ def _held(node: Node, emitted: Interval, arriving: list[Interval], shapes: list[
     return Interval(np.minimum(emitted.low, low), np.maximum(emitted.high, high))
 
 
-def _lif_extremes(node: Lif | CubaLif, arriving: Interval, timesteps: int) -> Extremes:
-    losses = (np.asarray(node.current_decay, np.int64), np.asarray(node.voltage_decay, np.int64))
+def _drive(node: Lif | CubaLif) -> tuple[IntArray, IntArray, IntArray, int]:
+    """Return bias, losses and shift of some neurons, as `Climb` takes them."""
     bias = np.asarray(0 if node.bias is None else node.bias, np.int64) << node.bias_exponent
-    shift = node.drive_shift if isinstance(node, CubaLif) else 0
+    losses = (np.asarray(node.current_decay, np.int64), np.asarray(node.voltage_decay, np.int64))
+    return bias, *losses, node.drive_shift if isinstance(node, CubaLif) else 0
+
+
+def _lif_extremes(node: Lif | CubaLif, arriving: Interval, timesteps: int) -> Extremes:
+    drive = _drive(node)
     # After a step the membrane is at most the threshold, or it has fired and is 0.
     ceiling = np.maximum(np.asarray(node.threshold, np.int64) << ACTIVATION_SHIFT, 0)
     # Before the first sample nothing arrives.
     low, high = (end << ACTIVATION_SHIFT for end in arriving.or_nothing)
     # Rounding is towards zero, so that what falls is the mirror image of what rises.
     sides = (
-        reached(Climb(-low, -bias, *losses, shift, None), timesteps),
-        reached(Climb(high, bias, *losses, shift, ceiling), timesteps),
+        reached(Climb(-low, -drive[0], *drive[1:], None), timesteps),
+        reached(Climb(high, *drive, ceiling), timesteps),
     )
     activation = arriving.largest
     if np.min(node.current_decay) < DECAY_UNITY:

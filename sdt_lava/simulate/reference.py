@@ -112,10 +112,8 @@ def run_reference(
         inputs = [values[name] for name in node.inputs]
         if isinstance(node, Input):
             values[node.name] = frames
-        elif isinstance(node, Lif):
-            values[node.name] = _lif(node, inputs, watch, kept)
-        elif isinstance(node, CubaLif):
-            values[node.name] = _cuba(node, inputs, watch, kept)
+        elif isinstance(node, Lif | CubaLif):
+            values[node.name] = run_neurons(node, inputs, kept, watch)
         elif isinstance(node, SIGMA_DELTA_KINDS):
             arriving = np.sum(inputs, axis=0, dtype=np.int64)
             start = start_of(graph, node, kept)
@@ -168,7 +166,39 @@ def evaluate_from(graph: Graph, name: str, known: Mapping[str, IntArray]) -> Int
         return np.asarray(known[name], np.int64)
     node = graph.nodes[name]
     inputs = [evaluate_from(graph, source, known) for source in node.inputs]
-    return _lif(node, inputs, None, {}) if isinstance(node, Lif) else evaluate(node, inputs)
+    if isinstance(node, Lif | CubaLif):
+        return run_neurons(node, inputs, {})
+    return evaluate(node, inputs)
+
+
+def run_neurons(
+    node: Lif | CubaLif,
+    currents: list[IntArray],
+    states: NeuronStates,
+    watch: Watch | None = None,
+) -> IntArray:
+    """Run spiking neurons over the steps of samples.
+
+    Parameters
+    ----------
+    node : Lif or CubaLif
+        What they compute.
+    currents : list of ndarray of int64
+        What arrives, ``(T, B, *shape)`` each.
+    states : dict of str to tuple of ndarray
+        Where they start, from rest if their name is missing; afterwards u, v and more, where they
+        ended.
+    watch : Watch, optional
+        Looks at what they hold.
+
+    Returns
+    -------
+    ndarray of int64
+        What they send, ``(T, B, *shape)``.
+    """
+    if isinstance(node, Lif):
+        return _lif(node, currents, watch, states)
+    return _cuba(node, currents, watch, states)
 
 
 def lif_parameters(node: Lif, ndim: int) -> LifParameters:
@@ -200,7 +230,9 @@ def _lif(
     return spikes
 
 
-def _cuba(node: CubaLif, currents: list[IntArray], watch: Watch, states: NeuronStates) -> IntArray:
+def _cuba(
+    node: CubaLif, currents: list[IntArray], watch: Watch | None, states: NeuronStates
+) -> IntArray:
     activation = np.sum(currents, axis=0, dtype=np.int64)
     parameters = cuba_parameters(node, activation.ndim - 2)
     population = CubaPopulation(parameters, activation.shape[1:])
@@ -209,7 +241,8 @@ def _cuba(node: CubaLif, currents: list[IntArray], watch: Watch, states: NeuronS
     for step, sums in enumerate(activation):
         before = population.state[0]
         sent[step], arriving, peak = population.step(sums)
-        _look(watch, node.name, step, before, arriving, peak, parameters.lif)
+        if watch is not None:
+            _look(watch, node.name, step, before, arriving, peak, parameters.lif)
     states[node.name] = population.state
     return sent
 

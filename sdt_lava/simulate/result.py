@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,8 +39,9 @@ class Result:
         What ran: 'reference', 'engine', 'lava', 'lava-inprocess', 'loihi2' or 'torch'.
     logits : ndarray
         ``(B, classes)``. Integer back ends: the readout summed over T, int64 (without a
-        readout: spike counts of the last layer; sigma-delta networks: what the messages of the
-        output add up to). 'torch': the float model's mean over T.
+        readout: spike counts of the last layer, or, if it never fires, its membranes in units of
+        a weight; sigma-delta networks: what the messages of the output add up to). 'torch': the
+        float model's mean over T.
     spikes : mapping of str to ndarray of uint8
         ``(T, B, *shape)`` for each LIF, named as in the model.
     messages : mapping of str to ndarray of int32
@@ -90,6 +91,43 @@ class Result:
         """
         end = None if self.net is None else self.net.nodes[self.net.output_name]
         return self.messages[end.name] / end.scale if isinstance(end, Sigma) else None
+
+    @cached_property
+    def membranes(self) -> Mapping[str, IntArray]:
+        """V of the last neurons after the last step of each sample, ``(B, *shape)`` by name.
+
+        In units of 1/64 of a weight, as Lava's v, int64; 0 after a spike. Empty for networks that
+        do not end in spiking neurons.
+
+        Raises
+        ------
+        DataError
+            For the float model, whose membranes are not recorded.
+        """
+        from sdt_lava.simulate.membranes import end_membranes
+
+        net, frames = self.integer_run("membranes")
+        return end_membranes(net, frames, self.sent, reset=self.reset)
+
+    @property
+    def is_membrane(self) -> bool:
+        """Whether the logits are membranes, because the last neurons never fire."""
+        from sdt_lava.simulate.membranes import ends_in_membranes, last_neurons
+
+        node = None if self.net is None else last_neurons(self.net)
+        if self.net is None or node is None:
+            return False
+        samples = 1 if self.reset else len(self.logits)
+        return ends_in_membranes(self.net, len(self.spikes[node.name]) * samples)
+
+    def with_membranes(self) -> Result:
+        """Return the result whose logits are membranes, if the last neurons never fire."""
+        from sdt_lava.simulate.membranes import last_neurons, membrane_logits
+
+        node = None if self.net is None else last_neurons(self.net)
+        if node is None or not self.is_membrane:
+            return self
+        return replace(self, logits=membrane_logits(node, self.membranes[node.name]))
 
     @property
     def labels(self) -> NDArray[np.int64]:

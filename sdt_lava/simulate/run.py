@@ -157,7 +157,7 @@ def simulate(
             if strict:
                 _check_registers(net, frames, options)
         run = replace(_INTEGER_BACKENDS[name](net, frames, options), entered=frames)
-    return Result(
+    result = Result(
         backend=name,
         logits=total_output(net, run.readout),
         spikes=run.spikes,
@@ -170,6 +170,7 @@ def simulate(
         execution=run.execution,
         counted=run.counted,
     )
+    return result.with_membranes()
 
 
 def _takes(net: Graph | SpikeDrivenTransformer) -> tuple[tuple[int, ...], int]:

@@ -67,7 +67,7 @@ def simulate_on_board(
     complete = network_outputs if chosen.record == "all" else with_readout
     outputs = complete(compiled, run.outputs)
     lifs = [name for name in net.lif_names if name in outputs]
-    return Result(
+    result = Result(
         backend="loihi2",
         logits=total_output(net, outputs[net.output_name]),
         spikes={name: outputs[name].astype(np.uint8, copy=False) for name in lifs},
@@ -83,3 +83,4 @@ def simulate_on_board(
         compiled=compiled,
         measured=run.measured,
     )
+    return result.with_membranes()
