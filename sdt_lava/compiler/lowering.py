@@ -25,8 +25,10 @@ from sdt_lava.graph import (
     SIGMA_DELTA_KINDS,
     Conv,
     Dense,
+    Flatten,
     Gate,
     Graph,
+    GroupSum,
     Input,
     MaxRelay,
     Relay,
@@ -117,6 +119,12 @@ def lower(net: Graph, lowering: Lowering | None = None) -> Graph:
 def output_population(net: Graph, *, membranes: bool = False) -> str:
     """Return the population of the compiled graph that has a network's result."""
     name = net.output_name
+    if isinstance(net.nodes[name], GroupSum):
+        # The host adds up what the neurons before it send.
+        (name,) = net.nodes[name].inputs
+        while isinstance(net.nodes[name], Flatten):
+            (name,) = net.nodes[name].inputs
+        return name
     if net.signals[name] not in (Signal.LOGITS, Signal.CURRENT):
         return name
     return name + (MEMBRANE_SUFFIX if membranes else READOUT_SUFFIX)

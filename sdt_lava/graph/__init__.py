@@ -4,6 +4,7 @@ from sdt_lava.graph.base import NODE_KINDS, Node, Shape, Signal
 from sdt_lava.graph.cuba import LIF_KINDS, CubaLif
 from sdt_lava.graph.dilation import TokenDilate
 from sdt_lava.graph.graph import Graph
+from sdt_lava.graph.group_sum import GroupSum
 from sdt_lava.graph.input import Input
 from sdt_lava.graph.mapped import Gate, MaxRelay, Relay, Sparse
 from sdt_lava.graph.nodes import (
@@ -36,6 +37,7 @@ __all__ = [
     "Flatten",
     "Gate",
     "Graph",
+    "GroupSum",
     "Input",
     "Lif",
     "MaxPool",

@@ -18,6 +18,7 @@ from sdt_lava.graph import (
     Delta,
     Dense,
     Flatten,
+    GroupSum,
     Input,
     Lif,
     MaxPool,
@@ -88,7 +89,7 @@ ROOT_ATTRIBUTES = ("format", "version", "generator", "timesteps", "metadata")
 NODE_TEXTS = ("name", "block", "origin")
 
 # Layer types of lava-dl's netx (lava-dl 0.6.0, netx/hdf5.py).
-STOCK_TYPES = ("input", "conv", "pool", "flatten", "dense", "dense_rec")
+STOCK_TYPES = ("input", "conv", "pool", "flatten", "dense", "dense_rec", "average")
 STOCK_REFUSED = {
     "convT": "a transposed convolution, which neither stock netx nor sdt-lava runs",
     "unpool": "an unpooling, which neither stock netx nor sdt-lava runs",
@@ -326,6 +327,7 @@ _LAYERS = (
     Layer(OrPool, "or_pool", _WINDOW),
     Layer(TokenDilate, "tok_dilate", (Scalar("heads", 1, GROUPS_LIMIT),)),
     Layer(MaxPool, "max_pool", _WINDOW),
+    Layer(GroupSum, "group_sum", (Scalar("groups", 1, GROUPS_LIMIT),)),
     Layer(
         Readout,
         "readout",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sdt_lava.errors import NetworkFileError
-from sdt_lava.graph import Conv, Dense, Flatten, Input, Node, Readout, Shape
+from sdt_lava.graph import Conv, Dense, Flatten, GroupSum, Input, Node, Readout, Shape
 from sdt_lava.limits import limits, remedy
 from sdt_lava.netx.extended import read_scalars, split_defaults
 from sdt_lava.netx.notes import Notes
@@ -337,6 +337,30 @@ def _read_recurrent(layer: StockLayer) -> list[Node]:
     return _read_dense(layer, "weight_rec")
 
 
+def _read_average(layer: StockLayer) -> list[Node]:
+    """Read the mean over groups of neurons, of which the sums are whole numbers."""
+    layer.expect({"type", "shape"}, {"neuron"})
+    if not layer.last or layer.own:
+        raise NetworkFileError(
+            layer.group.where,
+            "an average in front of other layers, which would get fractions of spikes",
+            "an average at the end",
+            layer.without_it,
+        )
+    groups, neurons = prod(layer.vector("shape")), prod(layer.source_shape)
+    if groups < 1 or neurons % groups:
+        raise NetworkFileError(
+            layer.group.at("shape"),
+            f"{groups} groups of the {neurons} neurons before it",
+            f"a divisor of {neurons}",
+            layer.without_it,
+        )
+    size = neurons // groups
+    text = f"an average: logits are sums over groups of {size} neurons, {size} times the mean"
+    layer.notes.add(layer.group.where, text)
+    return [GroupSum(name=layer.name, inputs=layer.before, groups=groups)]
+
+
 def _with_neurons(
     layer: StockLayer, synapse: Conv | Dense, *, recurrent: bool = False
 ) -> list[Node]:
@@ -363,4 +387,5 @@ _READERS: dict[str, Callable[[StockLayer], list[Node]]] = {
     "pool": _read_pool,
     "dense": _read_dense,
     "dense_rec": _read_recurrent,
+    "average": _read_average,
 }

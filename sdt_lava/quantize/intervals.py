@@ -20,6 +20,7 @@ from sdt_lava.graph import (
     Dense,
     Flatten,
     Gate,
+    GroupSum,
     Input,
     Lif,
     MaxPool,
@@ -211,6 +212,11 @@ def _token_mean(node: TokenMean, arriving: list[Interval], shapes: list[Shape]) 
     return arriving[0].times(tokens).shifted(-node.shift)
 
 
+def _group_sum(node: GroupSum, arriving: list[Interval], shapes: list[Shape]) -> Interval:
+    size = int(np.prod(shapes[0])) // node.groups
+    return Interval(np.zeros(node.groups, np.int64), np.full(node.groups, size))
+
+
 # What a node emits, from what arrives and the shapes of that.
 INTERVALS: dict[type[Node], Callable[[Any, list[Interval], list[Shape]], Interval]] = {
     Input: _input,
@@ -232,4 +238,5 @@ INTERVALS: dict[type[Node], Callable[[Any, list[Interval], list[Shape]], Interva
     TokenSum: _token_sum,
     TokenMean: _token_mean,
     Readout: _dense,
+    GroupSum: _group_sum,
 }

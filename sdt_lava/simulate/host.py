@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sdt_lava.graph import Graph
+from sdt_lava.graph import Graph, GroupSum
 from sdt_lava.numerics import IntArray
 from sdt_lava.simulate.reference import evaluate_from
 
@@ -44,7 +44,9 @@ def with_readout(
 ) -> dict[str, IntArray]:
     """Return recorded outputs with the readout, bias included, in place of its relay."""
     net, outputs = compiled.source, dict(recorded)
-    if compiled.output_name != net.output_name:
+    if isinstance(net.nodes[net.output_name], GroupSum):
+        outputs[net.output_name] = evaluate_from(net, net.output_name, outputs)
+    elif compiled.output_name != net.output_name:
         # The relay sends the weighted sums, or those at a network's end without head.
         sums = outputs.pop(compiled.output_name).astype(np.int64)
         outputs[net.output_name] = sums + _bias(net)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.graph import LIF_KINDS, CubaLif, Graph, Lif
+from sdt_lava.graph import LIF_KINDS, CubaLif, Flatten, Graph, GroupSum, Lif
 from sdt_lava.numerics import (
     ACTIVATION_SHIFT,
     DECAY_UNITY,
@@ -31,8 +31,13 @@ MEMBRANE_UNIT = 1 << ACTIVATION_SHIFT
 
 
 def last_neurons(net: Graph) -> Lif | CubaLif | None:
-    """Return the spiking neurons at the end of a network; None if it ends in something else."""
+    """Return the spiking neurons at the end of a network; None if it ends in something else.
+
+    Sums over groups of them are made by the host.
+    """
     node = net.nodes[net.output_name]
+    while isinstance(node, GroupSum | Flatten):
+        node = net.nodes[node.inputs[0]]
     return node if isinstance(node, LIF_KINDS) else None
 
 
@@ -52,8 +57,8 @@ def ends_in_membranes(net: Graph, steps: int) -> bool:
         True if their threshold is the largest there is, as in PilotNet and SLAYER's Affine block,
         or if no input reaches it in so many steps.
     """
-    node = last_neurons(net)
-    if node is None:
+    node = net.nodes[net.output_name]
+    if not isinstance(node, LIF_KINDS):
         return False
     return int(np.min(node.threshold)) >= THRESHOLD_LIMIT or never_fires(net, node, steps)
 
@@ -87,7 +92,7 @@ def end_membranes(
     size = samples_at_once(net, len(frames)) if reset else 1
     states: NeuronStates = {}
     parts = []
-    everything = _known(net, frames, sent)
+    everything = _known(net, node, frames, sent)
     for start in range(0, samples, size):
         known = {name: values[:, start : start + size] for name, values in everything.items()}
         currents = [evaluate_from(net, name, known) for name in node.inputs]
@@ -98,11 +103,11 @@ def end_membranes(
 
 
 def _known(
-    net: Graph, frames: IntArray, sent: Mapping[str, NDArray[Any]]
+    net: Graph, node: Lif | CubaLif, frames: IntArray, sent: Mapping[str, NDArray[Any]]
 ) -> dict[str, NDArray[Any]]:
-    """Return what is known of the nodes that lead to the end, without its own spikes."""
+    """Return what is known of the nodes that lead to the last neurons."""
     known: dict[str, NDArray[Any]] = {net.input.name: frames}
-    waiting = list(net.nodes[net.output_name].inputs)
+    waiting = list(node.inputs)
     while waiting:
         name = waiting.pop()
         if name in sent:

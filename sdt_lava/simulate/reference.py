@@ -21,6 +21,7 @@ from sdt_lava.graph import (
     Flatten,
     Gate,
     Graph,
+    GroupSum,
     Input,
     Lif,
     MaxPool,
@@ -370,6 +371,11 @@ def _token_dilate(node: TokenDilate, inputs: list[IntArray]) -> IntArray:
 @_evaluates(Readout)
 def _readout(node: Readout, inputs: list[IntArray]) -> IntArray:
     return inputs[0] @ np.asarray(node.weight, np.int64).T
+
+
+@_evaluates(GroupSum)
+def _group_sum(node: GroupSum, inputs: list[IntArray]) -> IntArray:
+    return inputs[0].reshape(*inputs[0].shape[:2], node.groups, -1).sum(axis=3)
 
 
 @_evaluates(Sparse)

@@ -309,7 +309,7 @@ def pool_with_many_kernels(file):
 FOREIGN = {
     **{
         kind: (put("layer/1/type", np.array([kind.encode()])), kind)
-        for kind in ("convT", "unpool", "average", "concat", "dense_comp")
+        for kind in ("convT", "unpool", "concat", "dense_comp")
     },
     **{
         kind: (put("layer/1/neuron/type", kind), kind)

@@ -17,7 +17,19 @@ import numpy as np
 from sdt_lava.compiler.connections import identity
 from sdt_lava.compiler.passes.lower_attention import lower_and
 from sdt_lava.compiler.passes.lower_pooling import POOL_WEIGHT, or_gate
-from sdt_lava.graph import And, Dense, Flatten, Graph, Lif, Node, Readout, Relay, Signal, Sparse
+from sdt_lava.graph import (
+    And,
+    Dense,
+    Flatten,
+    Graph,
+    GroupSum,
+    Lif,
+    Node,
+    Readout,
+    Relay,
+    Signal,
+    Sparse,
+)
 from sdt_lava.numerics import DECAY_UNITY, THRESHOLD_LIMIT
 
 # What reads an image as it reads the flat vector.
@@ -30,7 +42,8 @@ def lower_readout(graph: Graph, *, membranes: bool = False) -> Graph:
     """Replace the Readout by Dense synapses and neurons without bias, and drop Flatten nodes.
 
     A current at the end of a network gets such neurons, too. Currents that nobody reads are left
-    out: there is no population for them to arrive at.
+    out: there is no population for them to arrive at. So are sums over groups of neurons, which the
+    host makes.
 
     Parameters
     ----------
@@ -48,7 +61,7 @@ def lower_readout(graph: Graph, *, membranes: bool = False) -> Graph:
             skipped[node.name] = skipped.get(node.inputs[0], node.inputs[0])
     nodes: list[Node] = []
     for node in graph:
-        if node.name in unread:
+        if node.name in unread or isinstance(node, GroupSum):
             continue
         if isinstance(node, Flatten):
             if _has_other_readers(graph, node, skipped):
@@ -88,7 +101,8 @@ def _has_other_readers(graph: Graph, node: Flatten, skipped: dict[str, str]) -> 
     """Whether something reads a vector that is not the same as the image."""
     readers = (graph.nodes[name] for name in graph.consumers[node.name])
     return not all(
-        isinstance(reader, (*_IN_C_ORDER, Readout, Flatten)) or _is_of_one(reader, skipped)
+        isinstance(reader, (*_IN_C_ORDER, Readout, GroupSum, Flatten))
+        or _is_of_one(reader, skipped)
         for reader in readers
     )
 

@@ -12,6 +12,7 @@ from sdt_lava.graph import (
     Dense,
     Flatten,
     Gate,
+    GroupSum,
     MaxPool,
     MaxRelay,
     OrPool,
@@ -119,6 +120,12 @@ def _token_dilate(node: TokenDilate, inputs: list[Tensor], context: Context) -> 
 @evaluates(MaxRelay)
 def _max_relay(node: MaxRelay, inputs: list[Tensor], context: Context) -> Tensor:
     return context.carried(node, _max_pool(node, [wrap_int32(total(inputs))], context))
+
+
+@evaluates(GroupSum)
+def _group_sum(node: GroupSum, inputs: list[Tensor], context: Context) -> Tensor:
+    spikes = inputs[0].to(torch.int64)
+    return spikes.reshape(*spikes.shape[:2], node.groups, -1).sum(dim=3)
 
 
 @evaluates(Sparse)
