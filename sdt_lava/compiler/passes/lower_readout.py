@@ -34,6 +34,8 @@ from sdt_lava.numerics import DECAY_UNITY, THRESHOLD_LIMIT
 
 # What reads an image as it reads the flat vector.
 _IN_C_ORDER = (Dense, Sparse)
+# What takes its place among the populations, or none.
+_DROPPED = (Readout, GroupSum, Flatten)
 READOUT_SUFFIX = ".relay"
 MEMBRANE_SUFFIX = ".membrane"
 
