@@ -15,6 +15,7 @@ from sdt_lava.graph import (
     Flatten,
     Gate,
     Graph,
+    GroupSum,
     Input,
     Lif,
     Readout,
@@ -159,6 +160,10 @@ def test_every_node_kind_is_covered(tmp_path):
     kinds |= {node.kind for node in load_network(tmp_path / "cuba.h5")}
     save_network(random_sigma_delta_chain(rng), tmp_path / "sigma-delta.h5")
     kinds |= {node.kind for node in load_network(tmp_path / "sigma-delta.h5")}
+    chain = random_chain(rng)
+    groups = GroupSum(name="groups", inputs=(chain.output_name,), groups=1)
+    save_network(chain.rebuild([*chain, groups]), tmp_path / "groups.h5")
+    kinds |= {node.kind for node in load_network(tmp_path / "groups.h5")}
     assert kinds == set(NODE_KINDS) - {"sparse", "gate", "relay", "max_relay"}
 
 
