@@ -100,13 +100,15 @@ class IndexedSource:
         return x, label
 
 
-def as_source(data: Any) -> SampleSource:
+def as_source(data: Any, where: str = "data") -> SampleSource:
     """Return a data set of any kind as one that is read batch by batch.
 
     Parameters
     ----------
     data : Dataset, SampleSource, torch Dataset or other sequence of samples
         Not a name: see :func:`sdt_lava.datasets.open_source`.
+    where : str
+        What to call it in an error.
 
     Raises
     ------
@@ -120,7 +122,7 @@ def as_source(data: Any) -> SampleSource:
         return source
     is_indexed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
     if not is_indexed or isinstance(data, str | bytes | os.PathLike | dict | np.ndarray):
-        raise DataError("data", type(data).__name__, _ALLOWED)
+        raise DataError(where, f"an object of type {type(data).__name__}", _ALLOWED)
     return IndexedSource(data)
 
 
@@ -138,4 +140,6 @@ def as_input(x: Any) -> np.ndarray:
         If it is neither.
     """
     is_array = hasattr(x, "__array__") or isinstance(x, tuple | list | int | float)
-    return as_numpy(x, "input x") if is_array else as_dataset(x).x
+    if is_array:
+        return as_numpy(x, "input x")
+    return first_samples(as_source(x, "input x")).x
