@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ import typer
 from sdt_lava.cli.console import console, make_table, print_plain_json, print_table, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
 from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, load_file
-from sdt_lava.cli.places import Reads, ReadsData
+from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.cli.runtime import RuntimeOption, load_needing, print_bound
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS
 from sdt_lava.datasets import Dataset, SourceOptions
@@ -25,6 +26,7 @@ from sdt_lava.report.energy_table import EnergyTable, energy
 from sdt_lava.report.formula import formula_layers
 from sdt_lava.report.formula_energy import FormulaEnergy, formula_energy
 from sdt_lava.report.rates import read_rates
+from sdt_lava.report.rates import write_rates as write_rates_file
 from sdt_lava.report.runtime_bound import RuntimeBound, runtime_bound
 from sdt_lava.report.runtime_model import RuntimeModel
 from sdt_lava.text import quoted
@@ -75,6 +77,11 @@ def energy_command(
         typer.Option(help="For a preset: CSV name,rate with firing rates by layer or population."),
         Reads(),
     ] = None,
+    write_rates: Annotated[
+        Path | None,
+        typer.Option(help="For a network file: write the firing rates of the run to this CSV."),
+        Writes(),
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(help=f"Costs: {', '.join(ENERGY_MODELS)}, or a .toml file; may be repeated."),
@@ -108,8 +115,18 @@ def energy_command(
     if preset is not None:
         costs = (model or [_PAPER_MODEL])[0]
         changes = {"timesteps": timesteps, "image_size": image_size, "downsampling": downsampling}
+        if write_rates is not None:
+            raise ConfigError(
+                "--write-rates", "a preset", "a network file with --data: a preset does not run",
+                "read rates with --rates",
+            )  # fmt: skip
         _preset_energy(preset, changes, rates, costs, json)
         return
+    if rates is not None:
+        raise ConfigError(
+            "--rates", "a network file", "a preset: of a network its own rates are counted",
+            "write them with --write-rates",
+        )  # fmt: skip
     if data is None:
         raise ConfigError("--data", "missing", "a data set name or an .npz file")
     assert network is not None
@@ -117,7 +134,7 @@ def energy_command(
     net = load_file(network, timesteps, input_shape, num_layers, skip_layers)
     options = SourceOptions(root=data_root, download=download, binning=binning)
     dataset = load_fitting(data, "test", network_takes(net), options, samples)
-    _run_energy(network, net, dataset, list(model or ENERGY_MODELS), cores, json)
+    _run_energy(network, net, dataset, list(model or ENERGY_MODELS), cores, write_rates, json)
     if not json:
         console.print(f"next: sdt-lava energy {quoted(network)} --data {quoted(data)} --json")
 
@@ -132,16 +149,48 @@ def _preset_energy(
         config = replace(config, timesteps=changes["timesteps"])
     if changes["image_size"] is not None:
         config = replace(config, image_size=(changes["image_size"],) * 2)
-    known = read_rates(rates, formula_layers(config)) if rates is not None else {}
+    ignored: list[str] = []
+    known = read_rates(rates, formula_layers(config), ignored) if rates is not None else {}
     result = formula_energy(config, load_energy_model(costs), known)
     if json:
-        print_plain_json({"preset": preset, **result.to_dict()})
-    else:
-        _print(preset, result)
+        print_plain_json({"preset": preset, "ignored_rates": ignored, **result.to_dict()})
+        return
+    _print(preset, result)
+    for line in _notes_on_rates(result, known, ignored):
+        console.print(line, markup=False)
+
+
+def _notes_on_rates(
+    result: FormulaEnergy, known: dict[str, float], ignored: list[str]
+) -> Iterator[str]:
+    """Say which rates were not used, and which are not quite those of what a layer reads."""
+    if ignored:
+        yield (
+            f"not needed by the formula, and ignored: the rates of {len(ignored)} populations, "
+            f"such as {ignored[0]}"
+        )
+    unpooled = [
+        row.layer.name
+        for row in result.rows
+        if row.layer.pooled
+        and row.rate is not None
+        and not {row.layer.name, *row.layer.pooled_inputs} & set(known)
+    ]
+    if unpooled:
+        yield (
+            f"{', '.join(unpooled)}: R is that of the neurons, and the layer reads pooled spikes, "
+            "which are more; give the rate of the pool or of the layer"
+        )
 
 
 def _run_energy(
-    network: Path, net: Graph, dataset: Dataset, models: list[str], cores: _Cores, json: bool
+    network: Path,
+    net: Graph,
+    dataset: Dataset,
+    models: list[str],
+    cores: _Cores,
+    rates: Path | None,
+    json: bool,
 ) -> None:
     from sdt_lava.simulate.run import simulate
 
@@ -152,6 +201,8 @@ def _run_energy(
     counts = result.counts if core_map is None else count(result, core_map=core_map)
     accounting = compare_accountings(counts)
     tables = [energy(counts, cost) for cost in costs]
+    if rates is not None:
+        write_rates_file(rates, counts)
     if json:
         content = {
             "network": str(network),

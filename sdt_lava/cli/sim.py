@@ -196,7 +196,8 @@ def _print_outputs(result: Result) -> None:
 def print_synops(synops: SynopsTable) -> None:
     """Print spikes and synaptic operations of each population."""
     table = make_table(
-        f"Synaptic operations, sum over {synops.samples} samples of {synops.timesteps} steps",
+        f"Spikes sent and synaptic operations received, sum over {synops.samples} samples of "
+        f"{synops.timesteps} steps",
         {
             "layer": "left",
             "kind": "left",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from sdt_lava.errors import GraphError, NetworkFileError
+from sdt_lava.file_kinds import NIR
 from sdt_lava.graph import Graph, Node, Shape, SigmaDelta
 from sdt_lava.limits import limits
 from sdt_lava.netx import extended, stock_reader
@@ -165,6 +166,8 @@ def _read(root: SafeGroup, request: _Request) -> Graph:
 
 def _read_foreign(root: SafeGroup, request: _Request, notes: Notes) -> Graph:
     present = root.names()
+    if "node" in present and "layer" not in present:
+        raise NetworkFileError(root.where, NIR.what, "a network file", NIR.remedy(root.where))
     root.expect({"layer"}, present)
     # Some scripts around SLAYER add a group with the time step and length of their simulation.
     notes.unused(root.where, present, {"layer", "simulation"})

@@ -152,10 +152,11 @@ def _row(connection: ConnectionCounts, timesteps: int, samples: int) -> Accounti
 
 
 def _sdsa_formula(counts: Counts) -> float:
-    """Return ``T (R_k + R_v) N D`` of all blocks: a sample's events of k and v."""
-    events = [
-        int(layer.events.sum())
-        for layer in counts.layers
-        if layer.name.endswith((".attn.k_lif", ".attn.v_lif"))
-    ]
-    return sum(events) / counts.samples
+    """Return ``T (R_k + R_v) N D`` of all blocks: a sample's events of k and v as SDSA reads them.
+
+    In dvs_mode they are dilated after their neurons.
+    """
+    events = {layer.name: int(layer.events.sum()) for layer in counts.layers}
+    neurons = [name for name in events if name.endswith((".attn.k_lif", ".attn.v_lif"))]
+    dilated = {name: f"{name.removesuffix('lif')}dilate" for name in neurons}
+    return sum(events.get(dilated[name], events[name]) for name in neurons) / counts.samples

@@ -200,8 +200,17 @@ class Counts:
         return blocks
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a flat row a layer, sums over the run: ``pandas.DataFrame(counts.rows())``."""
-        return [_layer_row(layer) for layer in self.layers]
+        """Return a flat row a layer, sums over the run: ``pandas.DataFrame(counts.rows())``.
+
+        What a layer *sends* are ``events``, ``firing_rate``, ``fan_out`` and ``synops_caused``, the
+        synaptic operations of its events wherever they arrive; what it *receives* are
+        ``events_received``, ``synops``, ``dense_operations`` and the operations by kind. Over all
+        layers ``synops_caused`` and ``synops`` add up to the same.
+        """
+        caused = dict.fromkeys((layer.name for layer in self.layers), 0)
+        for connection in self.connections:
+            caused[connection.source] += int(connection.operations.sum())
+        return [_layer_row(layer, caused[layer.name]) for layer in self.layers]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -294,7 +303,7 @@ def _join_layers(rows: tuple[LayerCounts, ...]) -> LayerCounts:
     return replace(rows[0], events=events, connections=connections)
 
 
-def _layer_row(layer: LayerCounts) -> dict[str, Any]:
+def _layer_row(layer: LayerCounts, caused: int) -> dict[str, Any]:
     totals = {
         operation: int(layer.operations(operation).sum())
         for operation in (*SYNAPTIC_OPERATIONS, *UPDATES)
@@ -308,6 +317,8 @@ def _layer_row(layer: LayerCounts) -> dict[str, Any]:
         "graded": layer.graded,
         "events": int(layer.events.sum()),
         "firing_rate": layer.rate,
+        "synops_caused": caused,
+        "events_received": sum(int(row.events.sum()) for row in layer.connections),
         "synops": int(layer.synops.sum()),
         "dense_operations": sum(row.synapses for row in layer.connections),
         **totals,

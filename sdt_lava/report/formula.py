@@ -41,6 +41,8 @@ class FormulaLayer:
         that the layer sees is higher than the population's.
     formula : str
         How `flops` came about, with numbers.
+    pooled_inputs : tuple of str
+        The pools in between, whose rate is the one that the layer sees.
     """
 
     name: str
@@ -52,6 +54,7 @@ class FormulaLayer:
     inputs: tuple[str, ...]
     pooled: bool
     formula: str
+    pooled_inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,8 @@ def layer_rates(
         Rows of the accounting.
     rates : mapping of str to float
         Firing rates by layer (the rate of what the layer reads, which is used as it is) or by
-        population (used for every layer that reads it).
+        population (used for every layer that reads it; that of a pool rather than that of the
+        neurons before it).
 
     Returns
     -------
@@ -137,6 +141,8 @@ def layer_rates(
             found[layer.name] = rates[layer.name]
         elif layer.operation == "mac":
             found[layer.name] = 1.0
+        elif layer.pooled_inputs and all(name in rates for name in layer.pooled_inputs):
+            found[layer.name] = sum(rates[name] for name in layer.pooled_inputs)
         elif all(name in rates for name in layer.inputs):
             found[layer.name] = sum(rates[name] for name in layer.inputs)
         else:
@@ -146,24 +152,25 @@ def layer_rates(
 
 def _patch_splitting(config: SdtConfig) -> Iterator[FormulaLayer]:
     height, width = config.image_size
-    channels, source, pooled = config.in_channels, "", False
+    channels, source, pool = config.in_channels, "", ""
     for stage, out in enumerate(config.stage_channels):
         suffix = str(stage) if stage else ""
         halves = config.pooling_stat[stage] == "1"
         halved = (ceil(height / 2), ceil(width / 2)) if halves else (height, width)
         computed = halved if config.downsampling == "stride" else (height, width)
-        yield _conv(f"proj_conv{suffix}", channels, out, computed, source, pooled)
+        yield _conv(f"proj_conv{suffix}", channels, out, computed, source, pool)
         (height, width), channels = halved, out
         source = f"patch_embed.proj_lif{suffix}"
-        pooled = halves and config.downsampling != "stride"
+        pools = halves and config.downsampling != "stride"
+        pool = f"patch_embed.maxpool{suffix}" if pools else ""
     # The official last stage pools before the neurons, so the positional convolution reads
     # them as they are.
-    pooled = pooled and config.downsampling != "max"
-    yield _conv("rpe_conv", config.dim, config.dim, (height, width), source, pooled)
+    pool = "" if config.downsampling == "max" else pool
+    yield _conv("rpe_conv", config.dim, config.dim, (height, width), source, pool)
 
 
 def _conv(
-    name: str, channels: int, out: int, size: tuple[int, int], source: str, pooled: bool
+    name: str, channels: int, out: int, size: tuple[int, int], source: str, pool: str
 ) -> FormulaLayer:
     height, width = size
     return FormulaLayer(
@@ -174,8 +181,9 @@ def _conv(
         flops=KERNEL**2 * height * width * channels * out,
         parameters=KERNEL**2 * channels * out + 2 * out,
         inputs=(source,) if source else (),
-        pooled=pooled,
+        pooled=bool(pool),
         formula=f"k^2 h w c_in c_out = {KERNEL}^2 * {height} * {width} * {channels} * {out}",
+        pooled_inputs=(pool,) if pool else (),
     )
 
 
@@ -187,7 +195,7 @@ def _blocks(config: SdtConfig) -> Iterator[FormulaLayer]:
             shortcut = (f"{attention}.shortcut_lif",)
             yield _linear(config, f"{attention}.{branch}_conv", dim, dim, shortcut, bias=False)
         yield _sdsa(config, attention)
-        masked = (f"{attention}.mask",)
+        masked = (f"{attention}.mask{'_dilate' * config.dvs_mode}",)
         yield _linear(config, f"{attention}.proj_conv", dim, dim, masked, bias=True)
         yield _linear(config, f"{mlp}.fc1_conv", dim, hidden, (f"{mlp}.fc1_lif",), bias=True)
         yield _linear(config, f"{mlp}.fc2_conv", hidden, dim, (f"{mlp}.fc2_lif",), bias=True)
@@ -212,7 +220,8 @@ def _linear(
 
 def _sdsa(config: SdtConfig, block: str) -> FormulaLayer:
     # Nothing is multiplied: the two operands of the column sum are spikes, and the paper adds
-    # their rates (its Q and K are the code's k and v).
+    # their rates (its Q and K are the code's k and v). In dvs_mode both are dilated before.
+    spikes = "dilate" if config.dvs_mode else "lif"
     return FormulaLayer(
         name=f"{block}.sdsa",
         block=block,
@@ -220,7 +229,7 @@ def _sdsa(config: SdtConfig, block: str) -> FormulaLayer:
         operation="ac",
         flops=config.num_tokens * config.dim,
         parameters=0,
-        inputs=(f"{block}.k_lif", f"{block}.v_lif"),
+        inputs=(f"{block}.k_{spikes}", f"{block}.v_{spikes}"),
         pooled=False,
         formula=f"N D = {config.num_tokens} * {config.dim}",
     )

@@ -1,55 +1,141 @@
-"""Firing rates from a CSV file."""
+"""Firing rates in CSV files: read with the names of people's monitors, written from a run."""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from sdt_lava.errors import DataError
-from sdt_lava.files import open_regular
+from sdt_lava.files import open_regular, replacing
 from sdt_lava.limits import limits, remedy
+from sdt_lava.report.counts import Counts
 from sdt_lava.report.formula import FormulaLayer
 
 HEADER = ("name", "rate")
+# Populations of a network, which the formula needs or not, by block.
+_POPULATIONS = {
+    "patch_embed": (
+        *(f"{name}{stage}" for name in ("proj_lif", "maxpool") for stage in ("", "1", "2", "3")),
+        "proj_conv3.relay", "shortcut", "rpe_lif",
+    ),
+    "attn": (
+        "shortcut_lif", "q_lif", "k_lif", "v_lif", "k_dilate", "v_dilate", "kv", "kv_dilate",
+        "token_sum", "talking_heads_lif", "mask", "mask_dilate", "shortcut", "attn_lif", "proj_lif",
+    ),
+    "mlp": ("fc1_lif", "fc2_lif", "inner_shortcut", "shortcut"),
+    "head": ("relay", "token_mean"),
+}  # fmt: skip
+# What the authors' code calls what it hands to its monitors (``hook`` in module/*.py). Their k and
+# v are recorded behind the dilations of dvs_mode, as is what the projection reads.
+_AUTHORS = (
+    (re.compile(r"MS_SPS_lif([123]?)"), r"patch_embed.proj_lif\1"),
+    (re.compile(r"MS_SSA_Conv(\d+)_first_lif"), r"block.\1.attn.shortcut_lif"),
+    (re.compile(r"MS_SSA_Conv(\d+)_q_lif"), r"block.\1.attn.q_lif"),
+    (re.compile(r"MS_SSA_Conv(\d+)_([kv])_lif"), r"block.\1.attn.\2_{spikes}"),
+    (re.compile(r"MS_SSA_Conv(\d+)_kv_before"), r"block.\1.attn.kv"),
+    (re.compile(r"MS_SSA_Conv(\d+)_kv"), r"block.\1.attn.talking_heads_lif"),
+    (re.compile(r"MS_SSA_Conv(\d+)_x_after_qkv"), r"block.\1.attn.mask{dilate}"),
+    (re.compile(r"MS_MLP_Conv(\d+)_fc([12])_lif"), r"block.\1.mlp.fc\2_lif"),
+)
+_WRITTEN_KINDS = ("lif", "gate")
 
 
-def read_rates(path: Path, layers: tuple[FormulaLayer, ...]) -> dict[str, float]:
+def read_rates(
+    path: Path, layers: tuple[FormulaLayer, ...], ignored: list[str] | None = None
+) -> dict[str, float]:
     """Read firing rates.
 
     Parameters
     ----------
     path : path
         CSV with the header ``name,rate``. A name is a layer's (the rate of what it reads) or a
-        population's; a rate is a fraction, spikes per neuron and step.
+        population's, as ``result.spikes`` or the authors' monitors name them; a rate is a fraction,
+        spikes per neuron and step.
     layers : tuple of FormulaLayer
         Rows of the accounting, whose names and populations are allowed.
+    ignored : list of str, optional
+        Takes the names of populations whose rates the accounting does not need.
 
     Returns
     -------
     dict of str to float
-        Rates by name.
+        Rates by our names, those that are needed.
 
     Raises
     ------
     DataError
         Naming the line that is wrong.
     """
-    allowed = {layer.name for layer in layers} | {name for row in layers for name in row.inputs}
+    read = (name for row in layers for name in (*row.inputs, *row.pooled_inputs))
+    needed = {layer.name for layer in layers} | set(read)
+    others = set(_populations(layers))
     rates: dict[str, float] = {}
     for line, row in enumerate(_rows(path), start=2):
         where = f"{path}, line {line}"
         if len(row) != len(HEADER):
             raise DataError(where, f"{len(row)} columns", f"two: {','.join(HEADER)}")
-        name = row[0].strip()
-        if name not in allowed:
+        given = row[0].strip()
+        name = _our_name(given, layers)
+        if name not in needed and name not in others:
             raise DataError(
-                where, f"unknown name {name!r}", f"layers and populations: {sorted(allowed)}"
+                where, f"unknown name {given[:80]!r}", _allowed(layers), "see docs/energy.md, Rates"
             )
         if name in rates:
-            raise DataError(where, f"a second rate of {name!r}", "one rate a name")
+            raise DataError(where, f"a second rate of {given!r}", "one rate a name")
         rates[name] = _rate(where, row[1])
-    return rates
+    if ignored is not None:
+        ignored += (name for name in rates if name not in needed)
+    return {name: rate for name, rate in rates.items() if name in needed}
+
+
+def write_rates(path: Path, counts: Counts) -> None:
+    """Write the rate of every population of spikes in a run, as `read_rates` reads it.
+
+    Parameters
+    ----------
+    path : path
+        CSV file; an existing one is replaced all or nothing.
+    counts : Counts
+        Counts of a run: neurons, and gates that pass spikes on (pools, masks).
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    rows = [(layer.name, layer.rate) for layer in counts.layers if layer.kind in _WRITTEN_KINDS]
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([HEADER, *((name, repr(rate)) for name, rate in rows)])
+
+
+def _populations(layers: tuple[FormulaLayer, ...]) -> Iterator[str]:
+    """Yield all populations that a network with these layers can have."""
+    yield from ("input", "head_lif")
+    for block in {layer.block for layer in layers}:
+        for name in _POPULATIONS.get(block.rpartition(".")[2], ()):
+            yield f"{block}.{name}"
+
+
+def _our_name(name: str, layers: tuple[FormulaLayer, ...]) -> str:
+    """Return our name of a population that the authors' monitors name, or the name itself."""
+    dilates = any(name.endswith("_dilate") for layer in layers for name in layer.inputs)
+    words = {"spikes": "dilate" if dilates else "lif", "dilate": "_dilate" if dilates else ""}
+    for pattern, ours in _AUTHORS:
+        if pattern.fullmatch(name):
+            return pattern.sub(ours, name).format(**words)
+    return name
+
+
+def _allowed(layers: tuple[FormulaLayer, ...]) -> str:
+    blocks = sum(layer.kind == "sdsa" for layer in layers)
+    return (
+        "layers and populations of the network, such as 'patch_embed.proj_lif', "
+        f"'block.0.attn.k_lif' (blocks 0 to {blocks - 1}), 'head_lif'; or the authors' "
+        "'MS_SPS_lif', 'MS_SSA_Conv0_k_lif'"
+    )
 
 
 def _rows(path: Path) -> list[list[str]]:

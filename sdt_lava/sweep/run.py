@@ -14,7 +14,8 @@ import numpy as np
 
 from sdt_lava.compiler.choose import AUTO
 from sdt_lava.compiler.columns import WAYS
-from sdt_lava.compiler.cost import count_lowering
+from sdt_lava.compiler.cost import LoweringCounts, count_lowering
+from sdt_lava.compiler.lowering import lower
 from sdt_lava.compiler.streams import RELAY, UNROLLED
 from sdt_lava.datasets import data_places
 from sdt_lava.errors import CompileError, ConfigError, DataError, GraphError
@@ -223,6 +224,10 @@ def _shifted(
     return lambda done, total: report(position * total + done, count * total)
 
 
+def _size(graph: Graph) -> LoweringCounts:
+    return count_lowering(graph, dict.fromkeys(graph.nodes, 0.0))
+
+
 class _Counter:
     """Counts what lowerings of one network take."""
 
@@ -269,7 +274,10 @@ class _Counter:
         self._check_same(result, shortcut, sdsa)
         assert result.compiled is not None
         graph = result.compiled.graph
-        size = count_lowering(graph, dict.fromkeys(graph.nodes, 0.0))
+        size = _size(graph)
+        # The compiled graph has matrices in the place of small convolutions; the network's weights
+        # are those of the kernels, whatever a simulator makes of them.
+        stored = _size(lower(self.net, result.compiled.lowering))
         counts = result.compiled_counts
         tables = {model.name: energy(counts, model) for model in self.evaluation.models}
         return SweepRow(
@@ -283,7 +291,7 @@ class _Counter:
             not_charged={name: sorted(table.not_charged) for name, table in tables.items()},
             neurons=size.neurons,
             synapses=size.synapses,
-            weights=size.weights,
+            weights=stored.weights,
             processes=size.processes,
             latency=result.compiled.schedule.latency[result.compiled.output_name],
             file_bytes=self.network.stat().st_size,

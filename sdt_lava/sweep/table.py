@@ -30,7 +30,8 @@ class SweepRow:
     not_charged : dict of str to list of str
         What happened and has no cost in a model.
     neurons, synapses, weights, processes : int
-        Size as :class:`sdt_lava.compiler.cost.LoweringCounts` defines it.
+        Size as :class:`sdt_lava.compiler.cost.LoweringCounts` defines it; a convolution counts its
+        kernel once as weights, and every connection as synapses.
     latency : int
         Machine steps between a frame and the output for it.
     file_bytes : int

@@ -5,6 +5,7 @@ import pytest
 
 import sdt_lava
 from sdt_lava.errors import DataError
+from sdt_lava.graph import Dense, Graph, Input, Lif
 from sdt_lava.report.accounting import compare_accountings
 from sdt_lava.report.counts import SYNAPTIC_OPERATIONS, merge
 from sdt_lava.report.energy_model import load_energy_model, read_energy_model
@@ -144,3 +145,33 @@ def test_rows_are_flat():
     counts = run(5).counts
     for row in (*counts.rows(), *energy(counts).table()):
         assert all(isinstance(value, (str, int, float, bool)) for value in row.values())
+
+
+def test_rows_tell_what_leaves_from_what_arrives():
+    """A dense layer of 3 neurons that reads 4: events times fan-out, at both ends."""
+    rng = np.random.default_rng(0)
+    net = Graph.build(
+        [
+            Input(name="in", shape=(4,), scale=1.0, low=0, high=1),
+            Dense(name="a", inputs=("in",), weight=rng.integers(1, 5, (3, 4), dtype=np.int32)),
+            Lif(name="lif", inputs=("a",), threshold=3, voltage_decay=4096),
+            Dense(name="b", inputs=("lif",), weight=rng.integers(1, 5, (2, 3), dtype=np.int32)),
+            Lif(name="out", inputs=("b",), threshold=3, voltage_decay=4096),
+        ],
+        timesteps=2,
+    )
+    x = rng.integers(0, 2, (5, 4))
+    result = sdt_lava.simulate(net, x, "reference")
+    rows = {row["name"]: row for row in result.counts.rows()}
+    sent = {"in": 2 * int(x.sum())} | {k: int(v.sum()) for k, v in result.spikes.items()}
+    for name, events, out, received in (
+        ("in", sent["in"], 3, 0),
+        ("lif", sent["lif"], 2, sent["in"]),
+        ("out", sent["out"], 0, sent["lif"]),
+    ):
+        row = rows[name]
+        assert (row["events"], row["fan_out"]) == (events, out)
+        assert row["synops_caused"] == events * out
+        assert row["events_received"] == received
+    assert rows["lif"]["synops"] == sent["in"] * 3 and rows["out"]["synops"] == sent["lif"] * 2
+    assert sum(row["synops_caused"] for row in rows.values()) == result.counts.synops

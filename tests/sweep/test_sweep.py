@@ -75,8 +75,24 @@ def test_rows_are_those_of_single_runs(case, whole, tmp_path):
         populations = {name for name in run.compiled.schedule.latency if name != "input"}
         assert row.neurons == sum(sizes[name] for name in populations)
         assert row.file_bytes == path.stat().st_size
+        # A convolution stores its kernel, also where a simulator makes a matrix of it.
+        assert row.weights < row.synapses / 4
+        assert row.shortcut == "unrolled" or row.weights == weights_by_hand()
     relay, unrolled = result.rows[:2]
     assert relay.accuracy == unrolled.accuracy and relay.synops != unrolled.synops
+
+
+def weights_by_hand():
+    """Add up the kernels of the small digits network, each once, and the ones that relays add.
+
+    16 channels, 16 tokens, a hidden layer of 32: k, v, q and the column enter gates, tokens add up
+    in columns and in the head's mean, and six connections carry the shortcut from relay to relay
+    and neuron, all of them a synapse a neuron.
+    """
+    stages = 9 * (1 * 2 + 2 * 4 + 4 * 8 + 8 * 16 + 16 * 16)
+    block = 4 * 16 * 16 + 2 * 16 * 32
+    neurons = 16 * 16
+    return stages + block + 16 * 10 + (4 + 1 + 1 + 6) * neurons
 
 
 def test_files(whole):

@@ -25,6 +25,11 @@ EXPLANATIONS: Mapping[str, Explanation] = {
         "sum over events of the synapses that each one crossed / samples",
         "this run: recorded spikes and the fan-out of every neuron, image borders included",
     ),
+    "layer_synops": Explanation(
+        "sum over events of the synapses that each one crossed: of the events that a layer sends, "
+        "wherever they arrive, and of those that arrive in it; both columns have the same total",
+        "this run: recorded spikes and the fan-out of every neuron, image borders included",
+    ),
     "rate": Explanation("spikes / (neurons · T · samples)", "this run"),
     "events": Explanation(
         "spikes, or graded messages whose payload is not 0, of the whole run", "this run"
