@@ -95,10 +95,13 @@ def _options_of(name: str) -> tuple[str, ...]:
 
 
 def has_parts(name: str) -> bool:
-    """Return whether a data set keeps samples for training and for testing apart."""
+    """Return whether a data set keeps samples for training and for testing apart.
+
+    A name that is none has nothing to tell: whoever opens it refuses it.
+    """
     if name in SOURCES or name in DATASETS:
         return True
-    return _is_folder(name) and has_halves(name)
+    return has_halves(name) if _is_folder(name) else Path(name).suffix not in LOADERS
 
 
 def load_dataset(
