@@ -35,6 +35,10 @@ def test_machine_code_is_not_kept_when_another_kernel_changes(monkeypatch, tmp_p
     assert not sum(again.stats.cache_hits.values())
 
 
+# Modules whose functions run around kernels, and are part of none.
+AROUND = {"sdt_lava.allocation", "sdt_lava.forks"}
+
+
 def test_kernels_are_made_of_known_sources_only():
     folder = Path(sdt_lava.__file__).parent.parent
     known = {path.relative_to(folder).with_suffix("") for path in kernel_sources()}
@@ -43,7 +47,7 @@ def test_kernels_are_made_of_known_sources_only():
     for path in kernel_sources():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sdt_lava"):
-                assert node.module in modules, f"{path} imports {node.module}"
+                assert node.module in modules | AROUND, f"{path} imports {node.module}"
 
 
 def test_a_full_disk_costs_time_only(monkeypatch, tmp_path):

@@ -21,6 +21,7 @@ from sdt_lava.graph import (
     MaxPool,
     Node,
     Readout,
+    Shortcut,
     TokenMean,
 )
 from sdt_lava.numerics import DECAY_UNITY
@@ -151,6 +152,10 @@ def _dense(node: Dense | Readout, arriving: list[Tensor]) -> Tensor:
     return functional.linear(arriving[0].flatten(2).double(), weight) + _bias(node.bias, 1)
 
 
+def _shortcut(node: Shortcut, arriving: list[Tensor]) -> Tensor:
+    return sum(arriving[1:], arriving[0])
+
+
 def _token_mean(node: TokenMean, arriving: list[Tensor]) -> Tensor:
     return arriving[0].mean(dim=(-2, -1))
 
@@ -166,6 +171,7 @@ _REAL: dict[type[Node], Callable[[Any, list[Tensor]], Tensor]] = {
     Conv: _conv,
     Dense: _dense,
     Readout: _dense,
+    Shortcut: _shortcut,
     TokenMean: _token_mean,
     MaxPool: _max_pool,
 }
