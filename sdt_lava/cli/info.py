@@ -15,6 +15,7 @@ from sdt_lava.cli.console import (
     print_table,
     simulation_hint,
 )
+from sdt_lava.cli.file_kinds import is_checkpoint, is_nir, show_checkpoint
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.networks import (
     InputShape,
@@ -23,22 +24,31 @@ from sdt_lava.cli.networks import (
     Timesteps,
     load_file,
     notes_of,
+    parse_shape,
     trained_on,
 )
 from sdt_lava.cli.places import Reads
 from sdt_lava.cli.versions import print_versions
 from sdt_lava.errors import ConfigError
+from sdt_lava.text import quoted
 
 if TYPE_CHECKING:
     from sdt_lava.compiler.compile import CompiledNetwork
+    from sdt_lava.graph import Graph
 
 
 def info_command(
-    network: Annotated[Path | None, typer.Argument(help="Network file (net.h5)."), Reads()] = None,
+    network: Annotated[
+        Path | None, typer.Argument(help="Network, NIR file or checkpoint."), Reads()
+    ] = None,
     timesteps: Timesteps = None,
     input_shape: InputShape = None,
     num_layers: NumLayers = None,
     skip_layers: SkipLayers = 0,
+    config: Annotated[
+        str | None,
+        typer.Option(help="Preset or file, for checkpoints without a configuration."),
+    ] = None,
     compiled: Annotated[
         bool, typer.Option(help="Show the Lava processes, delays and resets instead.")
     ] = False,
@@ -52,24 +62,30 @@ def info_command(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what is in a network file, what becomes of it, or what is installed."""
-    from sdt_lava.compiler.compile import compile_network
-    from sdt_lava.simulate.membranes import ends_in_membranes
-
+    """Show what is in a file, what becomes of a network, or what is installed."""
     if versions:
         print_versions(json)
         return
     if network is None:
         raise ConfigError("NETWORK", "missing", "a network file, or --versions")
-    net = load_file(network, timesteps, input_shape, num_layers, skip_layers)
+    if is_checkpoint(network):
+        show_checkpoint(network, config, json=json)
+        return
+    net = _load(network, timesteps, input_shape, num_layers, skip_layers)
     ways = chosen_ways(shortcut, sdsa)
-    if schedule:
-        _show_schedule(compile_network(net, **ways), json)
+    if schedule or ((compiled or ways) and not json):
+        from sdt_lava.compiler.compile import compile_network
+
+        made = compile_network(net, **ways)
+        if schedule:
+            _show_schedule(made, json)
+        else:
+            console.print(str(made))
     elif json:
         print_plain_json(_summary(network, net))
-    elif compiled or ways:
-        console.print(str(compile_network(net, **ways)))
     else:
+        from sdt_lava.simulate.membranes import ends_in_membranes
+
         console.print(str(net))
         console.print(f"T = {net.timesteps} steps a sample, input {net.input_shape}")
         if ends_in_membranes(net, net.timesteps):
@@ -77,7 +93,26 @@ def info_command(
         for note in notes_of(net):
             console.print(f"note: {note}")
         hint = simulation_hint(network, trained_on(net))
+        if is_nir(network):
+            hint = f"sdt-lava nir {quoted(network)} --out {quoted(network.with_suffix('.h5').name)}"
         console.print(f"next: {hint}")
+
+
+def _load(
+    path: Path,
+    timesteps: int | None,
+    input_shape: str | None,
+    num_layers: int | None,
+    skip_layers: int,
+) -> Graph:
+    """Read a network, or a NIR file as ``sdt-lava nir`` does without options."""
+    if not is_nir(path):
+        return load_file(path, timesteps, input_shape, num_layers, skip_layers)
+    from sdt_lava.nir import NirOptions, load_nir
+
+    options = NirOptions(timesteps=timesteps, input_shape=parse_shape(input_shape))
+    graph, report = load_nir(path, options)
+    return graph.with_metadata(notes=report.lines())
 
 
 def _show_schedule(compiled: CompiledNetwork, json: bool) -> None:
@@ -105,6 +140,7 @@ def _show_schedule(compiled: CompiledNetwork, json: bool) -> None:
 def _summary(path: Path, net: Any) -> dict[str, Any]:
     return {
         "file": str(path),
+        "kind": "network",
         "timesteps": net.timesteps,
         "input_shape": list(net.input_shape),
         "nodes": [
