@@ -83,7 +83,7 @@ class Terms:
                 self._count(node)
 
     def _count(self, node: Node) -> None:
-        if self._is_relay(node):
+        if self.is_relay(node):
             self._counts[node.name] = 1
         elif isinstance(node, Shortcut | Subsample | TokenMean):
             self._counts[node.name] = sum(self._counts[name] for name in node.inputs)
@@ -94,7 +94,7 @@ class Terms:
             return
         self._single.add(node.name)
 
-    def _is_relay(self, node: Node) -> bool:
+    def is_relay(self, node: Node) -> bool:
         """Tell whether a population stands for a current."""
         if node.name in self._relayed or isinstance(node, MaxPool):
             return True
@@ -117,7 +117,7 @@ class Terms:
         while left:
             term = left.pop()
             node = self.graph.nodes[term.source]
-            if self._is_relay(node):
+            if self.is_relay(node):
                 shift = node.shift if isinstance(node, TokenMean) else term.shift
                 found.append(
                     replace(term, relayed=True, label=term.label or node.name, shift=shift)

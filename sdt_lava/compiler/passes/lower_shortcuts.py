@@ -91,7 +91,9 @@ class _Lowering:
         for node in self.graph:
             if isinstance(node, (*_NEURONS, *_SUMS)):
                 edges += len(node.inputs)
-            if isinstance(node, _NEURONS):
+            # A mean that is rounded is a relay of all terms of its sum.
+            relays = isinstance(node, _SUMS) and self.terms.is_relay(node)
+            if isinstance(node, _NEURONS) or relays:
                 needed += sum(map(self.terms.count, node.inputs))
         most = limits().unrolled_connections
         if needed > edges + most:
