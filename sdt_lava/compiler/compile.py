@@ -12,6 +12,7 @@ from sdt_lava.compiler.columns import AND
 from sdt_lava.compiler.cost import ASSUMED_RATE, Rates
 from sdt_lava.compiler.lowering import Lowering, lower, output_population
 from sdt_lava.compiler.partition import partition
+from sdt_lava.compiler.passes.relay_shifted import relay_shifted, unshifted
 from sdt_lava.compiler.passes.split_convolutions import split_convolutions
 from sdt_lava.compiler.passes.split_delays import DelaySplit, balance
 from sdt_lava.compiler.passes.split_exponents import split_exponents
@@ -59,6 +60,8 @@ class CompiledNetwork:
         How residual streams and columns of SDSA were lowered.
     splits : tuple of DelaySplit
         Delays that were too long for a connection.
+    shifted : tuple of str
+        Convolutions whose sums relays send on, because they are shifted to the right.
     """
 
     source: Graph
@@ -68,6 +71,7 @@ class CompiledNetwork:
     board: str | None = None
     lowering: Lowering = field(default_factory=Lowering)
     splits: tuple[DelaySplit, ...] = ()
+    shifted: tuple[str, ...] = ()
 
     @property
     def output_name(self) -> str:
@@ -118,7 +122,8 @@ class CompiledNetwork:
     @property
     def is_usual(self) -> bool:
         """Whether nothing was lowered otherwise than counts of a network assume."""
-        return self.lowering == Lowering.choose(self.source) and not self.splits
+        is_chosen = self.lowering == Lowering.choose(self.source)
+        return is_chosen and not self.splits and not self.shifted
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -130,6 +135,7 @@ class CompiledNetwork:
             *([readout] if self.lowering.membranes and self.source.readout else []),
             *(f"{name} stays a relay: {why}" for name, why in kept.items()),
             *(f"{name} has no neurons: its spikes follow from others" for name in self.implied),
+            *(f"{name}: a relay sends its sum on, which is shifted" for name in self.shifted),
             *map(str, self.splits),
         )
 
@@ -224,7 +230,10 @@ def compile_network(
         reset=reset,
         input_latency=description.limit("input_latency") or 0,
     )
-    balanced = balance(lower(net, lowering), description.limit("delay_max"), timed)
+    lowered = lower(net, lowering)
+    shifted = shifted_sums(lowered, description, convolutions)
+    lowered = keep_starts(net, relay_shifted(lowered, shifted))
+    balanced = balance(lowered, description.limit("delay_max"), timed)
     largest_matrix = AUTO_UNROLL_LIMIT if description.is_hardware else None
     # What hardware does with a sum that is too large is for a design rule to say.
     wrapping = frozenset() if description.is_hardware else _may_wrap(balanced.graph, timesteps)
@@ -236,7 +245,39 @@ def compile_network(
         graph = keep_starts(net, split_convolutions(graph))
     schedule = timed(graph, least={**balanced.least, **least})
     splits = (*balanced.splits, *waiting)
-    return CompiledNetwork(net, graph, schedule, description, board, lowering, splits)
+    return CompiledNetwork(net, graph, schedule, description, board, lowering, splits, shifted)
+
+
+def shifted_sums(graph: Graph, target: Target, convolutions: str | None = None) -> tuple[str, ...]:
+    """Return the convolutions whose sums are shifted to the right and need a relay for that.
+
+    On hardware all of them, as their weights are shared. On a simulator those that are too large
+    for a matrix, where it is proved that the relay's 24 bits hold what 32 bits of a matrix would.
+
+    Parameters
+    ----------
+    graph : Graph
+        Compiled graph.
+    target : Target
+        Where it will run.
+    convolutions : {'auto', 'sparse', 'conv'}, optional
+        As for :func:`compile_network`.
+    """
+    if convolutions == "sparse" or Relay.kind not in target.kinds:
+        return ()
+    return tuple(
+        node.name
+        for node in graph.of_type(Conv)
+        if (node.channel_exponents < 0).any()
+        and (
+            target.is_hardware
+            or (
+                convolutions != "sparse"
+                and unrolled_synapses(graph, node) > AUTO_UNROLL_LIMIT
+                and not convolution_may_wrap(graph, unshifted(node))
+            )
+        )
+    )
 
 
 def _may_wrap(graph: Graph, timesteps: int | None) -> frozenset[str]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sdt_lava.errors import QuantizationError
 from sdt_lava.graph import Node
 from sdt_lava.quantize.bounds import bound_nodes
+from sdt_lava.quantize.fitting import weights_stay
 from sdt_lava.quantize.forced import ForcedLayers, RecordedBatch, Teacher, record
 from sdt_lava.quantize.groups import LifGroup
 from sdt_lava.quantize.report import ClipChoice, ScaleChoices, fits
@@ -87,7 +88,9 @@ class ClipSearch:
         changed = []
         for group in self._groups:
             default = self._counted(self._search.part(group))
-            best = self._best_own(group, self._best_shared(group, default))
+            best = default
+            if not self._is_exact(group):
+                best = self._best_own(group, self._best_shared(group, default))
             self._note(group, default, best)
             if best is not default:
                 changed.append(best.part)
@@ -109,6 +112,11 @@ class ClipSearch:
             else choice
             for choice in self._choices
         ]
+
+    def _is_exact(self, group: LifGroup) -> bool:
+        """Tell whether nothing can be gained, since no weight of a group is rounded."""
+        scale, clips = self._search.scales[group.name], self._search.clips
+        return weights_stay(self._graph, group, scale, self._search.weights, clips)
 
     def _best_shared(self, group: LifGroup, best: _Trial) -> _Trial:
         for clip in _SHARED_CLIPS:

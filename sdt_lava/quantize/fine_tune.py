@@ -84,8 +84,13 @@ class RoundedWeights:
 
     def __call__(self, weight: Tensor) -> Tensor:
         """Return the rounded weights."""
-        rounded = torch.clamp(torch.round(weight / self.unit), -self.steps, self.steps) * self.unit
-        return weight + (rounded - weight).detach()
+        return weight + (self.round(weight) - weight).detach()
+
+    @torch.no_grad()
+    def round(self, weight: Tensor) -> Tensor:
+        """Return the rounded weights, as close to the grid as their type can be; no gradient."""
+        steps = torch.clamp(torch.round(weight / self.unit), -self.steps, self.steps)
+        return steps * self.unit
 
 
 class RoundedLinear(nn.Linear):
@@ -147,7 +152,7 @@ class _Rounding:
         """Leave the model with its rounded weights."""
         for name, rounding in self.of_layer.items():
             layer = self.model.get_submodule(name)
-            layer.weight.copy_(rounding(layer.weight))
+            layer.weight.copy_(rounding.round(layer.weight))
             if name != "head":
                 _set_rounding(layer, None)
         plain = nn.Linear(self.model.head.in_features, self.model.head.out_features)

@@ -4,7 +4,8 @@ For each LIF group one scale S: ``threshold = 2 v_th S``, ``bias_int = round(b S
 its layers (or each of their output channels) the smallest exponent e for which
 ``W_int = step round(W S / 2^e / step)`` is within +-254; ``step`` is 2 for 8 bits and doubles for
 each bit less. S is the largest one for which the layer with the smallest weights fills its range,
-the threshold is an integer and fits 17 bit, the biases fit 13 bit and no sum leaves 24 bit. A
+the threshold is an integer and fits 17 bit, the biases fit 13 bit and no sum leaves 24 bit. Layers
+that read a graded input may have negative exponents: their weights, too, fill the range then. A
 *clip* below 1 takes only that share of a layer's largest weight for its range: larger weights are
 cut off, and all others are finer.
 """
@@ -18,9 +19,21 @@ from math import floor
 import numpy as np
 
 from sdt_lava.errors import QuantizationError
-from sdt_lava.graph import LIF_KINDS, CubaLif, Graph, Input, Lif, Node, Readout, Synapse, TokenSum
+from sdt_lava.graph import (
+    LIF_KINDS,
+    CubaLif,
+    Graph,
+    Input,
+    Lif,
+    Node,
+    Readout,
+    Signal,
+    Synapse,
+    TokenSum,
+)
 from sdt_lava.numerics import (
     ACTIVATION_LIMIT,
+    ACTIVATION_SHIFT,
     BIAS_EXPONENT,
     BIAS_EXPONENT_HIGH,
     BIAS_MANTISSA_HIGH,
@@ -29,6 +42,7 @@ from sdt_lava.numerics import (
     IntArray,
 )
 from sdt_lava.quantize.fold import FloatArray
+from sdt_lava.quantize.grid import grid_of, whole
 from sdt_lava.quantize.groups import LifGroup, token_count, token_mean_before
 
 MIN_BITS, MAX_BITS = 2, 8
@@ -89,9 +103,9 @@ class WeightFormat:
         steps = np.clip(np.rint(scaled / self.step), -self.mantissa, self.mantissa)
         return (self.step * steps).astype(np.int64)
 
-    def exponent(self, largest: float) -> int:
-        """Return the smallest exponent at which scaled weights up to ``largest`` fit."""
-        exponent = 0
+    def exponent(self, largest: float, least: int = 0) -> int:
+        """Return the smallest exponent from ``least`` on at which weights up to ``largest`` fit."""
+        exponent = least
         while (
             np.rint(largest / 2.0**exponent / self.step) > self.mantissa
             and exponent < MAX_WEIGHT_EXPONENT
@@ -99,12 +113,12 @@ class WeightFormat:
             exponent += 1
         return exponent
 
-    def exponents(self, largest: FloatArray) -> int | IntArray:
+    def exponents(self, largest: FloatArray, least: int = 0) -> int | IntArray:
         """Return the smallest exponents at which scaled weights up to each value fit.
 
         One exponent instead of an array where all are equal.
         """
-        found = np.array([self.exponent(float(value)) for value in largest], np.int64)
+        found = np.array([self.exponent(float(value), least) for value in largest], np.int64)
         return int(found[0]) if (found == found[0]).all() else found
 
 
@@ -133,6 +147,37 @@ def reach(graph: Graph, name: str, weights: WeightFormat, clips: Clips) -> Float
     magnitudes = np.abs(effective_weight(graph, synapse))
     rows = magnitudes.reshape(len(magnitudes) if weights.by_channel else 1, -1)
     return np.asarray(rows.max(axis=1, initial=0)) * clips.get(name, 1.0)
+
+
+def least_exponent(graph: Graph, name: str) -> int:
+    """Return the smallest weight exponent that a layer may have.
+
+    Where the input is graded, sums of full weights are larger than what neurons hold, 17 bits, and
+    are shifted to the right. By six bits at most: then what fits 17 bits afterwards has fit 24.
+    """
+    node = graph.nodes[name]
+    source = graph.nodes[node.inputs[0]]
+    is_graded = isinstance(source, Input) and graph.signals[source.name] is Signal.GRADED
+    return -ACTIVATION_SHIFT if is_graded and not isinstance(node, Readout) else 0
+
+
+def layer_exponents(
+    graph: Graph, name: str, weights: WeightFormat, clips: Clips, scale: float
+) -> int | IntArray:
+    """Return the exponents of a layer's weights at a scale: the smallest ones at which they fit.
+
+    Sums are not shifted to the right where weights need no rounding without it.
+    """
+    largest = reach(graph, name, weights, clips) * scale
+    plain, least = weights.exponents(largest), least_exponent(graph, name)
+    if not least:
+        return plain
+    synapse = graph.nodes[name]
+    assert isinstance(synapse, Synapse)
+    wanted = effective_weight(graph, synapse) * scale
+    if whole(wanted / powers(synapse, plain) / weights.step):
+        return plain
+    return weights.exponents(largest, least)
 
 
 def largest_scale(graph: Graph, group: LifGroup, weights: WeightFormat, clips: Clips) -> float:
@@ -263,10 +308,9 @@ def _quantize_group(
     for name in group.synapses:
         synapse = graph.nodes[name]
         assert isinstance(synapse, Synapse)
-        exponent = weights.exponents(reach(graph, name, weights, clips) * scale)
-        node = replace(synapse, exponent=exponent)
-        wanted = effective_weight(graph, synapse) * scale / powers(node)
-        rounded[name] = replace(node, weight=weights.round(wanted))
+        exponent = layer_exponents(graph, name, weights, clips, scale)
+        wanted = effective_weight(graph, synapse) * scale / powers(synapse, exponent)
+        rounded[name] = replace(synapse, weight=weights.round(wanted), exponent=exponent)
     for name in group.lifs:
         mean, gain = token_mean_before(graph, name), 1.0
         if mean is not None:
@@ -276,10 +320,10 @@ def _quantize_group(
     return rounded
 
 
-def powers(synapse: Synapse) -> FloatArray:
+def powers(synapse: Synapse, exponent: int | IntArray) -> FloatArray:
     """Return ``2 ** exponent`` of each output channel, in a shape that divides the weights."""
-    exponents = synapse.channel_exponents.reshape(-1, *(1,) * (synapse.weight.ndim - 1))
-    return np.asarray(2.0**exponents)
+    exponents = np.broadcast_to(np.asarray(exponent), len(synapse.weight))
+    return np.asarray(2.0 ** exponents.reshape(-1, *(1,) * (synapse.weight.ndim - 1)))
 
 
 def _quantize_lif(graph: Graph, name: str, scale: float, weights: WeightFormat) -> Lif | CubaLif:
@@ -369,6 +413,10 @@ def _quantize_readout(node: Readout, weights: WeightFormat) -> Readout:
     weight = np.asarray(node.weight, np.float64)
     largest = float(np.abs(weight).max(initial=0))
     scale = weights.largest / largest if largest > 0 else 1.0
+    step = grid_of(weight, weights.mantissa)
+    if step:
+        # The largest weight may not fill the range: nothing is rounded at whole shares of it.
+        scale = weights.step * (weights.mantissa // round(largest / step)) / step
     bias = (
         None
         if node.bias is None

@@ -97,7 +97,7 @@ class _Ranges:
 
     def weight(self, node: Synapse) -> FloatArray:
         if self.integer:
-            return np.asarray(node.weight, np.float64) * powers(node)
+            return np.asarray(node.weight, np.float64) * powers(node, node.exponent)
         return effective_weight(self.graph, node)
 
     def reach(self, node: Any, arriving: list[Range]) -> Reach:

@@ -263,7 +263,7 @@ def _synapse_row(
     assert isinstance(before, Synapse)
     if isinstance(node, Readout):
         scale = node.scale
-    wanted = effective_weight(float_graph, before) * scale / powers(node)
+    wanted = effective_weight(float_graph, before) * scale / powers(before, node.exponent)
     rounded = np.asarray(node.weight, np.float64)
     weights = search.weights
     power = float(np.sqrt(np.mean(wanted**2)))

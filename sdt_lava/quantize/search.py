@@ -11,12 +11,13 @@ import numpy as np
 from sdt_lava.graph import Graph, Lif, Node
 from sdt_lava.numerics import BIAS_MANTISSA_HIGH, THRESHOLD_LIMIT
 from sdt_lava.quantize.bounds import Extremes
-from sdt_lava.quantize.grid import fitting_scale
+from sdt_lava.quantize.fitting import SAME_SCALE, exact_scale, filling_scale, fitting_scale
 from sdt_lava.quantize.groups import LifGroup, lif_groups, token_count, token_mean_before
 from sdt_lava.quantize.integer import (
     Clips,
     WeightFormat,
     largest_scale,
+    least_exponent,
     quantize_groups,
     reach,
     with_rounded,
@@ -25,6 +26,8 @@ from sdt_lava.quantize.report import headroom
 
 # Rounding may lift a sum a little above what its scale suggests.
 _ROUNDING_ROOM = 0.98
+# Sums that are shifted are rounded down by less than a unit: little beside such a threshold.
+_FINE_THRESHOLD = 256
 
 
 class ScaleSearch:
@@ -111,7 +114,7 @@ class ScaleSearch:
                 continue
             provable = self.scales[group.name] * min(headroom(bounds[name]) for name in names)
             if provable >= self._coarse_scale(group):
-                self._lower_group(group, _ROUNDING_ROOM * provable)
+                self._lower_group(group, provable)
                 changed = True
         return changed
 
@@ -134,26 +137,44 @@ class ScaleSearch:
                 self.shift += 1
             shares = [factors[name] for name in self._direct(group) if name in factors]
             if shares:
-                share = min(_ROUNDING_ROOM * min(shares), _ROUNDING_ROOM)
-                self._lower_group(group, share * self.scales[group.name])
+                self._lower_group(group, min(*shares, 1.0) * self.scales[group.name])
 
     def _direct(self, group: LifGroup) -> list[str]:
         """Neurons that a token mean does not shift into range."""
         return [name for name in group.lifs if token_mean_before(self.float_graph, name) is None]
 
     def _coarse_scale(self, group: LifGroup) -> float:
-        """Return the scale at which no layer of the group needs a weight exponent."""
-        largest = max(
-            (
-                reach(self.float_graph, name, self.weights, self.clips).max()
-                for name in group.synapses
-            ),
-            default=0.0,
-        )
-        return self.weights.largest / float(largest) if largest else np.inf
+        """Return the scale down to which the weights of the group keep their precision.
 
-    def _lower_group(self, group: LifGroup, scale: float) -> None:
-        self.scales[group.name] = self._fitting(group, scale)
+        There no layer needs a weight exponent. Where negative ones are allowed, weights keep it
+        further, as long as the threshold is fine enough.
+        """
+        graph, coarse, shifted = self.float_graph, np.inf, np.inf
+        for name in group.synapses:
+            largest = float(reach(graph, name, self.weights, self.clips).max())
+            if largest:
+                coarse = min(coarse, self.weights.largest / largest)
+                shifted = min(
+                    shifted, self.weights.largest / largest * 2.0 ** least_exponent(graph, name)
+                )
+        thresholds = [getattr(graph.nodes[name], "threshold", np.inf) for name in group.lifs]
+        smallest = min((float(np.min(values)) for values in thresholds), default=np.inf)
+        return min(coarse, max(shifted, _FINE_THRESHOLD / smallest))
+
+    def _lower_group(self, group: LifGroup, limit: float) -> None:
+        """Lower a group's scale to a limit, or somewhat further where weights are rounded."""
+        before = self.scales[group.name]
+        exact = exact_scale(
+            self.float_graph,
+            group,
+            min(limit, before * (1 - 2 * SAME_SCALE)),
+            self.weights,
+            self.clips,
+        )
+        lowered = _ROUNDING_ROOM * limit
+        self.scales[group.name] = exact or filling_scale(
+            self.float_graph, group, lowered, self.weights, self.clips
+        )
 
     def _fitting(self, group: LifGroup, scale: float) -> float:
         return fitting_scale(self.float_graph, group, scale, self.weights, self.clips)

@@ -17,6 +17,7 @@ from sdt_lava.compiler.columns import (
     find_columns,
     obstacles,
 )
+from sdt_lava.compiler.compile import shifted_sums
 from sdt_lava.compiler.cost import (
     ASSUMED_RATE,
     LoweringCounts,
@@ -27,6 +28,7 @@ from sdt_lava.compiler.cost import (
 )
 from sdt_lava.compiler.lowering import Lowering, lower, output_population
 from sdt_lava.compiler.passes.lower_shortcuts import TooManyConnectionsError
+from sdt_lava.compiler.passes.relay_shifted import relay_shifted
 from sdt_lava.compiler.passes.split_delays import balance
 from sdt_lava.compiler.schedule import make_schedule
 from sdt_lava.compiler.streams import RELAY, UNROLLED, forced_relays
@@ -234,7 +236,9 @@ class _Rows:
             input_latency=self.target.limit("input_latency") or 0,
         )
         longest = self.target.limit("delay_max")
-        balanced = balance(lower(self.net, lowering), longest, timed)
+        lowered = lower(self.net, lowering)
+        lowered = relay_shifted(lowered, shifted_sums(lowered, self.target))
+        balanced = balance(lowered, longest, timed)
         counts = self._counts(balanced.graph)
         schedule = balanced.schedule
         output = output_population(self.net, membranes=lowering.membranes)

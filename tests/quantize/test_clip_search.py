@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import sdt_lava
 from sdt_lava.checkpoint import load_model
-from sdt_lava.graph import Conv, Dense, Graph, Input, Lif, Synapse
+from sdt_lava.graph import Conv, Dense, Graph, Input, Lif, Shortcut, Synapse
 from sdt_lava.model.trace import trace
 from sdt_lava.numerics import WEIGHT_LIMIT
 from sdt_lava.quantize.biases import gather_biases
@@ -166,7 +166,7 @@ def test_ranges_that_are_only_measured_keep_their_margin():
     loud = CalibrationData((wide_graph().nodes["d"].weight[:1] > 0) * 1.0, "the worst input")
     graph, report = quantize(wide_graph(), 8, loud)
     assert report.neurons[0].evidence == "measured" and report.neurons[0].headroom >= 1.5
-    run_reference(graph, np.tile((loud.x * 16).astype(np.int64), (4, 1, 1)))
+    run_reference(graph, np.tile(loud.x.astype(np.int64), (4, 1, 1)))
 
 
 def test_a_group_that_overflows_in_the_whole_keeps_the_default(monkeypatch):
@@ -273,3 +273,17 @@ def test_the_float_graph_is_the_teacher_of_the_model():
     assert all(np.array_equal(found[name], evaluate(graph, frames)[name].numpy()) for name in found)
     assert set(found) == set(spikes)
     assert sum(int((found[name] != spikes[name]).sum()) for name in spikes) == 0
+
+
+def test_sums_of_the_float_model_keep_their_fractions():
+    nodes = [
+        Input(name="in", shape=(1, 2, 2), low=-9, high=9),
+        Conv(name="a", inputs=("in",), weight=np.full((1, 1, 1, 1), 0.3)),
+        Conv(name="b", inputs=("in",), weight=np.full((1, 1, 1, 1), 0.25)),
+        Shortcut(name="sum", inputs=("a", "b")),
+        Lif(name="lif", inputs=("sum",), threshold=1.0),
+    ]
+    frames = torch.tensor([[[[1.0, -2.0], [3.0, 0.5]]]]).expand(2, 1, 1, 2, 2)
+    values = evaluate(Graph.build(nodes, 2), frames)
+    assert torch.allclose(values["sum"], 0.55 * frames.double(), rtol=1e-12)
+    assert values["lif"][0].flatten().tolist() == [0, 0, 1, 0]

@@ -218,7 +218,7 @@ def test_bound_is_reached_by_the_worst_input():
 def wide_graph():
     """A network whose worst case overflows although real input does not."""
     rng = np.random.default_rng(0)
-    entry = Input(name="x", shape=(4000,), scale=16.0, low=0, high=16)
+    entry = Input(name="x", shape=(4000,), low=0, high=1)
     weight = rng.normal(0, 1, (8, 4000))
     dense = Dense(name="d", inputs=("x",), weight=weight, bias=np.zeros(8))
     return Graph.build([entry, dense, Lif(name="a", inputs=("d",), threshold=200.0)], 4)
@@ -239,7 +239,7 @@ def test_scale_is_lowered_until_calibration_fits():
     scales = [quantize(wide_graph(), 8, data)[1].neurons[0].scale for data in (quiet, loud)]
     assert scales[1] < scales[0]
     graph, _ = quantize(wide_graph(), 8, loud)
-    frames = np.tile((loud.x * 16).astype(np.int64), (4, 1, 1))
+    frames = np.tile(loud.x.astype(np.int64), (4, 1, 1))
     run_reference(graph, frames)  # strict: raises on overflow
 
 
