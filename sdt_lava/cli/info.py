@@ -30,6 +30,7 @@ from sdt_lava.cli.networks import (
 from sdt_lava.cli.places import Reads
 from sdt_lava.cli.versions import print_versions
 from sdt_lava.errors import ConfigError
+from sdt_lava.model.presets import PRESETS
 from sdt_lava.text import quoted
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def info_command(
     config: Annotated[
         str | None,
         typer.Option(help="Preset or file, for checkpoints without a configuration."),
+        Reads(tuple(PRESETS)),
     ] = None,
     compiled: Annotated[
         bool, typer.Option(help="Show the Lava processes, delays and resets instead.")

@@ -110,7 +110,6 @@ def test_rates_of_a_run_are_written_and_read(run, network, tmp_path):
 @pytest.mark.parametrize(
     ("command", "arguments", "said"),
     [
-        ("info", ["{checkpoint}"], "sdt-lava export"),
         ("sim", ["{checkpoint}", "--data", "digits"], "sdt-lava export"),
         ("evaluate", ["{checkpoint}", "--data", "digits", "--out", "{tmp}/e"], "sdt-lava export"),
         ("energy", ["{checkpoint}", "--data", "digits"], "sdt-lava export"),
@@ -121,7 +120,7 @@ def test_rates_of_a_run_are_written_and_read(run, network, tmp_path):
         ("convert", ["{network}", "--pooling", "or", "--out", "{tmp}/n.pt"], "sdt-lava info"),
         ("export", ["{checkpoint}", "--config", "{network}", "--out", "{tmp}/n.h5"], "info"),
         ("sim", ["{network}", "--data", "{checkpoint}"], "sdt-lava export"),
-        ("info", ["{nir}"], "sdt-lava nir"),
+        ("check", ["{nir}"], "sdt-lava nir"),
     ],
 )
 def test_files_in_anothers_place(command, arguments, said, run, checkpoint, network, tmp_path):
