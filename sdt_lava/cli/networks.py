@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sdt_lava.cli.console import error_console
+from sdt_lava.datasets import trained_on as trained_on
 from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Graph, Shape
 from sdt_lava.text import printable
@@ -119,13 +120,6 @@ def read_network(
 
     with error_console.status(f"{preset}: random weights, seed {seed}"):
         return untrained_network(preset, seed)
-
-
-def trained_on(net: Graph) -> str:
-    """Return the data set that a network's metadata name; they may come from anywhere."""
-    config = net.metadata.get("config")
-    dataset = config.get("dataset") if isinstance(config, dict) else None
-    return dataset if isinstance(dataset, str) else ""
 
 
 def notes_of(net: Graph) -> list[str]:

@@ -24,6 +24,7 @@ from sdt_lava.datasets.source import (
 from sdt_lava.datasets.synthetic_dvs import SyntheticDvsOptions, load_synthetic_dvs
 from sdt_lava.errors import DataError
 from sdt_lava.file_kinds import DATA, misplaced
+from sdt_lava.graph import Graph
 from sdt_lava.lazy import lazy
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "load_npz",
     "load_synthetic_dvs",
     "open_source",
+    "trained_on",
 ]
 
 __getattr__ = lazy(__name__)
@@ -193,6 +195,13 @@ def fitting_options(
         if field in _options_of(name) and getattr(options, field) is None
     }
     return replace(options, **chosen)
+
+
+def trained_on(net: Graph) -> str:
+    """Return the data set that a network's metadata name; they may come from anywhere."""
+    config = net.metadata.get("config")
+    dataset = config.get("dataset") if isinstance(config, dict) else None
+    return dataset if isinstance(dataset, str) else ""
 
 
 def open_source(

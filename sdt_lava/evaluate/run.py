@@ -17,6 +17,7 @@ from sdt_lava.datasets import (
     data_places,
     fitting_options,
     open_source,
+    trained_on,
 )
 from sdt_lava.datasets.base import Dataset, IntArray
 from sdt_lava.datasets.labels import check_classes
@@ -156,8 +157,7 @@ def open_data(
     """Return the data set in the shape that the network takes."""
     if not isinstance(data, str | os.PathLike):
         return as_source(data)
-    config = net.metadata.get("config")
-    trained = config.get("dataset") if isinstance(config, dict) else None
+    trained = trained_on(net) or None
     fitting = fitting_options(data, net.input_shape, net.timesteps, options.source, trained)
     return open_source(data, options.part, fitting)
 
