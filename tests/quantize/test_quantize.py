@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sdt_lava.errors import QuantizationError
@@ -109,9 +109,15 @@ def test_a_stream_is_one_group():
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6), bits=st.integers(2, 8), blocks=st.integers(1, 2))
+@example(seed=389338, bits=2, blocks=1)
 def test_integer_graph_is_within_every_range(seed, bits, blocks):
     source = float_graph(np.random.default_rng(seed), blocks=blocks)
-    graph, report = quantize(source, bits)
+    try:
+        graph, report = quantize(source, bits)
+    except QuantizationError as error:
+        # One of three steps is 0, and one large weight then takes all others of its layer there.
+        assert bits == 2 and ("no input reaches" in str(error) or "rounded to 0" in str(error))
+        return
     weights = WeightFormat(bits)
     gathered = gather_biases(source)
     for row in report.synapses:
