@@ -193,6 +193,10 @@ class Graph:
         if self.readout is not None:
             return self.readout.name
         ends = [name for name in self.order if not self.consumers[name]]
+        # Logits are the result, whatever else nobody reads.
+        logits = [name for name in ends if self.nodes[name].emits is Signal.LOGITS]
+        if len(logits) == 1:
+            return logits[0]
         if len(ends) != 1:
             some = f"{ends[:_SHOWN]}" + (", ..." if len(ends) > _SHOWN else "")
             raise GraphError("graph", f"{len(ends)} nodes that nobody reads: {some}", "one output")

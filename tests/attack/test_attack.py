@@ -43,8 +43,8 @@ def test_every_family_and_executor_takes_part(fixed_part):
 def test_networks_hold_every_kind_of_node():
     cases = [make_case(number) for number in range(150)]
     seen = {node.kind for case in cases for node in case.graph}
-    # Kinds that only the compiler makes, and one that only ends networks of lava-dl.
-    others = {"sparse", "gate", "relay", "max_relay", "group_sum"}
+    # Kinds that only the compiler makes.
+    others = {"sparse", "gate", "relay", "max_relay"}
     assert seen >= set(NODE_KINDS) - others
     assert {case.fill for case in cases} == set(FILLS)
     assert {1, 2} <= {case.frames.shape[0] for case in cases}

@@ -13,6 +13,7 @@ from sdt_lava.graph import (
     CubaLif,
     Flatten,
     Graph,
+    GroupSum,
     MaxPool,
     Node,
     OrPool,
@@ -65,12 +66,18 @@ class WebMaker:
             self._steps[self.rng.integers(len(self._steps))]()
 
     def end(self) -> None:
-        """Add neurons, if there are none, and a readout."""
+        """Add neurons, if there are none, and a readout or sums over groups of neurons."""
         vectors = [name for name in self.spikes if len(self.maker.shape[name]) == 1]
         if not vectors:
             self._lif_on(self._add_dense(self._pick([*self.spikes, *self.graded])))
             vectors = self.spikes[-1:]
         source = self._pick(vectors)
+        if self.rng.random() < 0.2:
+            neurons = self.maker.shape[source][0]
+            groups = [count for count in range(1, neurons + 1) if neurons % count == 0]
+            number = int(self.rng.choice(groups))
+            self.maker.add(GroupSum(name="sums", inputs=(source,), groups=number))
+            return
         classes = int(self.rng.choice([1, 2, 10]))
         weight = self.maker.weights(classes, self.maker.shape[source][0])
         bias = self.rng.integers(-5000, 5001, classes) if self.rng.random() < 0.5 else None
@@ -286,7 +293,8 @@ def _leave_out_unread(maker: GraphMaker) -> None:
     """Remove currents and events that nobody reads, which cannot be compiled; neurons stay."""
     while True:
         read = {name for node in maker.nodes for name in node.inputs}
-        kept = [n for n in maker.nodes if n.name in read or isinstance(n, (*LIF_KINDS, Readout))]
+        ends = (*LIF_KINDS, Readout, GroupSum)
+        kept = [node for node in maker.nodes if node.name in read or isinstance(node, ends)]
         if len(kept) == len(maker.nodes):
             return
         maker.nodes = kept

@@ -12,6 +12,7 @@ from sdt_lava.graph import (
     Dense,
     Flatten,
     Graph,
+    GroupSum,
     Input,
     Lif,
     MaxPool,
@@ -109,6 +110,12 @@ def test_output_must_be_unique():
     graph = Graph.build([IMAGE, conv(), conv("d"), lif("a", "c"), lif("b", "d")], 2)
     with pytest.raises(GraphError, match="one output"):
         _ = graph.output_name
+
+
+def test_group_sums_are_the_output_beside_neurons_that_nobody_reads():
+    sums = GroupSum(name="s", inputs=("a",), groups=2)
+    graph = Graph.build([IMAGE, conv(), conv("d"), lif("a", "c"), lif("b", "d"), sums], 2)
+    assert graph.output_name == "s"
 
 
 def test_table_has_a_row_for_each_node():
