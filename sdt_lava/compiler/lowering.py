@@ -113,12 +113,6 @@ def lower(net: Graph, lowering: Lowering | None = None) -> Graph:
     for lowering_pass in LOWERING_PASSES:
         graph = choices.get(lowering_pass, lowering_pass)(graph)
     check_mappable(graph)
-    if output_population(net, membranes=chosen.membranes) == graph.input.name:
-        raise CompileError(
-            f"node {net.output_name!r} ({net.nodes[net.output_name].kind})",
-            "sums of the network's input, of which no neuron has a part", "sums of neurons",
-            "run it on back end engine or reference",
-        )  # fmt: skip
     return keep_starts(net, graph)
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from sdt_lava.errors import GraphError
 from sdt_lava.graph.base import Node, Shape, Signal
 from sdt_lava.graph.cuba import LIF_KINDS
+from sdt_lava.graph.group_sum import GroupSum
 from sdt_lava.graph.input import Input
 from sdt_lava.graph.nodes import Flatten, Readout
 from sdt_lava.graph.sigma_delta import SIGMA_DELTA_KINDS
@@ -77,6 +78,8 @@ class Graph:
             raise GraphError("graph", f"{len(inputs)} input nodes", "exactly one")
         if len(self.of_type(Readout)) > 1:
             raise GraphError("graph", f"{len(self.of_type(Readout))} readouts", "at most one")
+        for node in self.of_type(GroupSum):
+            _check_summed(node, self.nodes)
         _ = self._inferred
 
     @cached_property
@@ -208,6 +211,16 @@ class Graph:
         from sdt_lava.graph.table import format_graph
 
         return format_graph(self)
+
+
+def _check_summed(node: GroupSum, nodes: Mapping[str, Node]) -> None:
+    source = nodes[node.inputs[0]]
+    while isinstance(source, Flatten):
+        source = nodes[source.inputs[0]]
+    if isinstance(source, Input):
+        raise GraphError(
+            f"node {node.name!r} ({node.kind})", "sums of the network's input", "sums of neurons"
+        )
 
 
 def _check_inputs(node: Node, nodes: Mapping[str, Node]) -> None:

@@ -72,7 +72,7 @@ class WebMaker:
             self._lif_on(self._add_dense(self._pick([*self.spikes, *self.graded])))
             vectors = self.spikes[-1:]
         source = self._pick(vectors)
-        if self.rng.random() < 0.2:
+        if self.rng.random() < 0.2 and not self._is_input(source):
             neurons = self.maker.shape[source][0]
             groups = [count for count in range(1, neurons + 1) if neurons % count == 0]
             number = int(self.rng.choice(groups))
@@ -85,6 +85,12 @@ class WebMaker:
         self.maker.add(
             Readout(name="readout", inputs=(source,), weight=weight, bias=bias, exponent=exponent)
         )
+
+    def _is_input(self, name: str) -> bool:
+        nodes = {node.name: node for node in self.maker.nodes}
+        while isinstance(nodes[name], Flatten):
+            (name,) = nodes[name].inputs
+        return name == "input"
 
     def _pick(self, names: list[str]) -> str:
         # The latest ones most of the time, so that networks become deep.

@@ -118,6 +118,14 @@ def test_group_sums_are_the_output_beside_neurons_that_nobody_reads():
     assert graph.output_name == "s"
 
 
+@pytest.mark.parametrize("flat", [False, True])
+def test_sums_of_the_input_are_refused(flat):
+    between = [Flatten(name="f", inputs=("x",))] if flat else []
+    sums = GroupSum(name="s", inputs=("f" if flat else "x",), groups=2)
+    with pytest.raises(GraphError, match="sums of the network's input"):
+        Graph.build([IMAGE, *between, sums], 2)
+
+
 def test_table_has_a_row_for_each_node():
     graph = random_sdt_graph(np.random.default_rng(1))
     lines = str(graph).splitlines()

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 import sdt_lava
-from sdt_lava.compiler import compile_network
-from sdt_lava.errors import CompileError, NetworkFileError
+from sdt_lava.errors import NetworkFileError
 from sdt_lava.graph import Conv, Flatten, Graph, GroupSum, Input, Lif
 from sdt_lava.netx import load_network, save_network
 from tests.graphs import assert_same_graph
@@ -106,13 +105,3 @@ def test_an_average_in_front_of_other_layers(tmp_path):
         file.copy("layer/2", "layer/4")
     with pytest.raises(NetworkFileError, match="fractions of spikes.*--num-layers 3"):
         load_network(path)
-
-
-def test_sums_of_the_input_have_no_population():
-    spikes = Input(name="input", shape=(4,), low=0, high=1)
-    net = Graph.build([spikes, GroupSum(name="sums", inputs=("input",), groups=2)], 3)
-    with pytest.raises(CompileError, match="engine or reference"):
-        compile_network(net)
-    frames = np.ones((1, 3, 4), np.int64)
-    for backend in ("engine", "reference"):
-        assert sdt_lava.simulate(net, frames, backend).logits.tolist() == [[6, 6]]
