@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sdt_lava
-from sdt_lava.graph import CubaLif, Dense, Graph, Input
+from sdt_lava.graph import CubaLif, Dense, Graph, Input, Lif, Readout
+from sdt_lava.numerics import THRESHOLD_LIMIT
 from sdt_lava.report.events import count_events
 from sdt_lava.report.fused_counts import counted, fused_counts
 from tests.graphs import random_chain, random_frames, random_sdt_graph
@@ -117,4 +118,24 @@ def test_what_cannot_be_counted_along_the_way_is_replayed(options):
     frames = random_frames(rng, graph, batch=2)
     result = run(graph, frames, count=True, **options)
     assert result.counted is None
+    assert_same(result.counts, count_events(graph, result.frames, result.spikes))
+
+
+def test_overflowing_batches_count_the_readout_without_its_bias():
+    """They are computed by the interpreter, whose readout has the bias that the host adds."""
+    rng = np.random.default_rng(5)
+    weight = np.full((4, 6), 254)
+    nodes = [
+        Input(name="input", shape=(6,), low=0, high=2**20, scale=1.0),
+        Dense(name="dense", inputs=("input",), weight=weight, exponent=6),
+        Lif(name="lif", inputs=("dense",), threshold=THRESHOLD_LIMIT),
+        Readout(name="out", inputs=("lif",), weight=weight[:3, :4], bias=np.array([5, 0, -7])),
+    ]
+    graph = Graph.build(nodes, timesteps=3)
+    frames = rng.integers(0, 2**20, (3, 4, 6))
+    frames[:, 1:3] = 0
+    result = run(graph, frames, count=True, batch_size=2)
+    assert result.counted is not None
+    readout = result.counts.layers[-1]
+    assert readout.name == "out.relay" and not readout.events[:, 1:3].any()
     assert_same(result.counts, count_events(graph, result.frames, result.spikes))

@@ -26,7 +26,11 @@ def outcome_of(plan: Plan, values: Mapping[str, IntArray]) -> Outcome:
     values : mapping of str to ndarray
         ``(T, B, *shape)`` of the nodes that :func:`wanted` names.
     """
-    counts = {name: _counted(values[name], fan_out) for name, fan_out in plan.counted.items()}
+    # A readout's relay sends the sum without the bias, which the host adds.
+    counts = {
+        name: _counted(values[name] - plan.biases.get(name, 0), fan_out)
+        for name, fan_out in plan.counted.items()
+    }
     outputs = {name: Output.of(values[name]) for name in plan.outputs}
     return Outcome(outputs, counts, extremes={}, is_binary=True)
 

@@ -142,7 +142,7 @@ class Plan:
             name: compiler.spikes.get(name) or compiler.stored.get(name) or compiler.tensors[name]
             for name in wanted
         }
-        self._biases = {
+        self.biases = {
             node.name: np.asarray(node.bias, np.int64)
             for node in graph.of_type(Readout)
             if node.bias is not None
@@ -319,7 +319,7 @@ class Plan:
             return Output(own, "spikes", source.layout, work.batch)
         if source.kind == "tensor":
             return Output(work.tensors[source.name].numpy(), "tensor", source.layout, work.batch)
-        bias = self._biases.get(name, 0)
+        bias = self.biases.get(name, 0)
         values = work.arrays[source.name].copy()
         return Output(values, "currents", source.layout, work.batch, bias)
 
