@@ -97,5 +97,7 @@ def _own(
     checkpoint = parse_checkpoint(content, where)
     chosen = None if config is None else resolve_config(config)
     model = build_model(chosen or own_config(checkpoint, where), checkpoint.state_dict, where)
-    model.assumes_levels = chosen is None and checkpoint.assumes_levels
+    if chosen is None:
+        model.assumes_levels = checkpoint.assumes_levels
+        model.levels_from = checkpoint.levels_from
     return model

@@ -16,11 +16,15 @@ from sdt_lava.checkpoint.weights import look_like_weights
 from sdt_lava.errors import CheckpointError, ConfigError
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.transformer import SpikeDrivenTransformer
+from sdt_lava.text import printable
 from sdt_lava.torch_state import random_numbers_apart
 
 FORMAT = "sdt-lava-checkpoint"
 VERSION = 1
 _ASSUMES_LEVELS = "assumes_levels"
+_LEVELS_FROM = "levels_from"
+# Longer than any that is written.
+_LONGEST_NOTE = 1000
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,14 @@ class Checkpoint:
         Names to tensors.
     assumes_levels : bool
         Whether the input levels of the configuration are assumed.
+    levels_from : str
+        From what they were chosen, if they were.
     """
 
     config: Mapping[str, Any] | None
     state_dict: Mapping[str, Any]
     assumes_levels: bool = False
+    levels_from: str = ""
 
 
 def save_checkpoint(path: str | os.PathLike[str], model: SpikeDrivenTransformer) -> None:
@@ -59,6 +66,8 @@ def save_checkpoint(path: str | os.PathLike[str], model: SpikeDrivenTransformer)
     }
     if model.assumes_levels:
         content[_ASSUMES_LEVELS] = True
+    if model.levels_from:
+        content[_LEVELS_FROM] = model.levels_from[:_LONGEST_NOTE]
     write_archive(path, content)
 
 
@@ -96,7 +105,9 @@ def parse_checkpoint(content: Any, where: str) -> Checkpoint:
         raise CheckpointError(where, "no state_dict", "a dict of tensors under 'state_dict'")
     if config is not None and not isinstance(config, dict):
         raise CheckpointError(where, f"a config that is a {type(config).__name__}", "a dict")
-    return Checkpoint(config, state, content.get(_ASSUMES_LEVELS) is True)
+    note = content.get(_LEVELS_FROM)
+    note = printable(note[:_LONGEST_NOTE]) if isinstance(note, str) else ""
+    return Checkpoint(config, state, content.get(_ASSUMES_LEVELS) is True, note)
 
 
 def _described(content: Mapping[Any, Any], allowed: str) -> tuple[str, str, str]:

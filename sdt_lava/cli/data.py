@@ -40,6 +40,15 @@ Ema = Annotated[
     bool, typer.Option("--ema", help="Of a checkpoint, the moving average of the weights.")
 ]
 
+FirstLayer = Annotated[
+    str,
+    typer.Option(
+        "--first-layer",
+        help="Layers that read an image or counts: full weights, for which Loihi 2 needs a relay, "
+        "or fitted ones.",
+    ),
+]
+
 # Input shape ``(C, H, W)`` or ``(features,)``, steps T, and the data set of its training, if known.
 Takes = tuple[tuple[int, ...], int, str]
 

@@ -17,18 +17,12 @@ from sdt_lava.cli.console import (
     print_table,
     simulation_hint,
 )
-from sdt_lava.cli.data import Binning, DataRoot, Download, Ema, fitting, model_takes
+from sdt_lava.cli.data import Binning, DataRoot, Download, Ema, FirstLayer
 from sdt_lava.cli.places import Reads, ReadsData, Writes
-from sdt_lava.datasets import (
-    DATASETS,
-    SourceOptions,
-    first_samples,
-    open_source,
-)
+from sdt_lava.datasets import SourceOptions
 from sdt_lava.files import write_json
-from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.presets import PRESETS
-from sdt_lava.quantize.post_training import CalibrationData
+from sdt_lava.quantize.calibration import calibration_data
 from sdt_lava.quantize.report import QuantizationReport, ScaleChoices
 
 if TYPE_CHECKING:
@@ -59,6 +53,7 @@ def export_command(
         bool,
         typer.Option("--per-channel", help="A weight exponent for each output channel."),
     ] = False,
+    first_layer: FirstLayer = "full",
     ema: Ema = False,
     data_root: DataRoot = None,
     download: Download = False,
@@ -77,7 +72,7 @@ def export_command(
         console.print(line)
     options = SourceOptions(root=data_root, download=download, binning=binning)
     data = calibration_data(calibration, loaded.config, options)
-    report = export(loaded, out, bits, data, by_channel=per_channel)
+    report = export(loaded, out, bits, data, by_channel=per_channel, first_layer=first_layer)
     if json is not None:
         origin = imported.to_dict() if imported else None
         write_json(json, {**report.to_dict(), "import": origin})
@@ -85,29 +80,6 @@ def export_command(
     size = out.stat().st_size / 1024
     console.print(f"wrote {out} ({size:.0f} KiB) in {time.perf_counter() - started:.1f} s")
     console.print(f"next: {simulation_hint(out, loaded.config.dataset)}")
-
-
-# More samples hardly move extremes and shares, and calibration should not take minutes.
-_CALIBRATION_SAMPLES = 256
-
-
-def calibration_data(
-    name: str | None, config: SdtConfig, options: SourceOptions
-) -> CalibrationData | None:
-    """Return samples on which ranges are measured; by default those of a built-in data set.
-
-    Raises
-    ------
-    DataError
-        If the data set cannot be opened.
-    """
-    choose = name is not None
-    name = name or (config.dataset if config.dataset in DATASETS else None)
-    if name is None:
-        return None
-    source = open_source(name, "train", fitting(name, model_takes(config), options))
-    data = first_samples(source, min(_CALIBRATION_SAMPLES, len(source)))
-    return CalibrationData(data.x, f"{len(data.x)} training samples of {data.name}", choose)
 
 
 def print_report(report: QuantizationReport) -> None:

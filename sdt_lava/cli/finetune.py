@@ -14,6 +14,7 @@ from sdt_lava.cli.data import (
     DataRoot,
     Download,
     Ema,
+    FirstLayer,
     check_parts,
     load_fitting,
     load_imported,
@@ -21,6 +22,7 @@ from sdt_lava.cli.data import (
 )
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.cli.train import training_progress
+from sdt_lava.errors import ConfigError
 from sdt_lava.model.presets import PRESETS
 from sdt_lava.text import quoted
 
@@ -43,6 +45,7 @@ def finetune_command(
         typer.Option(help="Preset or file, for checkpoints without a configuration."),
         Reads(tuple(PRESETS)),
     ] = None,
+    first_layer: FirstLayer = "full",
     ema: Ema = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
     lr: Annotated[float | None, typer.Option(help="Largest learning rate.")] = None,
@@ -54,8 +57,14 @@ def finetune_command(
     """Train a model further, with the rounded weights that will be exported."""
     from sdt_lava.datasets import SourceOptions
     from sdt_lava.model.training import train
+    from sdt_lava.quantize.calibration import levels_note, with_levels_of
     from sdt_lava.quantize.fine_tune import FINE_TUNE_OPTIONS, ROUNDED_OPTIONS, fine_tune
 
+    if bits is None and first_layer != "full":
+        raise ConfigError(
+            "--first-layer", f"{first_layer} without --bits", "an option of rounded weights",
+            "add --bits N, or give it to sdt-export",
+        )  # fmt: skip
     if test_data is None:
         check_parts(data)
     loaded = load_imported(model, config, ema=ema)
@@ -74,14 +83,19 @@ def finetune_command(
     )
     with training_progress(options.epochs) as show:
         if bits is None:
+            loaded = with_levels_of(loaded, parts[0].x, f"the training samples of {parts[0].name}")
             result = train(loaded, *parts, options, checkpoint_path=out, on_progress=show)
         else:
-            _, result = fine_tune(
-                loaded, *parts, bits, options, checkpoint_path=out, on_progress=show
-            )
-    kind = "float" if bits is None else f"{bits}-bit weights"
-    console.print(f"test accuracy with {kind}: {result.test_accuracy:.2%}")
+            loaded, result = fine_tune(
+                loaded, *parts, bits, options,
+                first_layer=first_layer, checkpoint_path=out, on_progress=show,
+            )  # fmt: skip
+    kind = "in float" if bits is None else f"of the exported network, {bits}-bit weights"
+    if loaded.levels_from:
+        console.print(levels_note(loaded), markup=False)
+    console.print(f"test accuracy {kind}: {result.test_accuracy:.2%}")
     option = "" if bits is None else f" --bits {bits}"
+    option += "" if bits is None or first_layer == "full" else f" --first-layer {first_layer}"
     console.print(f"next: sdt-export {quoted(out)} --out {quoted(out.with_suffix('.h5'))}{option}")
 
 

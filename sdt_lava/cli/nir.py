@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sdt_lava.cli.console import console, error_console, simulation_hint
+from sdt_lava.cli.data import FirstLayer
 from sdt_lava.cli.networks import (
     InputShape,
     NumLayers,
@@ -44,6 +45,7 @@ def nir_command(
     num_layers: NumLayers = None,
     skip_layers: SkipLayers = 0,
     bits: Annotated[int, typer.Option(help="Bits of a weight when quantizing, 2 to 8.")] = 8,
+    first_layer: FirstLayer = "full",
     calibration: Annotated[
         str | None,
         typer.Option(help="Built-in data set or .npz on which ranges are measured."),
@@ -76,7 +78,7 @@ def nir_command(
     options = NirOptions(
         timesteps=timesteps, dt=dt, requantize=requantize, bits=bits,
         calibration=_calibration(calibration), input_scale=input_scale, input_range=input_range,
-        input_shape=parse_shape(input_shape),
+        input_shape=parse_shape(input_shape), first_layer=first_layer,
     )  # fmt: skip
     with error_console.status(f"reading {source}"):
         graph, report = load_nir(source, options)

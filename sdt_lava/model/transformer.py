@@ -44,13 +44,16 @@ class SpikeDrivenTransformer(nn.Module):
         The architecture.
     assumes_levels : bool
         Whether the configuration's input levels are only assumed, as nothing was known of the
-        data; export with calibration data then chooses them on these.
+        data; export with calibration data and training then choose them on these.
+    levels_from : str
+        From what they were chosen; empty if they were given, known or assumed.
     """
 
     def __init__(self, config: SdtConfig) -> None:
         super().__init__()
         self.config = config
         self.assumes_levels = False
+        self.levels_from = ""
         self.patch_embed = PatchSplitting(config)
         self.block = nn.ModuleList(
             EncoderBlock(config, f"block.{index}") for index in range(config.depth)

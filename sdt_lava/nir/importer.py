@@ -34,6 +34,8 @@ class NirOptions:
         Quantize the weights even if the graph holds the integers of a network of ours.
     bits : int
         Width of a weight when quantizing, 2 to 8.
+    first_layer : {'full', 'fitted'}
+        Weights of layers that read an image or counts, as :func:`sdt_lava.export` takes it.
     calibration : CalibrationData, optional
         Used when quantizing, where the range of a sum cannot be proved; in units of the input.
     input_scale : float
@@ -48,6 +50,7 @@ class NirOptions:
     dt: float | None = None
     requantize: bool = False
     bits: int = 8
+    first_layer: str = "full"
     calibration: CalibrationData | None = None
     input_scale: float = 1.0
     input_range: tuple[int, int] = (0, 1)
@@ -175,7 +178,7 @@ def _quantized(graph: Graph, options: NirOptions) -> tuple[Graph, QuantizationRe
     if data is not None:
         data = replace(data, x=data.x * scale)
     plain = graph.rebuild(replace(n, scale=1.0) if isinstance(n, Input) else n for n in graph)
-    quantized, report = quantize(plain, options.bits, data)
+    quantized, report = quantize(plain, options.bits, data, first_layer=options.first_layer)
     nodes = (replace(n, scale=scale) if isinstance(n, Input) else n for n in quantized)
     return quantized.rebuild(nodes), report
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sdt_lava.graph import Graph
-from sdt_lava.model.normalisation import measured_levels
+from sdt_lava.quantize.calibration import levels_note, with_levels_of
 from sdt_lava.quantize.post_training import CalibrationData, quantize
 from sdt_lava.quantize.report import QuantizationReport
 
@@ -22,6 +21,7 @@ def to_network(
     calibration: CalibrationData | None = None,
     *,
     by_channel: bool = False,
+    first_layer: str = "full",
 ) -> tuple[Graph, QuantizationReport]:
     """Fold and quantize a model into an integer graph, without writing a file.
 
@@ -40,32 +40,19 @@ def to_network(
     def spikes(x: Any) -> Any:
         return simulate(model, x, "torch").spikes
 
-    entry, note = _entry(model, calibration)
-    graph, report = quantize(trace(entry), bits, calibration, by_channel=by_channel, teacher=spikes)
-    return graph, report if note is None else replace(report, notes=(*report.notes, note))
-
-
-def _entry(
-    model: SpikeDrivenTransformer, calibration: CalibrationData | None
-) -> tuple[SpikeDrivenTransformer, str | None]:
-    """Return the model with input levels for the data, if nobody knew any, and a note on them."""
-    if not model.assumes_levels:
-        return model, None
-    config = model.config
-    low, high = config.input_range
-    if calibration is None or not calibration.choose:
-        return model, (
-            f"input levels {low}..{high}, {config.input_scale:g} a unit, are assumed: nothing is "
-            "known of the data; --calibration DATA chooses them"
-        )
-    levels, reason = measured_levels(calibration.x)
-    config = replace(config, input_scale=levels.scale, input_range=(levels.low, levels.high))
-    entry = copy(model)
-    entry.config = config
-    return entry, (
-        f"input levels {levels.low}..{levels.high}, {levels.scale:g} a unit: {reason} in "
-        f"{calibration.name}"
+    entry = model
+    if calibration is not None and calibration.choose:
+        entry = with_levels_of(model, calibration.x, calibration.name)
+    note = levels_note(entry)
+    graph, report = quantize(
+        trace(entry),
+        bits,
+        calibration,
+        by_channel=by_channel,
+        first_layer=first_layer,
+        teacher=spikes,
     )
+    return graph, report if note is None else replace(report, notes=(*report.notes, note))
 
 
 def export(
@@ -75,6 +62,7 @@ def export(
     calibration: CalibrationData | None = None,
     *,
     by_channel: bool = False,
+    first_layer: str = "full",
 ) -> QuantizationReport:
     """Quantize a model and write it as an HDF5 network file.
 
@@ -92,6 +80,9 @@ def export(
     by_channel : bool
         Let each output channel of a layer have its own weight exponent: finer weights, for which
         the compiler makes one connection of each distinct exponent.
+    first_layer : {'full', 'fitted'}
+        Layers that read an image or counts have weights of full width, for which Loihi 2 needs a
+        relay with a neuron for each of their sums, or weights so small that their sums fit.
 
     Returns
     -------
@@ -105,6 +96,8 @@ def export(
     """
     from sdt_lava.netx.writer import save_network
 
-    graph, report = to_network(model, bits, calibration, by_channel=by_channel)
+    graph, report = to_network(
+        model, bits, calibration, by_channel=by_channel, first_layer=first_layer
+    )
     save_network(graph, path)
     return report

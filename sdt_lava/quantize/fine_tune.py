@@ -4,7 +4,7 @@ It starts from the folded model: batch normalisation has become weights and bias
 pass every layer uses its weights rounded as the exporter would round them now; gradients pass
 straight through the rounding. Scales follow the weights once an epoch. Rounding makes accuracy
 jump from step to step, so the result is a moving average of the weights over the last epochs;
-rounded, it is what the exporter finds.
+rounded, it is what the exporter finds, and the accuracy is that of the exported network.
 """
 
 from __future__ import annotations
@@ -24,13 +24,17 @@ from sdt_lava.datasets.base import Dataset
 from sdt_lava.datasets.objects import as_dataset
 from sdt_lava.datasets.source import SampleSource
 from sdt_lava.errors import ConfigError
-from sdt_lava.graph import Conv
+from sdt_lava.graph import Conv, Graph
 from sdt_lava.model.config import DOWNSAMPLINGS
 from sdt_lava.model.trace import trace
-from sdt_lava.model.training import Progress, TrainingOptions, TrainingResult, accuracy, train
+from sdt_lava.model.training import Progress, TrainingOptions, TrainingResult, train
 from sdt_lava.model.transformer import SpikeDrivenTransformer
-from sdt_lava.quantize.integer import WeightFormat, event_unit
+from sdt_lava.quantize.calibration import calibration_data, with_levels_of
+from sdt_lava.quantize.export import to_network
+from sdt_lava.quantize.first_layer import event_unit
 from sdt_lava.quantize.post_training import quantize
+from sdt_lava.quantize.weight_format import WeightFormat
+from sdt_lava.simulate.run import simulate
 
 # Suits a network that is nearly right already; a full training starts from 6e-3.
 FINE_TUNE_OPTIONS = TrainingOptions(epochs=6, learning_rate=1e-3, weight_decay=1e-4)
@@ -38,6 +42,7 @@ FINE_TUNE_OPTIONS = TrainingOptions(epochs=6, learning_rate=1e-3, weight_decay=1
 ROUNDED_OPTIONS = replace(FINE_TUNE_OPTIONS, epochs=10, learning_rate=2e-3)
 # Epochs over which weights are averaged: 1 / e of the average is older.
 _AVERAGED_EPOCHS = 2
+_TEST_BATCH = 256
 
 
 class FoldedNorm(nn.BatchNorm3d):
@@ -126,10 +131,9 @@ def fold_model(model: SpikeDrivenTransformer) -> SpikeDrivenTransformer:
 class _Rounding:
     """The rounding of every layer of a model, kept in step with what the exporter would do."""
 
-    def __init__(self, model: SpikeDrivenTransformer, bits: int) -> None:
+    def __init__(self, model: SpikeDrivenTransformer, bits: int, first_layer: str = "full") -> None:
         self.model = model
-        self.bits = bits
-        self.weights = WeightFormat(bits)
+        self.weights = WeightFormat(bits, first_layer=first_layer)
         self.of_layer: dict[str, RoundedWeights] = {}
         for node in trace(model).of_type(Conv):
             rounding = RoundedWeights(steps=self.weights.mantissa)
@@ -142,7 +146,8 @@ class _Rounding:
 
     def refresh(self) -> None:
         """Take over the scales that the exporter would choose for the weights as they are."""
-        graph, report = quantize(trace(self.model), self.bits)
+        weights = self.weights
+        graph, report = quantize(trace(self.model), weights.bits, first_layer=weights.first_layer)
         for row in report.synapses:
             per_unit = row.scale * event_unit(graph, graph.nodes[row.name])
             self.of_layer[row.name].unit = self.weights.step * 2.0**row.exponent / per_unit
@@ -196,6 +201,7 @@ def fine_tune(
     bits: int,
     options: TrainingOptions = ROUNDED_OPTIONS,
     *,
+    first_layer: str = "full",
     checkpoint_path: str | os.PathLike[str] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> tuple[SpikeDrivenTransformer, TrainingResult]:
@@ -211,8 +217,11 @@ def fine_tune(
         Width of a weight, 2 to 8.
     options : TrainingOptions
         How to train.
+    first_layer : {'full', 'fitted'}
+        Weights of layers that read an image or counts, as :func:`sdt_lava.export` takes it.
     checkpoint_path : path-like, optional
-        Where to write the result; export it with the same number of bits.
+        Where to write the result; export it with the same number of bits and the same
+        ``first_layer``.
     on_progress : callable, optional
         Called after each step and each epoch.
 
@@ -220,9 +229,11 @@ def fine_tune(
     -------
     model : SpikeDrivenTransformer
         Folded and fine-tuned, in eval mode. Its weights are averages over the last epochs, rounded:
-        the exporter finds them as they are.
+        the exporter finds them as they are. Input levels that were only assumed are those of the
+        training data.
     result : TrainingResult
-        History; accuracies are those with rounded weights, the last one that of the result.
+        History; accuracies are those with rounded weights, the last one is that of the integer
+        network that the exporter makes of the result.
 
     Raises
     ------
@@ -231,8 +242,11 @@ def fine_tune(
         :func:`sdt_lava.model.training.train`.
     """
     train_data, test_data = as_dataset(train_data), as_dataset(test_data)
+    model = with_levels_of(model, train_data.x, f"the training samples of {train_data.name}")
     folded = fold_model(model)
-    rounding, average = _Rounding(folded, bits), _Average(folded)
+    rounding, average = _Rounding(folded, bits, first_layer), _Average(folded)
+    # Before the training: data that cannot be had should not cost one.
+    measured = calibration_data(None, folded.config)
 
     def follow(progress: Progress) -> None:
         if progress.finished_epoch is None:
@@ -246,13 +260,22 @@ def fine_tune(
     average.take()
     rounding.refresh()
     rounding.apply()
-    # The weights are rounded for these input levels.
-    folded.assumes_levels = False
-    assert test_data.y is not None
-    final = replace(history[-1], test_accuracy=accuracy(folded, test_data.x, test_data.y))
+    net, _ = to_network(folded, bits, measured, first_layer=first_layer)
+    final = replace(history[-1], test_accuracy=_accuracy(net, test_data))
     if checkpoint_path is not None:
         save_checkpoint(checkpoint_path, folded)
     return folded.eval(), TrainingResult((*history[:-1], final))
+
+
+def _accuracy(net: Graph, data: Dataset) -> float:
+    """Return the accuracy of an integer network; sums that overflow wrap, as on Lava."""
+    assert data.y is not None
+    correct = 0
+    for start in range(0, len(data.x), _TEST_BATCH):
+        part = slice(start, start + _TEST_BATCH)
+        labels = simulate(net, data.x[part], strict=False).labels
+        correct += int((labels == data.y[part]).sum())
+    return correct / len(data.x)
 
 
 def convert_pooling(model: SpikeDrivenTransformer, downsampling: str) -> SpikeDrivenTransformer:
@@ -277,6 +300,7 @@ def convert_pooling(model: SpikeDrivenTransformer, downsampling: str) -> SpikeDr
     converted = SpikeDrivenTransformer(replace(model.config, downsampling=downsampling))
     converted.load_state_dict(model.state_dict())
     converted.assumes_levels = model.assumes_levels
+    converted.levels_from = model.levels_from
     return converted.eval()
 
 

@@ -13,19 +13,18 @@ import numpy as np
 
 from sdt_lava.graph import LIF_KINDS, CubaLif, Graph
 from sdt_lava.numerics import MAX_WEIGHT_EXPONENT
+from sdt_lava.quantize.first_layer import effective_weight, least_exponent
 from sdt_lava.quantize.fold import FloatArray
 from sdt_lava.quantize.grid import CLOSE, grid_of, whole
 from sdt_lava.quantize.groups import LifGroup, token_mean_before
 from sdt_lava.quantize.integer import (
     Clips,
-    WeightFormat,
-    effective_weight,
     layer_exponents,
-    least_exponent,
     powers,
     reach,
     round_scale,
 )
+from sdt_lava.quantize.weight_format import WeightFormat
 
 # Scales that differ by less are one scale to weights in float32.
 SAME_SCALE = 1e-6
@@ -73,10 +72,10 @@ def filling_scale(
     QuantizationError
         If a threshold rounds to 0.
     """
-    if group.synapses and all(least_exponent(graph, name) < 0 for name in group.synapses):
+    if group.synapses and all(least_exponent(graph, name, weights) < 0 for name in group.synapses):
         largest = max(reach(graph, name, weights, clips).max() for name in group.synapses)
         doublings = np.floor(np.log2(scale * largest / weights.largest) + 1e-9) if largest else 0.0
-        if min(least_exponent(graph, name) for name in group.synapses) <= doublings < 0:
+        if min(least_exponent(graph, name, weights) for name in group.synapses) <= doublings < 0:
             scale = weights.largest * 2.0**doublings / largest
     return round_scale(graph, group, scale)
 
@@ -104,7 +103,7 @@ def exact_scale(
     sums = [
         effective_weight(graph, graph.nodes[name])  # type: ignore[arg-type]
         for name in group.synapses
-        if least_exponent(graph, name) < 0
+        if least_exponent(graph, name, weights) < 0
     ]
     preferred = [(*thresholds, *biases), thresholds, ()]
     if sums:
@@ -121,7 +120,7 @@ def _candidates(
 ) -> list[float] | None:
     """Return scales, the largest first, at which the first layer with weights is exact."""
     first: list[float] | None = None
-    for values, exponents in _layers(graph, group):
+    for values, exponents in _layers(graph, group, weights):
         step = grid_of(values, weights.mantissa)
         if step is None:
             return None
@@ -140,7 +139,7 @@ def _candidates(
     return sorted(within, reverse=True)
 
 
-def _layers(graph: Graph, group: LifGroup) -> list[tuple[FloatArray, range]]:
+def _layers(graph: Graph, group: LifGroup, weights: WeightFormat) -> list[tuple[FloatArray, range]]:
     """Return the weights of each layer and the exponents that it can have."""
     found: list[tuple[FloatArray, range]] = []
     for name in group.lifs:
@@ -148,7 +147,7 @@ def _layers(graph: Graph, group: LifGroup) -> list[tuple[FloatArray, range]]:
         if isinstance(lif, CubaLif) and lif.weight_rec is not None:
             found.append((np.asarray(lif.weight_rec, np.float64), range(1)))
     for name in group.synapses:
-        exponents = range(least_exponent(graph, name), MAX_WEIGHT_EXPONENT + 1)
+        exponents = range(least_exponent(graph, name, weights), MAX_WEIGHT_EXPONENT + 1)
         found.append((effective_weight(graph, graph.nodes[name]), exponents))  # type: ignore[arg-type]
     return found
 

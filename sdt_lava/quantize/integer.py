@@ -13,7 +13,7 @@ cut off, and all others are finer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import floor
 
 import numpy as np
@@ -23,17 +23,14 @@ from sdt_lava.graph import (
     LIF_KINDS,
     CubaLif,
     Graph,
-    Input,
     Lif,
     Node,
     Readout,
-    Signal,
     Synapse,
     TokenSum,
 )
 from sdt_lava.numerics import (
     ACTIVATION_LIMIT,
-    ACTIVATION_SHIFT,
     BIAS_EXPONENT,
     BIAS_EXPONENT_HIGH,
     BIAS_MANTISSA_HIGH,
@@ -41,11 +38,12 @@ from sdt_lava.numerics import (
     THRESHOLD_LIMIT,
     IntArray,
 )
+from sdt_lava.quantize.first_layer import effective_weight, least_exponent
 from sdt_lava.quantize.fold import FloatArray
 from sdt_lava.quantize.grid import grid_of, whole
 from sdt_lava.quantize.groups import LifGroup, token_count, token_mean_before
+from sdt_lava.quantize.weight_format import WeightFormat
 
-MIN_BITS, MAX_BITS = 2, 8
 # Largest scale: 2 v_th S must fit the threshold with room for the membrane above it.
 _LARGEST_SCALE = 2**14
 # Largest bias that fits the mantissa at the largest exponent, in units of an activation.
@@ -54,87 +52,8 @@ _BIAS_LIMIT = BIAS_MANTISSA_HIGH << (BIAS_EXPONENT_HIGH - BIAS_EXPONENT)
 # count fires at once; the fine one leaves room for the fractions that a leaking count has.
 _COARSE_COUNT, _FINE_COUNT = 2, 64
 
-
-@dataclass(frozen=True)
-class WeightFormat:
-    """Integer weights of a given width, as Loihi stores them: multiples of a step within +-254.
-
-    Fewer bits are coarser steps and not smaller numbers (``num_weight_bits`` of Lava's
-    connections), so that thresholds and biases keep their resolution.
-
-    Parameters
-    ----------
-    bits : int
-        Width of a weight with its sign, 2 to 8.
-    by_channel : bool
-        Let each output channel have its own exponent. The compiler makes one connection of each
-        distinct exponent.
-
-    Raises
-    ------
-    QuantizationError
-        If the width is not supported.
-    """
-
-    bits: int
-    by_channel: bool = False
-
-    def __post_init__(self) -> None:
-        if not MIN_BITS <= self.bits <= MAX_BITS:
-            raise QuantizationError("bits", str(self.bits), f"{MIN_BITS} to {MAX_BITS}")
-
-    @property
-    def mantissa(self) -> int:
-        """Largest number of steps."""
-        return 2 ** (self.bits - 1) - 1
-
-    @property
-    def step(self) -> int:
-        """Distance between neighbouring weights."""
-        return 2 ** (MAX_BITS + 1 - self.bits)
-
-    @property
-    def largest(self) -> int:
-        """Largest weight."""
-        return self.step * self.mantissa
-
-    def round(self, scaled: FloatArray) -> IntArray:
-        """Round scaled weights to the nearest step, clipping at the largest."""
-        steps = np.clip(np.rint(scaled / self.step), -self.mantissa, self.mantissa)
-        return (self.step * steps).astype(np.int64)
-
-    def exponent(self, largest: float, least: int = 0) -> int:
-        """Return the smallest exponent from ``least`` on at which weights up to ``largest`` fit."""
-        exponent = least
-        while (
-            np.rint(largest / 2.0**exponent / self.step) > self.mantissa
-            and exponent < MAX_WEIGHT_EXPONENT
-        ):
-            exponent += 1
-        return exponent
-
-    def exponents(self, largest: FloatArray, least: int = 0) -> int | IntArray:
-        """Return the smallest exponents at which scaled weights up to each value fit.
-
-        One exponent instead of an array where all are equal.
-        """
-        found = np.array([self.exponent(float(value), least) for value in largest], np.int64)
-        return int(found[0]) if (found == found[0]).all() else found
-
-
 # Share of a layer's largest weight that its range has to hold, by layer; 1 where none is given.
 Clips = Mapping[str, float]
-
-
-def event_unit(graph: Graph, synapse: Node) -> float:
-    """Return the real value of one integer unit of the events that a synapse receives."""
-    source = graph.nodes[synapse.inputs[0]]
-    return 1.0 / source.scale if isinstance(source, Input) else 1.0
-
-
-def effective_weight(graph: Graph, synapse: Synapse) -> FloatArray:
-    """Return weights per integer unit of input, float64."""
-    return np.asarray(synapse.weight, np.float64) * event_unit(graph, synapse)
 
 
 def reach(graph: Graph, name: str, weights: WeightFormat, clips: Clips) -> FloatArray:
@@ -149,18 +68,6 @@ def reach(graph: Graph, name: str, weights: WeightFormat, clips: Clips) -> Float
     return np.asarray(rows.max(axis=1, initial=0)) * clips.get(name, 1.0)
 
 
-def least_exponent(graph: Graph, name: str) -> int:
-    """Return the smallest weight exponent that a layer may have.
-
-    Where the input is graded, sums of full weights are larger than what neurons hold, 17 bits, and
-    are shifted to the right. By six bits at most: then what fits 17 bits afterwards has fit 24.
-    """
-    node = graph.nodes[name]
-    source = graph.nodes[node.inputs[0]]
-    is_graded = isinstance(source, Input) and graph.signals[source.name] is Signal.GRADED
-    return -ACTIVATION_SHIFT if is_graded and not isinstance(node, Readout) else 0
-
-
 def layer_exponents(
     graph: Graph, name: str, weights: WeightFormat, clips: Clips, scale: float
 ) -> int | IntArray:
@@ -169,7 +76,7 @@ def layer_exponents(
     Sums are not shifted to the right where weights need no rounding without it.
     """
     largest = reach(graph, name, weights, clips) * scale
-    plain, least = weights.exponents(largest), least_exponent(graph, name)
+    plain, least = weights.exponents(largest), least_exponent(graph, name, weights)
     if not least:
         return plain
     synapse = graph.nodes[name]

@@ -13,7 +13,6 @@ from sdt_lava.errors import QuantizationError
 from sdt_lava.graph import Graph
 from sdt_lava.quantize.biases import gather_biases
 from sdt_lava.quantize.bounds import Extremes, bound_extremes
-from sdt_lava.quantize.integer import WeightFormat
 from sdt_lava.quantize.reachable import check_alive
 from sdt_lava.quantize.report import (
     QuantizationReport,
@@ -25,6 +24,7 @@ from sdt_lava.quantize.report import (
 )
 from sdt_lava.quantize.samples import spread, work_of
 from sdt_lava.quantize.search import ScaleSearch
+from sdt_lava.quantize.weight_format import WeightFormat
 
 if TYPE_CHECKING:
     from sdt_lava.quantize.forced import Teacher
@@ -76,6 +76,7 @@ def quantize(
     calibration: CalibrationData | None = None,
     *,
     by_channel: bool = False,
+    first_layer: str = "full",
     teacher: Teacher | None = None,
 ) -> tuple[Graph, QuantizationReport]:
     """Turn a float graph into the integer graph.
@@ -91,6 +92,9 @@ def quantize(
         and the report counts the spikes that change.
     by_channel : bool
         Let each output channel have its own weight exponent.
+    first_layer : {'full', 'fitted'}
+        Whether layers that read an image or counts have weights of full width, for which Loihi 2
+        needs a relay, or weights so small that their sums fit.
     teacher : callable, optional
         Returns the float model's spikes, ``(T, B, *shape)`` for each LIF, on some input. By
         default the float graph is evaluated.
@@ -110,7 +114,7 @@ def quantize(
     """
     _check_finite(float_graph)
     gathered = gather_biases(float_graph)
-    search = ScaleSearch(gathered, WeightFormat(bits, by_channel))
+    search = ScaleSearch(gathered, WeightFormat(bits, by_channel, first_layer))
     ranging = _fewer(calibration or synthetic_calibration(gathered), search)
     ranged = _settle(search, ranging)
     choices, spikes = None, None
@@ -193,7 +197,7 @@ def _tight(ranged: RangedNetwork) -> list[str]:
     return [name for name in ranged.unproved if not fits(measured[name], CALIBRATION_MARGIN)]
 
 
-def quantize_unmeasured(float_graph: Graph, bits: int = 8) -> Graph:
+def quantize_unmeasured(float_graph: Graph, bits: int = 8, *, first_layer: str = "full") -> Graph:
     """Turn a float graph into an integer graph without running it.
 
     Scales are lowered where that proves ranges at little cost, and where the input alone reaches
@@ -206,6 +210,8 @@ def quantize_unmeasured(float_graph: Graph, bits: int = 8) -> Graph:
         As traced from a model.
     bits : int
         Width of a weight, 2 to 8.
+    first_layer : {'full', 'fitted'}
+        As for `quantize`.
 
     Returns
     -------
@@ -218,7 +224,7 @@ def quantize_unmeasured(float_graph: Graph, bits: int = 8) -> Graph:
         If a weight is not finite or the network does not fit the integer ranges.
     """
     _check_finite(float_graph)
-    search = ScaleSearch(gather_biases(float_graph), WeightFormat(bits))
+    search = ScaleSearch(gather_biases(float_graph), WeightFormat(bits, first_layer=first_layer))
     for _ in range(_MOST_ROUNDS):
         graph = search.graph()
         bounds = bound_extremes(graph)

@@ -35,8 +35,9 @@ from sdt_lava.graph import (
     TokenSum,
 )
 from sdt_lava.numerics import BIAS_EXPONENT, DECAY_UNITY
+from sdt_lava.quantize.first_layer import effective_weight
 from sdt_lava.quantize.fold import FloatArray
-from sdt_lava.quantize.integer import effective_weight, powers
+from sdt_lava.quantize.integer import powers
 
 Range = tuple[FloatArray, FloatArray]
 _SAME = 1e-9

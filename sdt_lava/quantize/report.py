@@ -14,7 +14,8 @@ from sdt_lava.numerics import (
     STATE_LIMIT,
 )
 from sdt_lava.quantize.bounds import Extremes
-from sdt_lava.quantize.integer import effective_weight, powers
+from sdt_lava.quantize.first_layer import effective_weight
+from sdt_lava.quantize.integer import powers
 
 if TYPE_CHECKING:
     from sdt_lava.quantize.changes import SpikeChanges

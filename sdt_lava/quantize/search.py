@@ -11,18 +11,18 @@ import numpy as np
 from sdt_lava.graph import Graph, Lif, Node
 from sdt_lava.numerics import BIAS_MANTISSA_HIGH, THRESHOLD_LIMIT
 from sdt_lava.quantize.bounds import Extremes
+from sdt_lava.quantize.first_layer import least_exponent
 from sdt_lava.quantize.fitting import SAME_SCALE, exact_scale, filling_scale, fitting_scale
 from sdt_lava.quantize.groups import LifGroup, lif_groups, token_count, token_mean_before
 from sdt_lava.quantize.integer import (
     Clips,
-    WeightFormat,
     largest_scale,
-    least_exponent,
     quantize_groups,
     reach,
     with_rounded,
 )
 from sdt_lava.quantize.report import headroom
+from sdt_lava.quantize.weight_format import WeightFormat
 
 # Rounding may lift a sum a little above what its scale suggests.
 _ROUNDING_ROOM = 0.98
@@ -153,10 +153,9 @@ class ScaleSearch:
         for name in group.synapses:
             largest = float(reach(graph, name, self.weights, self.clips).max())
             if largest:
-                coarse = min(coarse, self.weights.largest / largest)
-                shifted = min(
-                    shifted, self.weights.largest / largest * 2.0 ** least_exponent(graph, name)
-                )
+                scale = self.weights.largest / largest
+                least = least_exponent(graph, name, self.weights)
+                coarse, shifted = min(coarse, scale), min(shifted, scale * 2.0**least)
         thresholds = [getattr(graph.nodes[name], "threshold", np.inf) for name in group.lifs]
         smallest = min((float(np.min(values)) for values in thresholds), default=np.inf)
         return min(coarse, max(shifted, _FINE_THRESHOLD / smallest))

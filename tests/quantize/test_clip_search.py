@@ -18,10 +18,10 @@ from sdt_lava.numerics import WEIGHT_LIMIT
 from sdt_lava.quantize.biases import gather_biases
 from sdt_lava.quantize.clip_search import ClipSearch
 from sdt_lava.quantize.float_run import evaluate, teacher_of
-from sdt_lava.quantize.integer import WeightFormat
 from sdt_lava.quantize.post_training import CalibrationData, quantize
 from sdt_lava.quantize.samples import spread
 from sdt_lava.quantize.search import ScaleSearch
+from sdt_lava.quantize.weight_format import WeightFormat
 from sdt_lava.simulate.engine import Engine
 from sdt_lava.simulate.inputs import encode
 from sdt_lava.simulate.reference import run_reference

@@ -29,8 +29,9 @@ from sdt_lava.quantize.biases import gather_biases
 from sdt_lava.quantize.bounds import bound_extremes
 from sdt_lava.quantize.fold import BatchNorm, fold_batch_norm
 from sdt_lava.quantize.groups import lif_groups, token_mean_before
-from sdt_lava.quantize.integer import WeightFormat, encode_bias
+from sdt_lava.quantize.integer import encode_bias
 from sdt_lava.quantize.post_training import CalibrationData, quantize, synthetic_calibration
+from sdt_lava.quantize.weight_format import WeightFormat
 from sdt_lava.simulate.engine import Engine
 from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph

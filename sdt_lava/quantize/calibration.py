@@ -1,0 +1,101 @@
+"""What data tell an export: samples to measure on, and input levels that nobody knows."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdt_lava.datasets import (
+    DATASETS,
+    SourceOptions,
+    first_samples,
+    fitting_options,
+    open_source,
+)
+from sdt_lava.model.config import SdtConfig
+from sdt_lava.model.normalisation import measured_levels
+from sdt_lava.quantize.post_training import CalibrationData
+from sdt_lava.text import printable
+
+if TYPE_CHECKING:
+    from sdt_lava.model.transformer import SpikeDrivenTransformer
+
+# More samples hardly move extremes and shares, and calibration should not take minutes.
+_CALIBRATION_SAMPLES = 256
+# Levels are for all data: more samples than for that, few enough to be looked at in memory.
+_LEVEL_SAMPLES = 4096
+
+
+def calibration_data(
+    name: str | None, config: SdtConfig, options: SourceOptions | None = None
+) -> CalibrationData | None:
+    """Return samples on which scales are chosen; without a name those that are only measured on.
+
+    Parameters
+    ----------
+    name : str or None
+        Data set or file. If there is none, the network's own data set is measured on where it is
+        built in.
+    config : SdtConfig
+        Of the network; it names its data set.
+    options : SourceOptions, optional
+        How to open it.
+
+    Raises
+    ------
+    DataError
+        If the data set cannot be opened.
+    """
+    choose = name is not None
+    name = name or (config.dataset if config.dataset in DATASETS else None)
+    if name is None:
+        return None
+    frame = (config.in_channels, *config.image_size)
+    options = fitting_options(
+        name, frame, config.timesteps, options or SourceOptions(), config.dataset or None
+    )
+    source = open_source(name, "train", options)
+    data = first_samples(source, min(_CALIBRATION_SAMPLES, len(source)))
+    return CalibrationData(data.x, f"{len(data.x)} training samples of {data.name}", choose)
+
+
+def with_levels_of(
+    model: SpikeDrivenTransformer, x: NDArray[np.floating], name: str
+) -> SpikeDrivenTransformer:
+    """Return a model whose input levels are those of some data, if they were only assumed.
+
+    Parameters
+    ----------
+    model : SpikeDrivenTransformer
+        It is left as it is, and shares its weights with the result.
+    x : ndarray
+        Samples ``(B, C, H, W)`` or ``(B, T, C, H, W)``.
+    name : str
+        What they are.
+    """
+    if not model.assumes_levels:
+        return model
+    chosen = np.linspace(0, len(x) - 1, min(len(x), _LEVEL_SAMPLES)).round().astype(np.int64)
+    levels, reason = measured_levels(np.asarray(x)[chosen])
+    entry = copy(model)
+    entry.config = replace(
+        model.config, input_scale=levels.scale, input_range=(levels.low, levels.high)
+    )
+    entry.assumes_levels, entry.levels_from = False, f"{reason} in {printable(name)}"
+    return entry
+
+
+def levels_note(model: SpikeDrivenTransformer) -> str | None:
+    """Return a sentence on input levels that were not given; None if they were."""
+    config = model.config
+    low, high = config.input_range
+    levels = f"input levels {low}..{high}, {config.input_scale:g} a unit"
+    if model.assumes_levels:
+        return (
+            f"{levels}, are assumed: nothing is known of the data; --calibration DATA chooses them"
+        )
+    return f"{levels}: {model.levels_from}" if model.levels_from else None

@@ -1,0 +1,90 @@
+"""What a quantized weight can be: its width, its steps and its exponents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sdt_lava.errors import QuantizationError
+from sdt_lava.numerics import MAX_WEIGHT_EXPONENT, IntArray
+from sdt_lava.quantize.fold import FloatArray
+
+MIN_BITS, MAX_BITS = 2, 8
+FIRST_LAYERS = ("full", "fitted")
+
+
+@dataclass(frozen=True)
+class WeightFormat:
+    """Integer weights of a given width, as Loihi stores them: multiples of a step within +-254.
+
+    Fewer bits are coarser steps and not smaller numbers (``num_weight_bits`` of Lava's
+    connections), so that thresholds and biases keep their resolution.
+
+    Parameters
+    ----------
+    bits : int
+        Width of a weight with its sign, 2 to 8.
+    by_channel : bool
+        Let each output channel have its own exponent. The compiler makes one connection of each
+        distinct exponent.
+    first_layer : {'full', 'fitted'}
+        Layers that read an image or counts have sums that may not fit 24 bits at full weights. They
+        are shifted to the right, which takes a relay on Loihi 2, or weights are so small that they
+        fit, which leaves fewer steps than the width has.
+
+    Raises
+    ------
+    QuantizationError
+        If the width or the way is not supported.
+    """
+
+    bits: int
+    by_channel: bool = False
+    first_layer: str = "full"
+
+    def __post_init__(self) -> None:
+        if not MIN_BITS <= self.bits <= MAX_BITS:
+            raise QuantizationError("bits", str(self.bits), f"{MIN_BITS} to {MAX_BITS}")
+        if self.first_layer not in FIRST_LAYERS:
+            raise QuantizationError(
+                "first_layer", repr(self.first_layer), " or ".join(map(repr, FIRST_LAYERS))
+            )
+
+    @property
+    def mantissa(self) -> int:
+        """Largest number of steps."""
+        return 2 ** (self.bits - 1) - 1
+
+    @property
+    def step(self) -> int:
+        """Distance between neighbouring weights."""
+        return 2 ** (MAX_BITS + 1 - self.bits)
+
+    @property
+    def largest(self) -> int:
+        """Largest weight."""
+        return self.step * self.mantissa
+
+    def round(self, scaled: FloatArray) -> IntArray:
+        """Round scaled weights to the nearest step, clipping at the largest."""
+        steps = np.clip(np.rint(scaled / self.step), -self.mantissa, self.mantissa)
+        return (self.step * steps).astype(np.int64)
+
+    def exponent(self, largest: float, least: int = 0) -> int:
+        """Return the smallest exponent from ``least`` on at which weights up to ``largest`` fit."""
+        exponent = least
+        while (
+            np.rint(largest / 2.0**exponent / self.step) > self.mantissa
+            and exponent < MAX_WEIGHT_EXPONENT
+        ):
+            exponent += 1
+        return exponent
+
+    def exponents(self, largest: FloatArray, least: int = 0) -> int | IntArray:
+        """Return the smallest exponents at which scaled weights up to each value fit.
+
+        One exponent instead of an array where all are equal.
+        """
+        found = np.array([self.exponent(float(value), least) for value in largest], np.int64)
+        return int(found[0]) if (found == found[0]).all() else found
