@@ -13,6 +13,7 @@ from sdt_lava.errors import QuantizationError
 from sdt_lava.graph import Graph
 from sdt_lava.quantize.biases import gather_biases
 from sdt_lava.quantize.bounds import Extremes, bound_extremes
+from sdt_lava.quantize.first_layer import input_before
 from sdt_lava.quantize.reachable import check_alive
 from sdt_lava.quantize.report import (
     QuantizationReport,
@@ -243,7 +244,7 @@ def quantize_unmeasured(float_graph: Graph, bits: int = 8, *, first_layer: str =
 def _reads_input(graph: Graph, lif: str) -> bool:
     """Tell whether all currents of a neuron come straight from the input."""
     synapses = [graph.nodes[name] for name in graph.nodes[lif].inputs]
-    return all(node.inputs == (graph.input.name,) for node in synapses)
+    return all(input_before(graph, node) is not None for node in synapses)
 
 
 def _check_finite(graph: Graph) -> None:
