@@ -36,7 +36,8 @@ from sdt_lava.simulate.engine import Engine
 from sdt_lava.simulate.host import with_readout
 from sdt_lava.simulate.lava_session import LavaSession
 from sdt_lava.simulate.reference import run_reference
-from tests.lava_networks import Network, children, footprint
+from tests.lava_networks import Network, footprint
+from tests.left_behind import children
 
 STREAMS = {"engine": 0.25, "lava-inprocess": 0.25, "lava": 0.5}
 _SAMPLES = {"engine": 25, "lava-inprocess": 25, "lava": 4}  # of a chunk

@@ -12,6 +12,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from hypothesis import settings
 
+from tests.needs import HAS_LAVA, REASON, module_needs_lava
+
 # The same examples in every run: a failure belongs to the change that it appeared with. Others are
 # searched with HYPOTHESIS_PROFILE=search.
 settings.register_profile("same", derandomize=True, deadline=None)
@@ -27,6 +29,26 @@ def _one_torch_thread():
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     yield
+
+
+class _ModuleOfLava(pytest.Module):
+    """A test module that cannot be imported here."""
+
+    def collect(self):
+        pytest.skip(REASON, allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    """Leave modules whose ``pytestmark`` is ``lava`` alone where Lava is not installed."""
+    if not HAS_LAVA and module_needs_lava(module_path):
+        return _ModuleOfLava.from_parent(parent, path=module_path)
+    return None
+
+
+def pytest_runtest_setup(item):
+    """Skip tests that are marked ``lava`` where Lava is not installed."""
+    if not HAS_LAVA and item.get_closest_marker("lava"):
+        pytest.skip(REASON)
 
 
 def pytest_collection_modifyitems(items):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lava.proc.lif.models import PyLifModelBitAcc
-from lava.utils.weightutils import clip_weights, determine_sign_mode, truncate_weights
 
 from sdt_lava.numerics import (
     ACTIVATION_LIMIT,
@@ -31,6 +30,8 @@ class LavaNeurons:
     """Lava's process model, stepped by hand."""
 
     def __init__(self, size: int, parameters: LifParameters) -> None:
+        from lava.proc.lif.models import PyLifModelBitAcc
+
         self.model = PyLifModelBitAcc({})
         self.model.u = np.zeros(size, np.int32)
         self.model.v = np.zeros(size, np.int32)
@@ -49,6 +50,7 @@ class LavaNeurons:
         return spikes
 
 
+@pytest.mark.lava
 @settings(max_examples=300, deadline=None)
 @given(
     parameters=PARAMETERS,
@@ -78,14 +80,24 @@ def test_decay_rounds_towards_zero(state, fraction):
     assert decay(np.array([state]), fraction)[0] == int(exact)
 
 
-@settings(max_examples=300, deadline=None)
-@given(
-    low=st.integers(-260, 0), high=st.integers(-3, 260), even=st.booleans(), seed=st.integers(0, 99)
-)
-def test_lava_leaves_stored_weights_as_they_are(low, high, even, seed):
+WEIGHTS = {
+    "low": st.integers(-260, 0),
+    "high": st.integers(-3, 260),
+    "even": st.booleans(),
+    "seed": st.integers(0, 99),
+}
+
+
+def drawn_weights(low, high, even, seed):
     weight = np.random.default_rng(seed).integers(min(low, high), high, (3, 4), endpoint=True)
     weight.flat[:2] = low, high
-    weight = weight // 2 * 2 if even else weight
+    return weight // 2 * 2 if even else weight
+
+
+@settings(max_examples=300, deadline=None)
+@given(**WEIGHTS)
+def test_which_weights_are_stored(low, high, even, seed):
+    weight = drawn_weights(low, high, even, seed)
     stored = lava_weights(weight)
     lowest, highest = weight.min(), weight.max()
     if lowest < 0 < highest:
@@ -97,7 +109,18 @@ def test_lava_leaves_stored_weights_as_they_are(low, high, even, seed):
     assert (stored is not None) == fits
     if stored is not None:
         matrix, exponent = stored
+        assert np.array_equal(matrix * 2.0**exponent, weight)
+
+
+@pytest.mark.lava
+@settings(max_examples=300, deadline=None)
+@given(**WEIGHTS)
+def test_lava_leaves_stored_weights_as_they_are(low, high, even, seed):
+    from lava.utils.weightutils import clip_weights, determine_sign_mode, truncate_weights
+
+    stored = lava_weights(drawn_weights(low, high, even, seed))
+    if stored is not None:
+        matrix, _ = stored
         mode = determine_sign_mode(matrix)
         used = truncate_weights(clip_weights(matrix, mode, num_bits=8), mode, 8)
         assert np.array_equal(used, matrix)
-        assert np.array_equal(used * 2.0**exponent, weight)

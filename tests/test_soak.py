@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.soak import STREAMS, make_network, soak
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.lava, pytest.mark.slow, pytest.mark.timeout(280)]
 
 SECONDS = 60.0
 

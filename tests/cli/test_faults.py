@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lava_networks import becomes, processes_where, unused_shared_memory
+from tests.left_behind import becomes, processes_where, unused_shared_memory
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT = 60.0  # [s] generous: the machine may be busy

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.cli.writers import WRITERS, make_inputs
-from tests.lava_networks import children
+from tests.left_behind import children
 
 FILES = [name for name, writer in WRITERS.items() if not writer.is_folder]
 OLD = b"an old file"

@@ -7,6 +7,7 @@ import pytest
 
 import sdt_lava
 from sdt_lava.graph import And, Conv, CubaLif, Dense, Flatten, Graph, Input, Lif
+from tests.needs import runnable
 
 
 def network(readers: str) -> Graph:
@@ -42,12 +43,13 @@ def test_it_becomes_a_population(readers):
     x = np.random.default_rng(2).integers(0, 2, (3, 4, 1, 3, 2))
     expected = sdt_lava.simulate(graph, x, "reference")
     assert expected.spikes["out"].any()
-    for backend, options in (
+    forms = [
         ("engine", {"count": True}),
         ("engine", {"shortcut": "relay"}),
         ("lava-inprocess", {}),
         ("lava-inprocess", {"models": "fused"}),
-    ):
+    ]
+    for backend, options in runnable(forms):
         found = sdt_lava.simulate(graph, x, backend, **options)
         for name, spikes in expected.spikes.items():
             assert np.array_equal(found.spikes[name], spikes), (backend, options, name)

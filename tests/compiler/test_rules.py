@@ -209,9 +209,23 @@ def test_convolutions_have_no_exponent_to_double_weights_with():
     assert not found("mixed_weight_step", net, compiled=compiled)
 
 
+def drawn_weights(seed):
+    rng = np.random.default_rng(seed)
+    low, high = sorted(rng.integers(-257, 258, 2))
+    return rng.integers(low, high + 1, (3, 4)) // rng.integers(1, 3) * rng.integers(1, 3)
+
+
 @pytest.mark.parametrize("seed", range(40))
-def test_weights_that_pass_are_the_weights_that_lava_runs(seed):
-    """The rules agree with the compiler, and Lava's own functions keep what the compiler makes."""
+def test_weights_that_pass_are_those_that_the_compiler_stores(seed):
+    weights = drawn_weights(seed)
+    net = dense(weights)
+    passes = not (found("weight_range", net, LOIHI2) + found("mixed_weight_step", net, LOIHI2))
+    assert passes == (lava_weights(weights) is not None)
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("seed", range(40))
+def test_lavas_functions_keep_the_weights_that_the_compiler_stores(seed):
     from lava.utils.weightutils import (
         clip_weights,
         determine_sign_mode,
@@ -219,13 +233,8 @@ def test_weights_that_pass_are_the_weights_that_lava_runs(seed):
         truncate_weights,
     )
 
-    rng = np.random.default_rng(seed)
-    low, high = sorted(rng.integers(-257, 258, 2))
-    weights = rng.integers(low, high + 1, (3, 4)) // rng.integers(1, 3) * rng.integers(1, 3)
-    net = dense(weights)
-    passes = not (found("weight_range", net, LOIHI2) + found("mixed_weight_step", net, LOIHI2))
+    weights = drawn_weights(seed)
     stored = lava_weights(weights)
-    assert passes == (stored is not None)
     if stored is not None:
         matrix, exponent = stored
         mode = determine_sign_mode(matrix)

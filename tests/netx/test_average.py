@@ -14,6 +14,8 @@ from sdt_lava.netx import load_network, save_network
 from tests.graphs import assert_same_graph
 from tests.netx import slayer_nets as nets
 
+pytestmark = pytest.mark.lava
+
 BACKENDS = ["reference", "engine", "lava-inprocess"]
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from lava.lib.dl.netx import hdf5
 
 import sdt_lava
 from sdt_lava import cli
@@ -247,21 +246,21 @@ def test_there_are_not_too_many_notes(tmp_path):
 # Some of the layers, as stock netx takes them.
 
 
-@pytest.mark.parametrize(
-    ("num_layers", "skip_layers", "names", "shape"),
-    [
-        (None, 0, [1, 3, 4], INPUT),
-        (99, -3, [1, 3, 4], INPUT),
-        (4, 0, [1, 3], INPUT),
-        (3, 0, [1], INPUT),
-        (2, 0, [1], INPUT),
-        (None, 1, [1, 3, 4], INPUT),
-        (None, 2, [3, 4], (4, 5, 3)),
-        (None, 3, [3, 4], (60,)),
-        (4, 3, [3], (60,)),
-        (None, 4, [4], (5,)),
-    ],
-)
+CHOICES = [
+    (None, 0, [1, 3, 4], INPUT),
+    (99, -3, [1, 3, 4], INPUT),
+    (4, 0, [1, 3], INPUT),
+    (3, 0, [1], INPUT),
+    (2, 0, [1], INPUT),
+    (None, 1, [1, 3, 4], INPUT),
+    (None, 2, [3, 4], (4, 5, 3)),
+    (None, 3, [3, 4], (60,)),
+    (4, 3, [3], (60,)),
+    (None, 4, [4], (5,)),
+]
+
+
+@pytest.mark.parametrize(("num_layers", "skip_layers", "names", "shape"), CHOICES)
 def test_choice_of_layers(tmp_path, expected, num_layers, skip_layers, names, shape):
     path = write(tmp_path / "n.net")
     net = load_network(path, num_layers=num_layers, skip_layers=skip_layers)
@@ -274,18 +273,40 @@ def test_choice_of_layers(tmp_path, expected, num_layers, skip_layers, names, sh
     result = sdt_lava.simulate(net, x, "reference")
     for name in net.lif_names:
         assert np.array_equal(result.spikes[name], expected.spikes[name]), name
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize(("num_layers", "skip_layers", "names", "shape"), CHOICES)
+def test_stock_netx_takes_as_many_layers(tmp_path, num_layers, skip_layers, names, shape):
+    from lava.lib.dl.netx import hdf5
+
     stock = hdf5.Network(
-        str(path), num_layers=num_layers, skip_layers=skip_layers, input_shape=INPUT[::-1]
+        str(write(tmp_path / "n.net")),
+        num_layers=num_layers,
+        skip_layers=skip_layers,
+        input_shape=INPUT[::-1],
     )
     assert len(stock) == len(names)
     stock.net_config.f.close()
 
 
-@pytest.mark.parametrize(("num_layers", "skip_layers"), [(0, 0), (-1, 0), (None, 5), (3, 3)])
+# Choices that leave nothing.
+NOTHING = [(0, 0), (-1, 0), (None, 5), (3, 3)]
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize(("num_layers", "skip_layers"), NOTHING)
+def test_stock_netx_stops_where_nothing_is_left(tmp_path, num_layers, skip_layers):
+    from lava.lib.dl.netx import hdf5
+
+    path = str(write(tmp_path / "n.net"))
+    with pytest.raises(IndexError):
+        hdf5.Network(path, num_layers=num_layers, skip_layers=skip_layers)
+
+
+@pytest.mark.parametrize(("num_layers", "skip_layers"), NOTHING)
 def test_choices_that_leave_nothing(tmp_path, num_layers, skip_layers):
     path = write(tmp_path / "n.net")
-    with pytest.raises(IndexError):
-        hdf5.Network(str(path), num_layers=num_layers, skip_layers=skip_layers)
     with pytest.raises(NetworkFileError, match="no layer is left of 5"):
         load_network(path, num_layers=num_layers, skip_layers=skip_layers)
 

@@ -17,6 +17,8 @@ from tests.graphs import assert_same_graph
 from tests.netx import sigma_delta_nets as nets
 from tests.netx.stock_lava import run_stock_messages
 
+pytestmark = pytest.mark.lava
+
 CASE = Path(__file__).parents[1] / "data" / "netx" / "sigma-delta"
 NETWORKS = {
     "dense": nets.dense,

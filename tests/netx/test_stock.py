@@ -17,6 +17,8 @@ from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 from tests.netx.stock_lava import run_stock
 
+pytestmark = pytest.mark.lava
+
 SAMPLES = 3
 # An unknown type at the start leaves a variable of stock netx unset (UnboundLocalError, a
 # NameError); a missing layer is asked of h5py by number (TypeError); no layers, no first one.

@@ -21,6 +21,8 @@ from tests.graphs import GraphMaker, assert_same_graph, random_frames
 from tests.netx import slayer_nets as nets
 from tests.netx.stock_lava import run_stock_apart, run_stock_images, run_stock_layers
 
+pytestmark = pytest.mark.lava
+
 DATA = Path(__file__).parents[1] / "data" / "netx"
 RECORDED = sorted(path.stem for path in DATA.glob("*.npz"))
 LAVA = {"timeout": 120.0}

@@ -367,6 +367,7 @@ def test_the_same_from_a_file(name, tmp_path):
     check(GRAPHS[name], net, frames_for(GRAPHS[name]))
 
 
+@pytest.mark.lava
 @pytest.mark.parametrize("name", ["loops: inside", "pools: AvgPool2d over", "neurons: delayed"])
 def test_the_same_in_lava(name):
     built = GRAPHS[name]

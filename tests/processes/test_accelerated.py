@@ -22,6 +22,8 @@ from sdt_lava.processes.run_config import run_config
 from sdt_lava.simulate.lava_session import EXECUTORS, LavaSession
 from tests.processes.one_process import assert_same, run_process
 
+pytestmark = pytest.mark.lava
+
 INT32 = np.iinfo(np.int32)
 STEPS = 6
 SEEDS = st.integers(0, 2**32 - 1)

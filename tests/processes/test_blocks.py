@@ -23,6 +23,8 @@ from sdt_lava.processes.blocks.process import (
 from sdt_lava.processes.host_io import FrameSource, SpikeRecorder
 from sdt_lava.simulate.lava import build_processes
 
+pytestmark = pytest.mark.lava
+
 STANDARD = {LIF, LIFReset, GradedVec, Sparse, DelaySparse, Dense, DelayDense, Conv}
 
 

@@ -10,7 +10,7 @@ from sdt_lava.errors import DataError, LavaRuntimeError
 from sdt_lava.processes.host_io import FrameSource, RecordedSignal, SpikeRecorder
 from sdt_lava.simulate.lava_session import LavaSession
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.lava, pytest.mark.timeout(120)]
 
 
 def record(folder, frames, signals, num_steps, run_steps=None):

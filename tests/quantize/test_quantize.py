@@ -171,14 +171,20 @@ def test_weight_exponent(bits, largest, expected):
     assert WeightFormat(bits).exponent(largest) == expected
 
 
+@pytest.mark.lava
 @pytest.mark.parametrize("bits", range(2, 9))
-def test_weight_formats_are_lavas(bits):
-    """Lava keeps weights of this width as they are, and rounds everything between them."""
+def test_lava_keeps_the_levels_of_a_weight_format(bits):
     from lava.utils.weightutils import SignMode, truncate_weights
 
     weights = WeightFormat(bits)
     levels = np.arange(-weights.mantissa, weights.mantissa + 1) * weights.step
     assert np.array_equal(truncate_weights(levels, SignMode.MIXED, bits), levels)
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_weights_are_rounded_to_the_levels_of_a_format(bits):
+    weights = WeightFormat(bits)
+    levels = np.arange(-weights.mantissa, weights.mantissa + 1) * weights.step
     assert weights.largest <= WEIGHT_LIMIT
     wild = np.linspace(-400, 400, 1001)
     rounded = weights.round(wild)

@@ -12,6 +12,7 @@ from sdt_lava.report.energy_model import load_energy_model, read_energy_model
 from sdt_lava.report.energy_table import energy
 from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
+from tests.needs import back_ends
 
 
 def run(seed, batch=4, backend="engine", make=random_sdt_graph, **options):
@@ -57,9 +58,7 @@ def test_updates_and_events():
     assert counts.graded_messages > 0
 
 
-@pytest.mark.parametrize(
-    "backend", ["engine", "lava-inprocess", pytest.param("lava", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("backend", back_ends("engine", "lava-inprocess", "lava"))
 def test_counts_do_not_depend_on_the_back_end(backend):
     options = {"image": (1, 4, 4), "channels": 4}
     counts = run(2, backend=backend, **options).counts

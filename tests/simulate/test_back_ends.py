@@ -163,6 +163,7 @@ def assert_lava_agrees(graph, frames):
     return engine
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_lava_equals_engine_and_reference(case):
@@ -172,6 +173,7 @@ def test_lava_equals_engine_and_reference(case):
     assert sum(int(spikes.sum()) for spikes in result.spikes.values()) > 0
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 @pytest.mark.parametrize("fill", ["zero", "saturated"])
 def test_lava_on_extreme_input(fill):
@@ -184,6 +186,7 @@ def test_lava_on_extreme_input(fill):
     assert_lava_agrees(graph, frames)
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 def test_lava_on_a_chain_with_long_memory():
     rng = np.random.default_rng(8)
@@ -191,6 +194,7 @@ def test_lava_on_a_chain_with_long_memory():
     assert_lava_agrees(graph, random_frames(rng, graph, batch=3))
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 def test_lava_takes_the_steps_of_the_data():
     rng = np.random.default_rng(9)

@@ -132,12 +132,14 @@ def test_a_stream_is_one_long_sample(backend):
     assert spike_differences(stream, sdt_lava.simulate(graph, x, backend, strict=False))
 
 
+@pytest.mark.lava
 @pytest.mark.parametrize("name", CHAINS)
 def test_lava_in_one_process_equals_reference(name):
     for models in ("lava", "fused"):
         check_in_lava(name, "lava-inprocess", models=models)
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 def test_lava_equals_reference():
     check_in_lava("image", "lava", timeout=120.0)

@@ -17,6 +17,8 @@ from sdt_lava.simulate import lava_compile
 from sdt_lava.simulate.lava_compile import compile_processes, forget
 from tests.lava_faults import Fault, NoModel
 
+pytestmark = pytest.mark.lava
+
 
 def chain(length: int) -> LIF:
     """LIF -> Dense -> LIF -> ... with a process of ours at the end."""

@@ -18,16 +18,10 @@ from lava.proc.monitor.process import Monitor
 from sdt_lava.errors import ConfigError, LavaRuntimeError, LavaTimeoutError
 from sdt_lava.simulate.lava_session import LavaSession
 from tests.lava_faults import Fault
-from tests.lava_networks import (
-    SIZE,
-    STEPS,
-    Network,
-    children,
-    nothing_left_behind,
-    run_config,
-)
+from tests.lava_networks import SIZE, STEPS, Network, nothing_left_behind, run_config
+from tests.left_behind import children
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.lava, pytest.mark.timeout(60)]
 
 
 def handlers() -> tuple:

@@ -22,6 +22,8 @@ from sdt_lava.simulate.result import spike_differences
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 
+pytestmark = pytest.mark.lava
+
 SEEDS = st.integers(0, 2**32 - 1)
 LAVA_TIMEOUT = 120.0
 

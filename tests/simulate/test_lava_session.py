@@ -12,9 +12,10 @@ from lava.magma.core.process.process import ProcessServer
 
 from sdt_lava.errors import ConfigError, LavaRuntimeError, LavaTimeoutError
 from tests.lava_faults import NoModel
-from tests.lava_networks import SIZE, STEPS, WAIT, Network, footprint, nothing_left_behind
+from tests.lava_networks import SIZE, STEPS, Network, footprint, nothing_left_behind
+from tests.left_behind import WAIT
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.lava, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(autouse=True)

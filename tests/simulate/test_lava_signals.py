@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.faults.lava import PHASES, killed
-from tests.lava_networks import WAIT, becomes, nothing_left_behind, processes_where
+from tests.lava_networks import nothing_left_behind
+from tests.left_behind import WAIT, becomes, processes_where
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
+pytestmark = [pytest.mark.lava, pytest.mark.timeout(120), pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
 

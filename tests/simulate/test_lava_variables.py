@@ -12,9 +12,10 @@ from lava.proc.io.source import RingBuffer as Source
 
 from sdt_lava.errors import LavaRuntimeError, LavaTimeoutError
 from sdt_lava.simulate.lava_session import LavaSession
-from tests.lava_networks import children, nothing_left_behind, run_config
+from tests.lava_networks import nothing_left_behind, run_config
+from tests.left_behind import children
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.lava, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(autouse=True)

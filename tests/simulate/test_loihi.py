@@ -28,7 +28,9 @@ from sdt_lava.simulate.loihi.wiring import build_adapted, signed
 from sdt_lava.simulate.loihi.worker import in_child
 from tests import fake_loihi
 from tests.graphs import random_chain, random_frames, random_sdt_graph
-from tests.lava_networks import becomes, processes_where, unused_shared_memory
+from tests.left_behind import becomes, processes_where, unused_shared_memory
+
+pytestmark = pytest.mark.lava
 
 LOIHI2 = load_target("loihi2")
 BOARD = LOIHI2.board("oheogulch")

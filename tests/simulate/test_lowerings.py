@@ -9,6 +9,7 @@ import sdt_lava
 from sdt_lava.errors import ConfigError, DataError
 from sdt_lava.simulate.result import spike_differences
 from tests.graphs import random_frames, random_sdt_graph
+from tests.needs import runnable
 
 CHOICES = {
     "unrolled": {"shortcut": "unrolled"},
@@ -48,12 +49,13 @@ def test_every_choice_on_every_back_end(network, choice):
     graph, x = network_and_input(network)
     expected = sdt_lava.simulate(graph, x, "reference")
     assert expected.compiled is None
-    for backend in ("engine", "reference", "lava-inprocess"):
+    for backend in runnable(["engine", "reference", "lava-inprocess"]):
         found = sdt_lava.simulate(graph, x, backend, **CHOICES[choice])
         assert_same(expected, found)
         assert found.compiled is not None
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "choice"), [("subsampled", "unrolled"), ("dilations", "columnless")]
@@ -65,12 +67,14 @@ def test_lava_with_a_process_for_each_lava_process(network, choice):
     assert_same(engine, found)
 
 
+@pytest.mark.lava
 def test_one_gate_for_one_token_in_lava():
     graph, x = network_and_input("odd sides", image=(2, 1, 1), downsampling="none", blocks=1)
     engine = sdt_lava.simulate(graph, x, "engine")
     assert_same(engine, sdt_lava.simulate(graph, x, "lava-inprocess", sdsa="single-gate"))
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 def test_a_deep_unrolled_stack_in_lava():
     """Eleven blocks: spikes wait longer than 62 steps, on the way through gates."""

@@ -5,18 +5,14 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
-from lava.lib.dl import slayer
-from lava.lib.dl.netx import hdf5
-from lava.magma.core.run_configs import Loihi2SimCfg
-from lava.proc.io.source import RingBuffer as Source
 
 import sdt_lava
 from sdt_lava.graph import Conv, CubaLif, Dense, Graph, Input, Lif
 from sdt_lava.netx import load_network, save_network
-from sdt_lava.simulate.lava_session import LavaSession
 from sdt_lava.simulate.membranes import ends_in_membranes
 from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
+from tests.needs import back_ends, runnable
 
 BACKENDS = ["reference", "engine", "lava-inprocess"]
 LARGEST = 2**17 - 1
@@ -44,7 +40,7 @@ def integrate(currents, bias, i_decay, v_decay):
     return v
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", back_ends(*BACKENDS))
 @pytest.mark.parametrize(
     ("seed", "steps", "decays"),
     [(0, 16, (4096, 0)), (1, 1, (4096, 0)), (2, 9, (4096, 300)), (3, 12, (1500, 1)),
@@ -71,6 +67,7 @@ def test_the_membrane_is_the_result(tmp_path, backend, seed, steps, decays):
     assert np.array_equal(again.logits, result.logits)
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 def test_the_membrane_in_lava(tmp_path):
     rng = np.random.default_rng(5)
@@ -82,8 +79,11 @@ def test_the_membrane_in_lava(tmp_path):
     assert np.array_equal(result.membranes["layer.0"], expected)
 
 
+@pytest.mark.lava
 def test_the_threshold_of_an_affine_block(tmp_path):
     """SLAYER's block has dynamics but no spikes, and writes 18 bits."""
+    from lava.lib.dl import slayer
+
     neurons = {"threshold": 1.0, "current_decay": 0.4, "voltage_decay": 0.1}
     block = slayer.block.cuba.Affine(neurons, 6, 4)
     with h5py.File(tmp_path / "n.net", "w") as file:
@@ -153,7 +153,7 @@ def test_membranes_of_neurons_that_fire(seed, reset):
             parts.append(states[net.output_name][1])
         expected = np.concatenate(parts)
     x = (np.swapaxes(frames, 0, 1) - net.input.offset) / net.input.scale
-    for backend in BACKENDS:
+    for backend in runnable(BACKENDS):
         result = sdt_lava.simulate(net, x, backend, reset=reset, strict=False)
         assert np.array_equal(result.frames, frames)
         assert list(result.membranes) == [net.output_name]
@@ -181,9 +181,16 @@ def test_networks_that_end_otherwise():
     assert result.membranes == {}
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 def test_the_membrane_of_stock_netx(tmp_path):
     """What lava-dl's tutorial of PilotNet reads: v of the last layer after each sample."""
+    from lava.lib.dl.netx import hdf5
+    from lava.magma.core.run_configs import Loihi2SimCfg
+    from lava.proc.io.source import RingBuffer as Source
+
+    from sdt_lava.simulate.lava_session import LavaSession
+
     rng = np.random.default_rng(3)
     steps, hidden, end = 16, 2 * rng.integers(-20, 30, (8, 6)), 2 * rng.integers(-20, 20, (1, 8))
     members = {"vDecay": 1024, "vThMant": 25}

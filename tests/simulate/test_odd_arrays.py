@@ -13,6 +13,7 @@ from sdt_lava.model.config import SdtConfig
 from sdt_lava.simulate.engine import Engine, EngineOptions
 from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
+from tests.needs import back_ends
 from tests.simulate.odd_arrays import FORMS
 
 # Types of input that hold spikes, and payloads from 0 to 100.
@@ -51,7 +52,7 @@ def assert_equal(found, expected):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("way", ["in time", "static"])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", back_ends(*BACKENDS))
 def test_layouts_of_memory(case, form, way, backend):
     graph, inputs, expected = case
     x = FORMS[form](inputs[way].astype(np.float32))
@@ -83,7 +84,7 @@ def test_frames_of_the_engine(kind, form):
             assert np.array_equal(values, expected[name]), name
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", back_ends(*BACKENDS))
 def test_one_value_seen_as_many(backend):
     """Steps of zero: one sample, one pixel and one channel repeated."""
     for graph in (network(1), network(100)):

@@ -17,6 +17,7 @@ from sdt_lava.sigma_delta import make_population
 from sdt_lava.simulate.inputs import enter
 from sdt_lava.simulate.machine import run_machine
 from sdt_lava.simulate.sigma_delta import starting_states
+from tests.needs import runnable
 from tests.sigma_delta_graphs import random_sigma_delta_chain
 
 KINDS = st.fixed_dictionaries(
@@ -94,6 +95,7 @@ def test_reference_engine_and_machine(seed, options, samples, steps):
             assert low.min() <= values.min() <= values.max() <= high.max(), name
 
 
+@pytest.mark.lava
 @pytest.mark.parametrize("seed", range(4))
 def test_lava(seed):
     rng = np.random.default_rng(seed)
@@ -152,16 +154,17 @@ def overflowing():
 def test_states_beyond_24_bits():
     graph = overflowing()
     x = np.array([[1.0], [4.0], [-20.0]])[None] * np.ones(4)
-    for backend in ("reference", "engine", "lava-inprocess"):
+    for backend in runnable(["reference", "engine", "lava-inprocess"]):
         with pytest.raises(NumericOverflowError, match="24-bit"):
             sdt_lava.simulate(graph, x, backend)
     expected = sdt_lava.simulate(graph, x, "reference", strict=False).messages
     assert (np.abs(np.cumsum(x[0, :, 0]) * 64 * 2**6 * 254 * 4 * 2**7) > 2**31).any()
-    for backend, options in (
+    forms = [
         ("engine", {}),
         ("lava-inprocess", {"models": "lava"}),
         ("lava-inprocess", {"models": "fused"}),
-    ):
+    ]
+    for backend, options in runnable(forms):
         result = sdt_lava.simulate(graph, x, backend, strict=False, **options)
         assert_same(result.messages, expected, graph.message_names)
 

@@ -69,6 +69,7 @@ def test_batches_of_a_stream_do_not_matter(backend, size):
     assert_same(whole, sdt_lava.simulate(graph, x, backend, reset=False, batch_size=size))
 
 
+@pytest.mark.lava
 @pytest.mark.parametrize("network", NETWORKS)
 def test_lava_runs_the_stream(network):
     graph, x = network_and_input(network, seed=2)
@@ -76,6 +77,7 @@ def test_lava_runs_the_stream(network):
     assert_same(engine, sdt_lava.simulate(graph, x, "lava-inprocess", reset=False))
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 def test_lava_with_a_process_for_each_lava_process_runs_the_stream():
     graph, x = network_and_input("long memory", seed=2)
@@ -126,6 +128,7 @@ def test_timing():
     assert timing.to_dict()["first_result"] == timing.first_result
 
 
+@pytest.mark.lava
 def test_timing_of_lava_is_that_of_its_steps():
     graph, x = network_and_input("one step", samples=3)
     result = sdt_lava.simulate(graph, x, "lava-inprocess")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lava.proc.conv import utils
@@ -17,6 +18,8 @@ from sdt_lava.processes.kernels.propagation import (
     propagate_weights,
     rounded,
 )
+
+pytestmark = pytest.mark.lava
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIDES = st.sampled_from(GUARDS)

@@ -12,6 +12,8 @@ from sdt_lava.processes.kernels import integrate, transpose
 from sdt_lava.processes.kernels.neurons import lif_parameters
 from tests.processes.one_process import assert_same
 
+pytestmark = pytest.mark.lava
+
 INT32 = np.iinfo(np.int32)
 SEEDS = st.integers(0, 2**32 - 1)
 FEW = settings(max_examples=25, deadline=None)

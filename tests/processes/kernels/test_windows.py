@@ -15,6 +15,8 @@ from sdt_lava.processes.run_config import run_config
 from sdt_lava.simulate.lava_session import EXECUTORS, LavaSession
 from tests.processes.one_process import assert_same
 
+pytestmark = pytest.mark.lava
+
 SEEDS = st.integers(0, 2**32 - 1)
 FEW = settings(max_examples=25, deadline=None)
 STEPS = 4

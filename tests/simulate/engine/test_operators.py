@@ -11,7 +11,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lava.proc.conv import utils as lava_conv
 
 from sdt_lava.graph import Conv, Dense, Flatten, Graph, Input, Lif
 from sdt_lava.quantize.float_run import evaluate
@@ -212,8 +211,11 @@ def test_largest_in_windows(seed, window, sides, order):
     assert np.array_equal(pooled.numpy(), expected > 0)
 
 
+@pytest.mark.lava
 @pytest.mark.parametrize("number", range(12))
 def test_the_convolution_of_lava(number):
+    from lava.proc.conv import utils as lava_conv
+
     rng = np.random.default_rng(number)
     groups, per_group, share = [(1, 1, 3), (1, 4, 2), (3, 1, 1), (2, 2, 2)][number % 4]
     kernel, stride, dilation, padding = (

@@ -14,6 +14,7 @@ from sdt_lava.simulate.result import spike_differences
 from sdt_lava.simulate.streaming import as_samples, as_stream
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_chain, random_frames, random_sdt_graph
+from tests.needs import runnable
 
 STEPS = 4
 
@@ -78,8 +79,9 @@ def test_streams_in_batches(name, seed):
         assert np.array_equal(want.logits, got.logits)
         if options.get("count"):
             assert got.counts.to_dict() == want.counts.to_dict()
-    lava = sdt_lava.simulate(graph, x, "lava-inprocess", reset=False, strict=False)
-    assert spike_differences(want, lava) == 0
+    for backend in runnable(["lava-inprocess"]):
+        lava = sdt_lava.simulate(graph, x, backend, reset=False, strict=False)
+        assert spike_differences(want, lava) == 0
 
 
 @pytest.mark.parametrize("name", NETWORKS)
