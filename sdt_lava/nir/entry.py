@@ -70,7 +70,7 @@ def _without_batch(written: Shape, reader: Any) -> Shape:
         return written[1:] if written[0] == 1 and len(written) in (2, 4) else written
     frame = written[-wanted:]
     if isinstance(reader, (nir.Conv1d, nir.Conv2d)):
-        fits = frame[0] == np.shape(reader.weight)[1] * int(np.prod(reader.groups))
+        fits = frame[0] == _channels_read_by(reader)
     else:
         fits = read is None or frame == read or written[0] == 1
     return frame if fits else written
@@ -93,14 +93,24 @@ def _first_reader(structure: Structure, name: str) -> str | None:
     return None
 
 
+def _channels_read_by(node: Any) -> int | None:
+    """Return the channels that a convolution reads; None if they cannot be told."""
+    groups, weight = np.asarray(node.groups), np.shape(node.weight)
+    if groups.size != 1 or groups.dtype.kind not in "iuf" or len(weight) < 2:
+        return None
+    if not np.isfinite(groups).all():
+        return None
+    return weight[1] * int(groups.reshape(()))
+
+
 def _shape_read_by(node: Any) -> Shape | None:
     """Return the shape that a node reads, if it says so."""
     if isinstance(node, (nir.Linear, nir.Affine)):
         return (int(np.shape(node.weight)[-1]),)
     if isinstance(node, (nir.Conv1d, nir.Conv2d)):
-        if node.input_shape is None:
+        channels = _channels_read_by(node)
+        if node.input_shape is None or channels is None:
             return None
-        channels = int(np.shape(node.weight)[1] * np.prod(node.groups))
         return (channels, *sides(node.input_shape, "input_shape"))
     if isinstance(node, nir.Flatten):
         given = node.input_type.get("input") if isinstance(node.input_type, dict) else None
