@@ -101,6 +101,8 @@ def check_command(
         place = f"{description.title}, {chosen}" if chosen else description.title
         most = len(violations) if every else _MOST_SHOWN
         _print_violations(f"{network_title(network, net)} on {place}", violations, most)
+        for note in compiled.shifted_notes:
+            console.print(note, markup=False)
         _print_conclusion(errors, len(violations) - errors, network, net)
     if errors:
         raise typer.Exit(BROKEN)

@@ -32,6 +32,7 @@ from sdt_lava.report.runtime_bound import runtime_bound
 from sdt_lava.text import quoted
 
 if TYPE_CHECKING:
+    from sdt_lava.compiler.compile import CompiledNetwork
     from sdt_lava.compiler.core_map import CoreMap, LayerMap
     from sdt_lava.datasets import SourceOptions
     from sdt_lava.graph import Graph
@@ -110,6 +111,7 @@ def map_command(
         return
     _print_layers(core_map, title)
     _print_summary(core_map)
+    _print_shifted(compiled, core_map)
     if bound is not None:
         print_bound(bound)
     if plot is not None:
@@ -199,6 +201,19 @@ def _print_summary(core_map: CoreMap) -> None:
         f"{busiest['neuron_updates_per_step']:,} neuron updates a step "
         f"({', '.join(busiest['populations'])})"
     )
+
+
+def _print_shifted(compiled: CompiledNetwork, core_map: CoreMap) -> None:
+    """Say what the relays of first layers with full weights cost."""
+    from sdt_lava.compiler.passes.relay_shifted import RELAY_SUFFIX
+
+    cores = {layer.name: layer.cores for layer in core_map.layers}
+    for name, note in zip(compiled.shifted, compiled.shifted_notes, strict=True):
+        taken = cores.get(f"{name}{RELAY_SUFFIX}", 0)
+        console.print(
+            f"{note} ({taken:,} of {_plural(len(core_map.cores), 'core')} hold a part of it)",
+            markup=False,
+        )
 
 
 def _plural(count: int, noun: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from sdt_lava.compiler.columns import AND
 from sdt_lava.compiler.cost import ASSUMED_RATE, Rates
 from sdt_lava.compiler.lowering import Lowering, lower, output_population
 from sdt_lava.compiler.partition import partition
-from sdt_lava.compiler.passes.relay_shifted import relay_shifted, unshifted
+from sdt_lava.compiler.passes.relay_shifted import RELAY_SUFFIX, relay_shifted, unshifted
 from sdt_lava.compiler.passes.split_convolutions import split_convolutions
 from sdt_lava.compiler.passes.split_delays import DelaySplit, balance
 from sdt_lava.compiler.passes.split_exponents import split_exponents
@@ -135,8 +136,19 @@ class CompiledNetwork:
             *([readout] if self.lowering.membranes and self.source.readout else []),
             *(f"{name} stays a relay: {why}" for name, why in kept.items()),
             *(f"{name} has no neurons: its spikes follow from others" for name in self.implied),
-            *(f"{name}: a relay sends its sum on, which is shifted" for name in self.shifted),
+            *self.shifted_notes,
             *map(str, self.splits),
+        )
+
+    @property
+    def shifted_notes(self) -> tuple[str, ...]:
+        """What sums that are shifted to the right cost, and how to do without."""
+        shapes = self.graph.shapes
+        sizes = {name: math.prod(shapes[name + RELAY_SUFFIX]) for name in self.shifted}
+        return tuple(
+            f"{name}: a relay of {size:,} neurons sends its sum on, which is shifted; exported "
+            "with --first-layer fitted, weights have fewer steps and need none"
+            for name, size in sizes.items()
         )
 
     def build(self) -> SpikingNetwork:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
+from math import prod
 
 import pytest
 
+import sdt_lava
 from sdt_lava import cli
 
 SMALL_TARGET = """
@@ -136,3 +139,22 @@ def test_bad_input_ends_with_a_sentence_and_exit_code_2(run, network, tmp_path, 
     assert code == 2
     assert err.strip()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_full_first_layers_cost_is_said(run, checkpoint, tmp_path, monkeypatch, capsys):
+    """An image of 8 bits; the remedy that is named takes the relay away."""
+    model = sdt_lava.load_model(checkpoint)
+    model.config = replace(model.config, input_scale=255.0, input_range=(0, 255))
+    for first_layer in ("full", "fitted"):
+        network = tmp_path / f"{first_layer}.h5"
+        sdt_lava.export(model, network, first_layer=first_layer)
+        neurons = prod(sdt_lava.load_network(network).shapes["patch_embed.proj_conv"])
+        note = f"patch_embed.proj_conv: a relay of {neurons:,} neurons sends its sum on"
+        code, mapped, _ = run(network)
+        monkeypatch.setattr(sys, "argv", ["sdt-lava", "check", str(network)])
+        with pytest.raises(SystemExit):
+            cli.main()
+        for said in (mapped, capsys.readouterr().out):
+            said = " ".join(said.split())
+            assert (note in said) == ("--first-layer fitted" in said) == (first_layer == "full")
+        assert code == 0 and ("hold a part of it" in mapped) == (first_layer == "full")

@@ -62,7 +62,10 @@ def test_relays_send_shifted_sums_on(exponent, downsampling):
         for node in on_chip.graph.of_type(Conv):
             assert not np.any(node.exponent)
         assert_same(net, on_chip)
-        assert any("relay sends its sum on" in note for note in on_chip.notes)
+        assert set(on_chip.shifted_notes) <= set(on_chip.notes) and on_cpu.shifted_notes == ()
+        for name, note in zip(on_chip.shifted, on_chip.shifted_notes, strict=True):
+            neurons = int(np.prod(on_chip.graph.shapes[f"{name}.sum"]))
+            assert f"{name}: a relay of {neurons:,} neurons" in note
 
 
 def test_one_position_one_channel_one_step():
