@@ -153,7 +153,7 @@ def round_scale(graph: Graph, group: LifGroup, scale: float) -> float:
             f"group of {group.name!r}",
             f"scale {scale:.3g}: the threshold {smallest:g} rounds to 0",
             "weights and biases that are not larger than the threshold by orders of magnitude",
-            "train with weight decay, or raise the number of bits",
+            "check the unit of weights, biases and threshold, or train with weight decay",
         )
     return mantissa / smallest
 

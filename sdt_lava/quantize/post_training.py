@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from sdt_lava.quantize.report import (
 )
 from sdt_lava.quantize.samples import spread, work_of
 from sdt_lava.quantize.search import ScaleSearch
-from sdt_lava.quantize.weight_format import WeightFormat
+from sdt_lava.quantize.weight_format import MAX_BITS, WeightFormat
 
 if TYPE_CHECKING:
     from sdt_lava.quantize.forced import Teacher
@@ -111,13 +112,53 @@ def quantize(
     ------
     QuantizationError
         If a weight is not finite, the network does not fit the integer ranges, or rounding empties
-        a layer or keeps every input from a threshold.
+        a layer or keeps every input from a threshold. Wider weights are a remedy if they were
+        tried and do.
     """
+    weights = WeightFormat(bits, by_channel, first_layer)
     _check_finite(float_graph)
     gathered = gather_biases(float_graph)
-    search = ScaleSearch(gathered, WeightFormat(bits, by_channel, first_layer))
+    try:
+        return _quantized(gathered, weights, calibration, teacher)
+    except QuantizationError as error:
+        remedies = (*_what_helps(gathered, weights, calibration), error.remedy)
+        remedy = "; or ".join(filter(None, remedies))
+        raise QuantizationError(error.where, error.found, error.allowed, remedy) from error
+
+
+def _what_helps(
+    gathered: Graph, weights: WeightFormat, calibration: CalibrationData | None
+) -> Iterator[str]:
+    """Yield the formats with which a network can be quantized that cannot with these weights."""
+    others = []
+    if weights.first_layer != "full":
+        others.append((replace(weights, first_layer="full"), "full weights (--first-layer full)"))
+    if weights.bits < MAX_BITS:
+        others.append((replace(weights, bits=MAX_BITS), f"{MAX_BITS} bits (--bits {MAX_BITS})"))
+    for other, advice in others:
+        try:
+            check_alive(gathered, _settled(gathered, other, calibration)[0].graph)
+        except QuantizationError:
+            continue
+        yield f"take {advice}"
+
+
+def _settled(
+    gathered: Graph, weights: WeightFormat, calibration: CalibrationData | None
+) -> tuple[RangedNetwork, CalibrationData]:
+    """Return the network at scales at which its ranges fit, and the data that tell."""
+    search = ScaleSearch(gathered, weights)
     ranging = _fewer(calibration or synthetic_calibration(gathered), search)
-    ranged = _settle(search, ranging)
+    return _settle(search, ranging), ranging
+
+
+def _quantized(
+    gathered: Graph,
+    weights: WeightFormat,
+    calibration: CalibrationData | None,
+    teacher: Teacher | None,
+) -> tuple[Graph, QuantizationReport]:
+    ranged, ranging = _settled(gathered, weights, calibration)
     choices, spikes = None, None
     if calibration is not None:
         # Imported here: torch is needed for looking at data only, not for the proof.

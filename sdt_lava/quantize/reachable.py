@@ -214,7 +214,7 @@ def _silenced(name: str, before: Reach, after: Reach, graph: Graph) -> Quantizat
         f"after rounding (at most {after.highest:.6g}; before it {before.highest:.6g} of "
         f"{before.threshold:.6g})",
         "weights that keep some input above the threshold",
-        "take more bits, or train with a lower threshold",
+        "train with a lower threshold",
     )
 
 
