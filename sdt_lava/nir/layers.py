@@ -22,6 +22,12 @@ def layer_operator(node: Any, name: str, shape: Shape) -> Operator:
     NirError
         If its numbers or the shape do not fit.
     """
+    if type(node) not in LAYERS:
+        kind = type(node).__name__
+        raise NirError(
+            f"{name} ({kind})", "a sum over time that others read at every step",
+            f"{kind} that only the Output reads, after the last step", "take neurons that fire",
+        )  # fmt: skip
     return LAYERS[type(node)](node, name, shape)
 
 
@@ -99,9 +105,10 @@ def _conv1d(node: nir.Conv1d, name: str, shape: Shape) -> Convolution:
     stride, dilation = (
         (1, _one(getattr(node, key), f"{name}: {key}")) for key in ("stride", "dilation")
     )
-    padding = _padding(node.padding, (1, weight.shape[2]), stride, dilation, f"{name}: padding")
+    weight = weight[:, :, None]
+    weight, padding, dilation = _padded(node.padding, weight, stride, dilation, f"{name}: padding")
     padding = (0, padding[1])
-    return _convolution(node, name, shape, weight[:, :, None], (stride, padding, dilation))
+    return _convolution(node, name, shape, weight, (stride, padding, dilation))
 
 
 def _one(values: Any, where: str) -> int:
@@ -118,7 +125,7 @@ def _conv2d(node: nir.Conv2d, name: str, shape: Shape) -> Convolution:
     stride, dilation = (
         pair(getattr(node, key), f"{name}: {key}", 1) for key in ("stride", "dilation")
     )
-    padding = _padding(node.padding, weight.shape[2:], stride, dilation, f"{name}: padding")
+    weight, padding, dilation = _padded(node.padding, weight, stride, dilation, f"{name}: padding")
     return _convolution(node, name, shape, weight, (stride, padding, dilation))
 
 
@@ -146,18 +153,40 @@ def _checked(layer: Convolution) -> Convolution:
     return layer
 
 
-def _padding(
-    values: Any, kernel: tuple[int, ...], stride: Pair, dilation: Pair, where: str
-) -> Pair:
+def _padded(
+    values: Any, weight: FloatArray, stride: Pair, dilation: Pair, where: str
+) -> tuple[FloatArray, Pair, Pair]:
+    """Return weights, padding and dilation that say in numbers what a padding may say in a word."""
     if not isinstance(values, (str, bytes)):
-        return pair(values, where, 0)
+        return weight, pair(values, where, 0), dilation
     text = values.decode(errors="replace") if isinstance(values, bytes) else values
-    reach = [step * (side - 1) for side, step in zip(kernel, dilation, strict=True)]
     if text == "valid":
-        return 0, 0
-    if text == "same" and stride == (1, 1) and not any(side % 2 for side in reach):
-        return reach[0] // 2, reach[1] // 2
-    raise NirError(where, repr(text), "numbers, 'valid', or 'same' for odd kernels and stride 1")
+        return weight, (0, 0), dilation
+    if text == "same" and stride == (1, 1):
+        return _same(weight, dilation)
+    found = f"'same' with a stride of {stride}" if text == "same" else repr(text)
+    allowed = "numbers, 'valid', or 'same' for a stride of 1"
+    raise NirError(where, found, allowed, "write the padding as numbers")
+
+
+def _same(weight: FloatArray, dilation: Pair) -> tuple[FloatArray, Pair, Pair]:
+    """Return a convolution whose output has its input's sides, with equal padding on both.
+
+    Where the zeros on both sides are odd in number, PyTorch has the one more at the end. A weight
+    of 0 in front of the kernel makes that equal.
+    """
+    paddings, steps = list(dilation), list(dilation)
+    for axis, step in enumerate(dilation):
+        zeros = step * (weight.shape[2 + axis] - 1)
+        if zeros % 2:
+            shape = [*weight.shape]
+            shape[2 + axis] = zeros + 2
+            spread = np.zeros(shape)
+            # All taps but the new one are a dilation apart.
+            spread[(slice(None),) * (2 + axis) + (slice(1, None, step),)] = weight
+            weight, steps[axis] = spread, 1
+        paddings[axis] = (zeros + 1) // 2
+    return weight, (paddings[0], paddings[1]), (steps[0], steps[1])
 
 
 def _pool(node: Any, name: str, shape: Shape) -> Convolution:

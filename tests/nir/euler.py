@@ -109,7 +109,9 @@ def convolve(node, dt):
     strides, steps = (np.broadcast_to(sides, 2) for sides in (node.stride, node.dilation))
     if isinstance(node.padding, str):
         assert node.padding == "same"
-        pads = [step * (side - 1) // 2 for step, side in zip(steps, weight.shape[2:], strict=True)]
+        zeros = [step * (side - 1) for step, side in zip(steps, weight.shape[2:], strict=True)]
+        # As PyTorch: the odd one comes last.
+        pads = [(n // 2, n - n // 2) for n in zeros]
     else:
         pads = np.broadcast_to(node.padding, 2)
     bias = np.reshape(node.bias, (-1, 1, 1))
@@ -118,9 +120,12 @@ def convolve(node, dt):
 
 def convolve_rows(node, dt):
     weight = np.asarray(node.weight, np.float64)[:, :, None]
-    strides, steps, pads = ((first, int(np.squeeze(values))) for first, values in (
-        (1, node.stride), (1, node.dilation), (0, node.padding)
-    ))  # fmt: skip
+    strides, steps = ((1, int(np.squeeze(values))) for values in (node.stride, node.dilation))
+    if isinstance(node.padding, str):
+        zeros = steps[1] * (weight.shape[3] - 1)
+        pads = 0, (zeros // 2, zeros - zeros // 2)
+    else:
+        pads = 0, int(np.squeeze(node.padding))
     bias = np.reshape(node.bias, (-1, 1))
 
     def step(x):
@@ -131,7 +136,7 @@ def convolve_rows(node, dt):
 
 
 def window_sums(x, weight, strides, steps, pads, groups):
-    x = np.pad(x, [(0, 0)] * 2 + [(int(p), int(p)) for p in pads])
+    x = np.pad(x, [(0, 0)] * 2 + [tuple(map(int, np.broadcast_to(p, 2))) for p in pads])
     out, per_group, *kernel = weight.shape
     sides = [
         (side - step * (width - 1) - 1) // stride + 1
@@ -179,27 +184,56 @@ class Neurons(Unit):
         return spikes.astype(np.float64)
 
 
-def lif(node, dt):
+class Membranes(Unit):
+    """Leaky integrators, which emit their state."""
+
+    def __init__(self, rate):
+        super().__init__(None)
+        self.rate = rate
+        self.v = self.current = 0.0
+
+    def __call__(self, x):
+        self.v = self.rate(self, x)
+        return self.v
+
+
+def lif_rate(node, dt):
     def rate(unit, x):
         return unit.v + dt / node.tau * (node.v_leak - unit.v + node.r * x)
 
-    return Neurons(node, rate, node.v_threshold)
+    return rate
+
+
+def lif(node, dt):
+    return Neurons(node, lif_rate(node, dt), node.v_threshold)
 
 
 def integrate(node, dt):
     return Neurons(node, lambda unit, x: unit.v + node.r * x, node.v_threshold)
 
 
-def cuba(node, dt):
+def cuba_rate(node, dt):
     def rate(unit, x):
         unit.current = unit.current + dt / node.tau_syn * (node.w_in * x - unit.current)
         return unit.v + dt / node.tau_mem * (node.v_leak - unit.v + node.r * unit.current)
 
-    return Neurons(node, rate, node.v_threshold)
+    return rate
+
+
+def cuba(node, dt):
+    return Neurons(node, cuba_rate(node, dt), node.v_threshold)
 
 
 def threshold(node, dt):
     return Unit(lambda x: (x > node.threshold).astype(np.float64))
+
+
+def leak(node, dt):
+    return Membranes(lif_rate(node, dt))
+
+
+def leak_current(node, dt):
+    return Membranes(cuba_rate(node, dt))
 
 
 def accumulate(node, dt):
@@ -244,6 +278,8 @@ UNITS = {
     nir.LIF: lif,
     nir.IF: integrate,
     nir.CubaLIF: cuba,
+    nir.LI: leak,
+    nir.CubaLI: leak_current,
     nir.Threshold: threshold,
     nir.I: accumulate,
     nir.Delay: delay,
