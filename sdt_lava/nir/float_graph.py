@@ -16,7 +16,7 @@ from sdt_lava.limits import limits, remedy
 from sdt_lava.nir.delays import read_delay
 from sdt_lava.nir.entry import frame_shape, input_node, input_shape
 from sdt_lava.nir.layers import LAYERS, layer_operator
-from sdt_lava.nir.neurons import NEURONS, NeuronForm, neuron_form
+from sdt_lava.nir.neurons import LEAKY, NEURONS, NeuronForm, neuron_form
 from sdt_lava.nir.operators import Matrix, Operator, Reshape, as_matrix
 from sdt_lava.nir.populations import (
     Arriving,
@@ -29,7 +29,7 @@ from sdt_lava.nir.populations import (
     scaled_rows,
     synapse_node,
 )
-from sdt_lava.nir.readout import read_output
+from sdt_lava.nir.readout import check_is_last, read_output
 from sdt_lava.nir.structure import Structure, Way, read_structure
 from sdt_lava.nir.values import FloatArray
 from sdt_lava.quantize.grid import grid_of
@@ -230,8 +230,14 @@ def _read_neurons(maker: FloatMaker, name: str, node: Any) -> None:
     maker.sent[name] = Population(name, shape, layout.ours)
 
 
+def _read_leaky(maker: FloatMaker, name: str, node: Any) -> None:
+    check_is_last(maker.structure, name, node)
+    _read_neurons(maker, name, node)
+
+
 def _arrays(form: NeuronForm) -> tuple[FloatArray, ...]:
-    return form.voltage_decay, form.current_decay, form.threshold, form.bias
+    arrays = form.voltage_decay, form.current_decay, form.threshold, form.bias
+    return arrays if form.gain is None else (*arrays, form.gain)
 
 
 @dataclass(frozen=True)
@@ -257,6 +263,9 @@ def _threshold(
 
     Weights and thresholds that lie on grids are kept: rounding would have nothing to do.
     """
+    if form.gain is not None and not maker.exact:
+        # All membranes are NIR's times one scale then.
+        return np.inf, _Factors(form.gain, by_channel(form.gain, layout))
     common = float(form.threshold.min())
     if np.ptp(form.threshold) <= _SAME * common:
         return common, None
@@ -332,6 +341,7 @@ def _constants(others: list[Arriving]) -> FloatArray:
 _SENDERS: Mapping[type, Callable[[FloatMaker, str, Any], None]] = {
     nir.Input: _read_input,
     **dict.fromkeys(NEURONS, _read_neurons),
+    **dict.fromkeys(LEAKY, _read_leaky),
     nir.Delay: read_delay,
 }
 SUPPORTED = (*_SENDERS, *LAYERS, nir.I)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import nir
 
 from sdt_lava.errors import NirError, QuantizationError
-from sdt_lava.graph import Graph, Input
+from sdt_lava.graph import LIF_KINDS, Graph, Input
 from sdt_lava.netx.rules import Violation, check_nodes, check_sizes
 from sdt_lava.nir.exact import graph_metadata, header_number, restore_integers
 from sdt_lava.nir.float_graph import FloatMaker
 from sdt_lava.nir.reachable import check_reachable
 from sdt_lava.nir.units import DEFAULT_DT, FORMAT_KEY, FORMAT_VERSION
+from sdt_lava.quantize.integer import is_silent
 
 if TYPE_CHECKING:
     from sdt_lava.quantize.post_training import CalibrationData
@@ -102,8 +103,8 @@ def from_nir(source: nir.NIRGraph, options: NirOptions | None = None) -> tuple[G
     ----------
     source : nir.NIRGraph
         Neurons (IF, LIF, CubaLIF, Threshold), layers between them (Affine, Linear, Conv1d, Conv2d,
-        SumPool2d, AvgPool2d, Scale, Flatten, Delay), an integrator (I) at the end, graphs inside,
-        and loops that go through one population; one Input and one Output.
+        SumPool2d, AvgPool2d, Scale, Flatten, Delay), an integrator (I, LI, CubaLI) at the end,
+        graphs inside, and loops that go through one population; one Input and one Output.
     options : NirOptions, optional
         What the graph does not say.
 
@@ -152,7 +153,20 @@ def from_nir(source: nir.NIRGraph, options: NirOptions | None = None) -> tuple[G
         if not doubts:
             raise
         raise NirError(error.where, error.found, error.allowed, doubts) from error
-    return _checked(quantized), NirReport(False, float(dt), tuple(maker.notes), report)
+    notes = (*maker.notes, *_membrane_notes(graph, report))
+    return _checked(quantized), NirReport(False, float(dt), notes, report)
+
+
+def _membrane_notes(graph: Graph, report: QuantizationReport) -> list[str]:
+    """Say in which unit membranes are the result."""
+    last = graph.nodes[graph.output_name]
+    if not (isinstance(last, LIF_KINDS) and is_silent(last)):
+        return []
+    scale = next(row.scale for row in report.neurons if row.name == last.name)
+    return [
+        f"{last.name}: the result is its membrane after the last step; the logits are "
+        f"{scale:.8g} times those of the file"
+    ]
 
 
 def _is_ours(source: nir.NIRGraph) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nir
@@ -13,7 +13,7 @@ from sdt_lava.errors import NirError
 from sdt_lava.nir.layers import fitted
 from sdt_lava.nir.units import decays_of, shares_of
 from sdt_lava.nir.values import FloatArray, numbers
-from sdt_lava.numerics import DECAY_UNITY
+from sdt_lava.numerics import DECAY_UNITY, THRESHOLD_LIMIT
 
 # Relative distance below which a rounded decay is the number that float32 could not hold.
 _FLOAT32 = 1e-6
@@ -32,7 +32,9 @@ class NeuronForm:
     voltage_decay, current_decay : ndarray
         In 1/4096, whole.
     threshold, bias : ndarray
-        Of the scaled membrane.
+        Of the scaled membrane; infinite for neurons that never fire.
+    gain : ndarray or None
+        NIR's membrane over the scaled one, of neurons whose membrane is the result.
     notes : tuple of str
         What was rounded.
     """
@@ -41,6 +43,7 @@ class NeuronForm:
     current_decay: FloatArray
     threshold: FloatArray
     bias: FloatArray
+    gain: FloatArray | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -56,7 +59,7 @@ def neuron_form(
 
     Parameters
     ----------
-    node : nir.IF, nir.LIF, nir.CubaLIF or nir.Threshold
+    node : nir.IF, nir.LIF, nir.CubaLIF, nir.LI, nir.CubaLI or nir.Threshold
         The neurons.
     name : str
         Their name, for errors.
@@ -78,6 +81,8 @@ def neuron_form(
         found = f"a reset to {values.flat[np.argmax(np.abs(values))]:g}"
         raise NirError(f"{name}: v_reset", found, "0: neurons here restart at 0")
     form = _FORMS[type(node)](read, dt)
+    if form.gain is not None:
+        return _silent(form, integers)
     lowest = form.threshold.min()
     if lowest < 0 or (lowest == 0 and not integers):
         field = "threshold" if isinstance(node, nir.Threshold) else "v_threshold"
@@ -168,15 +173,16 @@ def integrator_gain(
     return step_gain(_Parameters(node, name, shape), dt)
 
 
-def _lif(read: _Parameters, dt: float) -> NeuronForm:
+def _leaky(read: _Parameters, dt: float) -> NeuronForm:
     decay, share, notes = read.lost("tau", dt)
     resistance = read.positive("r")
     return NeuronForm(
         voltage_decay=decay,
         current_decay=np.full((), float(DECAY_UNITY)),
-        # The sum is added as it is to v / (share R).
-        threshold=read.values("v_threshold") / (share * resistance),
+        threshold=np.full((), np.inf),
         bias=read.values("v_leak") / resistance,
+        # The sum is added as it is to v / (share R).
+        gain=share * resistance,
         notes=notes,
     )
 
@@ -192,7 +198,7 @@ def _integrate(read: _Parameters, dt: float) -> NeuronForm:
     )
 
 
-def _cuba(read: _Parameters, dt: float) -> NeuronForm:
+def _leaky_current(read: _Parameters, dt: float) -> NeuronForm:
     decay, share, notes = read.lost("tau_mem", dt)
     current_decay, current_share, more = read.lost("tau_syn", dt)
     # What one unit of the sum adds to the current, and that to the membrane.
@@ -200,10 +206,31 @@ def _cuba(read: _Parameters, dt: float) -> NeuronForm:
     return NeuronForm(
         voltage_decay=decay,
         current_decay=current_decay,
-        threshold=read.values("v_threshold") / (share * gain),
+        threshold=np.full((), np.inf),
         bias=read.values("v_leak") / gain,
+        gain=share * gain,
         notes=(*notes, *more),
     )
+
+
+def _firing(
+    integrators: Callable[[_Parameters, float], NeuronForm],
+) -> Callable[[_Parameters, float], NeuronForm]:
+    """Return the form of leaky integrators that fire above a threshold."""
+
+    def form(read: _Parameters, dt: float) -> NeuronForm:
+        leaky = integrators(read, dt)
+        threshold = read.values("v_threshold") / np.asarray(leaky.gain)
+        return replace(leaky, threshold=threshold, gain=None)
+
+    return form
+
+
+def _silent(form: NeuronForm, integers: bool) -> NeuronForm:
+    """Return neurons that never fire; integer ones have the largest threshold there is."""
+    if not integers:
+        return form
+    return replace(form, threshold=THRESHOLD_LIMIT / np.asarray(form.gain))
 
 
 def _threshold(read: _Parameters, dt: float) -> NeuronForm:
@@ -218,8 +245,12 @@ def _threshold(read: _Parameters, dt: float) -> NeuronForm:
 
 _FORMS: Mapping[type, Callable[[_Parameters, float], NeuronForm]] = {
     nir.IF: _integrate,
-    nir.LIF: _lif,
-    nir.CubaLIF: _cuba,
+    nir.LIF: _firing(_leaky),
+    nir.CubaLIF: _firing(_leaky_current),
     nir.Threshold: _threshold,
+    nir.LI: _leaky,
+    nir.CubaLI: _leaky_current,
 }
-NEURONS = tuple(_FORMS)
+# Leaky integrators, which never fire.
+LEAKY = (nir.LI, nir.CubaLI)
+NEURONS = tuple(kind for kind in _FORMS if kind not in LEAKY)

@@ -1,4 +1,7 @@
-"""What the Output of a NIR graph reads: neurons, or a layer whose sum over time is the result."""
+"""What the Output of a NIR graph reads: neurons, or a layer whose sum over time is the result.
+
+Neurons that never fire, leaky integrators, end in their membranes.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ import numpy as np
 
 from sdt_lava.errors import NirError
 from sdt_lava.graph import Flatten, Readout
-from sdt_lava.nir.neurons import integrator_gain
+from sdt_lava.nir.neurons import LEAKY, integrator_gain
 from sdt_lava.nir.operators import Matrix, Reshape, as_matrix
 from sdt_lava.nir.populations import Arriving
+from sdt_lava.nir.structure import Structure
 
 if TYPE_CHECKING:
     from sdt_lava.nir.float_graph import FloatMaker
@@ -27,6 +31,13 @@ def read_output(maker: FloatMaker) -> None:
         If it reads the Input, a sum of currents or an image of them.
     """
     structure = maker.structure
+    last = structure.sources[structure.output][0]
+    while last not in structure.senders and _passes_on(structure.nodes[last]):
+        if len(structure.sources[last]) != 1:
+            break
+        last = structure.sources[last][0]
+    if isinstance(structure.nodes[last], LEAKY):
+        return
     last = structure.sources[structure.output][0]
     if last in structure.senders:
         if isinstance(structure.nodes[last], nir.Input):
@@ -49,6 +60,34 @@ def read_output(maker: FloatMaker) -> None:
             "neurons, or a vector", "put a Flatten or neurons before the Output",
         )  # fmt: skip
     _add_readout(maker, others[0], 1.0)
+
+
+def check_is_last(structure: Structure, name: str, node: Any) -> None:
+    """Check that nothing but the Output reads the membrane of leaky integrators.
+
+    Raises
+    ------
+    NirError
+        If a layer or neurons do.
+    """
+    waiting = list(structure.readers[name])
+    while waiting:
+        reader = waiting.pop()
+        if reader == structure.output:
+            continue
+        if not _passes_on(structure.nodes[reader]):
+            kind = type(node).__name__
+            raise NirError(
+                f"{name} ({kind})", f"a membrane that {reader!r} reads at every step",
+                f"{kind} that only the Output reads, after the last step",
+                "let the Output read it, or take neurons that fire",
+            )  # fmt: skip
+        waiting += structure.readers[reader]
+
+
+def _passes_on(node: Any) -> bool:
+    """Whether a node of a graph on the way to the Output leaves values as they are."""
+    return isinstance(node, (nir.Flatten, nir.Input, nir.Output))
 
 
 def _read_integrator(maker: FloatMaker, name: str, node: nir.I) -> None:

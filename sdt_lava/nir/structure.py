@@ -12,12 +12,6 @@ import nir
 from sdt_lava.errors import NirError
 from sdt_lava.nir.flat import FlatGraph, flatten_graph, kind_of
 
-# The membrane of these is the result of a network, and it is no sum of what arrives.
-_LEAKY = (
-    "results here are sums over all steps: let the Output read the layer before the leaky "
-    "integrators, or take I, which does not leak"
-)
-_INSTEAD = {"LI": _LEAKY, "CubaLI": _LEAKY}
 # Ways from populations to one reader, through layers without neurons, that are followed.
 _MOST_WAYS = 64
 
@@ -151,7 +145,6 @@ def check_kinds(kinds: Mapping[str, str], supported: Collection[type]) -> None:
             "NIR graph",
             f"nodes without counterpart here: {', '.join(refused[:40])}{more}",
             ", ".join(sorted(names)),
-            "; ".join(sorted({_INSTEAD[kind] for kind in kinds.values() if kind in _INSTEAD})),
         )
 
 

@@ -19,6 +19,7 @@ from sdt_lava.quantize.grid import CLOSE, grid_of, whole
 from sdt_lava.quantize.groups import LifGroup, token_mean_before
 from sdt_lava.quantize.integer import (
     Clips,
+    is_silent,
     layer_exponents,
     powers,
     reach,
@@ -176,4 +177,4 @@ def _of_neurons(graph: Graph, group: LifGroup) -> tuple[list[Any], list[Any]]:
     neurons = [graph.nodes[name] for name in direct]
     lifs = [node for node in neurons if isinstance(node, LIF_KINDS)]
     biases = [lif.bias for lif in lifs if lif.bias is not None]
-    return [lif.threshold for lif in lifs], biases
+    return [lif.threshold for lif in lifs if not is_silent(lif)], biases

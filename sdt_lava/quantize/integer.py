@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import floor
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +107,9 @@ def largest_scale(graph: Graph, group: LifGroup, weights: WeightFormat, clips: C
     QuantizationError
         If a group cannot be represented.
     """
-    limits = [float(_LARGEST_SCALE)]
+    lifs = [graph.nodes[name] for name in group.lifs]
+    fires = not all(isinstance(lif, LIF_KINDS) and is_silent(lif) for lif in lifs) or not lifs
+    limits = [float(_LARGEST_SCALE)] if fires else []
     if group.synapses:
         largest = np.concatenate([reach(graph, name, weights, clips) for name in group.synapses])
         present = largest[largest > 0]
@@ -115,7 +118,12 @@ def largest_scale(graph: Graph, group: LifGroup, weights: WeightFormat, clips: C
             limits.append(float((weights.largest << MAX_WEIGHT_EXPONENT) / present.max()))
     for name in group.lifs:
         limits.extend(_neuron_limits(graph, name, weights))
-    return min(limits)
+    return min(limits, default=float(_LARGEST_SCALE))
+
+
+def is_silent(lif: Lif | CubaLif) -> bool:
+    """Whether neurons of a float graph never fire: their threshold is infinite."""
+    return bool(np.isinf(lif.threshold).all())
 
 
 def _neuron_limits(graph: Graph, name: str, weights: WeightFormat) -> list[float]:
@@ -123,7 +131,7 @@ def _neuron_limits(graph: Graph, name: str, weights: WeightFormat) -> list[float
     assert isinstance(lif, LIF_KINDS)
     if np.min(lif.threshold) <= 0:
         raise QuantizationError(f"node {name!r}", f"threshold {np.min(lif.threshold)}", "above 0")
-    limits = [THRESHOLD_LIMIT / float(np.max(lif.threshold))]
+    limits = [] if is_silent(lif) else [THRESHOLD_LIMIT / float(np.max(lif.threshold))]
     # Recurrent weights have no exponent: the largest one has to fit as it is.
     if isinstance(lif, CubaLif) and lif.weight_rec is not None:
         most = float(np.abs(np.asarray(lif.weight_rec, np.float64)).max(initial=0))
@@ -142,7 +150,7 @@ def round_scale(graph: Graph, group: LifGroup, scale: float) -> float:
     thresholds = [
         float(np.min(lif.threshold))
         for lif in (graph.nodes[name] for name in group.lifs)
-        if isinstance(lif, LIF_KINDS)
+        if isinstance(lif, LIF_KINDS) and not is_silent(lif)
     ]
     if not thresholds:
         return scale
@@ -236,7 +244,8 @@ def powers(synapse: Synapse, exponent: int | IntArray) -> FloatArray:
 def _quantize_lif(graph: Graph, name: str, scale: float, weights: WeightFormat) -> Lif | CubaLif:
     lif = graph.nodes[name]
     assert isinstance(lif, LIF_KINDS)
-    thresholds = np.rint(np.asarray(lif.threshold, np.float64) * scale).astype(np.int64)
+    wanted = THRESHOLD_LIMIT if is_silent(lif) else np.asarray(lif.threshold, np.float64) * scale
+    thresholds: Any = np.rint(wanted).astype(np.int64)
     for threshold in (int(thresholds.min()), int(thresholds.max())):
         if not 1 <= threshold <= THRESHOLD_LIMIT:
             raise QuantizationError(

@@ -37,7 +37,7 @@ from sdt_lava.graph import (
 from sdt_lava.numerics import BIAS_EXPONENT, DECAY_UNITY
 from sdt_lava.quantize.first_layer import effective_weight
 from sdt_lava.quantize.fold import FloatArray
-from sdt_lava.quantize.integer import powers
+from sdt_lava.quantize.integer import is_silent, powers
 
 Range = tuple[FloatArray, FloatArray]
 _SAME = 1e-9
@@ -67,7 +67,7 @@ class Reach:
 
 
 def reaches(graph: Graph, *, integer: bool = False) -> dict[str, Reach]:
-    """Return how high each population of LIF neurons can get in T steps.
+    """Return how high each population of LIF neurons can get in T steps, but for silent ones.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def reaches(graph: Graph, *, integer: bool = False) -> dict[str, Reach]:
     found: dict[str, Reach] = {}
     for node in graph:
         arriving = [maker.ranges[name] for name in node.inputs]
-        if isinstance(node, LIF_KINDS):
+        if isinstance(node, LIF_KINDS) and not is_silent(node):
             found[node.name] = maker.reach(node, arriving)
         shapes = [graph.shapes[name] for name in node.inputs]
         maker.ranges[node.name] = _RANGES[type(node)](maker, node, arriving, shapes)
@@ -194,8 +194,8 @@ def _emptied(float_graph: Graph, node: Synapse, graph: Graph) -> QuantizationErr
     neurons = [name for name in graph.consumers[node.name] if name in graph.lif_names]
     where = f"node {node.name!r} ({node.kind})"
     found = f"all {node.weight.size} weights, up to {largest:.3g}, are rounded to 0"
-    if neurons:
-        lif: Any = float_graph.nodes[neurons[0]]
+    lif: Any = float_graph.nodes[neurons[0]] if neurons else None
+    if lif is not None and not is_silent(lif):
         threshold = float(np.max(lif.threshold))
         steps = np.max(graph.nodes[neurons[0]].threshold)  # type: ignore[attr-defined]
         found += (

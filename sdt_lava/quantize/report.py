@@ -15,7 +15,7 @@ from sdt_lava.numerics import (
 )
 from sdt_lava.quantize.bounds import Extremes
 from sdt_lava.quantize.first_layer import effective_weight
-from sdt_lava.quantize.integer import powers
+from sdt_lava.quantize.integer import is_silent, powers
 
 if TYPE_CHECKING:
     from sdt_lava.quantize.changes import SpikeChanges
@@ -242,7 +242,7 @@ def build_report(
         if isinstance(node, CubaLif) and node.weight_rec is not None
     ]
     neurons = [
-        _neuron_row(graph, node, float_graph, ranged.bounds, ranged.measured)
+        _neuron_row(ranged, node, float_graph, scale_of[node.name])
         for node in graph
         if isinstance(node, LIF_KINDS)
     ]
@@ -307,21 +307,21 @@ def _recurrent_row(
 
 
 def _neuron_row(
-    graph: Graph,
-    node: Lif | CubaLif,
-    float_graph: Graph,
-    bounds: dict[str, Extremes],
-    measured: dict[str, Extremes],
+    ranged: RangedNetwork, node: Lif | CubaLif, float_graph: Graph, scale: float
 ) -> NeuronReport:
-    proved = fits(bounds[node.name])
-    seen = bounds[node.name] if proved else measured[node.name]
+    bounds = ranged.bounds[node.name]
+    proved = fits(bounds)
+    seen = bounds if proved else ranged.measured[node.name]
     before = float_graph.nodes[node.name]
     assert isinstance(before, LIF_KINDS)
     bias = np.zeros(1, np.int64) if node.bias is None else np.asarray(node.bias)
     return NeuronReport(
         name=node.name,
-        shape=graph.shapes[node.name],
-        scale=float(np.max(node.threshold) / np.max(before.threshold)),
+        shape=ranged.graph.shapes[node.name],
+        # Thresholds of token counts and means have a scale of their own.
+        scale=scale
+        if is_silent(before)
+        else float(np.max(node.threshold) / np.max(before.threshold)),
         threshold=int(np.max(node.threshold)),
         bias_low=int(bias.min()),
         bias_high=int(bias.max()),
