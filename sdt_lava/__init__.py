@@ -12,14 +12,13 @@ from __future__ import annotations
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
+from sdt_lava._version import __version__
 from sdt_lava.errors import SdtLavaError
 from sdt_lava.lazy import lazy
 
 # Not lazy: the function must replace the attribute that the package of the same name sets when
 # it is first imported.
 from sdt_lava.simulate.run import simulate
-
-__version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from sdt_lava.checkpoint import load_model, save_checkpoint
