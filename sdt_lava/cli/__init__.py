@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from sdt_lava._version import __version__
 from sdt_lava.cli.allow import Command
 from sdt_lava.cli.check import check_command
 from sdt_lava.cli.compare import compare_command
-from sdt_lava.cli.console import run_command
+from sdt_lava.cli.console import console, run_command
 from sdt_lava.cli.energy import energy_command
 from sdt_lava.cli.evaluate import evaluate_command
 from sdt_lava.cli.export import export_command
@@ -26,11 +29,12 @@ __all__ = ["main", "main_export", "main_sim"]
 
 def _app() -> typer.Typer:
     app = typer.Typer(
-        help="Spike-driven Transformers from SLAYER to Lava and Loihi 2.",
+        help="Spike-driven Transformers for Loihi 2: quantize, run, check and count.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+    app.callback()(_common)
     app.command("train", cls=Command)(train_command)
     app.command("export", cls=Command)(export_command)
     app.command("sim", cls=Command)(sim_command)
@@ -47,6 +51,23 @@ def _app() -> typer.Typer:
     app.command("convert", cls=Command)(convert_command)
     app.command("nir", cls=Command)(nir_command)
     return app
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"sdt-lava {__version__}")
+        raise typer.Exit
+
+
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

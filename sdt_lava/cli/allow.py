@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import click
-from typer.core import TyperCommand, TyperOption
+import typer
+from typer.core import TyperCommand
 
+from sdt_lava.cli.framework import make_option
 from sdt_lava.cli.places import check_places
 from sdt_lava.files import protecting
 from sdt_lava.limits import allowing, parse
@@ -19,25 +19,22 @@ class Command(TyperCommand):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.params.append(
-            TyperOption(
-                param_decls=["--allow"],
-                multiple=True,
-                metavar="NAME=VALUE",
-                callback=_allow,
-                expose_value=False,
-                is_eager=True,
-                help="Raise a limit of what is read from files, such as network-bytes=8GiB; "
+            make_option(
+                "--allow",
+                _allow,
+                "NAME=VALUE",
+                "Raise a limit of what is read from files, such as network-bytes=8GiB; "
                 "may be repeated.",
             )
         )
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command, once its files are known to be different ones."""
         reads = check_places(self, ctx.params)
         with protecting(place.path for place in reads):
             return super().invoke(ctx)
 
 
-def _allow(context: click.Context, _parameter: click.Parameter, texts: Sequence[str]) -> None:
+def _allow(context: typer.Context, texts: list[str]) -> None:
     for text in texts:
         context.with_resource(allowing(**parse(text)))

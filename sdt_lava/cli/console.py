@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import click
 import typer
 from rich.console import Console, RenderableType
 from rich.progress import (
@@ -28,6 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sdt_lava.cli.ending import described_exhaustion, drop_output, orderly_signals, reserve_buffers
+from sdt_lava.cli.framework import UserError
 from sdt_lava.errors import SdtLavaError
 from sdt_lava.simulate.process_guard import Terminated
 from sdt_lava.text import one_line, printable, quoted
@@ -123,10 +123,10 @@ def _run_to_exit(app: typer.Typer) -> NoReturn:
         drop_output()
         print_error(error)
         sys.exit(error.exit_code)
-    except click.ClickException as error:
+    except UserError as error:
         print_usage_error(error)
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         error_console.print("interrupted")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
@@ -143,8 +143,8 @@ def simulation_hint(network: Path, dataset: str) -> str:
     return f"python simulate/run_loihi_sim.py {quoted(network)} --data {data}"
 
 
-def print_usage_error(error: click.ClickException) -> None:
-    """Show what click says about arguments, which a shell may have made of files' names."""
+def print_usage_error(error: Any) -> None:
+    """Show what Typer says about arguments, which a shell may have made of files' names."""
     said = io.StringIO()
     error.show(said)
     error_console.print(said.getvalue(), end="")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import click
+from typer.core import TyperCommand
 
 from sdt_lava.datasets import data_places
 from sdt_lava.errors import ConfigError
@@ -82,7 +82,7 @@ def roles(callback: Callable[..., Any]) -> dict[str, Reads | Writes | WritesInto
     }
 
 
-def check_places(command: click.Command, params: Mapping[str, Any]) -> tuple[Place, ...]:
+def check_places(command: TyperCommand, params: Mapping[str, Any]) -> tuple[Place, ...]:
     """Check all files of a command, and return those that it reads.
 
     Raises
@@ -110,10 +110,9 @@ def check_places(command: click.Command, params: Mapping[str, Any]) -> tuple[Pla
     return tuple(reads)
 
 
-def _label(parameter: click.Parameter) -> str:
-    if isinstance(parameter, click.Option):
-        return max(parameter.opts, key=len)
-    return parameter.human_readable_name
+def _label(parameter: Any) -> str:
+    is_option = parameter.param_type_name == "option"
+    return max(parameter.opts, key=len) if is_option else parameter.human_readable_name
 
 
 def _values(label: str, value: Any) -> Iterator[str]:

@@ -13,9 +13,9 @@ from math import prod
 from pathlib import Path
 from random import Random
 
-import click
 import numpy as np
 import torch
+import typer
 import yaml
 
 from sdt_lava import export
@@ -296,7 +296,7 @@ def _load_target(path: Path) -> None:
     network.write_bytes(networks()["stock"])
     try:
         check_command(network, target=str(path))
-    except click.exceptions.Exit:
+    except typer.Exit:
         return  # the network breaks a rule of this target
 
 
