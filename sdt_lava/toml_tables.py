@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from reprlib import repr as short_repr
 from typing import Any
 
-import tomli
-
 from sdt_lava.errors import SdtLavaError
 from sdt_lava.files import open_regular
 from sdt_lava.limits import limits, remedy
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 class TomlTable:
@@ -37,8 +41,8 @@ class TomlTable:
     def parse(cls, where: str, text: str, error_type: type[SdtLavaError]) -> TomlTable:
         """Parse a document."""
         try:
-            return cls(where, tomli.loads(text), error_type)
-        # tomli's own error is a ValueError; Python's, at numbers of thousands of digits, another.
+            return cls(where, tomllib.loads(text), error_type)
+        # The parser's error is a ValueError; Python's, at numbers of thousands of digits, another.
         except (ValueError, RecursionError) as error:
             raise error_type(where, f"no TOML: {str(error)[:200]}", "a TOML document") from None
 

@@ -53,7 +53,7 @@ class Workspace:
     context: Context
     states: dict[str, NDArray[np.int32]] | None = None
     # The input (T, B, *shape) during a run: int64, or spikes of any type.
-    frames: NDArray[Any] = NO_FRAMES
+    frames: NDArray[Any] = field(default_factory=lambda: NO_FRAMES)
     # Whether the spikes that entered were 0 and 1.
     is_binary: bool = True
     # Whether a value may have left its register.
