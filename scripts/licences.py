@@ -17,9 +17,9 @@ _MOST = 60
 
 
 def installed(name: str = "sdt-lava") -> dict[str, Distribution]:
-    """Return the distributions that one needs without extras, itself left out, by name."""
+    """Return the distributions that one needs, also for Lava, itself left out, by name."""
     found: dict[str, Distribution] = {}
-    left = _required(distribution(name))
+    left = [*_required(distribution(name)), *_required(distribution(name), "lava")]
     while left:
         needed = left.pop()
         if needed in found:
@@ -27,17 +27,17 @@ def installed(name: str = "sdt-lava") -> dict[str, Distribution]:
         try:
             found[needed] = distribution(needed)
         except PackageNotFoundError:
-            continue  # only where other environments need it
+            continue  # only where other environments need it, or Lava is not installed
         left += _required(found[needed])
     return dict(sorted(found.items()))
 
 
-def _required(package: Distribution) -> list[str]:
+def _required(package: Distribution, extra: str = "") -> list[str]:
     requirements = map(Requirement, package.requires or ())
     return [
         canonicalize_name(requirement.name)
         for requirement in requirements
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if requirement.marker is None or requirement.marker.evaluate({"extra": extra})
     ]
 
 

@@ -8,65 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-import tomli
-
 from tests.netx.damage import chain
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-_PROJECT = tomli.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-_REQUIREMENTS = {
-    "build": tomli.loads((REPOSITORY / "pyproject.toml").read_text())["build-system"]["requires"],
-    "dependencies": _PROJECT["dependencies"],
-    **_PROJECT["optional-dependencies"],
-}
-
-
-@pytest.mark.parametrize("group", _REQUIREMENTS)
-def test_direct_dependencies_are_pinned_exactly(group):
-    loose = [
-        requirement
-        for requirement in _REQUIREMENTS[group]
-        if not re.fullmatch(r"[A-Za-z0-9_.\-]+==[0-9][0-9a-z.]*", requirement)
-    ]
-    assert _REQUIREMENTS[group] and not loose
-
-
-def imported_packages():
-    """Return the names of packages that the library's files import."""
-    found = set()
-    for file in (REPOSITORY / "sdt_lava").rglob("*.py"):
-        text = file.read_text(encoding="utf-8")
-        found.update(re.findall(r"^\s*(?:from|import) (\w+)", text, re.MULTILINE))
-    return found - set(sys.stdlib_module_names) - {"sdt_lava", "__future__"}
-
-
-# Import names that differ from the name of the distribution.
-_DISTRIBUTIONS = {
-    "PIL": "pillow",
-    "lava": "lava-nc",
-    "sklearn": "scikit-learn",
-    "yaml": "pyyaml",
-    "dask": "dask",
-}
-
-
-def test_everything_imported_is_declared():
-    declared = {
-        re.split("==", requirement)[0].lower()
-        for group in _REQUIREMENTS.values()
-        for requirement in group
-    }
-    names = {_DISTRIBUTIONS.get(name, name).lower() for name in imported_packages()}
-    # Words after "from" or "import" at the start of a line of a docstring are no packages.
-    unknown = {name for name in names if name not in declared and _is_installed(name)}
-    assert not unknown
-
-
-def _is_installed(name):
-    from importlib.util import find_spec
-
-    return find_spec(name) is not None
 
 
 def run(code, blocked=()):
@@ -126,7 +70,10 @@ def test_the_exporter_needs_neither_matplotlib_nor_lavas_processes(tmp_path):
 
 
 def test_licences_of_everything_installed_are_listed():
-    """Names, not versions; which packages torch brings for GPUs depends on its wheel."""
+    """Names, not versions; which packages torch brings for GPUs depends on its wheel.
+
+    The page lists those of every Python, with Lava and without.
+    """
     script = Path(__file__).parents[1] / "scripts" / "licences.py"
     page = Path(__file__).parents[1] / "docs" / "security.md"
     ended = subprocess.run(
@@ -137,7 +84,10 @@ def test_licences_of_everything_installed_are_listed():
     listed = page.read_text("utf-8").partition("### Licences")[2].partition("\n## ")[0]
     written = dict(row.findall(listed))
     for table in (printed, written):
-        for name in [name for name in table if name.startswith(("nvidia-", "triton", "package"))]:
+        for name in [
+            name for name in table if name.startswith(("nvidia-", "cuda-", "triton", "package"))
+        ]:
             del table[name]
-    assert written.keys() == printed.keys()
+    assert {"torch", "numpy", "typer"} <= printed.keys()
+    assert printed.keys() <= written.keys()
     assert "LGPL" in written["lava-nc"] and "BSD-3-Clause" in written["lava-nc"]

@@ -14,7 +14,8 @@ import numpy as np
 
 from sdt_lava.datasets.base import FloatArray, check_part
 from sdt_lava.datasets.source import LazySource, SourceOptions, fixed_order, missing_files
-from sdt_lava.errors import ConfigError, DataError
+from sdt_lava.errors import DataError
+from sdt_lava.extras import require
 from sdt_lava.files import check_regular
 
 _SENSOR = (128, 128, 2)
@@ -63,7 +64,7 @@ def open_cifar10_dvs(name: str, part: str, options: SourceOptions) -> LazySource
     """
     check_part(name, part)
     stored = _open_tonic(name, "CIFAR10DVS", options, {})
-    _require("aedat")
+    require("aedat", "events")
     chosen = _split(_sorted_by_path(stored), np.asarray(stored.targets, np.int64), part)
     order = chosen[fixed_order(len(chosen))]
     steps = options.timesteps or _CIFAR10_DVS_STEPS
@@ -86,7 +87,7 @@ def _open_tonic(
     name: str, class_name: str, options: SourceOptions, arguments: dict[str, Any]
 ) -> Any:
     """Open one of tonic's data sets, which downloads only if that was asked for."""
-    _require("tonic")
+    require("tonic", "events")
     from tonic import datasets
 
     original = getattr(datasets, class_name)
@@ -130,15 +131,6 @@ def _missing(
         "unpacked from there",
         cause,
     )
-
-
-def _require(package: str) -> None:
-    try:
-        __import__(package)
-    except ImportError as error:
-        raise ConfigError(
-            package, "not installed", remedy="pip install 'sdt-lava[events]'"
-        ) from error
 
 
 def _sorted_by_path(stored: Any) -> np.ndarray:

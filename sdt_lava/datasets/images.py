@@ -16,6 +16,7 @@ import numpy as np
 from sdt_lava.datasets.base import FloatArray, check_part
 from sdt_lava.datasets.source import LazySource, SourceOptions, fixed_order, missing_files
 from sdt_lava.errors import DataError
+from sdt_lava.extras import require
 from sdt_lava.files import check_regular, open_regular
 from sdt_lava.model.normalisation import NORMALISATION
 
@@ -49,6 +50,7 @@ def open_cifar(name: str, part: str, options: SourceOptions) -> LazySource:
     """
     check_part(name, part)
     class_name, classes = _CIFAR[name]
+    require("torchvision", "images")
     from torchvision import datasets
 
     kind = getattr(datasets, class_name)
@@ -169,6 +171,7 @@ def normalise(pixels: np.ndarray, statistics: Statistics) -> FloatArray:
 
 
 def _imagenet_transform(name: str, side: int) -> Callable[[Any], Any]:
+    require("torchvision", "images")
     from torchvision import transforms
     from torchvision.transforms import InterpolationMode
 
