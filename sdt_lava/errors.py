@@ -97,6 +97,13 @@ class HardwareUnavailableError(SdtLavaError):
     is_one_sentence = True
 
 
+class LavaUnavailableError(SdtLavaError):
+    """Lava, which is optional, was asked for and is not installed: told in one sentence."""
+
+    exit_code = 3
+    is_one_sentence = True
+
+
 class ResourceError(SdtLavaError):
     """Memory, disk space, files or processes that the machine does not have, or does not grant."""
 

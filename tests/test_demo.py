@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sdt_lava.simulate.lava_presence import has_lava
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -27,7 +29,10 @@ def test_demo(tmp_path):
     report = json.loads((out / "report.json").read_text())
     assert set(report["spike_differences"].values()) == {0}
     assert set(report["logit_differences"].values()) == {0}
-    assert report["accuracy"]["quantized"] == report["accuracy"]["lava"]
+    backends = ["reference", "engine", "machine", *(["lava"] if has_lava() else [])]
+    assert report["backends"] == backends
+    assert len(report["spike_differences"]) == len(backends) * (len(backends) - 1) // 2
+    assert report["accuracy"]["quantized"] == report["accuracy"][backends[-1]]
     # Two epochs are far from the full training, and far above the 10 % of chance.
     assert min(report["accuracy"].values()) > 0.3
     assert report["synops"]["total"] == sum(row["synops"] for row in report["synops"]["layers"])

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from sdt_lava.cli.console import console, make_table, print_table
+from sdt_lava.cli.console import console, error_console, make_table, print_table
 from sdt_lava.cli.networks import trained_on
 from sdt_lava.cli.places import Reads
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS, load_target
 from sdt_lava.errors import ConfigError
+from sdt_lava.simulate.lava_presence import default_backend, require_lava
 from sdt_lava.simulate.loihi import HardwareOptions
 from sdt_lava.simulate.loihi.options import RECORDS
 from sdt_lava.simulate.measured import Measured
 from sdt_lava.simulate.result import Result
-from sdt_lava.simulate.run import BACKENDS, HARDWARE_BACKENDS, simulate
+from sdt_lava.simulate.run import BACKENDS, HARDWARE_BACKENDS, LAVA_BACKENDS, simulate
 from sdt_lava.text import quoted
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ ALL_BACKENDS = (*BACKENDS, *HARDWARE_BACKENDS)
 
 Target = Annotated[
     str | None,
-    typer.Option(help=f"Run on hardware: one of {', '.join(BUILT_IN_TARGETS)}, or a .toml file."),
+    typer.Option(
+        help=f"Run on hardware: one of {', '.join(BUILT_IN_TARGETS)}, or a .toml file. With "
+        "--backend machine: what the network is compiled for."
+    ),
     Reads(BUILT_IN_TARGETS),
 ]
 BoardName = Annotated[str | None, typer.Option("--board", help="Board of the target.")]
@@ -37,7 +41,10 @@ Record = Annotated[
 ]
 Convolutions = Annotated[
     str | None,
-    typer.Option(help="Hardware: auto, sparse or conv (default): which become matrices."),
+    typer.Option(
+        help="Hardware and machine: auto, sparse or conv: which become matrices. By default conv "
+        "for hardware, and auto for Lava's simulator."
+    ),
 ]
 Check = Annotated[
     bool, typer.Option("--check/--no-check", help="Hardware: refuse what breaks a design rule.")
@@ -61,8 +68,15 @@ class HardwareArguments:
 
 def choose_backend(
     backend: str | None, asked: HardwareArguments
-) -> tuple[str, HardwareOptions | None]:
-    """Return the back end to run, and the hardware's options if it is a hardware's.
+) -> tuple[str | None, HardwareOptions | None]:
+    """Return the back end that was asked for, and what it is to be compiled for, or measured by.
+
+    Returns
+    -------
+    backend : str or None
+        None if no options decide: :func:`usual_backend` does.
+    options : HardwareOptions or None
+        For hardware, and for the machine where it runs what another target would.
 
     Raises
     ------
@@ -70,18 +84,26 @@ def choose_backend(
         If the options contradict each other.
     HardwareUnavailableError
         If hardware is asked for that cannot be run here.
+    LavaUnavailableError
+        If Lava is asked for and not installed.
     """
     if backend is not None and backend not in ALL_BACKENDS:
         raise ConfigError("--backend", repr(backend), f"one of {ALL_BACKENDS}")
+    if backend == "machine":
+        return backend, _compiled_for(asked)
+    if backend in LAVA_BACKENDS:
+        require_lava(f"back end {backend!r}")
     if asked.target is None and backend not in HARDWARE_BACKENDS:
-        return backend or "lava", None
+        return backend, None
     target = load_target(asked.target or "loihi2")
     if not target.is_hardware and asked.board is None:
         if backend in HARDWARE_BACKENDS:
             raise ConfigError("--target", repr(asked.target), "a target with boards")
-        return backend or "lava", None
+        return backend, None
     if backend in BACKENDS:
-        raise ConfigError("--backend", repr(backend), "none, or 'loihi2', with a --target")
+        raise ConfigError(
+            "--backend", repr(backend), "none, 'loihi2' or 'machine', with a --target"
+        )
     from sdt_lava.simulate.loihi.run import require_hardware
 
     target.board(asked.board)
@@ -94,6 +116,24 @@ def choose_backend(
         check=asked.check,
         measure=asked.measure,
     )
+
+
+def _compiled_for(asked: HardwareArguments) -> HardwareOptions | None:
+    """Return what the machine's network is compiled for, if it is not Lava's simulator."""
+    if (asked.target, asked.board, asked.convolutions) == (None, None, None):
+        return None
+    target = load_target(asked.target or "lava-cpu")
+    if asked.board is not None:
+        target.board(asked.board)
+    return HardwareOptions(target=target, board=asked.board, convolutions=asked.convolutions)
+
+
+def usual_backend(net: Graph) -> str:
+    """Return what simulates a network if no option says it; if that is not Lava, say why."""
+    backend, reason = default_backend(net)
+    if reason:
+        error_console.print(reason)
+    return backend
 
 
 def data_of(net: Graph, data: str | None) -> str:

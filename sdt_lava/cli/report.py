@@ -16,10 +16,9 @@ from sdt_lava.compiler.targets import BUILT_IN_TARGETS
 from sdt_lava.errors import ConfigError
 from sdt_lava.output_files import REPORT_FILES
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
-from sdt_lava.simulate.run import BACKENDS
+from sdt_lava.simulate.lava_presence import require_lava
+from sdt_lava.simulate.run import BACKENDS, LAVA_BACKENDS
 from sdt_lava.text import quoted
-
-_INTEGER_BACKENDS = tuple(name for name in BACKENDS if name != "torch")
 
 
 def report_command(
@@ -31,9 +30,7 @@ def report_command(
         Path, typer.Option("--out", "-o", help="Folder to write."), WritesInto(REPORT_FILES)
     ],
     samples: Annotated[int | None, typer.Option(min=1, help="Number of samples.")] = None,
-    backend: Annotated[
-        str, typer.Option(help=f"One of {', '.join(_INTEGER_BACKENDS)}.")
-    ] = "engine",
+    backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")] = "engine",
     compare_with: Annotated[
         list[str] | None,
         typer.Option(help="Back end that runs the first samples again; may be repeated."),
@@ -74,8 +71,10 @@ def report_command(
 
     others = tuple(compare_with or ["reference"])
     for name in (backend, *others):
-        if name not in _INTEGER_BACKENDS:
-            raise ConfigError("back end", repr(name), f"one of {_INTEGER_BACKENDS}")
+        if name not in BACKENDS:
+            raise ConfigError("back end", repr(name), f"one of {BACKENDS}")
+        if name in LAVA_BACKENDS:
+            require_lava(f"back end {name!r}")
     options = ReportOptions(
         backend=backend,
         others=others,

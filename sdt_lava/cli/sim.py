@@ -24,6 +24,7 @@ from sdt_lava.cli.hardware import (
     choose_backend,
     data_of,
     print_hardware_run,
+    usual_backend,
 )
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, Timesteps, load_file
@@ -31,8 +32,9 @@ from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.datasets.labels import check_classes
 from sdt_lava.files import write_json
 from sdt_lava.report.synops import ROLES, SynopsTable
+from sdt_lava.simulate.lava_presence import has_lava
 from sdt_lava.simulate.result import Result
-from sdt_lava.simulate.run import simulate
+from sdt_lava.simulate.run import COMPILED_BACKENDS, simulate
 
 # Samples, and values of each, whose output is printed.
 _OUTPUTS_SHOWN, _VALUES_SHOWN = 8, 10
@@ -49,7 +51,11 @@ def sim_command(
         int | None, typer.Option(min=1, help="Number of samples, from the start.")
     ] = None,
     backend: Annotated[
-        str | None, typer.Option(help=f"One of {', '.join(ALL_BACKENDS)}; lava by default.")
+        str | None,
+        typer.Option(
+            help=f"One of {', '.join(ALL_BACKENDS)}; by default lava where it is installed, "
+            "otherwise machine for small networks and engine for large ones."
+        ),
     ] = None,
     target: Target = None,
     board: BoardName = None,
@@ -96,13 +102,14 @@ def sim_command(
     from sdt_lava.datasets import SourceOptions
 
     asked = HardwareArguments(target, board, record, convolutions, check, measure)
-    # First of all: without hardware there is nothing else to do.
+    # First of all: without hardware or Lava there is nothing else to do.
     backend, hardware = choose_backend(backend, asked)
     net = load_file(network, timesteps, input_shape, num_layers, skip_layers)
     options = SourceOptions(root=data_root, download=download, binning=binning)
     name = data_of(net, data)
     dataset = load_fitting(name, "test", network_takes(net), options, samples)
     check_classes(net, dataset.y, dataset.name)
+    backend = backend or usual_backend(net)
     with progress_bar(f"{backend}: {network.name}") as update:
         result = simulate(
             net,
@@ -138,8 +145,14 @@ def sim_command(
     if result.measured is not None:
         print_hardware_run(result, dataset.x, network, name)
         return
-    other = "engine" if backend.startswith("lava") else "lava-inprocess"
-    console.print(f"next: the same spikes elsewhere: add --backend {other}")
+    console.print(f"next: the same spikes elsewhere: add --backend {_other(backend)}")
+
+
+def _other(backend: str) -> str:
+    """Return a back end that would send the same spikes, and is a check of this one."""
+    if backend in COMPILED_BACKENDS:
+        return "engine"
+    return "lava-inprocess" if has_lava() else "machine"
 
 
 def summarize(result: Result, y: Any) -> dict[str, Any]:

@@ -159,7 +159,15 @@ class CompiledNetwork:
         SpikingNetwork
             Hierarchical process: port ``inp`` for flat frames, ``out_port(name)`` for each
             observed population. It starts nothing.
+
+        Raises
+        ------
+        LavaUnavailableError
+            If Lava is not installed.
         """
+        from sdt_lava.simulate.lava_presence import require_lava
+
+        require_lava("a network of Lava processes")
         from sdt_lava.processes.blocks import SpikingNetwork
 
         blocks = partition(self.graph, self.schedule, self.observed)

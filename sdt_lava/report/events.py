@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ def count_events(
     frames: IntArray,
     spikes: Mapping[str, NDArray[np.uint8]],
     graph: Graph | None = None,
+    *,
+    plain: bool = False,
 ) -> Counts:
     """Count what a run did.
 
@@ -36,6 +39,8 @@ def count_events(
         What every LIF sent, ``(T, B, *shape)``.
     graph : Graph, optional
         The compiled graph to count; by default the one with relays for shortcuts.
+    plain : bool
+        Compute in NumPy alone, without the engine.
 
     Returns
     -------
@@ -44,7 +49,7 @@ def count_events(
     """
     compiled = lowered(net) if graph is None else graph
     counter = EventCounter(compiled, frames.shape[:2])
-    for part, values in replay(compiled, frames, spikes, counter.populations):
+    for part, values in replay(compiled, frames, spikes, counter.populations, plain=plain):
         counter.add(part, values)
     return counter.counts()
 
@@ -54,6 +59,8 @@ def replay(
     frames: IntArray,
     spikes: Mapping[str, NDArray[np.uint8]],
     populations: Sequence[str],
+    *,
+    plain: bool = False,
 ) -> Iterator[tuple[slice, Mapping[str, NDArray[np.generic]]]]:
     """Compute what gates and relays sent in a run of which the LIFs' spikes were recorded.
 
@@ -67,6 +74,8 @@ def replay(
         What every LIF sent, ``(T, B, *shape)``.
     populations : sequence of str
         Whose output is returned.
+    plain : bool
+        Compute in NumPy alone, without the engine.
 
     Yields
     ------
@@ -75,15 +84,44 @@ def replay(
     mapping of str to ndarray
         What each population sent in them, ``(T, b, *shape)``.
     """
-    # Imported here, so that tables of counts can be read without torch.
-    from sdt_lava.simulate.engine import Engine
-
-    engine = Engine(graph, strict=False)
+    run = _plain_run(graph, populations) if plain else _engine_run(graph, populations)
     chunk = _samples_at_once(graph, len(frames))
     for start in range(0, frames.shape[1], chunk):
         part = slice(start, start + chunk)
         recorded = {name: np.asarray(values)[:, part] for name, values in spikes.items()}
-        yield part, engine.run(frames[:, part], keep=populations, spikes=recorded)
+        yield part, run(frames[:, part], recorded)
+
+
+_Values = Mapping[str, NDArray[np.generic]]
+
+
+def _engine_run(graph: Graph, populations: Sequence[str]) -> Callable[[IntArray, _Values], _Values]:
+    # Imported here, so that tables of counts can be read without torch.
+    from sdt_lava.simulate.engine import Engine
+
+    engine = Engine(graph, strict=False)
+    return lambda frames, recorded: engine.run(frames, keep=populations, spikes=dict(recorded))
+
+
+def _plain_run(graph: Graph, populations: Sequence[str]) -> Callable[[IntArray, _Values], _Values]:
+    from sdt_lava.simulate.machine_connections import magnitude, weighted_sums
+    from sdt_lava.simulate.reference import evaluate
+
+    def run(frames: IntArray, recorded: _Values) -> _Values:
+        values: dict[str, NDArray[Any]] = {}
+        for node in graph:
+            inputs = [values[name] for name in node.inputs]
+            if node.name in recorded:
+                values[node.name] = recorded[node.name]
+            elif isinstance(node, Input):
+                values[node.name] = frames
+            elif graph.signals[node.name] is Signal.CURRENT:
+                values[node.name] = weighted_sums(node, inputs[0], magnitude(node))
+            else:
+                values[node.name] = evaluate(node, inputs)
+        return {name: values[name] for name in populations}
+
+    return run
 
 
 def _samples_at_once(graph: Graph, timesteps: int) -> int:

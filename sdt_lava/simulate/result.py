@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sdt_lava.compiler.compile import CompiledNetwork
 
 # Back ends in which a frame takes as many machine steps as the network is deep.
-_PIPELINED = ("lava", "lava-inprocess", "loihi2")
+_PIPELINED = ("machine", "lava", "lava-inprocess", "loihi2")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Result:
     Parameters
     ----------
     backend : str
-        What ran: 'reference', 'engine', 'lava', 'lava-inprocess', 'loihi2' or 'torch'.
+        What ran: 'reference', 'engine', 'machine', 'lava', 'lava-inprocess', 'loihi2' or 'torch'.
     logits : ndarray
         ``(B, classes)``. Integer back ends: the readout summed over T, int64 (without a
         readout: spike counts of the last layer, or, if it never fires, its membranes in units of
@@ -155,6 +155,8 @@ class Result:
         if self.counted is not None:
             return self.counted
         net, frames = self.integer_run("counts")
+        if self.backend == "machine":  # which does without torch
+            return count_events(net, frames, self.sent, plain=True)
         counts = None
         if self.reset:
             is_engines = self.backend == "engine" and self.compiled is None
@@ -186,10 +188,11 @@ class Result:
             raise DataError(
                 "result.compiled_counts",
                 "a run of the integer graph itself",
-                "a run on Lava, or with a lowering",
+                "a run on Lava or the machine, or with a lowering",
                 "pass shortcut='relay' to simulate",
             )
-        return count_events(net, frames, self.sent, self.compiled.graph)
+        is_plain = self.backend == "machine"
+        return count_events(net, frames, self.sent, self.compiled.graph, plain=is_plain)
 
     @cached_property
     def timing(self) -> Timing:
@@ -227,7 +230,7 @@ class Result:
             raise DataError(
                 f"result.{what}",
                 f"a result of backend {self.backend!r}",
-                "integer back ends: reference, engine, lava",
+                "integer back ends: reference, engine, machine, lava",
                 "export the model and simulate the network",
             )
         return self.net, self.frames

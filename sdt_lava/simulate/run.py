@@ -21,10 +21,12 @@ from sdt_lava.simulate.integer_run import (
     Progress,
     RunOptions,
     in_batches,
+    tell,
     total_output,
     unpacked,
     what_runs,
 )
+from sdt_lava.simulate.lava_presence import require_lava
 from sdt_lava.simulate.result import Result
 
 if TYPE_CHECKING:
@@ -62,16 +64,19 @@ def simulate(
     x : array_like, Dataset, SampleSource or torch Dataset
         ``(B, *shape)``, presented at each of the network's T steps, or ``(B, T, *shape)``; of a
         data set, all samples.
-    backend : {'engine', 'reference', 'lava', 'lava-inprocess', 'loihi2', 'torch'}, optional
-        'engine' for a graph and 'torch' for a model by default. 'lava' runs an operating system
-        process for each Lava process, 'lava-inprocess' all of them in this one.
+    backend : str, optional
+        'engine', 'reference', 'machine', 'lava', 'lava-inprocess' or 'loihi2' for a graph, by
+        default 'engine'; 'torch' for a model. 'machine' runs the compiled network step by machine
+        step in NumPy, as Lava does, without Lava. 'lava' runs an operating system process for each
+        Lava process, 'lava-inprocess' all of them in this one.
     strict : bool
         Raise when a value does not fit its register (:mod:`sdt_lava.registers`), naming the first
         one: the same for every back end, form and lowering. What runs a compiled network has the
-        engine look at this input first, if the weights do not prove that everything fits.
-        Otherwise values wrap and saturate as in Lava, everywhere.
+        engine (for 'machine' the reference) look at this input first, if the weights do not prove
+        that everything fits. Otherwise values wrap and saturate as in Lava, everywhere.
     batch_size : int, optional
-        'engine', 'reference' and 'torch': samples at once.
+        'engine', 'reference' and 'torch': samples at once. 'machine': machines that run side by
+        side, each with its share of the samples.
     timeout : float, optional
         On Lava and 'loihi2': limit in seconds for starting and for running.
     on_progress : callable, optional
@@ -83,11 +88,12 @@ def simulate(
         On Lava: its own ProcessModels (default of 'lava'), compiled ones of the same Processes
         (default of 'lava-inprocess'), or one for each block or for the whole network.
     shortcut, sdsa : str or mapping of str to str, optional
-        How membrane shortcuts and SDSA are lowered, as :func:`sdt_lava.compile` takes it. On Lava:
-        'relay' and 'and' by default. With one of them, 'engine' and 'reference' run the compiled
-        graph instead of the integer graph.
+        How membrane shortcuts and SDSA are lowered, as :func:`sdt_lava.compile` takes it. On Lava
+        and 'machine': 'relay' and 'and' by default. With one of them, 'engine' and 'reference' run
+        the compiled graph instead of the integer graph.
     hardware : HardwareOptions, optional
-        'loihi2': board, what to record and what to measure.
+        'loihi2': board, what to record and what to measure. 'machine': `target`, `board` and
+        `convolutions` that the network is compiled for, instead of Lava's simulator.
     memory : int or str, optional
         'engine': what a batch's arrays and the kernels' tables may take, in bytes or as ``'4GiB'``
         (the default); decides how many samples run at once.
@@ -114,6 +120,8 @@ def simulate(
         If ``strict`` and a value does not fit its register.
     LavaRuntimeError
         If a Lava process fails.
+    LavaUnavailableError
+        If Lava is to run it and is not installed.
     HardwareUnavailableError
         'loihi2': if there is no board, or no software that drives it.
     """
@@ -125,8 +133,10 @@ def simulate(
         raise ConfigError("backend", repr(name), f"one of {allowed} for this network", remedy)
     if batch_size is not None and batch_size < 1:
         raise ConfigError("batch_size", str(batch_size), "at least 1")
-    if models is not None and name not in _COMPILED_BACKENDS:
-        raise ConfigError("models", f"{models!r} for back end {name!r}", f"{_COMPILED_BACKENDS}")
+    if models is not None and name not in LAVA_BACKENDS:
+        raise ConfigError("models", f"{models!r} for back end {name!r}", f"{LAVA_BACKENDS}")
+    if name in LAVA_BACKENDS:
+        require_lava(f"back end {name!r}")
     models = models or _DEFAULT_MODELS.get(name)
     engine = _engine_options(name, batch_size, memory=memory, threads=threads, device=device)
     options = RunOptions(
@@ -147,15 +157,17 @@ def simulate(
     if not isinstance(net, Graph):
         logits, spikes = _run_torch(net, x, options)
         return Result(name, logits, spikes, time.perf_counter() - started)
-    is_compiled = name in _COMPILED_BACKENDS or shortcut is not None or sdsa is not None
+    is_compiled = name in COMPILED_BACKENDS or shortcut is not None or sdsa is not None
     packed = name == "engine" and not is_compiled
     run = run_spikes(net, x, options) if packed else None
     if run is None:
         net, frames = enter(net, x)
         if is_compiled:
-            options = replace(options, compiled=_compile(net, frames, options, shortcut, sdsa))
+            compiled_for = hardware if name == "machine" else None
+            compiled = _compile(net, frames, options, compiled_for, shortcut=shortcut, sdsa=sdsa)
+            options = replace(options, compiled=compiled)
             if strict:
-                _check_registers(net, frames, options)
+                _check_registers(net, frames, options, _CHECKS.get(name, check_in_engine))
         run = replace(_INTEGER_BACKENDS[name](net, frames, options), entered=frames)
     result = Result(
         backend=name,
@@ -208,11 +220,24 @@ def _compile(
     net: Graph,
     frames: IntArray,
     options: RunOptions,
+    hardware: HardwareOptions | None,
+    *,
     shortcut: Choice | None,
     sdsa: Choice | None,
 ) -> CompiledNetwork:
     from sdt_lava.compiler.compile import compile_network
 
+    if hardware is not None:
+        return compile_network(
+            net,
+            hardware.target,
+            board=hardware.board,
+            convolutions=hardware.convolutions,
+            timesteps=frames.shape[0],
+            reset=options.reset,
+            shortcut=shortcut,
+            sdsa="and" if sdsa is None else sdsa,
+        )
     return compile_network(
         net,
         # Lava's own model of a convolution is slower than one of a matrix; ours is faster.
@@ -238,6 +263,23 @@ def _run_reference(net: Graph, frames: IntArray, options: RunOptions) -> Integer
     return unpacked(net, in_batches(graph, frames, run, options), options)
 
 
+def _run_machine(net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
+    from sdt_lava.simulate.machine import run_machine, suitable_lanes
+
+    compiled, samples = options.compiled, frames.shape[1]
+    assert compiled is not None
+    # A stream is one sequence, whatever is asked for.
+    lanes = options.batch_size or suitable_lanes(compiled.graph, samples) if options.reset else 1
+    run = run_machine(
+        compiled,
+        frames,
+        names=compiled.observed,
+        lanes=lanes,
+        on_progress=lambda done: tell(options, done, frames),
+    )
+    return unpacked(net, run.outputs, options)
+
+
 def _run_lava(net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
     return _run_on_lava(net, frames, options, "processes")
 
@@ -261,7 +303,9 @@ def _run_on_lava(net: Graph, frames: IntArray, options: RunOptions, executor: st
     return unpacked(net, outputs, options, execution)
 
 
-def _check_registers(net: Graph, frames: IntArray, options: RunOptions) -> None:
+def _check_registers(
+    net: Graph, frames: IntArray, options: RunOptions, check: Callable[..., None]
+) -> None:
     """Look at all that is not proved, in the network itself.
 
     Its forms have other nodes, and Lava wraps without a word.
@@ -270,22 +314,37 @@ def _check_registers(net: Graph, frames: IntArray, options: RunOptions) -> None:
 
     steps, samples = frames.shape[:2]
     if not is_proved(net, steps if options.reset else steps * samples):
-        check_in_engine(net, frames, options)
+        check(net, frames, options)
+
+
+def _check_in_reference(net: Graph, frames: IntArray, options: RunOptions) -> None:
+    from sdt_lava.simulate.reference import run_reference
+
+    def run(part: IntArray, states: NeuronStates | None = None) -> dict[str, IntArray]:
+        run_reference(net, part, states=states)
+        return {}
+
+    in_batches(net, frames, run, replace(options, batch_size=None, on_progress=None))
 
 
 _INTEGER_BACKENDS: dict[str, Callable[[Graph, IntArray, RunOptions], IntegerRun]] = {
     "engine": run_engine,
     "reference": _run_reference,
+    "machine": _run_machine,
     "lava": _run_lava,
     "lava-inprocess": _run_lava_in_process,
 }
 BACKENDS = tuple(_INTEGER_BACKENDS)
 # Back ends that need more than a computer.
 HARDWARE_BACKENDS = ("loihi2",)
-# Those that always run a compiled network, and their ProcessModels. 'lava' is the judge of all the
-# others, and is therefore nothing but Lava; in one process nobody waits for it.
+# Those that need Lava, and their ProcessModels. 'lava' is the judge of all the others, and is
+# therefore nothing but Lava; in one process nobody waits for it.
 _DEFAULT_MODELS = {"lava": "lava", "lava-inprocess": "accelerated"}
-_COMPILED_BACKENDS = tuple(_DEFAULT_MODELS)
+LAVA_BACKENDS = tuple(_DEFAULT_MODELS)
+# Those that always run a compiled network.
+COMPILED_BACKENDS = ("machine", *LAVA_BACKENDS)
+# What looks whether values fit their registers; the machine does without torch.
+_CHECKS: dict[str, Callable[[Graph, IntArray, RunOptions], None]] = {"machine": _check_in_reference}
 
 
 def _run_torch(

@@ -26,7 +26,7 @@ from typing import Any
 from tests.fuzz.driver import Kind, run_cases
 
 FAMILIES = ("web", "transformer", "chain", "cuba", "sigma-delta")
-EXECUTORS = ("kernels", "simulate", "lowered", "lava")
+EXECUTORS = ("kernels", "simulate", "lowered", "lava", "machine")
 CASE_LIMIT_S = 60.0
 # Cases of different seeds do not overlap in runs of up to so many.
 _SEED_STRIDE = 10_000_000

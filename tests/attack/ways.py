@@ -10,10 +10,12 @@ import numpy as np
 
 import sdt_lava
 from sdt_lava.allocation import GUARDS, guarding
+from sdt_lava.compiler.compile import CONVOLUTIONS
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import Signal
 from sdt_lava.report.events import count_events
 from sdt_lava.simulate.engine import KERNELS, Engine, EngineOptions
+from sdt_lava.simulate.loihi import HardwareOptions
 from sdt_lava.simulate.reference import run_reference
 from tests.attack.networks import Case
 from tests.simulate.odd_arrays import FORMS
@@ -32,7 +34,7 @@ class Way:
     Parameters
     ----------
     executor : str
-        'kernels' (`Engine`), 'simulate', 'lowered' or 'lava'.
+        'kernels' (`Engine`), 'simulate', 'lowered', 'lava' or 'machine'.
     guard : str
         Side of all arrays that lies at a guard.
     options : dict of str to Any
@@ -171,6 +173,27 @@ def _run_lowered(case: Case, options: dict[str, Any]) -> Outputs | None:
         return None
 
 
+def _draw_machine(case: Case, rng: np.random.Generator) -> dict[str, Any]:
+    lowering = _draw_lowering(rng) if rng.random() < 0.5 else {}
+    return {
+        "strict": bool(rng.random() < 0.5),
+        "reset": bool(rng.random() < 0.7),
+        "batch_size": [None, 1, 2][rng.integers(3)],
+        "convolutions": str(rng.choice(CONVOLUTIONS)),
+        **lowering,
+    }
+
+
+def _run_machine(case: Case, options: dict[str, Any]) -> Outputs | None:
+    x = _input(case, "plain", "f8")
+    hardware = HardwareOptions("lava-cpu", convolutions=options.pop("convolutions"))
+    try:
+        result = sdt_lava.simulate(case.graph, x, "machine", hardware=hardware, **options)
+    except CompileError:
+        return None
+    return _outputs(case, result)
+
+
 def _draw_lava(case: Case, rng: np.random.Generator) -> dict[str, Any]:
     lowering = _draw_lowering(rng) if rng.random() < 0.4 else {}
     return {
@@ -194,6 +217,7 @@ _EXECUTORS: dict[str, Callable[[Case, dict[str, Any]], Outputs | None]] = {
     "simulate": _run_simulate,
     "lowered": _run_lowered,
     "lava": _run_lava,
+    "machine": _run_machine,
 }
 EXECUTORS = tuple(_EXECUTORS)
 _DRAW: dict[str, Callable[[Case, np.random.Generator], dict[str, Any]]] = {
@@ -201,9 +225,10 @@ _DRAW: dict[str, Callable[[Case, np.random.Generator], dict[str, Any]]] = {
     "simulate": _draw_simulate,
     "lowered": _draw_lowered,
     "lava": _draw_lava,
+    "machine": _draw_machine,
 }
 # How many of them a case takes; a fraction is a chance.
-_NUMBERS = {"kernels": 3.0, "simulate": 1.0, "lowered": 0.5, "lava": 0.25}
+_NUMBERS = {"kernels": 3.0, "simulate": 1.0, "lowered": 0.5, "lava": 0.25, "machine": 0.5}
 # Lava takes its time for each of its steps.
 _MOST_LAVA_STEPS = 25
 

@@ -32,6 +32,8 @@ _ALL_FORMS = (
     ("lava-inprocess", {"models": "accelerated"}),
     ("lava-inprocess", {"models": "fused"}),
     ("lava-inprocess", {"models": "fused-blocks"}),
+    ("machine", {}),
+    ("machine", {"shortcut": "unrolled"}),
     ("engine", {"shortcut": "relay"}),
     ("reference", {"shortcut": "unrolled"}),
 )

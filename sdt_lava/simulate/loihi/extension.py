@@ -8,11 +8,12 @@ from importlib import import_module
 from typing import Any
 
 from sdt_lava.errors import HardwareUnavailableError
+from sdt_lava.simulate.lava_presence import require_lava
 
 # What the extension brings and we use. The first one is by what Lava itself tells its presence.
 _MODULES = ("lava.utils.loihi2_profiler", "lava.proc.embedded_io.spike")
 _PROFILERS = ("Loihi2Power", "Loihi2ExecutionTime", "Loihi2Activity", "Loihi2Memory")
-_REMEDY = "join INRC and install lava-loihi (docs/loihi2.md), or simulate with --backend lava"
+_REMEDY = "join INRC and install lava-loihi (docs/loihi2.md), or simulate with --backend machine"
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,12 @@ def load_extension() -> Extension:
 
     Raises
     ------
+    LavaUnavailableError
+        If Lava is not installed.
     HardwareUnavailableError
-        If it is not installed, or does not fit this version of Lava.
+        If the extension is not installed, or does not fit this version of Lava.
     """
+    require_lava("Loihi 2")
     from lava.utils import loihi
 
     if not loihi.is_installed(_MODULES[0]):

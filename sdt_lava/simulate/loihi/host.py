@@ -118,7 +118,7 @@ def _partitions() -> list[tuple[str, bool]]:
             "Loihi 2",
             "no SLURM controller answers on this machine (sinfo)",
             "a machine of the INRC cloud, or NOSLURM=1 and NXSDKHOST=ADDRESS of a board",
-            "log in to the INRC cloud (docs/loihi2.md), or simulate with --backend lava",
+            "log in to the INRC cloud (docs/loihi2.md), or simulate with --backend machine",
         )
     return found
 

@@ -64,7 +64,7 @@ def require_hardware(target: str | Path | Target) -> Extension:
             f"target {description.name!r}",
             f"no board is driven for {kind}",
             "target 'loihi2', or a description of such boards",
-            "sdt-lava check and map take every target; simulate with --backend lava",
+            "sdt-lava check and map take every target, and so does sdt-sim --backend machine",
         )
     return load_extension()
 
