@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.graph import Conv, CubaLif, Dense, Graph, Input, Node, Signal, Sparse
+from sdt_lava.graph import Conv, CubaLif, Dense, Graph, Input, Lif, Node, Signal, Sparse
 from sdt_lava.numerics import IntArray
 from sdt_lava.report.counts import ROLE_OPERATIONS, ConnectionCounts, Counts, LayerCounts
 from sdt_lava.report.fan_out import fan_out
@@ -105,7 +105,7 @@ def _engine_run(graph: Graph, populations: Sequence[str]) -> Callable[[IntArray,
 
 def _plain_run(graph: Graph, populations: Sequence[str]) -> Callable[[IntArray, _Values], _Values]:
     from sdt_lava.simulate.machine_connections import magnitude, weighted_sums
-    from sdt_lava.simulate.reference import evaluate
+    from sdt_lava.simulate.reference import evaluate, run_neurons
 
     def run(frames: IntArray, recorded: _Values) -> _Values:
         values: dict[str, NDArray[Any]] = {}
@@ -117,6 +117,8 @@ def _plain_run(graph: Graph, populations: Sequence[str]) -> Callable[[IntArray, 
                 values[node.name] = frames
             elif graph.signals[node.name] is Signal.CURRENT:
                 values[node.name] = weighted_sums(node, inputs[0], magnitude(node))
+            elif isinstance(node, Lif):  # holds a readout, and never fires
+                values[node.name] = run_neurons(node, inputs, {})
             else:
                 values[node.name] = evaluate(node, inputs)
         return {name: values[name] for name in populations}

@@ -15,8 +15,8 @@ from sdt_lava.graph import LIF_KINDS, SIGMA_DELTA_KINDS, Graph
 # The Python that the packages lava-nc 0.10.0 and lava-dl 0.6.0 ask for, and what installs them.
 LAVA_PYTHON = (3, 10)
 INSTALL_LAVA = "pip install 'sdt-lava[lava]'"
-# Up to so many neurons with memory the machine takes minutes at most for hundreds of samples.
-MOST_MACHINE_NEURONS = 50_000
+# With so many neurons with memory the machine takes about half a second for a sample of four steps.
+MOST_MACHINE_NEURONS = 100_000
 
 
 def has_lava() -> bool:
@@ -27,9 +27,9 @@ def has_lava() -> bool:
         return False
     if package is None or package.submodule_search_locations is None:
         return False
-    # Other packages have this name, and lava-dl is a part of it.
-    places = list(package.submodule_search_locations)
-    return PathFinder.find_spec("lava.magma", places) is not None
+    # Other packages have this name, and lava-dl is a part of it. `find_spec` would import the
+    # parent of a dotted name.
+    return PathFinder.find_spec("magma", list(package.submodule_search_locations)) is not None
 
 
 def require_lava(what: str) -> None:

@@ -203,7 +203,7 @@ _MAKE: dict[type[Node], Callable[[Any, Shape, Schedule], Population]] = {
 }
 
 
-def make_membranes(node: Lif, shape: Shape, schedule: Schedule) -> Population:
+def make_membranes(node: Any, shape: Shape, schedule: Schedule) -> Population:
     """Return the neurons in whose membranes a readout adds up; arguments as of the others."""
     return _Membranes(node, shape, schedule)
 

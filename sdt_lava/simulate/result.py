@@ -209,11 +209,12 @@ class Result:
         net, frames = self.integer_run("timing")
         timesteps, samples = frames.shape[:2]
         schedule = self.compiled.schedule if self.compiled else make_schedule(lower(net), timesteps)
+        end = self.compiled.output_name if self.compiled else output_population(net)
         machine_steps = schedule.machine_steps(samples)
         return Timing(
             timesteps=timesteps,
             samples=samples,
-            latency=schedule.latency[output_population(net)],
+            latency=schedule.latency[end],
             steps=machine_steps if self.backend in _PIPELINED else timesteps * samples,
             seconds=self.execution.seconds["run"] if self.execution else self.seconds,
         )
