@@ -49,7 +49,7 @@ def test_every_choice_on_every_back_end(network, choice):
     graph, x = network_and_input(network)
     expected = sdt_lava.simulate(graph, x, "reference")
     assert expected.compiled is None
-    for backend in runnable(["engine", "reference", "lava-inprocess"]):
+    for backend in runnable(["engine", "reference", "machine", "lava-inprocess"]):
         found = sdt_lava.simulate(graph, x, backend, **CHOICES[choice])
         assert_same(expected, found)
         assert found.compiled is not None

@@ -267,9 +267,9 @@ def test_a_wrong_schedule_gives_other_spikes():
     assert any(not np.array_equal(found[name], right[name]) for name in graph.lif_names)
 
 
+@pytest.mark.lava
 @pytest.mark.parametrize("network", ["transformer", "max-pool", "dilations", "chain"])
 def test_lava_computes_the_same(network):
-    pytest.importorskip("lava.magma")
     for seed, reset in ((7, True), (8, False)):
         graph, x = network_and_input(network, seed)
         options = {"strict": False, "reset": reset}

@@ -14,7 +14,7 @@ from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 from tests.needs import back_ends, runnable
 
-BACKENDS = ["reference", "engine", "lava-inprocess"]
+BACKENDS = ["reference", "engine", "machine", "lava-inprocess"]
 LARGEST = 2**17 - 1
 
 

@@ -45,7 +45,7 @@ def test_samples_and_streams():
     assert np.array_equal(as_samples(stream, 3), frames)
 
 
-@pytest.mark.parametrize("backend", ["engine", "reference"])
+@pytest.mark.parametrize("backend", ["engine", "reference", "machine"])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_stream_is_one_long_sample(network, backend):
     graph, x = network_and_input(network)
@@ -61,7 +61,7 @@ def test_a_stream_is_one_long_sample(network, backend):
     assert spike_differences(fresh, stream) > 0
 
 
-@pytest.mark.parametrize("backend", ["engine", "reference"])
+@pytest.mark.parametrize("backend", ["engine", "reference", "machine"])
 @pytest.mark.parametrize("size", [1, 2, 5, 9])
 def test_batches_of_a_stream_do_not_matter(backend, size):
     graph, x = network_and_input("long memory", seed=1)
