@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
+import math
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
+from numpy.typing import NDArray
 
 from sdt_lava.datasets.base import PARTS, Dataset, check_part
+from sdt_lava.datasets.stratified import stratified_split
 
 # Pixels are counts from 0 to 16.
 _LARGEST_PIXEL = 16.0
 _TEST_FRACTION = 0.2
+# Below scikit-learn's folder; where it is elsewhere, scikit-learn itself reads it.
+_FILE = ("datasets", "data", "digits.csv.gz")
 
 
 def load_digits_split(part: str = "test", *, split_seed: int = 0) -> Dataset:
@@ -32,14 +41,26 @@ def load_digits_split(part: str = "test", *, split_seed: int = 0) -> Dataset:
         If there is no such part.
     """
     check_part("digits", part)
-    # scikit-learn takes a second to import, which programs on other data need not wait for.
+    pixels, labels = _read()
+    test = math.ceil(_TEST_FRACTION * len(labels))
+    chosen = stratified_split(labels, test, split_seed)[PARTS.index(part)]
+    images = (pixels[chosen] / _LARGEST_PIXEL).astype(np.float32)
+    return Dataset(f"digits/{part}", images[:, None], labels[chosen], 10)
+
+
+def _read() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return images ``(B, 8, 8)`` and labels.
+
+    scikit-learn takes a second to import, and its file of digits a moment to read.
+    """
+    spec = find_spec("sklearn")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(folder).joinpath(*_FILE)
+        if path.is_file():
+            with gzip.open(path, "rt", encoding="ascii") as file:
+                rows = np.loadtxt(file, np.float64, delimiter=",")
+            return rows[:, :-1].reshape(-1, 8, 8), rows[:, -1].astype(np.int64)
     from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
 
     digits = load_digits()
-    labels = digits.target.astype(np.int64)
-    chosen = train_test_split(
-        np.arange(len(labels)), test_size=_TEST_FRACTION, random_state=split_seed, stratify=labels
-    )[PARTS.index(part)]
-    images = (digits.images[chosen] / _LARGEST_PIXEL).astype(np.float32)
-    return Dataset(f"digits/{part}", images[:, None], labels[chosen], 10)
+    return digits.images, digits.target.astype(np.int64)
