@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
-from typing import Any, BinaryIO
-
-import torch
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sdt_lava.archives import ZipReader, open_zip
-from sdt_lava.checkpoint.unpickle import InertClasses, TensorUnpickler
 from sdt_lava.errors import CheckpointError
 from sdt_lava.file_kinds import CHECKPOINT, misplaced
 from sdt_lava.files import open_regular, replacing
 from sdt_lava.limits import limits, remedy
+
+if TYPE_CHECKING:
+    from sdt_lava.checkpoint.unpickle import InertClasses
 
 # torch.save stores without compression: what comes out of an archive is no more than its size.
 MAX_EXPANSION_RATIO = 1
@@ -71,6 +71,8 @@ def write_archive(path: str | os.PathLike[str], content: Any) -> None:
     CheckpointError
         If the file cannot be written; an older file of that name is then left as it was.
     """
+    import torch
+
     with replacing(path, CheckpointError) as temporary, open(temporary, "xb") as file:
         torch.save(content, file)
 
@@ -86,7 +88,7 @@ def _read(file: BinaryIO, where: str, inert: InertClasses | None) -> Any:
         most, advice = limits().checkpoint_entries, remedy("checkpoint_entries")
         with open_zip(file, where, CheckpointError, most, advice) as archive:
             return _load(archive, _checked_entries(archive, size, where), where, inert)
-    except CheckpointError:
+    except (CheckpointError, ImportError):
         raise
     except zipfile.BadZipFile as error:
         raise CheckpointError(
@@ -172,6 +174,9 @@ def _load(
         if name not in entries:
             raise pickle.UnpicklingError(f"storage {key[:20]!r} is missing")
         return archive.read(entries[name])
+
+    # Imported here: what is no checkpoint has been refused without torch.
+    from sdt_lava.checkpoint.unpickle import TensorUnpickler
 
     content = bytes(archive.read(entries[pickles[0]]))
     return TensorUnpickler(content, read_record, inert).load()

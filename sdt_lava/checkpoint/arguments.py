@@ -20,6 +20,14 @@ from typing import Any
 
 from sdt_lava.errors import ConfigError
 
+
+class TrainingArguments:
+    """An empty bag that takes the attributes of the ``argparse.Namespace`` in a checkpoint."""
+
+
+# The one class, besides containers and tensors, that an official checkpoint may name.
+INERT_CLASSES: Mapping[tuple[str, str], type] = {("argparse", "Namespace"): TrainingArguments}
+
 _UNKNOWN_REMEDY = (
     "if they do not change what the network computes, pass a configuration without them: "
     "--config FILE (in Python: config=...), a conf.yml, a preset or a JSON file"

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdt_lava.checkpoint.archive import read_archive
+from sdt_lava.checkpoint.arguments import INERT_CLASSES
 from sdt_lava.checkpoint.config_source import ConfigSource, resolve_config
-from sdt_lava.checkpoint.official import (
-    INERT_CLASSES,
-    ImportReport,
-    import_official,
-    is_official,
-)
-from sdt_lava.checkpoint.own import build_model, own_config, parse_checkpoint
 from sdt_lava.checkpoint.safetensors import is_safetensors, read_safetensors
-from sdt_lava.checkpoint.weights import find_weights
 from sdt_lava.errors import CheckpointError
-from sdt_lava.model.transformer import SpikeDrivenTransformer
+
+if TYPE_CHECKING:
+    from sdt_lava.checkpoint.official import ImportReport
+    from sdt_lava.model.transformer import SpikeDrivenTransformer
 
 
 def load_model(
@@ -62,6 +58,10 @@ def load_with_report(
     """
     where = str(path)
     content = read_file(path)
+    # Imported here: what is no checkpoint has been refused without torch.
+    from sdt_lava.checkpoint.official import import_official, is_official
+    from sdt_lava.checkpoint.weights import find_weights
+
     if not isinstance(content, dict) or "format" in content:
         return _own(content, where, config, ema), None
     weights = find_weights(content, where, ema=ema)
@@ -94,6 +94,8 @@ def _own(
             "an official checkpoint with a moving average of the weights",
             "leave out --ema",
         )
+    from sdt_lava.checkpoint.own import build_model, own_config, parse_checkpoint
+
     checkpoint = parse_checkpoint(content, where)
     chosen = None if config is None else resolve_config(config)
     model = build_model(chosen or own_config(checkpoint, where), checkpoint.state_dict, where)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from sdt_lava.checkpoint.arguments import listed_arguments
+from sdt_lava.checkpoint.arguments import TrainingArguments, listed_arguments
 from sdt_lava.checkpoint.config_source import ConfigSource, read_source, source_label
 from sdt_lava.checkpoint.input_levels import Settings, assumes_levels
 from sdt_lava.checkpoint.layouts import in_official_names, refuse_other_networks
@@ -47,14 +47,6 @@ logger = logging.getLogger(__name__)
 _NAMES_OF_CONTRADICTIONS = 4
 # Entries of a checkpoint that scripts keep their arguments in.
 _ARGUMENTS = ("args", "hyper_parameters", "hparams", "config", "cfg")
-
-
-class TrainingArguments:
-    """An empty bag that takes the attributes of the ``argparse.Namespace`` in a checkpoint."""
-
-
-# The one class, besides containers and tensors, that an official checkpoint may name.
-INERT_CLASSES: Mapping[tuple[str, str], type] = {("argparse", "Namespace"): TrainingArguments}
 
 
 @dataclass(frozen=True)

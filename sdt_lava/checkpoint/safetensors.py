@@ -12,28 +12,30 @@ from __future__ import annotations
 import json
 import os
 from math import prod
-from typing import Any, BinaryIO
-
-import torch
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sdt_lava.errors import CheckpointError
 from sdt_lava.files import open_regular
 from sdt_lava.limits import limits, remedy
 
+if TYPE_CHECKING:
+    import torch
+
 SUFFIX = ".safetensors"
 _LENGTH_BYTES = 8
 _METADATA = "__metadata__"
+# torch's names of the types, and their bytes: torch is imported for a file that is in order.
 _DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
+    "F64": ("float64", 8),
+    "F32": ("float32", 4),
+    "F16": ("float16", 2),
+    "BF16": ("bfloat16", 2),
+    "I64": ("int64", 8),
+    "I32": ("int32", 4),
+    "I16": ("int16", 2),
+    "I8": ("int8", 1),
+    "U8": ("uint8", 1),
+    "BOOL": ("bool", 1),
 }
 _FIELDS = {"dtype", "shape", "data_offsets"}
 _MAX_DIMENSIONS = 16
@@ -93,11 +95,11 @@ def _read(file: BinaryIO, where: str) -> dict[str, torch.Tensor]:
     tensors: dict[str, torch.Tensor] = {}
     available, end = size - _LENGTH_BYTES - length, 0
     for name, entry in sorted(header.items(), key=lambda item: _offsets(item[1])):
-        dtype, shape, begin, stop = _described(name, entry, where)
+        kind, shape, begin, stop = _described(name, entry, where)
         if begin != end or stop > available:
             found = f"{name[:80]!r} at bytes {begin} to {stop} of {available}, not from {end} on"
             raise CheckpointError(where, found, _ALLOWED, "copy the file again, or save it again")
-        tensors[name] = _tensor(file, dtype, shape, stop - begin, f"{where}: {name[:80]}")
+        tensors[name] = _tensor(file, kind, shape, stop - begin, f"{where}: {name[:80]}")
         end = stop
     if end != available:
         found = f"{available} bytes of tensors, of which {end} are described"
@@ -137,7 +139,7 @@ def _offsets(entry: Any) -> tuple[int, int]:
     return (offsets[0], offsets[1]) if _are_natural(offsets) and len(offsets) == 2 else (0, 0)
 
 
-def _described(name: str, entry: Any, where: str) -> tuple[torch.dtype, tuple[int, ...], int, int]:
+def _described(name: str, entry: Any, where: str) -> tuple[str, tuple[int, ...], int, int]:
     """Return type, shape, begin and end of a tensor, which fit each other."""
     place = f"{where}: {name[:80]}"
     if not isinstance(entry, dict) or set(entry) != _FIELDS:
@@ -150,10 +152,11 @@ def _described(name: str, entry: Any, where: str) -> tuple[torch.dtype, tuple[in
     if not _are_natural(offsets) or len(offsets) != 2:
         raise CheckpointError(place, "data_offsets that are none", "begin and end")
     begin, end = offsets
-    if end - begin != prod(shape) * _DTYPES[kind].itemsize:
+    size = prod(shape) * _DTYPES[kind][1]
+    if end - begin != size:
         found = f"{end - begin} bytes for {kind} of shape {tuple(shape)}"
-        raise CheckpointError(place, found, f"{prod(shape) * _DTYPES[kind].itemsize} bytes")
-    return _DTYPES[kind], tuple(shape), begin, end
+        raise CheckpointError(place, found, f"{size} bytes")
+    return kind, tuple(shape), begin, end
 
 
 def _are_natural(values: Any) -> bool:
@@ -165,8 +168,11 @@ def _is_natural(value: Any) -> bool:
 
 
 def _tensor(
-    file: BinaryIO, dtype: torch.dtype, shape: tuple[int, ...], count: int, place: str
+    file: BinaryIO, kind: str, shape: tuple[int, ...], count: int, place: str
 ) -> torch.Tensor:
+    import torch
+
+    dtype: torch.dtype = getattr(torch, _DTYPES[kind][0])
     data = bytearray(count)
     if file.readinto(data) != count:  # type: ignore[attr-defined]
         raise CheckpointError(place, "less bytes than described", _ALLOWED, "copy the file again")

@@ -12,7 +12,7 @@ import torch
 
 from sdt_lava import load_model
 from sdt_lava.checkpoint.archive import read_archive
-from sdt_lava.checkpoint.official import INERT_CLASSES
+from sdt_lava.checkpoint.arguments import INERT_CLASSES
 from sdt_lava.checkpoint.official_config import _FIELDS, read_settings
 from sdt_lava.errors import CheckpointError, ConfigError, SdtLavaError
 from sdt_lava.limits import allowing
