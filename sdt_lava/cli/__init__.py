@@ -2,54 +2,90 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from sdt_lava._version import __version__
 from sdt_lava.cli.allow import Command
-from sdt_lava.cli.check import check_command
-from sdt_lava.cli.compare import compare_command
 from sdt_lava.cli.console import console, run_command
-from sdt_lava.cli.energy import energy_command
-from sdt_lava.cli.evaluate import evaluate_command
-from sdt_lava.cli.export import export_command
-from sdt_lava.cli.finetune import convert_command, finetune_command
-from sdt_lava.cli.info import info_command
-from sdt_lava.cli.lowering import lower_command
-from sdt_lava.cli.map import map_command
-from sdt_lava.cli.nir import nir_command
-from sdt_lava.cli.report import report_command
-from sdt_lava.cli.sim import sim_command
-from sdt_lava.cli.sweep import sweep_command
-from sdt_lava.cli.train import train_command
 
 __all__ = ["main", "main_export", "main_sim"]
+
+# Commands in the order of the help, and where they are: ``module:function`` below this package.
+_COMMANDS = {
+    "train": "train:train_command",
+    "export": "export:export_command",
+    "sim": "sim:sim_command",
+    "info": "info:info_command",
+    "check": "check:check_command",
+    "lower": "lowering:lower_command",
+    "map": "map:map_command",
+    "compare": "compare:compare_command",
+    "evaluate": "evaluate:evaluate_command",
+    "sweep": "sweep:sweep_command",
+    "energy": "energy:energy_command",
+    "report": "report:report_command",
+    "finetune": "finetune:finetune_command",
+    "convert": "finetune:convert_command",
+    "nir": "nir:nir_command",
+}
+
+
+def _single(name: str) -> typer.Typer:
+    """Return the application that has one command."""
+    module, _, function = _COMMANDS[name].partition(":")
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(name, cls=Command)(getattr(import_module(f"{__name__}.{module}"), function))
+    return app
+
+
+class _LazyCommands(MutableMapping[str, Any]):
+    """Commands by name; a module is imported when somebody asks for its command."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            if name not in _COMMANDS:
+                raise KeyError(name)
+            self._loaded[name] = typer.main.get_command(_single(name))
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**_COMMANDS, **self._loaded})
+
+    def __len__(self) -> int:
+        return len({**_COMMANDS, **self._loaded})
+
+
+class _LazyGroup(TyperGroup):
+    """A group that imports what the command in use needs, and nothing else."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = _LazyCommands()
 
 
 def _app() -> typer.Typer:
     app = typer.Typer(
         help="Spike-driven Transformers for Loihi 2: quantize, run, check and count.",
+        cls=_LazyGroup,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
     )
     app.callback()(_common)
-    app.command("train", cls=Command)(train_command)
-    app.command("export", cls=Command)(export_command)
-    app.command("sim", cls=Command)(sim_command)
-    app.command("info", cls=Command)(info_command)
-    app.command("check", cls=Command)(check_command)
-    app.command("lower", cls=Command)(lower_command)
-    app.command("map", cls=Command)(map_command)
-    app.command("compare", cls=Command)(compare_command)
-    app.command("evaluate", cls=Command)(evaluate_command)
-    app.command("sweep", cls=Command)(sweep_command)
-    app.command("energy", cls=Command)(energy_command)
-    app.command("report", cls=Command)(report_command)
-    app.command("finetune", cls=Command)(finetune_command)
-    app.command("convert", cls=Command)(convert_command)
-    app.command("nir", cls=Command)(nir_command)
     return app
 
 
@@ -77,13 +113,9 @@ def main() -> None:
 
 def main_export() -> None:
     """Run ``sdt-export``."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(cls=Command)(export_command)
-    run_command(app)
+    run_command(_single("export"))
 
 
 def main_sim() -> None:
     """Run ``sdt-sim``, also reached through ``simulate/run_loihi_sim.py``."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(cls=Command)(sim_command)
-    run_command(app)
+    run_command(_single("sim"))

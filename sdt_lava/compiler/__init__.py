@@ -1,10 +1,24 @@
 """The graph compiler."""
 
-from sdt_lava.compiler.compile import CompiledNetwork, compile_network
-from sdt_lava.compiler.lowering import Lowering, lower
-from sdt_lava.compiler.schedule import Schedule
+from typing import TYPE_CHECKING
+
 from sdt_lava.lazy import lazy
+
+if TYPE_CHECKING:
+    from sdt_lava.compiler.compile import CompiledNetwork, compile_network
+    from sdt_lava.compiler.lowering import Lowering, lower
+    from sdt_lava.compiler.schedule import Schedule
 
 __all__ = ["CompiledNetwork", "Lowering", "Schedule", "compile_network", "lower"]
 
-__getattr__ = lazy(__name__)
+# What is known about targets is wanted without all that compiles for them.
+__getattr__ = lazy(
+    __name__,
+    {
+        "CompiledNetwork": "compile",
+        "Lowering": "lowering",
+        "Schedule": "schedule",
+        "compile_network": "compile",
+        "lower": "lowering",
+    },
+)

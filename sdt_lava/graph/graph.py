@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 from typing import Any, TypeVar
 
 from sdt_lava.errors import GraphError
@@ -85,21 +86,32 @@ class Graph:
     @cached_property
     def order(self) -> tuple[str, ...]:
         """Names in an order in which every node follows its inputs."""
+        names = list(self.nodes)
+        rank = {name: position for position, name in enumerate(names)}
+        missing = {name: len(set(node.inputs)) for name, node in self.nodes.items()}
+        ready = [rank[name] for name, inputs in missing.items() if not inputs]
+        ordered = []
+        while ready:
+            # Of all that could come next, what was named first.
+            name = names[heappop(ready)]
+            ordered.append(name)
+            for reader in dict.fromkeys(self.consumers[name]):
+                missing[reader] -= 1
+                if not missing[reader]:
+                    heappush(ready, rank[reader])
+        if len(ordered) < len(names):
+            raise GraphError("graph", f"cycle {self._cycle()}", "a feed-forward graph")
+        return tuple(ordered)
+
+    def _cycle(self) -> str:
+        """Describe a cycle."""
         # Imported here: it takes longer than all else that `import sdt_lava` needs.
         import networkx as nx
 
-        digraph = nx.DiGraph()
-        digraph.add_nodes_from(self.nodes)
-        for node in self.nodes.values():
-            digraph.add_edges_from((source, node.name) for source in node.inputs)
-        rank = {name: position for position, name in enumerate(self.nodes)}
-        try:
-            return tuple(nx.lexicographical_topological_sort(digraph, key=rank.__getitem__))
-        except nx.NetworkXUnfeasible as error:
-            edges = nx.find_cycle(digraph)
-            cycle = " -> ".join(source for source, _ in edges[:_SHOWN])
-            cycle += " -> ..." if len(edges) > _SHOWN else ""
-            raise GraphError("graph", f"cycle {cycle}", "a feed-forward graph") from error
+        edges = ((source, node.name) for node in self.nodes.values() for source in node.inputs)
+        found = nx.find_cycle(nx.DiGraph(edges))
+        cycle = " -> ".join(source for source, _ in found[:_SHOWN])
+        return cycle + (" -> ..." if len(found) > _SHOWN else "")
 
     @cached_property
     def _inferred(self) -> tuple[dict[str, Shape], dict[str, Signal]]:

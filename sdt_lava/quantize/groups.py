@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import networkx as nx
-
 from sdt_lava.graph import LIF_KINDS, Graph, Signal, Synapse, TokenMean, TokenSum
 
 
@@ -45,6 +43,8 @@ def lif_groups(graph: Graph) -> tuple[LifGroup, ...]:
 
     Every branch of a residual stream ends up in one group with all neurons that read it.
     """
+    import networkx as nx
+
     undirected = nx.Graph()
     for node in graph:
         if node.accepts != frozenset({Signal.CURRENT}) and not isinstance(node, LIF_KINDS):
