@@ -21,7 +21,7 @@ from sdt_lava.quantize.export import to_network
 from sdt_lava.quantize.post_training import CalibrationData
 from sdt_lava.simulate.engine import Engine
 from sdt_lava.simulate.engine.arithmetic import total
-from sdt_lava.simulate.engine.registry import EVALUATE, Context
+from sdt_lava.simulate.engine.registry import Context, evaluator
 from sdt_lava.simulate.inputs import encode
 
 _BATCH = 2
@@ -120,7 +120,7 @@ def with_scaled_rates(net: Graph, images: np.ndarray, factor: float) -> Graph:
             fitting = changed[node.name] = _with_rate(
                 node, inputs, factor * usual[node.name].mean()
             )
-        values[node.name] = EVALUATE[type(node)](fitting, inputs, Context(strict=False))
+        values[node.name] = evaluator(type(node))(fitting, inputs, Context(strict=False))
     return net.rebuild([changed.get(node.name, node) for node in net.nodes.values()])
 
 
@@ -132,6 +132,6 @@ def _with_rate(node: Lif, inputs: list[torch.Tensor], rate: float) -> Lif:
     low, high = 0, THRESHOLD_LIMIT
     while low < high:
         middle = (low + high) // 2
-        fired = EVALUATE[Lif](replace(node, threshold=middle), [sample], Context(strict=False))
+        fired = evaluator(Lif)(replace(node, threshold=middle), [sample], Context(strict=False))
         low, high = (low, middle) if float(fired.float().mean()) <= rate else (middle + 1, high)
     return replace(node, threshold=low)

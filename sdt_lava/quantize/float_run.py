@@ -27,7 +27,7 @@ from sdt_lava.graph import (
 from sdt_lava.numerics import DECAY_UNITY
 from sdt_lava.simulate.engine.arithmetic import largest_in_windows
 from sdt_lava.simulate.engine.products import convolve_real
-from sdt_lava.simulate.engine.registry import EVALUATE, Context
+from sdt_lava.simulate.engine.registry import Context, evaluator
 from sdt_lava.simulate.engine.synapses import Window
 from sdt_lava.simulate.inputs import to_time_first
 from sdt_lava.torch_state import exact_arithmetic
@@ -64,7 +64,7 @@ def _evaluate(graph: Graph, frames: Tensor) -> dict[str, Tensor]:
         values[node.name] = (
             function(node, arriving)
             if function
-            else EVALUATE[type(node)](node, arriving, Context())
+            else evaluator(type(node))(node, arriving, Context())
         )
     return values
 

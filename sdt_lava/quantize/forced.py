@@ -16,7 +16,7 @@ from torch import Tensor
 from sdt_lava.graph import LIF_KINDS, Graph, Input, Node
 from sdt_lava.numerics import IntArray
 from sdt_lava.quantize.bounds import Extremes
-from sdt_lava.simulate.engine.registry import EVALUATE, Context
+from sdt_lava.simulate.engine.registry import Context, evaluator
 from sdt_lava.simulate.inputs import encode
 from sdt_lava.simulate.integer_run import samples_at_once
 from sdt_lava.torch_state import exact_arithmetic
@@ -58,7 +58,7 @@ class RecordedBatch:
         if isinstance(node, LIF_KINDS):
             return self.spikes(name)
         arriving = [self.events(graph, source) for source in node.inputs]
-        return EVALUATE[type(node)](node, arriving, Context())
+        return evaluator(type(node))(node, arriving, Context())
 
 
 def record(graph: Graph, x: NDArray[np.floating], teacher: Teacher) -> Iterator[RecordedBatch]:
@@ -117,7 +117,7 @@ class ForcedLayers:
                 for source in node.inputs
             ]
             with exact_arithmetic():
-                values = EVALUATE[type(node)](node, arriving, context)
+                values = evaluator(type(node))(node, arriving, context)
             if isinstance(node, LIF_KINDS):
                 yield node.name, values
             else:

@@ -12,11 +12,15 @@ from sdt_lava.graph import Conv, CubaLif, Dense, Graph, Input, Lif, Node, Signal
 from sdt_lava.numerics import IntArray
 from sdt_lava.report.counts import ROLE_OPERATIONS, ConnectionCounts, Counts, LayerCounts
 from sdt_lava.report.fan_out import fan_out
+from sdt_lava.report.replay import evaluate_nodes, have_memory, multiplications, needed_nodes
+from sdt_lava.torch_use import torch_is_loaded
 
 # Values of all populations that are held at once when a run is replayed [bytes].
 _CHUNK_BYTES = 256_000_000
 _BYTES_PER_VALUE = 9  # int64 or uint8, and a mask
 _MOST_SAMPLES = 64
+# NumPy multiplies so often in the second or two in which torch is imported.
+_WORTH_TORCH = 3_000_000_000
 
 
 def count_events(
@@ -84,7 +88,11 @@ def replay(
     mapping of str to ndarray
         What each population sent in them, ``(T, b, *shape)``.
     """
-    run = _plain_run(graph, populations) if plain else _engine_run(graph, populations)
+    run = (
+        _plain_run(graph, populations)
+        if plain
+        else _fastest_run(graph, frames.shape, frozenset(spikes), populations)
+    )
     chunk = _samples_at_once(graph, len(frames))
     for start in range(0, frames.shape[1], chunk):
         part = slice(start, start + chunk)
@@ -92,10 +100,22 @@ def replay(
         yield part, run(frames[:, part], recorded)
 
 
-_Values = Mapping[str, NDArray[np.generic]]
+_Values = Mapping[str, NDArray[Any]]
+_Run = Callable[[IntArray, _Values], _Values]
 
 
-def _engine_run(graph: Graph, populations: Sequence[str]) -> Callable[[IntArray, _Values], _Values]:
+def _fastest_run(
+    graph: Graph, size: tuple[int, ...], recorded: frozenset[str], populations: Sequence[str]
+) -> _Run:
+    """Return what replays samples: NumPy, or where that takes long the engine, with torch."""
+    needed = needed_nodes(graph, set(populations) - recorded, recorded)
+    work = multiplications(graph, needed) * size[0] * size[1]
+    if torch_is_loaded() or have_memory(graph, needed) or work >= _WORTH_TORCH:
+        return _engine_run(graph, populations)
+    return lambda frames, known: {**known, **evaluate_nodes(graph, needed, frames, known)}
+
+
+def _engine_run(graph: Graph, populations: Sequence[str]) -> _Run:
     # Imported here, so that tables of counts can be read without torch.
     from sdt_lava.simulate.engine import Engine
 
@@ -103,7 +123,7 @@ def _engine_run(graph: Graph, populations: Sequence[str]) -> Callable[[IntArray,
     return lambda frames, recorded: engine.run(frames, keep=populations, spikes=dict(recorded))
 
 
-def _plain_run(graph: Graph, populations: Sequence[str]) -> Callable[[IntArray, _Values], _Values]:
+def _plain_run(graph: Graph, populations: Sequence[str]) -> _Run:
     from sdt_lava.simulate.machine_connections import magnitude, weighted_sums
     from sdt_lava.simulate.reference import evaluate, run_neurons
 

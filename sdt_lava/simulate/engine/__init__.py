@@ -4,11 +4,6 @@ Weighted sums run in float32, which adds integers exactly while every partial su
 2^24; where that cannot be proved from the weights, in float64 (below 2^53).
 """
 
-# Imported for its registrations.
-from sdt_lava.simulate.engine import cuba as _cuba  # noqa: F401
-from sdt_lava.simulate.engine import generic as _generic  # noqa: F401
-from sdt_lava.simulate.engine import neurons as _neurons  # noqa: F401
-from sdt_lava.simulate.engine import sigma_delta as _sigma_delta  # noqa: F401
 from sdt_lava.simulate.engine.engine import Engine
 from sdt_lava.simulate.engine_options import KERNELS, EngineOptions
 

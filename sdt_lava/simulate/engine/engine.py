@@ -8,10 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from sdt_lava.allocation import current_guard, guarding
+from sdt_lava.allocation import guarding
 from sdt_lava.errors import HardwareUnavailableError
 from sdt_lava.forks import ForkSafeLock
 from sdt_lava.graph import SIGMA_DELTA_KINDS, Graph
@@ -28,17 +27,17 @@ from sdt_lava.simulate.engine.batches import (
     parts,
 )
 from sdt_lava.simulate.engine.fallback import joined, outcome_of, wanted
-from sdt_lava.simulate.engine.interpreter import Interpreter
 from sdt_lava.simulate.engine.plan.entry import can_pack
 from sdt_lava.simulate.engine.plan.memory import Run
 from sdt_lava.simulate.engine.plan.operation import Operation
 from sdt_lava.simulate.engine.plan.plan import Outcome, Output, Plan
 from sdt_lava.simulate.engine.plan.states import load_states, packs_states, save_states
 from sdt_lava.simulate.engine.plan.team import one_thread_each
+from sdt_lava.simulate.engine.planner import Planner
 from sdt_lava.simulate.engine.registry import Context
 from sdt_lava.simulate.engine_options import EngineOptions
 from sdt_lava.simulate.sigma_delta import starting_states
-from sdt_lava.torch_state import exact_arithmetic
+from sdt_lava.torch_use import default_threads, exact_if_loaded
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +78,8 @@ class Engine:
         self.graph = graph
         self.options = options or EngineOptions()
         self.tracked = tracked
-        self._strict, self._device = strict, _device(self.options.device)
+        self._strict, self._device = strict, _checked_device(self.options.device)
+        self._planner = Planner(graph, self.options)
         self._extremes: dict[str, Extremes] = {}
         self._noting = ForkSafeLock()
 
@@ -90,7 +90,7 @@ class Engine:
 
     def plan(self, keep: Iterable[str] | None = None) -> Plan:
         """Return the compiled plan that yields the output of some nodes (by default, of all)."""
-        return self._plan(frozenset(self.graph.nodes if keep is None else keep))
+        return self._plan(self.graph.nodes if keep is None else keep, 0, 1)
 
     def run(
         self,
@@ -129,7 +129,7 @@ class Engine:
         if spikes or not self._is_planned(frames, states, frame_steps):
             return self._interpret(frames, kept, spikes, states)
         if states is not None:
-            plan = self._plan(kept, tracked=True)
+            plan = self._plan(kept, *frames.shape[:2], tracked=True)
             batches = [self._run_batch(plan, frames, states, frame_steps).outputs]
         else:
             batches = [outputs for outputs, _ in self.batches(frames, kept)]
@@ -171,7 +171,7 @@ class Engine:
         kept = frozenset(keep)
         frame_steps = frame_steps_of(frames)
         if self._is_planned(frames, None, frame_steps, in_range=in_range):
-            plan = self._plan(kept, steps=len(frames))
+            plan = self._plan(kept, *frames.shape[:2])
             for outcome, done in self._outcomes(plan, frames, frame_steps):
                 yield outcome.outputs, done
             return
@@ -213,7 +213,7 @@ class Engine:
             return None
         if not self._is_planned(values, None, len(values), in_range=True):
             return None
-        plan = self._plan(frozenset(keep), counted=counted, steps=len(values))
+        plan = self._plan(keep, *values.shape[:2], counted=counted)
         return self._outcomes(plan, values, len(values)) if plan.packs_input else None
 
     def can_count(self, frames: IntArray, *, in_range: bool = False) -> bool:
@@ -259,7 +259,7 @@ class Engine:
         NumericOverflowError
             If ``strict`` and a value does not fit its register.
         """
-        plan = self._plan(frozenset(keep), counted=counted, steps=len(frames))
+        plan = self._plan(keep, *frames.shape[:2], counted=counted)
         yield from self._outcomes(plan, frames, frame_steps_of(frames))
 
     def _outcomes(
@@ -270,46 +270,15 @@ class Engine:
 
     def _plan(
         self,
-        keep: frozenset[str],
+        keep: Iterable[str],
+        steps: int,
+        samples: int,
         *,
         tracked: bool = False,
         counted: Mapping[str, IntArray] = _NOTHING,
-        steps: int = 0,
     ) -> Plan:
-        """Return a plan for runs of so many steps, or of the graph's if these are more."""
         tracked = tracked or self.tracked
-        kernels = self.options.kernels
-        proved_for = self._horizon(steps)
-        what = tuple((name, fans.shape, fans.tobytes()) for name, fans in sorted(counted.items()))
-        with guarding(self.options.guard):
-            guard = current_guard()
-            room = self._table_room()
-            how = tracked, kernels, proved_for, guard, room
-            key = ("engine plan", keep, what, *how)
-            if key not in self.graph.derived:
-                graph = self.graph
-                if proved_for > graph.timesteps:
-                    graph = replace(graph, timesteps=proved_for)
-                self.graph.derived[key] = Plan(
-                    graph, keep, counted=counted, tracked=tracked,
-                    kernels=kernels, table_bytes=room,
-                )  # fmt: skip
-        plan: Plan = self.graph.derived[key]
-        return plan
-
-    def _table_room(self) -> int:
-        """Return what tables of kernels may take: half of the memory, and few different numbers."""
-        half = self.options.memory // 2
-        return 1 << (half.bit_length() - 1) if half else 0
-
-    def _horizon(self, steps: int) -> int:
-        """Return for how many steps ranges have to be proved: few different numbers."""
-        timesteps = self.graph.timesteps
-        return (
-            timesteps
-            if steps <= timesteps
-            else timesteps << (-(-steps // timesteps) - 1).bit_length()
-        )
+        return self._planner.plan(keep, steps, samples, tracked=tracked, counted=counted)
 
     def _is_planned(
         self,
@@ -337,6 +306,9 @@ class Engine:
         spikes: Mapping[str, NDArray[Any]] | None,
         states: NeuronStates | None,
     ) -> dict[str, IntArray]:
+        from sdt_lava.simulate.engine.interpreter import Interpreter
+        from sdt_lava.torch_state import exact_arithmetic
+
         context = self._context(states or {}, self._proved(frames, states))
         context.starts = starting_states(self.graph)
         with exact_arithmetic():
@@ -371,7 +343,7 @@ class Engine:
         if endless or not frames.size or not holds(graph.input, frames):
             return frozenset()
         if len(frames) > graph.timesteps and graph.message_names:
-            graph = replace(graph, timesteps=self._horizon(len(frames)))
+            graph = replace(graph, timesteps=self._planner.horizon(len(frames)))
         return frozenset(graph.nodes) - unproved_currents(graph, bound(graph)).keys()
 
     def _run_batch(
@@ -382,7 +354,7 @@ class Engine:
         # A population's state has one owner during a run: the kernels, or the interpreter.
         left = {name: state for name, state in (states or {}).items() if name not in kernels}
         context = self._context(left, frozenset(self.graph.nodes) - plan.unproved)
-        with guarding(self.options.guard), exact_arithmetic():
+        with guarding(self.options.guard), exact_if_loaded():
             if states is not None:
                 packed = load_states(self.graph, states, kernels)
             outcome = plan.run(frames, run, context, packed)
@@ -407,7 +379,7 @@ class Engine:
         return outcome_of(plan, values)
 
     def _sizes(self, plan: Plan, steps: int, batch: int, frame_steps: int) -> Run:
-        threads = self.options.threads or torch.get_num_threads()
+        threads = self.options.threads or default_threads()
         # Nodes without a kernel are left to torch, which has threads of its own.
         worth = plan.macs * steps * batch >= _WORTH_THREADS and not plan.has_generic
         return Run(batch, steps, frame_steps, threads if worth else 1)
@@ -422,9 +394,9 @@ class Engine:
         keep : iterable of str
             Nodes whose output is wanted.
         """
-        plan = self._plan(frozenset(keep), steps=len(frames))
+        plan = self._plan(keep, *frames.shape[:2])
         run = self._sizes(plan, len(frames), frames.shape[1], frame_steps_of(frames))
-        with guarding(self.options.guard), exact_arithmetic(), one_thread_each():
+        with guarding(self.options.guard), exact_if_loaded(), one_thread_each():
             context = self._context({}, frozenset(self.graph.nodes) - plan.unproved)
             return plan.profile(frames, run, context)
 
@@ -441,7 +413,7 @@ class Engine:
         frame_steps = frame_steps_of(frames)
         if not self._is_planned(frames, None, frame_steps):
             return self._interpreted_bytes(len(frames)) * frames.shape[1]
-        plan = self._plan(frozenset(keep), steps=len(frames))
+        plan = self._plan(keep, *frames.shape[:2])
         return plan.bytes_needed(self._sizes(plan, len(frames), frames.shape[1], frame_steps))
 
     def _batch_size(self, plan: Plan, frames: IntArray, frame_steps: int) -> int:
@@ -454,12 +426,14 @@ class Engine:
         return interpreted_bytes(self.graph, steps)
 
 
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise HardwareUnavailableError(
-            "device 'cuda'", "no GPU that torch can use is there", remedy="leave --device out"
-        )
-    return torch.device(name)
+def _checked_device(name: str) -> str:
+    if name == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            found = "no GPU that torch can use is there"
+            raise HardwareUnavailableError("device 'cuda'", found, remedy="leave --device out")
+    return name
 
 
 def _overflows(seen: Extremes) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sdt_lava.graph import Graph, Input, Node
 from sdt_lava.numerics import IntArray
-from sdt_lava.simulate.engine.registry import EVALUATE, Context
+from sdt_lava.simulate.engine.registry import Context, evaluator
 from sdt_lava.torch_state import inside_torch
 
 
@@ -90,5 +90,5 @@ class Interpreter:
             return torch.from_numpy(sent).to(self._context.device)
         inputs = [values[name] for name in node.inputs]
         with inside_torch():
-            found = EVALUATE[type(node)](node, inputs, self._context)
+            found = evaluator(type(node))(node, inputs, self._context)
         return self._context.carried(node, found) if node.name in self._context.relayed else found

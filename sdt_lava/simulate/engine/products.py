@@ -46,7 +46,7 @@ def convolve(
 
 
 def linear(
-    name: str, matrix: NDArray[Any], largest_event: int, device: torch.device
+    name: str, matrix: NDArray[Any], largest_event: int, device: torch.device | str
 ) -> Callable[[Tensor], Tensor]:
     """Return a function that multiplies integers ``(N, C)`` by a matrix ``(O, C)``, exactly.
 
@@ -58,11 +58,11 @@ def linear(
         Weights.
     largest_event : int
         Largest magnitude among the integers.
-    device : torch.device
+    device : torch.device or str
         Where they are.
     """
     weight = np.asarray(matrix)[:, :, None, None]
-    dense = _sums_of(name, weight, Window((1, 1)), largest_event, device)
+    dense = _sums_of(name, weight, Window((1, 1)), largest_event, torch.device(device))
 
     def product(events: Tensor) -> Tensor:
         return dense.sums(events[..., None, None]).to(torch.int64)[..., 0, 0]

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sdt_lava.graph import Node, TokenMean
 from sdt_lava.numerics import ACTIVATION_LIMIT, ACTIVATION_SHIFT, STATE_LIMIT, NeuronStates
 from sdt_lava.quantize.bounds import Extremes
 from sdt_lava.registers import Watch, carry, hold, look_at_neurons
-from sdt_lava.simulate.engine.arithmetic import largest, power_shift
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Modules whose functions evaluate nodes; they import torch, which a compiled plan rarely needs.
+_EVALUATORS = ("generic", "neurons", "cuba", "sigma_delta")
 
 
 @dataclass
@@ -32,7 +37,7 @@ class Context:
         and where it has ended.
     starts : dict of str to tuple of ndarray
         States, ``(*shape)``, of those that a sample does not find at rest.
-    device : torch.device
+    device : str
         Where tensors are.
     proved : frozenset of str
         Nodes whose values are known to fit their registers.
@@ -46,13 +51,15 @@ class Context:
     extremes: dict[str, Extremes] = field(default_factory=dict)
     states: NeuronStates = field(default_factory=dict)
     starts: NeuronStates = field(default_factory=dict)
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: str = "cpu"
     proved: frozenset[str] = frozenset()
     relayed: frozenset[str] = frozenset()
     watch: Watch = field(default_factory=lambda: Watch(()))
 
     def constant(self, values: Any) -> Tensor:
         """Return integers as a tensor on the device."""
+        import torch
+
         return torch.from_numpy(np.array(values, np.int64)).to(self.device)
 
     def held(self, node: Any, sums: Tensor, source: Tensor) -> Tensor:
@@ -67,6 +74,8 @@ class Context:
         source : Tensor
             What it reads.
         """
+        from sdt_lava.simulate.engine.arithmetic import power_shift
+
         if node.name in self.proved:
             exponent = -node.shift if isinstance(node, TokenMean) else getattr(node, "exponent", 0)
             return power_shift(sums, exponent) if np.any(exponent) else sums
@@ -93,6 +102,8 @@ class Context:
         activation, current, peak : Tensor of int64
             As of :func:`sdt_lava.registers.look_at_neurons`, ``(B, ...)``.
         """
+        from sdt_lava.simulate.engine.arithmetic import largest
+
         arrived, membrane = largest(activation), largest(peak)
         if current is not None:
             arrived = max(arrived, largest(current) >> ACTIVATION_SHIFT)
@@ -112,9 +123,9 @@ class Context:
         self.extremes[name] = seen.or_larger(self.extremes.get(name))
 
 
-Evaluate = Callable[[Any, list[Tensor], Context], Tensor]
+Evaluate = Callable[[Any, "list[Tensor]", Context], "Tensor"]
 
-EVALUATE: dict[type[Node], Evaluate] = {}
+_EVALUATE: dict[type[Node], Evaluate] = {}
 
 
 def evaluates(kind: type[Node]) -> Callable[[Evaluate], Evaluate]:
@@ -125,7 +136,19 @@ def evaluates(kind: type[Node]) -> Callable[[Evaluate], Evaluate]:
     """
 
     def register(function: Evaluate) -> Evaluate:
-        EVALUATE[kind] = function
+        _EVALUATE[kind] = function
         return function
 
     return register
+
+
+def evaluator(kind: type[Node]) -> Evaluate:
+    """Return what evaluates a kind of node."""
+    _import_evaluators()
+    return _EVALUATE[kind]
+
+
+@cache
+def _import_evaluators() -> None:
+    for name in _EVALUATORS:
+        import_module(f"sdt_lava.simulate.engine.{name}")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sdt_lava.simulate.engine.exact import choose_dense
-from sdt_lava.simulate.engine.plan.dense_kernel import DenseRows
 from sdt_lava.simulate.engine.plan.event_kernel import EventKernel
 from sdt_lava.simulate.engine.plan.lookup_kernel import LookupKernel
 from sdt_lava.simulate.engine.plan.product_kernel import ProductKernel
 from sdt_lava.simulate.engine.plan.sum_kernel import SumKernel
 from sdt_lava.simulate.engine.synapses import Synapses
 from sdt_lava.simulate.engine_options import DENSE_KERNELS
+from sdt_lava.torch_use import TorchNeeded
 
 # Firing rates at which both kernels took the same time, see docs/performance.md.
 _RATES = {"onednn": 0.4}
@@ -23,19 +22,22 @@ class Candidates:
 
     Parameters
     ----------
-    dense : SumKernel
-        Multiplies every input.
-    event : SumKernel, optional
-        For few spikes.
+    synapses : Synapses
+        The layer.
+    general : SumKernel, optional
+        Of our own, and the better one for few spikes.
     small : SumKernel, optional
-        For small windows, better than the others.
+        Of our own, for small windows, better than the others.
+    dense : SumKernel, optional
+        Multiplies every input, by torch.
     rate : float
-        Firing rate that divides few spikes from many.
+        Firing rate up to which the general one is better than the dense one.
     """
 
-    dense: SumKernel
-    event: SumKernel | None = None
+    synapses: Synapses
+    general: SumKernel | None = None
     small: SumKernel | None = None
+    dense: SumKernel | None = None
     rate: float = 0.0
 
 
@@ -58,14 +60,21 @@ class TableRoom:
         ----------
         found : Candidates
             The layer's.
+
+        Raises
+        ------
+        TorchNeeded
+            If there is none, or no room for it, and torch has not been tried.
         """
         if found.small is not None and self._has_room(found.small):
             return self._taken(found.small), None, 0.0
-        if found.event is not None and found.rate >= 1 and self._has_room(found.event):
-            return self._taken(found.event), None, 0.0
-        if found.event is not None and self._has_room(found.dense, found.event):
-            return self._taken(found.dense), self._taken(found.event), found.rate
-        others = [kernel for kernel in (found.dense, found.event, found.small) if kernel]
+        if found.general is not None and found.rate >= 1 and self._has_room(found.general):
+            return self._taken(found.general), None, 0.0
+        if found.dense is None:
+            raise TorchNeeded("a layer for which no kernel of our own can be used")
+        if found.general is not None and self._has_room(found.dense, found.general):
+            return self._taken(found.dense), self._taken(found.general), found.rate
+        others = [kernel for kernel in (found.dense, found.general, found.small) if kernel]
         fitting = [kernel for kernel in others if self._has_room(kernel)]
         smallest = min(others, key=lambda kernel: kernel.table_bytes)
         return self._taken(fitting[0] if fitting else smallest), None, 0.0
@@ -78,17 +87,13 @@ class TableRoom:
         return kernel
 
 
-def find_kernels(
-    synapses: Synapses, layer: str, wanted: str, *, halves: int, packed: bool
-) -> Candidates:  # fmt: skip
-    """Return the kernels that are exact for a layer.
+def own_kernels(synapses: Synapses, wanted: str, halves: int, packed: bool) -> Candidates:
+    """Return the kernels of our own that are exact for a layer.
 
     Parameters
     ----------
     synapses : Synapses
         The layer.
-    layer : str
-        Its name, for the log.
     wanted : str
         'auto', or a kernel that is used wherever it is exact.
     halves : int
@@ -96,14 +101,40 @@ def find_kernels(
     packed : bool
         Whether it reads spikes; otherwise the input's frames.
     """
-    dense = DenseRows(synapses, choose_dense(synapses, layer, wanted))
     if not packed:
-        has_products = wanted not in DENSE_KERNELS and ProductKernel.can_compute(synapses)
-        return Candidates(dense, small=ProductKernel(synapses, halves) if has_products else None)
+        if wanted in DENSE_KERNELS or not ProductKernel.can_compute(synapses):
+            return Candidates(synapses)
+        products = ProductKernel(synapses, halves)
+        if products.has_small_windows:
+            return Candidates(synapses, small=products)
+        return Candidates(synapses, general=products, rate=1.0)
     has_tables = wanted in ("auto", "lookup") and LookupKernel.can_compute(synapses)
     small = LookupKernel(synapses, halves) if has_tables else None
     if wanted in DENSE_KERNELS or not EventKernel.can_compute(synapses):
-        return Candidates(dense, small=small)
+        return Candidates(synapses, small=small)
+    return Candidates(synapses, EventKernel(synapses), small, rate=1.0)
+
+
+def with_dense(own: Candidates, layer: str, wanted: str) -> Candidates:
+    """Return a layer's kernels with an operator of torch among them.
+
+    Parameters
+    ----------
+    own : Candidates
+        The kernels of our own.
+    layer : str
+        Its name, for the log.
+    wanted : str
+        'auto', or a kernel that is used wherever it is exact.
+    """
+    from sdt_lava.simulate.engine.exact import choose_dense
+    from sdt_lava.simulate.engine.plan.dense_kernel import DenseRows
+
+    synapses = own.synapses
+    dense = DenseRows(synapses, choose_dense(synapses, layer, wanted))
+    if not isinstance(own.general, EventKernel):
+        # Large windows of payloads are cut into blocks by general operators.
+        return replace(own, general=None, dense=dense)
     # With groups, the event-driven kernel adds zeros for the other groups' channels.
     rate = 1.0 if wanted == "event" else _RATES.get(dense.name, 1.0) / synapses.window.groups
-    return Candidates(dense, EventKernel(synapses), small, rate)
+    return replace(own, dense=dense, rate=rate)

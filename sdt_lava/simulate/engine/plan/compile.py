@@ -23,6 +23,7 @@ from sdt_lava.simulate.engine.plan.neurons import Neurons, neurons_of
 from sdt_lava.simulate.engine.plan.operation import Buffer, Operation, Spikes
 from sdt_lava.simulate.engine.plan.signals import ConvertOperation, GenericOperation
 from sdt_lava.simulate.engine.plan.watching import WatchOperation, to_watch
+from sdt_lava.torch_use import TorchNeeded
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ class Compiler:
         'auto', 'event' or the name of a dense kernel, which is then used wherever it is exact.
     table_bytes : int
         Memory that tables of kernels may take, where a layer has the choice.
+    with_torch : bool
+        Whether torch may compute; otherwise what needs it raises `TorchNeeded`.
     """
 
     def __init__(
@@ -69,7 +72,9 @@ class Compiler:
         tracked: bool,
         kernels: str,
         table_bytes: int,
+        with_torch: bool = True,
     ) -> None:
+        self.with_torch = with_torch
         self.room = TableRoom(table_bytes)
         self.graph, self.kernels, self.counted = graph, kernels, counted
         self.tracked = tracked
@@ -208,6 +213,8 @@ class Compiler:
         return self.tensors[name]
 
     def _generic(self, node: Node) -> None:
+        if not self.with_torch:
+            raise TorchNeeded(f"{node.name} ({node.kind}) has no kernel")
         sources = [self.read_tensor(name) for name in node.inputs]
         layout = self.layout(node.name) or Layout(1, 1, 1, self.graph.shapes[node.name])
         self.tensors[node.name] = Buffer(f"{node.name} (tensor)", layout, "tensor")

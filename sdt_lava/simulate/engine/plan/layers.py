@@ -19,7 +19,7 @@ from sdt_lava.graph import (
     Signal,
 )
 from sdt_lava.simulate.engine.layout import INT32, LANES, Layout
-from sdt_lava.simulate.engine.plan.choice import find_kernels
+from sdt_lava.simulate.engine.plan.choice import own_kernels, with_dense
 from sdt_lava.simulate.engine.plan.compile import Compiler, lowers
 from sdt_lava.simulate.engine.plan.firing import Targets
 from sdt_lava.simulate.engine.plan.neurons import Neurons, side_by_side
@@ -88,13 +88,16 @@ def _add_layer(
     compiler: Compiler, nodes: list[str], synapses: Synapses, source: Spikes | Buffer,
     targets: Targets,
 ) -> bool:  # fmt: skip
-    wanted, halves, packed = compiler.kernels, targets.halves, isinstance(source, Spikes)
+    how = compiler.kernels, targets.halves, isinstance(source, Spikes)
     layers = [name for name in nodes if isinstance(compiler.graph.nodes[name], Weighted)]
     # A dense layer reads an image, or the same values flattened: its weights lie in another order.
-    shapes = synapses.source, synapses.target, synapses.window, synapses.events, packed
+    shapes = synapses.source, synapses.target, synapses.window, synapses.events
+    key = (*layers, *how, *shapes, current_guard())
+    # Plans with and without torch have the same tables.
+    own = compiler.once(("own kernels", *key), lambda: own_kernels(synapses, *how))
     found = compiler.once(
-        ("kernels", *layers, wanted, halves, *shapes, current_guard()),
-        lambda: find_kernels(synapses, nodes[0], wanted, halves=halves, packed=packed),
+        ("kernels", *key, compiler.with_torch),
+        lambda: own if not compiler.with_torch else with_dense(own, nodes[0], compiler.kernels),
     )
     busy, quiet, rate = compiler.room.choose(found)
     return compiler.add(SynapticOperation(tuple(nodes), source, targets, busy, quiet, rate))

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sdt_lava.graph import Graph, Readout
@@ -35,6 +34,7 @@ from sdt_lava.simulate.engine.plan.synaptic import SynapticOperation
 from sdt_lava.simulate.engine.plan.team import Step, work_through
 from sdt_lava.simulate.engine.plan.workspace import NO_FRAMES, Workspace, scratch_bytes
 from sdt_lava.simulate.engine.registry import Context
+from sdt_lava.torch_use import TorchNeeded
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class Plan:
         Integer graph.
     keep : iterable of str
         Nodes whose output is wanted.
-    counted, tracked, kernels, table_bytes
+    counted, tracked, kernels, table_bytes, with_torch
         As for :class:`~sdt_lava.simulate.engine.plan.compile.Compiler`.
     """
 
@@ -125,7 +125,11 @@ class Plan:
         tracked: bool,
         kernels: str,
         table_bytes: int,
+        with_torch: bool = True,
     ) -> None:
+        self.with_torch = with_torch
+        # Samples of all runs: what is worth it grows with them.
+        self.samples_done = 0
         wanted = frozenset(keep)
         compiler = Compiler(
             graph,
@@ -134,6 +138,7 @@ class Plan:
             tracked=tracked,
             kernels=kernels,
             table_bytes=table_bytes,
+            with_torch=with_torch,
         )
         self.operations = compiler.compile()
         self.counted, self.unproved = counted, compiler.unproved
@@ -154,6 +159,8 @@ class Plan:
             for buffer in [*(reading.buffer for reading in op.reads), *op.writes]
         }
         self._kept = set(self._output_buffers())
+        if self._needs_tensor and not with_torch:
+            raise TorchNeeded(f"{self.entry.name} is wanted as a tensor")
         self._signal_bytes: dict[Run, int] = {}
         # Memory that no run is using: whoever runs takes it out, and brings it back afterwards.
         self._idle: dict[Run, tuple[Workspace, list[Step]]] = {}
@@ -162,6 +169,11 @@ class Plan:
     def macs(self) -> int:
         """Multiplications of one step of one sample if nothing were skipped."""
         return sum(layer.macs for layer in self._layers)
+
+    @property
+    def largest_work(self) -> int:
+        """Multiplications of the busiest layer for one step of one sample, by our own kernels."""
+        return max((layer.macs * layer.synapses.window.groups for layer in self._layers), default=0)
 
     @property
     def populations(self) -> frozenset[str]:
@@ -240,6 +252,7 @@ class Plan:
             is_binary=work.is_binary,
             is_suspicious=work.is_suspicious,
         )
+        self.samples_done += run.batch
         if states is None:
             self._bring_back(work, steps)
         return outcome
@@ -307,6 +320,8 @@ class Plan:
     def _enter(self, work: Workspace, frames: IntArray) -> None:
         work.frames, work.is_binary, work.is_suspicious = packable(frames), True, False
         if self._needs_tensor:
+            import torch
+
             work.tensors[f"{self.entry.name} (tensor)"] = torch.from_numpy(
                 np.array(frames, np.int64)
             )

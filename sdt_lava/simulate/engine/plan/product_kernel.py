@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sdt_lava.simulate.engine.plan.workspace import Workspace
 
 _LARGEST_PAYLOAD = 2**15 - 1
-# Larger windows are left to general operators, which cut them into blocks.
+# Larger windows are rather left to general operators, which cut them into blocks.
 _MOST_INPUTS = 128
 
 
@@ -50,13 +50,17 @@ class ProductKernel(SmallWindowKernel):
         weights[...] = by_pair.transpose(3, 0, 1, 4, 2)
         return weights
 
+    @property
+    def has_small_windows(self) -> bool:
+        """Whether it is better than general operators."""
+        return self.synapses.rows <= _MOST_INPUTS
+
     @staticmethod
     def can_compute(synapses: Synapses) -> bool:
-        """Whether weights and payloads fit 16 bits and windows are small."""
+        """Whether weights and payloads fit 16 bits."""
         return (
             synapses.mantissa.dtype == np.int16
             and synapses.largest_event <= _LARGEST_PAYLOAD
-            and synapses.rows <= _MOST_INPUTS
             and synapses.window.dilation[1] == 1
         )
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from sdt_lava.graph import Node, Pool, TokenMean, TokenSum
 from sdt_lava.numerics import INT32_HIGH
@@ -32,8 +31,7 @@ from sdt_lava.simulate.engine.plan.operation import (
     window_rows,
 )
 from sdt_lava.simulate.engine.plan.watching import STREAM_LIMIT, exceeds
-from sdt_lava.simulate.engine.registry import EVALUATE
-from sdt_lava.torch_state import inside_torch
+from sdt_lava.simulate.engine.registry import evaluator
 
 if TYPE_CHECKING:
     from sdt_lava.simulate.engine.plan.workspace import Workspace
@@ -244,7 +242,9 @@ class GenericOperation(Operation):
 
     def bind(self, work: Workspace) -> Task:
         """Return the task."""
-        evaluate = EVALUATE[type(self.node)]
+        from sdt_lava.torch_state import inside_torch
+
+        evaluate = evaluator(type(self.node))
 
         def run(rows: Rows, worker: int) -> None:
             if rows[0] == 0 and rows[1] > 0:
@@ -286,6 +286,8 @@ _WHOLE = Layout(1, 1, 1, (1,))
 
 
 def _to_tensor(source: Spikes | Buffer, out: Buffer, work: Workspace) -> None:
+    import torch
+
     if isinstance(source, Spikes):
         words = work.spikes(source)
         values: np.ndarray = unpack_spikes(words, source.layout, work.batch)

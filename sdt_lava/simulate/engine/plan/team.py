@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-
-import torch
-from threadpoolctl import ThreadpoolController
+from typing import TYPE_CHECKING
 
 from sdt_lava.errors import ConfigError
 from sdt_lava.interruption import Interruption
 from sdt_lava.simulate.engine.plan.operation import Operation, Rows, Task
+from sdt_lava.torch_use import torch_is_loaded
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,11 @@ def one_thread_each() -> Iterator[None]:
 
     `torch.set_num_threads` would do so for all threads, and takes milliseconds.
     """
+    if not torch_is_loaded():
+        yield
+        return
+    import torch
+
     # A new thread takes over torch's number at its first use, and keeps its own from then on.
     torch.get_num_threads()
     with _openmp().limit(limits=1):
@@ -151,4 +158,6 @@ def one_thread_each() -> Iterator[None]:
 
 @cache
 def _openmp() -> ThreadpoolController:
+    from threadpoolctl import ThreadpoolController
+
     return ThreadpoolController().select(user_api="openmp")

@@ -1,0 +1,131 @@
+"""The plan of a run: compiled once for each way to run, and with torch only where that pays."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from sdt_lava.allocation import current_guard, guarding
+from sdt_lava.graph import Graph
+from sdt_lava.numerics import IntArray
+from sdt_lava.simulate.engine.plan.plan import Plan
+from sdt_lava.simulate.engine_options import EngineOptions
+from sdt_lava.torch_use import TorchNeeded, torch_is_loaded
+
+logger = logging.getLogger(__name__)
+
+# From so many multiplications of one layer on, torch's dense operators may save the two seconds
+# that torch takes to import, see docs/performance.md.
+_WORTH_TORCH = 200_000_000_000
+
+
+class Planner:
+    """Plans of one graph, which are kept with it.
+
+    Parameters
+    ----------
+    graph : Graph
+        Integer graph.
+    options : EngineOptions
+        Kernels and memory.
+    """
+
+    def __init__(self, graph: Graph, options: EngineOptions) -> None:
+        self.graph, self.options = graph, options
+
+    def plan(
+        self,
+        keep: Iterable[str],
+        steps: int,
+        samples: int,
+        *,
+        tracked: bool,
+        counted: Mapping[str, IntArray],
+    ) -> Plan:
+        """Return a plan for runs of so many steps, or of the graph's if these are more.
+
+        Parameters
+        ----------
+        keep : iterable of str
+            Nodes whose output is wanted.
+        steps, samples : int
+            Size of the input.
+        tracked, counted
+            As for :class:`~sdt_lava.simulate.engine.plan.compile.Compiler`.
+        """
+        kept = frozenset(keep)
+        with guarding(self.options.guard):
+            if not torch_is_loaded():
+                reason = self._needs_torch(kept, steps, samples, tracked, counted)
+                if isinstance(reason, Plan):
+                    return reason
+                logger.info("torch is imported: %s", reason)
+            return self._compiled(kept, steps, tracked, counted, with_torch=True)
+
+    def horizon(self, steps: int) -> int:
+        """Return for how many steps ranges have to be proved: few different numbers."""
+        timesteps = self.graph.timesteps
+        return (
+            timesteps
+            if steps <= timesteps
+            else timesteps << (-(-steps // timesteps) - 1).bit_length()
+        )
+
+    def _needs_torch(
+        self,
+        keep: frozenset[str],
+        steps: int,
+        samples: int,
+        tracked: bool,
+        counted: Mapping[str, IntArray],
+    ) -> Plan | str:
+        """Return the plan without torch, or why there has to be another one."""
+        try:
+            plan = self._compiled(keep, steps, tracked, counted, with_torch=False)
+        except TorchNeeded as error:
+            return str(error)
+        work = plan.largest_work * steps * (samples + plan.samples_done)
+        return plan if work < _WORTH_TORCH else f"{work:.2g} multiplications in one layer"
+
+    def _compiled(
+        self,
+        keep: frozenset[str],
+        steps: int,
+        tracked: bool,
+        counted: Mapping[str, IntArray],
+        *,
+        with_torch: bool,
+    ) -> Plan:
+        kernels, room = self.options.kernels, self._table_room()
+        proved_for, guard = self.horizon(steps), current_guard()
+        what = tuple((name, fans.shape, fans.tobytes()) for name, fans in sorted(counted.items()))
+        how = tracked, kernels, proved_for, guard, room, with_torch
+        key = ("engine plan", keep, what, *how)
+        if key not in self.graph.derived:
+            graph = self.graph
+            if proved_for > graph.timesteps:
+                graph = replace(graph, timesteps=proved_for)
+            made = Plan(
+                graph, keep, counted=counted, tracked=tracked,
+                kernels=kernels, table_bytes=room, with_torch=with_torch,
+            )  # fmt: skip
+            _tell(made)
+            self.graph.derived[key] = made
+        plan: Plan = self.graph.derived[key]
+        return plan
+
+    def _table_room(self) -> int:
+        """Return what tables of kernels may take: half of the memory, and few different numbers."""
+        half = self.options.memory // 2
+        return 1 << (half.bit_length() - 1) if half else 0
+
+
+def _tell(plan: Plan) -> None:
+    """Say which kernels a plan runs."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    counts = Counter(f"{op.kind} {op.describe()}".strip() for op in plan.operations)
+    described = ", ".join(f"{number} x {what}" for what, number in counts.items())
+    logger.info("kernels %s torch: %s", "with" if plan.with_torch else "without", described)
