@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import nir
 import numpy as np
@@ -15,6 +16,8 @@ from sdt_lava.quantize.reachable import Reach, reaches
 # Time steps in seconds that programs write files with; 1 for those whose unit is the step.
 _USUAL_DT = (1e-3, 1e-2, 0.1, 1.0, 1e-5, 1e-6)
 _MOST_DOUBLINGS = 6
+# Of a time constant, where nothing else says how long a step is.
+_USUAL_STEPS = 10.0
 _TIME_CONSTANTS = ("tau", "tau_mem", "tau_syn")
 
 
@@ -70,13 +73,21 @@ def _remedy(source: nir.NIRGraph, graph: Graph, maker: FloatMaker, name: str) ->
     for doublings in range(_MOST_DOUBLINGS + 1):
         steps = graph.timesteps << doublings
         more = f" and timesteps (--timesteps {steps})" if doublings else ""
-        for dt in _USUAL_DT:
+        for dt in sorted(_USUAL_DT, key=partial(_unlikely, maker.structure.nodes[name])):
             if dt != maker.dt and _fires(source, maker, dt, steps, name):
                 what = "a step is the unit of time" if dt == 1.0 else "that is the step"
                 return f"pass dt (--dt {dt:g}) if {what} in that program{more}"
         if doublings and _fires(source, maker, maker.dt, steps, name):
             return f"pass timesteps (--timesteps {steps})"
     return "check the units of weights, thresholds and time constants in that program"
+
+
+def _unlikely(node: nir.NIRNode, dt: float) -> float:
+    """Return how far the time constants of neurons are from the usual ten steps."""
+    found = [getattr(node, field) for field in _TIME_CONSTANTS if hasattr(node, field)]
+    if not found:
+        return 0.0
+    return float(np.abs(np.log10(np.max(found[0]) / dt / _USUAL_STEPS)))
 
 
 def _fires(source: nir.NIRGraph, maker: FloatMaker, dt: float, steps: int, name: str) -> bool:

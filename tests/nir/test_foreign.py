@@ -356,6 +356,14 @@ def test_refused_with_a_reason(name):
     assert len(str(caught.value)) < 3000
 
 
+@pytest.mark.parametrize(("tau", "dt"), [(8.0, "1"), (20.0, "1"), (0.012, "0.001"), (0.5, "0.1")])
+def test_the_step_that_is_proposed_makes_usual_time_constants(tau, dt):
+    """Smaller steps would also let these neurons fire, once in a sample."""
+    source = dense(lif(3, tau=tau, r=1.0, threshold=0.9))
+    with pytest.raises(NirError, match=rf"--dt {dt}\)"):
+        from_nir(source, NirOptions(timesteps=60, dt=1e-6))
+
+
 @pytest.mark.parametrize(
     "options",
     [
