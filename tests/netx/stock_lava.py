@@ -19,8 +19,11 @@ def run_stock(path, frames, message_bits=0):
     return run_stock_layers(path, frames, message_bits)[-1]
 
 
-def run_stock_layers(path, frames, message_bits=0):
-    """Run samples ``(T, B, *shape)`` one after another; return the spikes of every layer."""
+def run_stock_layers(path, frames, message_bits=0, **session):
+    """Run samples ``(T, B, *shape)`` one after another; return the spikes of every layer.
+
+    Options of the session: ``executor`` and ``timeout``.
+    """
     timesteps, batch = frames.shape[:2]
     network = hdf5.Network(
         str(path), reset_interval=timesteps, reset_offset=1, input_message_bits=message_bits
@@ -33,30 +36,30 @@ def run_stock_layers(path, frames, message_bits=0):
     silence = np.zeros((*stream.shape[:-1], hops), stream.dtype)
     source = Source(data=np.concatenate([stream, silence], axis=-1).astype(np.int32))
     source.s_out.connect(network.inp)
-    return _record(network, timesteps, batch, first_hop=1)
+    return _record(network, timesteps, batch, first_hop=1, **session)
 
 
-def run_stock_image(path, bias, timesteps):
+def run_stock_image(path, bias, timesteps, **session):
     """Run one image, ``(C, H, W)`` or ``(features,)``, as the bias of the input's neurons."""
     network = hdf5.Network(str(path), reset_interval=timesteps, reset_offset=0)
     network.in_layer.neuron.bias_mant.init = np.asarray(bias).transpose()
-    return _record(network, timesteps, 1, first_hop=0)
+    return _record(network, timesteps, 1, first_hop=0, **session)
 
 
-def run_stock_images(path, biases, timesteps):
+def run_stock_images(path, biases, timesteps, **session):
     """Run images ``(B, *shape)``, each from a fresh start; return ``(T, B, *shape)`` by layer."""
-    runs = [run_stock_image(path, bias, timesteps) for bias in biases]
+    runs = [run_stock_image(path, bias, timesteps, **session) for bias in biases]
     return [np.concatenate(samples, axis=1) for samples in zip(*runs, strict=True)]
 
 
-def run_stock_apart(path, frames, message_bits=0):
+def run_stock_apart(path, frames, message_bits=0, **session):
     """Run samples ``(T, B, *shape)``, each from a fresh start: no spike goes to the next one."""
     samples = range(frames.shape[1])
-    runs = [run_stock_layers(path, frames[:, [b]], message_bits) for b in samples]
+    runs = [run_stock_layers(path, frames[:, [b]], message_bits, **session) for b in samples]
     return [np.concatenate(parts, axis=1) for parts in zip(*runs, strict=True)]
 
 
-def run_stock_messages(path, frames, executor="in-process"):
+def run_stock_messages(path, frames, executor="in-process", **session):
     """Run one sample ``(T, *shape)`` of a sigma-delta network from the start; messages by layer."""
     network = hdf5.Network(str(path), input_message_bits=16)
     timesteps, hops = len(frames), len(network)
@@ -67,16 +70,16 @@ def run_stock_messages(path, frames, executor="in-process"):
     data[..., :timesteps] = frames.transpose().reshape((*entry.shape, timesteps))
     source = Source(data=data)
     source.s_out.connect(entry)
-    return _record(network, timesteps, 1, 0 if encodes else 1, executor)
+    return _record(network, timesteps, 1, 0 if encodes else 1, executor, **session)
 
 
-def _record(network, timesteps, batch, first_hop, executor="processes"):
+def _record(network, timesteps, batch, first_hop, executor="processes", timeout=_TIMEOUT):
     hops = [first_hop + index for index in range(len(network))]
     steps = timesteps * batch + hops[-1]
     sinks = [Sink(shape=layer.out.shape, buffer=steps) for layer in network.layers]
     for layer, sink in zip(network.layers, sinks, strict=True):
         layer.out.connect(sink.a_in)
-    with LavaSession(network.layers[0], _CONFIG, timeout=_TIMEOUT, executor=executor) as session:
+    with LavaSession(network.layers[0], _CONFIG, timeout=timeout, executor=executor) as session:
         session.run(steps)
         received = [np.array(sink.data.get()) for sink in sinks]
     network.net_config.f.close()
