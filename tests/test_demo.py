@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import sdt_lava
+from sdt_lava.simulate import lava_presence
 from sdt_lava.simulate.lava_presence import has_lava
+from tests.graphs import random_sdt_graph
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def load_demo():
+    spec = importlib.util.spec_from_file_location("demo", ROOT / "examples" / "demo.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_without_lava_the_machine_takes_its_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(lava_presence, "find_spec", lambda name: None)
+    demo = load_demo()
+    graph = random_sdt_graph(np.random.default_rng(1), image=(1, 8, 8), channels=4)
+    sdt_lava.save_network(graph, tmp_path / "net.h5")
+    data = sdt_lava.load_dataset("digits", "test", 6)
+    results = demo.run_backends(tmp_path / "net.h5", data)
+    report = demo.build_report(results["reference"], results, data)
+    assert report["backends"] == ["reference", "engine", "machine"]
+    pairs = {"reference-engine", "reference-machine", "engine-machine"}
+    for kind in ("spike_differences", "logit_differences"):
+        assert set(report[kind]) == pairs and set(report[kind].values()) == {0}
+    assert set(report["accuracy"]) == {"float", "quantized", "machine"}
+    assert any(spikes.any() for spikes in results["machine"].spikes.values())
 
 
 @pytest.mark.slow

@@ -133,7 +133,7 @@ def test_the_usual_back_end_says_what_it_is(run, network, spikes, tmp_path, no_l
 
 def test_the_machine_runs_a_file_where_there_is_no_lava(network, spikes, tmp_path):
     arguments = (network, "--data", spikes, "--json")
-    usual = run_command_without(("lava",), "main_sim", *arguments, tmp_path / "usual.json")
+    usual = run_command_without(("lava", "torch"), "main_sim", *arguments, tmp_path / "usual.json")
     assert usual.returncode == 0, usual.stderr
     assert usual.stderr.count("Lava is not installed") == 1
     refused = run_command_without(("lava",), "main_sim", network, "--backend", "lava")
