@@ -163,3 +163,24 @@ def test_the_machine_takes_targets(run, network, spikes, tmp_path):
         "main_sim", network, "--data", spikes, "--backend", "machine", "--board", "oheogulch"
     )
     assert code == 2 and "oheogulch" in err
+
+
+def test_other_commands_take_the_machine(run, network, spikes, tmp_path, no_lava):
+    compared = ("compare", network, network, "--data", spikes, "--right-backend", "machine")
+    code, out, err = run("main", *compared)
+    assert code == 0 and "no spike differs" in out, err
+    code, out, err = run(
+        "main", "evaluate", network, "--data", spikes, "--out", tmp_path / "evaluation",
+        "--backend", "machine", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    evaluated = json.loads(out)
+    code, out, err = run(
+        "main", "evaluate", network, "--data", spikes, "--out", tmp_path / "other", "--json"
+    )
+    assert code == 0 and json.loads(out)["operations"] == evaluated["operations"], err
+    code, out, err = run(
+        "main", "report", network, "--data", spikes, "--out", tmp_path / "report",
+        "--compare-with", "machine",
+    )  # fmt: skip
+    assert code == 0 and "machine: 0 of" in out, err
