@@ -30,6 +30,9 @@ STATE_LIMIT = 2**23 - 1
 ACTIVATION_SHIFT = 6
 # Largest activation that the 24-bit current holds after that shift.
 ACTIVATION_LIMIT = STATE_LIMIT >> ACTIVATION_SHIFT
+# Spikes that a pooling of spikes may add up, each with this weight, before its gate fires.
+POOL_WEIGHT = 2
+POOL_WINDOW_LIMIT = ACTIVATION_LIMIT // POOL_WEIGHT
 # Threshold mantissa: unsigned 17 bit.
 THRESHOLD_LIMIT = 2**17 - 1
 # Bias: signed 13-bit mantissa, unsigned 3-bit exponent. An exponent of six aligns the

@@ -22,7 +22,12 @@ from sdt_lava.graph.base import (
     Shape,
     Signal,
 )
-from sdt_lava.numerics import MAX_WEIGHT_EXPONENT, MIN_WEIGHT_EXPONENT, IntArray
+from sdt_lava.numerics import (
+    MAX_WEIGHT_EXPONENT,
+    MIN_WEIGHT_EXPONENT,
+    POOL_WINDOW_LIMIT,
+    IntArray,
+)
 
 
 def _require_image(node: Node, shape: Shape) -> None:
@@ -336,6 +341,17 @@ class OrPool(Pool):
     kind: ClassVar[str] = "or_pool"
     accepts: ClassVar[frozenset[Signal]] = SPIKES
     emits: ClassVar[Signal] = Signal.SPIKE
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return ``(C, H', W')``; the gate of a window has to hold the sum of its spikes."""
+        shape = super().output_shape(shapes)
+        _, height, width = shapes[0]
+        positions = min(self.kernel, height) * min(self.kernel, width)
+        if positions > POOL_WINDOW_LIMIT:
+            raise self.mismatch(
+                f"windows of {positions:,} values", f"at most {POOL_WINDOW_LIMIT:,}"
+            )
+        return shape
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

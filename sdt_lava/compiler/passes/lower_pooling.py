@@ -6,8 +6,8 @@ from scipy.sparse import csr_matrix
 
 from sdt_lava.compiler.connections import pooling
 from sdt_lava.graph import Gate, Graph, Node, OrPool, Sparse
+from sdt_lava.numerics import POOL_WEIGHT
 
-POOL_WEIGHT = 2
 # Any sum of at least one spike exceeds 1.
 POOL_THRESHOLD = 1
 

@@ -13,10 +13,11 @@ from dataclasses import replace
 import numpy as np
 
 from sdt_lava.compiler.connections import identity
-from sdt_lava.compiler.passes.lower_pooling import POOL_THRESHOLD, POOL_WEIGHT
+from sdt_lava.compiler.passes.lower_pooling import POOL_THRESHOLD
 from sdt_lava.compiler.passes.split_delays import DelaySplit
 from sdt_lava.compiler.schedule import Schedule
 from sdt_lava.graph import Gate, Graph, Node, Relay, Signal, Sparse
+from sdt_lava.numerics import POOL_WEIGHT
 
 
 def wait_before(
