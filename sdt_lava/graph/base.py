@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,9 @@ NODE_KINDS: dict[str, type[Node]] = {}
 class Node:
     """Base of all nodes.
 
+    A node never changes: its arrays are read-only, copies of what was given unless nobody can
+    write to that. So whatever was computed from a node stays true.
+
     Parameters
     ----------
     name : str
@@ -59,6 +62,16 @@ class Node:
     min_inputs: ClassVar[int] = 1
     max_inputs: ClassVar[int | None] = 1
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                object.__setattr__(self, name, _read_only(value))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make copies, and what comes out of a pickle, read-only, too."""
+        vars(self).update(state)
+        self.__post_init__()
+
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if cls.kind:
@@ -81,3 +94,15 @@ class Node:
     def mismatch(self, found: object, allowed: object) -> GraphError:
         """Build the error for a shape or parameter that does not fit."""
         return GraphError(f"node {self.name!r} ({self.kind})", str(found), str(allowed))
+
+
+def _read_only(array: Array) -> Array:
+    """Return the array itself if nobody can write to its memory, or a copy of it."""
+    part: object = array
+    while isinstance(part, np.ndarray) and not part.flags.writeable:
+        part = part.base
+    if part is None or isinstance(part, bytes):
+        return array
+    copy = np.array(array)
+    copy.flags.writeable = False
+    return copy

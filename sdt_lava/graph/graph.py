@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from sdt_lava.errors import GraphError
@@ -45,6 +46,9 @@ class Graph:
     nodes: Mapping[str, Node]
     timesteps: int
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", MappingProxyType(dict(self.nodes)))
 
     @classmethod
     def build(
@@ -157,7 +161,12 @@ class Graph:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be derived again."""
-        return {name: value for name, value in self.__dict__.items() if name != "derived"}
+        kept = {name: value for name, value in self.__dict__.items() if name != "derived"}
+        return {**kept, "nodes": dict(self.nodes)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.__post_init__()
 
     def of_type(self, kind: type[NodeT]) -> tuple[NodeT, ...]:
         """Return all nodes of one class, in the order they were given."""

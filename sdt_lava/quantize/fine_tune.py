@@ -119,9 +119,9 @@ def fold_model(model: SpikeDrivenTransformer) -> SpikeDrivenTransformer:
         norm_name = f"{prefix}.{name.replace('conv', 'bn')}"
         synapse, norm = folded.get_submodule(node.name), folded.get_submodule(norm_name)
         with torch.no_grad():
-            synapse.weight.copy_(torch.from_numpy(node.weight)[..., None])
+            synapse.weight.copy_(torch.tensor(node.weight)[..., None])
         assert node.bias is not None
-        bias = torch.from_numpy(node.bias).float()
+        bias = torch.tensor(node.bias).float()
         folded.get_submodule(prefix).add_module(
             norm_name.rpartition(".")[2], FoldedNorm(bias, norm.eps)
         )

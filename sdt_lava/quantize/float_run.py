@@ -83,7 +83,7 @@ def teacher_of(graph: Graph) -> Callable[[NDArray[np.floating]], dict[str, NDArr
 def _bias(values: Any, ndim: int) -> Tensor | float:
     if values is None:
         return 0.0
-    vector = torch.from_numpy(np.asarray(values, np.float64))
+    vector = torch.from_numpy(np.array(values, np.float64))
     return vector.reshape(-1, *(1,) * (ndim - 1)) if vector.ndim else vector
 
 
@@ -125,7 +125,7 @@ def _cuba(node: CubaLif, arriving: list[Tensor]) -> Tensor:
 
 
 def _matrix(weight: Any) -> Tensor | None:
-    return None if weight is None else torch.from_numpy(np.asarray(weight, np.float64))
+    return None if weight is None else torch.from_numpy(np.array(weight, np.float64))
 
 
 def _delayed(spikes: Tensor, delay: Any) -> Tensor:
@@ -148,7 +148,7 @@ def _conv(node: Conv, arriving: list[Tensor]) -> Tensor:
 
 
 def _dense(node: Dense | Readout, arriving: list[Tensor]) -> Tensor:
-    weight = torch.from_numpy(np.asarray(node.weight, np.float64))
+    weight = torch.from_numpy(np.array(node.weight, np.float64))
     return functional.linear(arriving[0].flatten(2).double(), weight) + _bias(node.bias, 1)
 
 

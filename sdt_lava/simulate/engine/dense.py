@@ -227,7 +227,7 @@ class Loops(DenseKernel):
 
     def bring(self, events: Tensor) -> Tensor:
         """Return events with channels last, in the type of the sums, where the processor is."""
-        kind = torch.from_numpy(self._weight[:0]).dtype
+        kind = torch.from_numpy(np.empty(0, self._weight.dtype)).dtype
         return _channels_last(events.to(CPU, kind))
 
     def sums(self, events: Tensor) -> Tensor:
@@ -240,7 +240,7 @@ class Loops(DenseKernel):
 
 
 def _on(device: torch.device, values: np.ndarray, kind: torch.dtype) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values)).to(device, kind)
+    return torch.from_numpy(np.require(values, requirements=("C", "W"))).to(device, kind)
 
 
 def _plain(values: Tensor) -> Tensor:
