@@ -57,6 +57,7 @@ from sdt_lava.registers import (
     relayed_currents,
 )
 from sdt_lava.simulate.sigma_delta import run_population, start_of
+from sdt_lava.simulate.states import check_states
 
 # What a node computes, exactly; layers before their exponent.
 Evaluate = Callable[[Any, list[IntArray]], IntArray]
@@ -102,9 +103,12 @@ def run_reference(
 
     Raises
     ------
+    DataError
+        If the states are not those of these neurons, for as many samples.
     NumericOverflowError
         If ``strict`` and a value does not fit its register.
     """
+    check_states(graph, states or {}, frames.shape[1])
     values: dict[str, IntArray] = {}
     watch = Watch(graph.order)
     relayed = relayed_currents(graph)

@@ -37,6 +37,7 @@ from sdt_lava.simulate.engine.planner import Planner
 from sdt_lava.simulate.engine.registry import Context
 from sdt_lava.simulate.engine_options import EngineOptions
 from sdt_lava.simulate.sigma_delta import starting_states
+from sdt_lava.simulate.states import check_states
 from sdt_lava.torch_use import default_threads, exact_if_loaded
 
 logger = logging.getLogger(__name__)
@@ -121,11 +122,14 @@ class Engine:
 
         Raises
         ------
+        DataError
+            If the states are not those of these neurons, for as many samples.
         NumericOverflowError
             If ``strict`` and a value does not fit its register.
         """
         kept = frozenset(self.graph.nodes if keep is None else keep)
         frame_steps = frame_steps_of(frames)
+        check_states(self.graph, states or {}, frames.shape[1])
         if spikes or not self._is_planned(frames, states, frame_steps):
             return self._interpret(frames, kept, spikes, states)
         if states is not None:

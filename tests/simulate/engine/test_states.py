@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import sdt_lava
-from sdt_lava.errors import NumericOverflowError
+from sdt_lava.errors import DataError, NumericOverflowError
 from sdt_lava.graph import CubaLif, Dense, Graph, Input, Lif
 from sdt_lava.simulate.engine import Engine, EngineOptions
 from sdt_lava.simulate.reference import run_reference
@@ -142,3 +142,48 @@ def test_plain_cuba_neurons_keep_their_state():
     want = sdt_lava.simulate(graph, x, "reference", reset=False)
     got = sdt_lava.simulate(graph, x, "engine", reset=False, batch_size=1)
     assert spike_differences(want, got) == 0
+
+
+WRONG_STATES = {
+    "other samples": lambda u, v: {"out": (u[:1], v[:1])},
+    "one array": lambda u, v: {"out": (u,)},
+    "no tuple": lambda u, v: {"out": u},
+    "a list of lists": lambda u, v: {"out": (u.tolist(), v.tolist())},
+    "transposed": lambda u, v: {"out": (u.T, v.T)},
+    "broadcastable": lambda u, v: {"out": (u[:, :1], v[:, :1])},
+    "fractions": lambda u, v: {"out": (u * 0.5, v * 0.5)},
+    "no neurons": lambda u, v: {"e": (u, v)},
+    "no such node": lambda u, v: {"x": (u, v)},
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_STATES)
+@pytest.mark.parametrize("kernels", ["auto", "interpreter", "reference"])
+def test_states_of_other_shapes_are_refused(kernels, wrong):
+    rng = np.random.default_rng(0)
+    graph = slow_and_fast(rng)
+    frames = (rng.random((STEPS, 3, 512)) < 0.02).astype(np.int64)
+    u, v = np.zeros((3, 10), np.int64), np.zeros((3, 10), np.int64)
+    states = WRONG_STATES[wrong](u, v)
+    with pytest.raises(DataError, match="states of"):
+        if kernels == "reference":
+            run_reference(graph, frames, states=states)
+        else:
+            Engine(graph, options=EngineOptions(kernels=kernels)).run(frames, states=states)
+
+
+def test_history_of_delayed_neurons_has_the_shape_of_their_delay():
+    rng = np.random.default_rng(5)
+    nodes = list(slow_and_fast(rng).nodes.values())
+    nodes[2] = CubaLif(
+        name="fast", inputs=("a",), threshold=2000, voltage_decay=1000, current_decay=4096, delay=3
+    )
+    graph = Graph.build(nodes, STEPS)
+    frames = (rng.random((STEPS, 2, 512)) < 0.02).astype(np.int64)
+    states: dict = {}
+    engine = Engine(graph, strict=False)
+    engine.run(frames, states=states)
+    engine.run(frames, states=states)
+    u, v, history = states["fast"]
+    with pytest.raises(DataError, match="states of 'fast'"):
+        engine.run(frames, states={"fast": (u, v, history[:-1])})
