@@ -22,7 +22,7 @@ from sdt_lava.cli.data import (
 )
 from sdt_lava.cli.hardware import ALL_BACKENDS
 from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, Timesteps, load_file
-from sdt_lava.cli.places import Reads, ReadsData, Writes
+from sdt_lava.cli.places import Reads, ReadsData, Writes, WritesFigure
 from sdt_lava.errors import ConfigError
 from sdt_lava.file_kinds import NETWORK, file_kind
 from sdt_lava.files import write_json
@@ -67,7 +67,7 @@ def compare_command(
     plot: Annotated[
         Path | None,
         typer.Option(help="Draw differences by layer to this PNG."),
-        Writes(),
+        WritesFigure(),
     ] = None,
 ) -> None:
     """Compare two executions layer by layer: share of differing spikes, and where it begins."""

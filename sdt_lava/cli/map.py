@@ -25,7 +25,7 @@ from sdt_lava.cli.networks import (
     network_title,
     read_network,
 )
-from sdt_lava.cli.places import Reads, ReadsData, Writes
+from sdt_lava.cli.places import Reads, ReadsData, WritesFigure
 from sdt_lava.cli.runtime import RuntimeOption, load_needing, print_bound
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS, load_target
 from sdt_lava.report.runtime_bound import runtime_bound
@@ -83,7 +83,9 @@ def map_command(
     runtime: RuntimeOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     per_core: Annotated[bool, typer.Option("--per-core", help="In JSON, list every core.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="Draw the cores to this PNG."), Writes()] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the cores to this PNG."), WritesFigure()
+    ] = None,
 ) -> None:
     """Map a network to the cores and chips of a target, and say what fills them."""
     from sdt_lava.compiler.compile import compile_network

@@ -9,14 +9,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from typer.core import TyperCommand
 
 from sdt_lava.datasets import data_places
 from sdt_lava.errors import ConfigError
-from sdt_lava.files import check_folder, check_writable
+from sdt_lava.files import OutputError, check_folder, check_writable
 from sdt_lava.same_files import Place, check_separate
+
+# Of the formats that matplotlib writes without further programs; without a suffix it is PNG.
+FIGURE_SUFFIXES = (
+    *("", ".png", ".svg", ".pdf"),
+    *(".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".eps", ".ps", ".svgz"),
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,24 @@ class Writes:
 
 
 @dataclass(frozen=True)
+class WritesFigure(Writes):
+    """A figure that is written, in the format that its suffix says."""
+
+    def check_format(self, value: str) -> None:
+        """Check that there is a format with the suffix of a figure.
+
+        Raises
+        ------
+        OutputError
+            If there is none.
+        """
+        suffix = Path(value).suffix
+        if suffix.lower() not in FIGURE_SUFFIXES:
+            found, allowed = f"a figure in the format {suffix!r}", ", ".join(FIGURE_SUFFIXES[1:])
+            raise OutputError(value, found, allowed, "name a .png, .svg or .pdf file")
+
+
+@dataclass(frozen=True)
 class WritesInto:
     """A folder that is made, and patterns of the files that are written into it."""
 
@@ -96,6 +121,7 @@ def check_places(command: TyperCommand, params: Mapping[str, Any]) -> tuple[Plac
     known = roles(command.callback)
     reads: list[Place] = []
     writes: list[Place] = []
+    figures: list[tuple[WritesFigure, str]] = []
     for parameter in command.params:
         role = known.get(parameter.name or "")
         if role is None:
@@ -106,7 +132,11 @@ def check_places(command: TyperCommand, params: Mapping[str, Any]) -> tuple[Plac
                 reads += role.places(label, value, params)
             else:
                 writes.append(role.place(label, value))
+                if isinstance(role, WritesFigure):
+                    figures.append((role, value))
     check_separate(reads, writes)
+    for figure, path in figures:
+        figure.check_format(path)
     return tuple(reads)
 
 

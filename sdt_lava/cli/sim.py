@@ -28,7 +28,7 @@ from sdt_lava.cli.hardware import (
 )
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, Timesteps, load_file
-from sdt_lava.cli.places import Reads, ReadsData, Writes
+from sdt_lava.cli.places import Reads, ReadsData, Writes, WritesFigure
 from sdt_lava.datasets.labels import check_classes
 from sdt_lava.files import write_json
 from sdt_lava.report.synops import ROLES, SynopsTable
@@ -95,7 +95,7 @@ def sim_command(
     binning: Binning = None,
     json: Annotated[Path | None, typer.Option(help="Write results to this file."), Writes()] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw spikes and rates to this PNG."), Writes()
+        Path | None, typer.Option(help="Draw spikes and rates to this PNG."), WritesFigure()
     ] = None,
 ) -> None:
     """Simulate a network file and report accuracy, spikes and synaptic operations."""

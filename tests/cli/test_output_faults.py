@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from sdt_lava.cli.places import FIGURE_SUFFIXES
 from tests.cli.writers import WRITERS, make_inputs
 from tests.left_behind import children
 
@@ -168,3 +169,26 @@ def test_no_memory_for_the_buffers_of_linear_algebra(run, inputs, monkeypatch):
     monkeypatch.setattr("mmap.mmap", refuse)
     code, _, err = run("main", "info", inputs.network)
     assert code == 1 and "memory" in err
+
+
+FIGURES = [name for name in WRITERS if name.endswith("--plot")]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("suffix", [".xyz", ".txt", ".h5", ".png.bak"])
+def test_a_figure_of_no_format_is_refused_before_anything_runs(write, monkeypatch, name, suffix):
+    def never(*_args, **_kwargs):
+        raise AssertionError("something ran")
+
+    monkeypatch.setattr("sdt_lava.cli.networks.load_file", never)
+    monkeypatch.setattr("sdt_lava.files.open_regular", never)
+    code, err, before = write(name, write.folder / f"figure{suffix}")
+    assert code == 2 and "a figure in the format" in err and ".png" in err
+    assert contents(write.folder) == before
+
+
+def test_formats_are_those_of_the_figures():
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = FigureCanvasBase.get_supported_filetypes()
+    assert all(suffix[1:] in known for suffix in FIGURE_SUFFIXES if suffix)
