@@ -16,6 +16,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+# Dots of a line: names like a.b.c make a table for each, and take the square of their number.
+_MOST_DOTS = 50
+
 
 class TomlTable:
     """A table of a TOML document, with checked access.
@@ -40,6 +43,11 @@ class TomlTable:
     @classmethod
     def parse(cls, where: str, text: str, error_type: type[SdtLavaError]) -> TomlTable:
         """Parse a document."""
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.count(".") > _MOST_DOTS:
+                found = f"line {number} with {line.count('.')} dots"
+                remedy = "break the line, or leave tables of tables out"
+                raise error_type(where, found, f"at most {_MOST_DOTS} in a line", remedy)
         try:
             return cls(where, tomllib.loads(text), error_type)
         # The parser's error is a ValueError; Python's, at numbers of thousands of digits, another.
@@ -51,7 +59,7 @@ class TomlTable:
         unknown = sorted(set(self.content) - allowed)
         if unknown:
             raise self.error_type(
-                self.where, f"unknown entry {unknown[0]!r}", f"one of {sorted(allowed)}"
+                self.where, f"unknown entry {short_repr(unknown[0])}", f"one of {sorted(allowed)}"
             )
         missing = sorted(required - set(self.content))
         if missing:
@@ -67,7 +75,7 @@ class TomlTable:
                 self.where, f"{key} is {type(value).__name__}", f"tables [{key}.<name>]"
             )
         return {
-            name: TomlTable(f"{self.where}, {what} {name!r}", table, self.error_type)
+            name: TomlTable(f"{self.where}, {what} {short_repr(name)}", table, self.error_type)
             for name, table in value.items()
         }
 

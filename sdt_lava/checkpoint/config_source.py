@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from argparse import Namespace
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from sdt_lava.checkpoint.official_config import (
 from sdt_lava.errors import ConfigError
 from sdt_lava.file_kinds import CONFIGURATION, misplaced
 from sdt_lava.files import open_regular
+from sdt_lava.json_text import parse_json
 from sdt_lava.limits import limits, remedy
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.presets import PRESETS
@@ -139,7 +139,7 @@ def _read_json(path: Path) -> Mapping[Any, Any]:
         allowed = f"at most {most} bytes of JSON"
         raise ConfigError(where, "a large file", allowed, remedy("config_bytes"))
     try:
-        values = json.loads(text)
+        values = parse_json(text)
     except (ValueError, RecursionError) as error:
         found, advice = misplaced(where, CONFIGURATION) or (f"not JSON ({error})", "")
         raise ConfigError(where, found, "a JSON object", advice) from error

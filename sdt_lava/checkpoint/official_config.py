@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from math import isfinite
+from reprlib import repr as short_repr
 from typing import Any
 
 import yaml
@@ -58,6 +59,16 @@ class _TextLoader(yaml.BaseLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("a reference (*name)")
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a name with two values: readers differ in which one they take."""
+        values = super().construct_mapping(node, deep)
+        if len(values) != len(node.value):
+            for name, value in node.value:
+                key = self.construct_object(name, deep=True)
+                if self.construct_object(value, deep=True) != values[key]:
+                    raise yaml.YAMLError(f"{short_repr(key)} has two values")
+        return values
 
 
 def read_yml(path: str | os.PathLike[str]) -> Settings:

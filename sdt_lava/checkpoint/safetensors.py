@@ -9,13 +9,13 @@ Source: huggingface/safetensors, README.md, and the checks of ``safetensors/src/
 
 from __future__ import annotations
 
-import json
 import os
 from math import prod
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sdt_lava.errors import CheckpointError
 from sdt_lava.files import open_regular
+from sdt_lava.json_text import parse_json
 from sdt_lava.limits import limits, remedy
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _check_limit(name: str, found: int, what: str, where: str) -> None:
 
 def _header(text: bytes, where: str) -> dict[str, Any]:
     try:
-        header = json.loads(text.decode("utf-8"), object_pairs_hook=_each_once)
+        header = parse_json(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         reason = str(error)[:100]
         raise CheckpointError(where, f"a header that is no JSON ({reason})", _ALLOWED) from error
@@ -124,13 +124,6 @@ def _header(text: bytes, where: str) -> dict[str, Any]:
         raise CheckpointError(where, f"a header that is a {type(header).__name__}", _ALLOWED)
     header.pop(_METADATA, None)
     return header
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("two entries of one name")
-    return values
 
 
 def _offsets(entry: Any) -> tuple[int, int]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
 from sdt_lava.errors import GraphError, NetworkFileError
 from sdt_lava.file_kinds import NIR
 from sdt_lava.graph import Graph, Node, Shape, SigmaDelta
+from sdt_lava.json_text import parse_json
 from sdt_lava.limits import limits
 from sdt_lava.netx import extended, stock_reader
 from sdt_lava.netx.guard import SafeGroup, open_root, open_safely, opened_safely
@@ -276,15 +277,11 @@ def _check_version(root: SafeGroup) -> None:
     raise NetworkFileError(where, f"version {version}", f"{VERSION}", _EXPORT_AGAIN)
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a finite number")
-
-
 def _read_metadata(root: SafeGroup) -> dict[str, Any]:
     where = f"{root.where}: attribute 'metadata'"
     text = root.text_attribute("metadata", limits().metadata_bytes)
     try:
-        metadata = json.loads(text, parse_constant=_refuse_constant)
+        metadata = parse_json(text)
         # JSON may escape half of a surrogate pair, which no file and no terminal can show.
         json.dumps(metadata, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from sdt_lava.errors import NirError
 from sdt_lava.graph import Conv, CubaLif, Dense, Graph, Lif, Node, Readout, Shape, Synapse
+from sdt_lava.json_text import parse_json
 from sdt_lava.netx.schema import DRIVE_SHIFT_LIMIT
 from sdt_lava.nir.values import numbers
 from sdt_lava.numerics import BIAS_EXPONENT, BIAS_EXPONENT_HIGH
@@ -43,7 +43,7 @@ def graph_metadata(source: nir.NIRGraph) -> dict[str, Any]:
     where = "NIR graph: metadata 'network'"
     text = source.metadata.get("network", "{}")
     try:
-        metadata = json.loads(text)
+        metadata = parse_json(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise NirError(where, f"not JSON ({str(error)[:80]})", "a JSON object") from error
     if not isinstance(metadata, dict):

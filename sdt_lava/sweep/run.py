@@ -24,6 +24,7 @@ from sdt_lava.evaluate.run import EvaluationOptions, MakeExecutor, evaluate, ope
 from sdt_lava.evaluate.summary import Evaluation
 from sdt_lava.files import OutputError, check_folder, make_folder, open_regular, write_json
 from sdt_lava.graph import Graph
+from sdt_lava.json_text import parse_json
 from sdt_lava.netx import load_network
 from sdt_lava.output_files import SWEEP_FILES
 from sdt_lava.report.energy_table import energy
@@ -198,7 +199,7 @@ def _claim(folder: Path, who: Mapping[str, str], *, resume: bool) -> None:
 def _read(path: Path) -> dict[str, Any]:
     try:
         with open_regular(path, OutputError) as file:
-            content = json.loads(file.read())
+            content = parse_json(file.read())
     except (OSError, ValueError, RecursionError) as error:
         raise OutputError(str(path), f"damaged ({error})", "a file of sdt-lava sweep") from error
     return content if isinstance(content, dict) else {}
