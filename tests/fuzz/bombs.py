@@ -9,8 +9,10 @@ import struct
 import zlib
 from collections.abc import Callable
 from functools import cache
+from math import prod
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +42,13 @@ def _inflating(method: int, mebibytes: int) -> bytes:
 
 def archive(rng: Random) -> bytes:
     """Return an .npz file whose member inflates to more than it declares, or otherwise."""
-    method = rng.choice((0, _DEFLATE, _DEFLATE, _BZIP2, _LZMA, 99))
+    # A third tells the truth about most of itself; it may load.
+    honest = rng.random() < 0.33
+
+    def one_of(truth: Any, *others: Any) -> Any:
+        return truth if honest and rng.random() < 0.9 else rng.choice((truth, *others))
+
+    method = one_of(0, _DEFLATE, _DEFLATE, _BZIP2, _LZMA, 99)
     shape = rng.choice(((1, 2, 6, 5), (2**20, 1, 1, 1), (4, 2, 6, 5)))
     if method in (_DEFLATE, _BZIP2, _LZMA):
         content = _inflating(method, rng.choice((1, 64)))
@@ -48,17 +56,17 @@ def archive(rng: Random) -> bytes:
         buffer = io.BytesIO()
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(buffer, header)
-        content = buffer.getvalue() + bytes(rng.choice((0, 240, 960, 4096)))
-    size = rng.choice((len(content), 128 + 4 * 60, 2**24, 0xFFFFFF00, 0))
-    packed = rng.choice((len(content), len(content), len(content) // 2, 0xFFFFFF00))
-    flags = rng.choice((0, 0, 0, 1, 8, 0x800))
-    names = rng.choice((b"x.npy", b"x.npy", b"y.npy")), b"x.npy"
-    crc = zlib.crc32(content) if rng.random() < 0.5 else 0
+        content = buffer.getvalue() + bytes(one_of(4 * prod(shape), 0, 240, 960, 4096))
+    size = one_of(len(content), 128 + 4 * 60, 2**24, 0xFFFFFF00, 0)
+    packed = one_of(len(content), len(content), len(content) // 2, 0xFFFFFF00)
+    flags = one_of(0, 0, 0, 1, 8, 0x800)
+    names = one_of(b"x.npy", b"x.npy", b"y.npy"), b"x.npy"
+    crc = one_of(zlib.crc32(content), 0)
     fields = struct.pack("<3H2x2x3L", 20, flags, method, crc, packed, size)
     local = b"PK\x03\x04" + fields + struct.pack("<2H", len(names[0]), 0) + names[0]
     central = b"PK\x01\x02" + struct.pack("<H", 20) + fields
     central += struct.pack("<5H2L", len(names[1]), 0, 0, 0, 0, 0, 0) + names[1]
-    count = rng.choice((1, 1, 1, 5000))
+    count = one_of(1, 1, 1, 5000)
     place = len(local) + len(content)
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count, count, len(central) * count, place, 0)
     return local + content + central * count + end
@@ -109,16 +117,37 @@ def _attributes(rng: Random) -> bytes:
 _PARTS: tuple[Callable[[Random], bytes], ...] = (_shared, _deep, _keys, _memo, _attributes)
 
 
-def bomb_pickle(rng: Random) -> bytes:
-    """Return a pickle of one bomb, alone or where a checkpoint keeps something."""
+def bomb_pickle(rng: Random, sound: bytes) -> bytes:
+    """Return a pickle of one bomb, alone or where a checkpoint keeps something.
+
+    Parameters
+    ----------
+    rng : Random
+        Chooses.
+    sound : bytes
+        Pickle of a checkpoint, a dict, which may get the bomb as its first entry.
+    """
     part = rng.choice(_PARTS)(rng)
-    where = rng.choice(("", "state_dict", "format", "args", "config", "version"))
+    where = rng.choice(("", "state_dict", "format", "args", "config", "version", "more"))
+    if where == "more":
+        start, mark = sound[: sound.index(b"(")], sound.index(b"(") + 1
+        return start + b"(" + _text("note") + _small(rng, part) + sound[mark:]
     if not where:
         return b"\x80\x02" + part + b"."
     state = b"" if where == "state_dict" else _text("state_dict") + b"}"
     form = _text("format") + _text("sdt-lava-checkpoint") if where in ("config", "version") else b""
     inside = b"}(" + _text("dim") + part + b"u" if where in ("config", "args") else part
     return b"\x80\x02}(" + form + state + _text(where) + inside + b"u."
+
+
+def _small(rng: Random, part: bytes) -> bytes:
+    """Return a bomb, or as often something like it that is small enough to be read."""
+    count = rng.choice((1, 50, 400))
+    same = (
+        b"]" * count + b"a" * (count - 1),
+        b"}(" + b"".join(_long(n) + b"N" for n in range(1, count + 1)) + b"u",
+    )
+    return rng.choice((part, *same))
 
 
 # Networks

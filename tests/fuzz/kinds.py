@@ -180,7 +180,7 @@ def _checkpoint_pickle(source: Source) -> Path:
 def _checkpoint_bombs(source: Source) -> Path:
     files = mutate_zip.entries(_archives()["official"])
     name = next(name for name in files if name.endswith("data.pkl"))
-    changed = mutate_zip.packed({**files, name: bombs.bomb_pickle(source.rng)})
+    changed = mutate_zip.packed({**files, name: bombs.bomb_pickle(source.rng, files[name])})
     return _written(source, "model.pt", changed)
 
 
