@@ -53,6 +53,17 @@ def test_no_case_of_a_fixed_part_fails(worker):
     assert total.refused > COUNT // 2 and total.loaded > COUNT // 20
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_cases_that_load_and_cases_that_are_refused(worker, kind):
+    """A kind that never loads anything looks at the way in alone."""
+    seen = set()
+    for number in range(100):
+        seen.add(worker.run(KINDS[kind], number)["outcome"])
+        if seen == {"loaded", "refused"}:
+            return
+    pytest.fail(f"only {seen}")
+
+
 def test_kinds_are_those_of_the_command_line():
     assert tuple(KINDS) == program.KINDS
 
