@@ -127,6 +127,22 @@ def image_neurons(current=1.0):
     ]
 
 
+def axonal():
+    """As lava-dl's network of spoken digits: axonal delays; its neurons come in groups."""
+    shape, blocks = image((6,))
+    return shape, [
+        *blocks,
+        BLOCK.Dense(neurons(), 6, 9, **layer(delay=True)),
+        BLOCK.Dense(neurons(), 9, 12, **layer(6)),
+    ]
+
+
+def one_pool(height, kernel):
+    """A pool of an image whose sides its kernel may not divide."""
+    shape, blocks = image((2, height, 5))
+    return shape, [*blocks, BLOCK.Pool(neurons(), kernel, **layer())]
+
+
 def export_blocks(blocks, path, change=None):
     """Write blocks with SLAYER's own code, change the open file, and return its path."""
     with h5py.File(path, "w") as file:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
-import torch
 
 import sdt_lava
 from sdt_lava.errors import NetworkFileError
 from sdt_lava.graph import Conv, Flatten, Graph, GroupSum, Input, Lif
 from sdt_lava.netx import load_network, save_network
 from tests.graphs import assert_same_graph
-from tests.netx import slayer_nets as nets
+from tests.needs import back_ends, runnable
+from tests.recordings.netx import spikes
 
-pytestmark = pytest.mark.lava
-
-BACKENDS = ["reference", "engine", "lava-inprocess"]
+BACKENDS = ("reference", "engine", "machine", "lava-inprocess")
+GROUPS = [(4, 0), (1, 1), (12, 2), (3, 3)]  # and seeds
 
 
 def with_average(network, path, groups):
@@ -28,33 +27,35 @@ def with_average(network, path, groups):
     return network.export(path, change)
 
 
-def delayed():
-    """As lava-dl's network of spoken digits: axonal delays, then an average."""
-    shape, blocks = nets.image((6,))
-    return shape, [
-        *blocks,
-        nets.BLOCK.Dense(nets.neurons(), 6, 9, **nets.layer(delay=True)),
-        nets.BLOCK.Dense(nets.neurons(), 9, 12, **nets.layer(6)),
-    ]
-
-
-@pytest.mark.parametrize("backend", [*BACKENDS, pytest.param("lava", marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("groups", "seed"), [(4, 0), (1, 1), (12, 2), (3, 3)])
+@pytest.mark.parametrize("backend", back_ends(*BACKENDS, "lava"))
+@pytest.mark.parametrize(("groups", "seed"), GROUPS)
 def test_averages_of_slayer(tmp_path, backend, groups, seed):
-    network = nets.Spikes(delayed, seed)
+    network = spikes("axonal", seed)
     path = with_average(network, tmp_path / "n.net", groups)
     net = load_network(path, timesteps=network.timesteps)
     options = {"timeout": 120.0} if backend == "lava" else {}
     result = sdt_lava.simulate(net, network.x, backend, **options)
-    spikes = network.spikes["layer.2"]
-    assert spikes.any() and np.array_equal(result.spikes["layer.2"], spikes)
-    x = torch.tensor(np.moveaxis(spikes, 0, -1).astype(np.float32))
-    mean = nets.BLOCK.Average(num_outputs=groups)(x).sum(-1).numpy()
+    sent = network.outputs["layer.2"]
+    assert sent.any() and np.array_equal(result.spikes["layer.2"], sent)
     assert result.logits.dtype == np.int64 and result.logits.shape == (len(network.x), groups)
-    assert np.allclose(result.logits / (12 // groups), mean)
-    assert np.array_equal(result.logits, spikes.sum(0).reshape(-1, groups, 12 // groups).sum(2))
-    assert np.array_equal(result.labels, mean.argmax(1))
+    assert np.array_equal(result.logits, sent.sum(0).reshape(-1, groups, 12 // groups).sum(2))
     assert list(result.membranes) == ["layer.2"]
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize(("groups", "seed"), GROUPS)
+def test_the_average_is_that_of_slayer(tmp_path, groups, seed):
+    import torch
+
+    from tests.netx.slayer_nets import BLOCK
+
+    network = spikes("axonal", seed)
+    net = load_network(with_average(network, tmp_path / "n.net", groups), network.timesteps)
+    result = sdt_lava.simulate(net, network.x)
+    x = torch.tensor(np.moveaxis(network.outputs["layer.2"], 0, -1).astype(np.float32))
+    mean = BLOCK.Average(num_outputs=groups)(x).sum(-1).numpy()
+    assert np.allclose(result.logits / (12 // groups), mean)
+    assert np.array_equal(result.labels, mean.argmax(1))
 
 
 def test_the_average_of_an_image():
@@ -70,7 +71,7 @@ def test_the_average_of_an_image():
     x = rng.integers(0, 2, (3, 6, 2, 4, 5))
     for chain in (nodes, [*nodes[:3], GroupSum(name="a", inputs=("n",), groups=4)]):
         net = Graph.build(chain, 6)
-        for backend in BACKENDS:
+        for backend in runnable(BACKENDS):
             result = sdt_lava.simulate(net, x, backend)
             expected = result.spikes["n"].sum(axis=(0, 3, 4))
             assert expected.any() and np.array_equal(result.logits, expected)
@@ -81,7 +82,7 @@ def test_the_average_of_an_image():
 
 
 def test_files_and_compilation(tmp_path):
-    network = nets.Spikes(delayed)
+    network = spikes("axonal")
     net = load_network(with_average(network, tmp_path / "n.net", 4), timesteps=network.timesteps)
     assert any("sums over groups of 3 neurons" in note for note in net.metadata["notes"])
     save_network(net, tmp_path / "ours.h5")
@@ -95,14 +96,14 @@ def test_files_and_compilation(tmp_path):
 
 @pytest.mark.parametrize(("groups", "words"), [(5, "5 groups of the 12 neurons"), (0, "0 groups")])
 def test_groups_of_different_sizes(tmp_path, groups, words):
-    path = with_average(nets.Spikes(delayed), tmp_path / "n.net", groups)
+    path = with_average(spikes("axonal"), tmp_path / "n.net", groups)
     with pytest.raises(NetworkFileError, match=f"{words}.*--num-layers 3"):
         load_network(path)
     load_network(path, num_layers=3)
 
 
 def test_an_average_in_front_of_other_layers(tmp_path):
-    path = with_average(nets.Spikes(delayed), tmp_path / "n.net", 12)
+    path = with_average(spikes("axonal"), tmp_path / "n.net", 12)
     with h5py.File(path, "r+") as file:
         file.copy("layer/2", "layer/4")
     with pytest.raises(NetworkFileError, match="fractions of spikes.*--num-layers 3"):

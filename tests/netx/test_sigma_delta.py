@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import h5py
@@ -14,80 +13,71 @@ from sdt_lava.errors import NetworkFileError
 from sdt_lava.graph import Delta, Sigma, SigmaDelta
 from sdt_lava.netx import load_network, save_network
 from tests.graphs import assert_same_graph
-from tests.netx import sigma_delta_nets as nets
-from tests.netx.stock_lava import run_stock_messages
-
-pytestmark = pytest.mark.lava
+from tests.needs import back_ends, runnable
+from tests.recordings.netx import MESSAGES, STOCK_MESSAGES, messages, seeds_of
+from tests.recordings.store import load
 
 CASE = Path(__file__).parents[1] / "data" / "netx" / "sigma-delta"
-NETWORKS = {
-    "dense": nets.dense,
-    "dense with biases": partial(nets.dense, norm=True),
-    "windows": nets.windows,
-    "windows with biases": partial(nets.windows, norm=True),
-}
-BACKENDS = ("reference", "engine", "lava-inprocess")
+# Integer levels per unit: of a message (a value's 6 bits and the 6 of a message), of a state.
+MESSAGE, STATE = 1 << 12, 1 << 18
+BACKENDS = ("reference", "engine", "machine", "lava-inprocess")
 
 
 def assert_same_messages(result, expected):
     assert list(result.messages) == list(expected)
-    for name, messages in expected.items():
-        assert np.array_equal(result.messages[name], messages), name
+    for name, sent in expected.items():
+        assert np.array_equal(result.messages[name], sent), name
 
 
-def in_levels(messages):
+def in_levels(outputs):
     """SLAYER's messages in the units of ours; those of an output have six bits more."""
-    *sent, last = messages
-    levels = {name: messages[name].astype(float) * nets.MESSAGE for name in sent}
-    return {**levels, last: messages[last].astype(float) * nets.STATE}
+    *sent, last = outputs
+    levels = {name: outputs[name].astype(float) * MESSAGE for name in sent}
+    return {**levels, last: outputs[last].astype(float) * STATE}
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", back_ends(*BACKENDS))
 def test_outputs_of_slayer(backend):
     """A file and an output that SLAYER wrote: the output at each step, in its own units."""
     recorded = np.load(CASE / "slayer.npz")
     result = sdt_lava.simulate(load_network(CASE / "network.net"), recorded["x"], backend)
     assert np.array_equal(result.outputs, recorded["outputs"])
-    assert np.array_equal(result.logits, recorded["outputs"][-1] * nets.STATE)
+    assert np.array_equal(result.logits, recorded["outputs"][-1] * STATE)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("name", [*NETWORKS, "pools with a bias"])
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [(name, seed) for name in MESSAGES if "without" not in name for seed in seeds_of(name)],
+)
 def test_messages_of_slayer(tmp_path, name, seed):
-    network = nets.Messages({**NETWORKS, "pools with a bias": nets.pools}[name], seed)
+    network = messages(name, seed)
     graph = load_network(network.export(tmp_path / "slayer.net"), lead_in=False)
     assert any(node.bias is not None for node in graph.of_type(SigmaDelta)) == ("bias" in name)
-    expected = in_levels(network.messages)
-    assert all(messages.any() for messages in expected.values())
-    for backend in BACKENDS:
+    expected = in_levels(network.outputs)
+    assert all(sent.any() for sent in expected.values())
+    for backend in runnable(BACKENDS):
         assert_same_messages(sdt_lava.simulate(graph, network.x, backend), expected)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", STOCK_MESSAGES)
 def test_messages_of_stock_netx(tmp_path, name, seed):
     """Layer by layer and step by step, of each sample from a fresh start; any integer is taken."""
-    network = nets.Messages(NETWORKS[name], seed)
-    path = network.export(tmp_path / "slayer.net")
-    graph = load_network(path)
-    frames = np.random.default_rng(seed).integers(-64, 65, (2, 6, *graph.input_shape))
-    layers = [run_stock_messages(path, sample) for sample in frames]
-    stock = [np.concatenate(parts, axis=1) for parts in zip(*layers, strict=True)]
-    expected = dict(zip(graph.message_names, stock, strict=True))
-    assert sum(messages.any() for messages in expected.values()) >= len(expected) - 1
-    for backend in BACKENDS:
+    graph = load_network(messages(name, seed).export(tmp_path / "slayer.net"))
+    expected = dict(load("stock-messages")[f"{name}, seed {seed}"])
+    frames = expected.pop("frames")
+    assert sum(sent.any() for sent in expected.values()) >= len(expected) - 1
+    for backend in runnable(BACKENDS):
         assert_same_messages(sdt_lava.simulate(graph, frames / 64, backend), expected)
 
 
-def test_messages_of_stock_netx_without_encoders(tmp_path):
-    network = nets.Messages(nets.headless, 1)
-    path = network.export(tmp_path / "slayer.net")
-    graph = load_network(path)
-    frames = np.random.default_rng(0).integers(-4000, 4001, (7, *graph.input_shape))
-    expected = dict(zip(graph.message_names, run_stock_messages(path, frames), strict=True))
-    assert all(messages.any() for messages in expected.values())
-    for backend in BACKENDS:
-        result = sdt_lava.simulate(graph, frames[None], backend)
+def test_messages_without_encoders(tmp_path):
+    graph = load_network(messages("without encoders", 1).export(tmp_path / "slayer.net"))
+    expected = dict(load("stock-messages")["without encoders, seed 1"])
+    frames = expected.pop("frames")
+    assert all(sent.any() for sent in expected.values())
+    for backend in runnable(BACKENDS):
+        result = sdt_lava.simulate(graph, frames, backend)
         assert_same_messages(result, expected)
         # The messages of neurons that nobody decodes add up to their activation.
         assert result.outputs is None
@@ -96,20 +86,23 @@ def test_messages_of_stock_netx_without_encoders(tmp_path):
 
 def test_an_output_may_be_a_convolution(tmp_path):
     """As in lava-dl's object detectors, whose last layer decodes an image."""
-    network = nets.Messages(nets.headless, 2)
-    path = network.export(tmp_path / "a.net", change("layer/2/neuron/sigma_output", True))
+    path = messages("without encoders", 2).export(tmp_path / "a.net", DECODED)
     graph = load_network(path)
-    frames = np.random.default_rng(0).integers(-4000, 4001, (5, *graph.input_shape))
-    expected = dict(zip(graph.message_names, run_stock_messages(path, frames), strict=True))
-    for backend in BACKENDS:
-        result = sdt_lava.simulate(graph, frames[None], backend)
+    expected = dict(load("stock-messages")["decoded image, seed 2"])
+    frames = expected.pop("frames")
+    for backend in runnable(BACKENDS):
+        result = sdt_lava.simulate(graph, frames, backend)
         assert_same_messages(result, expected)
-        assert result.outputs.shape == (5, 1, 2, 4, 3) and result.outputs.any()
+        assert result.outputs.shape == (6, 1, 2, 4, 3) and result.outputs.any()
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 def test_pilotnet(tmp_path):
     """Its steering angle, and every message before it, as stock netx has them in Lava."""
+    from tests.netx import sigma_delta_nets as nets
+    from tests.netx.stock_lava import run_stock_messages
+
     network = nets.Messages(nets.pilotnet, timesteps=3, samples=1)
     path = network.export(tmp_path / "slayer.net")
     graph = load_network(path)
@@ -122,34 +115,45 @@ def test_pilotnet(tmp_path):
     assert_same_messages(lava, result.messages)
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 def test_messages_in_lava(tmp_path):
-    network = nets.Messages(partial(nets.windows, norm=True), 3)
+    network = messages("windows with biases", 1)
     graph = load_network(network.export(tmp_path / "slayer.net"))
     expected = sdt_lava.simulate(graph, network.x, "reference").messages
     result = sdt_lava.simulate(graph, network.x, "lava", timeout=120)
     assert_same_messages(result, expected)
 
 
+@pytest.mark.lava
 @pytest.mark.parametrize("lead_in", [True, False])
 @pytest.mark.parametrize("reset", [True, False])
 @pytest.mark.parametrize("models", ["lava", "accelerated", "fused-blocks", "fused"])
-def test_process_models_and_streams(tmp_path, models, reset, lead_in):
-    network = nets.Messages(partial(nets.windows, norm=True), 4, samples=3)
+def test_process_models(tmp_path, models, reset, lead_in):
+    network = messages("windows with biases")
     graph = load_network(network.export(tmp_path / "slayer.net"), lead_in=lead_in)
     expected = sdt_lava.simulate(graph, network.x, "reference", reset=reset)
     options = {"models": models, "reset": reset}
     assert_same_messages(
         sdt_lava.simulate(graph, network.x, "lava-inprocess", **options), expected.messages
     )
-    engine = sdt_lava.simulate(graph, network.x, "engine", reset=reset, batch_size=1)
-    assert_same_messages(engine, expected.messages)
-    assert np.array_equal(engine.logits, expected.logits)
+
+
+@pytest.mark.parametrize("lead_in", [True, False])
+@pytest.mark.parametrize("reset", [True, False])
+@pytest.mark.parametrize("backend", ["engine", "machine"])
+def test_streams(tmp_path, backend, reset, lead_in):
+    network = messages("windows with biases")
+    graph = load_network(network.export(tmp_path / "slayer.net"), lead_in=lead_in)
+    expected = sdt_lava.simulate(graph, network.x, "reference", reset=reset)
+    found = sdt_lava.simulate(graph, network.x, backend, reset=reset, batch_size=1)
+    assert_same_messages(found, expected.messages)
+    assert np.array_equal(found.logits, expected.logits)
 
 
 def test_a_stream_takes_lavas_own_processes(tmp_path):
     """Neurons that no reset holds back are at a sample's start by themselves, as in stock netx."""
-    network = nets.Messages(partial(nets.dense, norm=True), 0)
+    network = messages("dense with biases")
     path = network.export(tmp_path / "slayer.net")
 
     def neurons(graph, reset):
@@ -165,14 +169,14 @@ def test_a_stream_takes_lavas_own_processes(tmp_path):
 
 
 def test_leads_are_those_of_stock_netx(tmp_path):
-    graph = load_network(nets.Messages(nets.windows).export(tmp_path / "slayer.net"))
+    graph = load_network(messages("windows").export(tmp_path / "slayer.net"))
     assert [node.lead for node in graph.of_type(SigmaDelta)] == [1, 2, 3, 4]
     assert [type(graph.nodes[name]) for name in graph.message_names][::5] == [Delta, Sigma]
 
 
 @pytest.mark.parametrize("lead_in", [True, False])
 def test_round_trip(tmp_path, lead_in):
-    network = nets.Messages(partial(nets.windows, norm=True), 5)
+    network = messages("windows with biases", 2)
     graph = load_network(network.export(tmp_path / "slayer.net"), lead_in=lead_in)
     save_network(graph, tmp_path / "net.h5")
     again = load_network(tmp_path / "net.h5")
@@ -183,7 +187,7 @@ def test_round_trip(tmp_path, lead_in):
 
 def test_real_input_is_rounded_as_in_training(tmp_path):
     """SLAYER rounds real values to 2/64; whole numbers of 1/64 are those that netx takes."""
-    graph = load_network(nets.Messages(nets.dense).export(tmp_path / "slayer.net"))
+    graph = load_network(messages("dense").export(tmp_path / "slayer.net"))
     x = np.array([[[0.0, 1 / 64, 1.4 / 64, -2.9 / 64, 5.0, -5.0]]])
     frames = sdt_lava.simulate(graph, x).frames
     assert frames.ravel().tolist() == [0, 1, 2, -2, 254, -256]
@@ -196,6 +200,10 @@ def change(name, value):
         file[name] = value
 
     return apply
+
+
+# The last layer decodes.
+DECODED = change("layer/2/neuron/sigma_output", True)
 
 
 def recurrent(file):
@@ -219,7 +227,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_by_name(tmp_path, name):
     apply, found = REFUSED[name]
-    path = nets.Messages(nets.dense).export(tmp_path / "slayer.net", apply)
+    path = messages("dense").export(tmp_path / "slayer.net", apply)
     with pytest.raises(NetworkFileError, match=found) as error:
         load_network(path)
     assert error.value.remedy
@@ -235,20 +243,20 @@ def test_what_nobody_reads_refuses_nothing(tmp_path):
         change("layer/1/neuron/messageBits", 16)(file)
         del file["layer/3/neuron/vThMant"]
 
-    network = nets.Messages(nets.dense)
+    network = messages("dense")
     plain = load_network(network.export(tmp_path / "plain.net"))
     more_members = load_network(network.export(tmp_path / "more.net", more))
     assert_same_graph(more_members, plain)
 
 
 def test_an_identity_is_not_rectified(tmp_path):
-    network = nets.Messages(nets.dense)
+    network = messages("dense")
     path = network.export(tmp_path / "a.net", change("layer/1/neuron/activation", "identity"))
     graph = load_network(path)
     assert [node.rectified for node in graph.of_type(SigmaDelta)] == [False, True]
     expected = sdt_lava.simulate(graph, network.x, "reference")
-    assert (np.cumsum(expected.messages["layer.1"], axis=0) < -nets.MESSAGE).any()
-    for backend in ("engine", "lava-inprocess"):
+    assert (np.cumsum(expected.messages["layer.1"], axis=0) < -MESSAGE).any()
+    for backend in runnable(["engine", "machine", "lava-inprocess"]):
         assert_same_messages(sdt_lava.simulate(graph, network.x, backend), expected.messages)
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from lava.lib.dl.netx import hdf5
 
 import sdt_lava
 from sdt_lava.errors import NetworkFileError
@@ -18,34 +16,13 @@ from sdt_lava.netx.stock_rules import find_chain, survive_scaling
 from sdt_lava.simulate.result import spike_differences
 from tests.cuba_graphs import random_cuba_fields
 from tests.graphs import GraphMaker, assert_same_graph, random_frames
-from tests.netx import slayer_nets as nets
-from tests.netx.stock_lava import run_stock_apart, run_stock_images, run_stock_layers
-
-pytestmark = pytest.mark.lava
+from tests.needs import back_ends, runnable
+from tests.recordings.netx import SPIKES, seeds_of, spikes
 
 DATA = Path(__file__).parents[1] / "data" / "netx"
 RECORDED = sorted(path.stem for path in DATA.glob("*.npz"))
 LAVA = {"timeout": 120.0}
-
-SLAYER = {
-    "windows": (nets.windows, {}),
-    "graded": (nets.windows, {"high": 16}),
-    "thresholds": (nets.thresholds, {}),
-    "one step": (nets.thresholds, {"timesteps": 1}),
-    "one sample": (nets.windows, {"samples": 1}),
-    "convolutions with delays and biases": (nets.conv_delays, {}),
-    "delays": (nets.dense_delays, {}),
-    "delays longer than the sample": (nets.dense_delays, {"timesteps": 3}),
-    "delays and biases": (partial(nets.dense_delays, "mean"), {}),
-    "recurrent": (nets.recurrent, {}),
-    "recurrent with delays": (partial(nets.recurrent, delay=True), {}),
-    "recurrent with biases": (partial(nets.recurrent, norm="mean", current=1.0), {}),
-    "decays by channel": (nets.own_decays, {}),
-    "currents multiplied": (partial(nets.scaled, 0.5), {}),
-    "currents divided": (partial(nets.scaled, 2.0), {"high": 200}),
-    "pools": (nets.pools, {}),
-    "image": (nets.image_neurons, {}),
-}
+BACKENDS = ("reference", "engine", "machine", "lava-inprocess")
 
 
 def export(network, folder, change=None):
@@ -55,27 +32,28 @@ def export(network, folder, change=None):
 
 def assert_same_spikes(result, expected):
     assert list(result.spikes) == list(expected)
-    for name, spikes in expected.items():
-        assert np.array_equal(result.spikes[name], spikes), name
+    for name, sent in expected.items():
+        assert np.array_equal(result.spikes[name], sent), name
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("name", SLAYER)
+@pytest.mark.parametrize(
+    ("name", "seed"), [(name, seed) for name in SPIKES for seed in seeds_of(name)]
+)
 def test_slayer_spikes(tmp_path, name, seed):
-    make, options = SLAYER[name]
-    network = nets.Spikes(make, seed, **options)
+    network = spikes(name, seed)
     if network.timesteps > 3:
-        assert all(spikes.any() for spikes in list(network.spikes.values())[:2])
+        assert all(sent.any() for sent in list(network.outputs.values())[:2])
     _, graph = export(network, tmp_path)
-    for backend in ("reference", "engine", "lava-inprocess"):
-        assert_same_spikes(sdt_lava.simulate(graph, network.x, backend), network.spikes)
+    for backend in runnable(BACKENDS):
+        assert_same_spikes(sdt_lava.simulate(graph, network.x, backend), network.outputs)
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 def test_slayer_spikes_in_lava(tmp_path):
-    network = nets.Spikes(SLAYER["recurrent with delays"][0], 2)
+    network = spikes("recurrent with delays")
     _, graph = export(network, tmp_path)
-    assert_same_spikes(sdt_lava.simulate(graph, network.x, "lava", **LAVA), network.spikes)
+    assert_same_spikes(sdt_lava.simulate(graph, network.x, "lava", **LAVA), network.outputs)
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -83,10 +61,11 @@ def test_recorded_spikes_of_stock_netx(name):
     recorded = dict(np.load(DATA / f"{name}.npz"))
     x, timesteps = recorded.pop("x"), int(recorded.pop("T"))
     graph = load_network(DATA / f"{name}.net", timesteps=timesteps)
-    for backend in ("reference", "engine", "lava-inprocess"):
+    for backend in runnable(BACKENDS):
         assert_same_spikes(sdt_lava.simulate(graph, x, backend), recorded)
-    fused = sdt_lava.simulate(graph, x, "lava-inprocess", models="fused")
-    assert_same_spikes(fused, recorded)
+    for backend in runnable(["lava-inprocess"]):
+        fused = sdt_lava.simulate(graph, x, backend, models="fused")
+        assert_same_spikes(fused, recorded)
     assert any(spikes.any() for spikes in recorded.values())
 
 
@@ -103,9 +82,7 @@ def tinynet(backend):
     return sdt_lava.simulate(graph, image[None], backend, **options)
 
 
-@pytest.mark.parametrize(
-    "backend", ["reference", "engine", pytest.param("lava", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("backend", back_ends("reference", "engine", "machine", "lava"))
 def test_tinynet(backend):
     """The recording of lava-dl's tests; SLAYER delayed each layer by the step of a hop."""
     result = tinynet(backend)
@@ -120,9 +97,12 @@ def test_tinynet_says_how_long_its_samples_are():
     assert load_network(DATA / "tinynet" / "network.net").timesteps == 64
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["graded", "recurrent"])
 def test_our_files_in_stock_netx(tmp_path, name):
+    from tests.netx.stock_lava import run_stock_layers
+
     recorded = dict(np.load(DATA / f"{name}.npz"))
     x, timesteps = recorded.pop("x")[:1], int(recorded.pop("T"))
     graph = load_network(DATA / f"{name}.net", timesteps=timesteps)
@@ -134,8 +114,13 @@ def test_our_files_in_stock_netx(tmp_path, name):
         assert np.array_equal(found, expected[:, :1])
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 def test_our_image_file_in_stock_netx(tmp_path):
+    from lava.lib.dl.netx import hdf5
+
+    from tests.netx.stock_lava import run_stock_images
+
     recorded = dict(np.load(DATA / "image-neurons.npz"))
     x, timesteps = recorded.pop("x"), int(recorded.pop("T"))
     graph = load_network(DATA / "image-neurons.net", timesteps=timesteps)
@@ -151,7 +136,7 @@ def test_our_image_file_in_stock_netx(tmp_path):
 
 
 def test_payloads_are_taken_as_they_come(tmp_path, caplog):
-    network = nets.Spikes(nets.windows, 0, high=16)
+    network = spikes("graded")
     _, graph = export(network, tmp_path)
     assert (graph.input.low, graph.input.high) == (0, 1)
     result = sdt_lava.simulate(graph, network.x)
@@ -165,7 +150,7 @@ def test_payloads_are_taken_as_they_come(tmp_path, caplog):
 
 
 def test_images_beyond_a_bias_are_clipped_with_a_warning(tmp_path, caplog):
-    _, graph = export(nets.Spikes(nets.image_neurons), tmp_path)
+    _, graph = export(spikes("image"), tmp_path)
     sdt_lava.simulate(graph, np.full((1, *graph.input_shape), 1e6))
     assert "are clipped" in caplog.text
 
@@ -173,25 +158,31 @@ def test_images_beyond_a_bias_are_clipped_with_a_warning(tmp_path, caplog):
 # What stock netx gets wrong.
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 def test_stock_netx_ignores_the_delays_of_convolutions(tmp_path):
-    network = nets.Spikes(nets.conv_delays, 0)
+    from tests.netx.stock_lava import run_stock_apart
+
+    network = spikes("convolutions with delays and biases")
     path, graph = export(network, tmp_path)
     stock = run_stock_apart(path, np.swapaxes(network.x[:1], 0, 1))
-    assert not np.array_equal(stock[0], network.spikes["layer.1"][:, :1])
-    assert_same_spikes(sdt_lava.simulate(graph, network.x), network.spikes)
+    assert not np.array_equal(stock[0], network.outputs["layer.1"][:, :1])
+    assert_same_spikes(sdt_lava.simulate(graph, network.x), network.outputs)
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 def test_stock_netx_lets_spikes_pass_from_sample_to_sample(tmp_path):
-    network = nets.Spikes(nets.dense_delays, 1, samples=2)
+    from tests.netx.stock_lava import run_stock_layers
+
+    network = spikes("delays", 1)
     path, graph = export(network, tmp_path)
-    stock = run_stock_layers(path, np.swapaxes(network.x, 0, 1))
-    last = network.spikes["layer.3"]
+    stock = run_stock_layers(path, np.swapaxes(network.x, 0, 1)[:, :2])
+    last = network.outputs["layer.3"]
     assert np.array_equal(stock[-1][:, 0], last[:, 0])
     assert not np.array_equal(stock[-1][:, 1], last[:, 1])
     result = sdt_lava.simulate(graph, network.x)
-    assert_same_spikes(result, network.spikes)
+    assert_same_spikes(result, network.outputs)
     alone = sdt_lava.simulate(graph, network.x[1:])
     assert_same_spikes(alone, {name: s[:, 1:] for name, s in result.spikes.items()})
 
@@ -226,7 +217,7 @@ def dense_file(path, weight, neuron=True, **members):
     ],
     ids=["large", "zero", "inhibitory", "lowest", "odd", "large of both signs"],
 )
-@pytest.mark.parametrize("backend", ["reference", "engine", "lava-inprocess"])
+@pytest.mark.parametrize("backend", back_ends(*BACKENDS))
 def test_weights_mean_what_they_say(tmp_path, weight, held, backend):
     """Stock netx turns some of them to 0, stops at others, and clips."""
     graph = load_network(dense_file(tmp_path / "n.net", weight), timesteps=6)
@@ -245,36 +236,53 @@ def test_weights_mean_what_they_say(tmp_path, weight, held, backend):
     assert np.any(expected) == (np.max(np.abs(weight)) > 0)
 
 
+@pytest.mark.lava
 def test_stock_netx_turns_large_positive_weights_to_zero(tmp_path):
+    from lava.lib.dl.netx import hdf5
+
     path = dense_file(tmp_path / "n.net", [[300, 200], [20, 510]])
     network = hdf5.Network(str(path), input_shape=(2,))
     assert not network.layers[0].synapse.weights.get().any()
     network.net_config.f.close()
 
 
+@pytest.mark.lava
 def test_stock_netx_stops_where_all_weights_are_zero(tmp_path):
+    from lava.lib.dl.netx import hdf5
+
     path = dense_file(tmp_path / "n.net", [[0, 0], [0, 0]])
     with pytest.raises(OverflowError), np.errstate(divide="ignore"):
         hdf5.Network(str(path), input_shape=(2,))
 
 
+def skipping_file(path):
+    """A layer of unknown type between two dense ones."""
+    dense_file(path, [[4, 2], [2, 8]])
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("layer/2/type", (1,), "S10", [b"attention"])
+        file.copy("layer/1", "layer/3")
+    return path
+
+
+def test_fractions_and_unknown_layers_are_refused(tmp_path):
+    with pytest.raises(NetworkFileError, match="fractions"):
+        load_network(dense_file(tmp_path / "n.net", [[3.5, 2.25], [1, 7.75]]))
+    with pytest.raises(NetworkFileError, match="unknown layer type 'attention'"):
+        load_network(skipping_file(tmp_path / "m.net"))
+
+
+@pytest.mark.lava
 def test_stock_netx_cuts_fractions_off_and_skips_unknown_layers(tmp_path):
+    from lava.lib.dl.netx import hdf5
+
     path = dense_file(tmp_path / "n.net", [[3.5, 2.25], [1, 7.75]])
     network = hdf5.Network(str(path), input_shape=(2,))
     exponent = network.layers[0].synapse.proc_params["weight_exp"]
     assert (network.layers[0].synapse.weights.get() * 2.0**exponent).tolist() == [[3, 2], [1, 7]]
     network.net_config.f.close()
-    with pytest.raises(NetworkFileError, match="fractions"):
-        load_network(path)
-    path = dense_file(tmp_path / "m.net", [[4, 2], [2, 8]])
-    with h5py.File(path, "r+") as file:
-        file.create_dataset("layer/2/type", (1,), "S10", [b"attention"])
-        file.copy("layer/1", "layer/3")
-    network = hdf5.Network(str(path), input_shape=(2,))
+    network = hdf5.Network(str(skipping_file(tmp_path / "m.net")), input_shape=(2,))
     assert len(network) == 2
     network.net_config.f.close()
-    with pytest.raises(NetworkFileError, match="unknown layer type 'attention'"):
-        load_network(path)
 
 
 def test_delays_longer_than_stock_netx_holds(tmp_path):
@@ -304,19 +312,6 @@ def test_dense_layers_without_neurons_are_readouts(tmp_path):
         load_network(tmp_path / "m.net")
 
 
-@pytest.mark.parametrize(("height", "kernel"), [(5, 2), (7, 2), (6, 3)])
-def test_pools_of_sides_that_the_kernel_does_not_divide(tmp_path, height, kernel):
-    """SLAYER appends zeros to the image."""
-
-    def make():
-        shape, blocks = nets.image((2, height, 5))
-        return shape, [*blocks, nets.BLOCK.Pool(nets.neurons(), kernel, **nets.layer())]
-
-    network = nets.Spikes(make)
-    _, graph = export(network, tmp_path)
-    assert_same_spikes(sdt_lava.simulate(graph, network.x), network.spikes)
-
-
 @pytest.mark.parametrize(
     ("member", "value", "word"),
     [
@@ -335,7 +330,7 @@ def test_pools_that_slayer_does_not_compute_by_channel(tmp_path, member, value, 
         file[f"layer/2/{member}"] = value
 
     with pytest.raises(NetworkFileError, match=word):
-        export(nets.Spikes(nets.pools), tmp_path, change)
+        export(spikes("pools"), tmp_path, change)
 
 
 # Which graphs may have the stock layout.
@@ -403,9 +398,12 @@ def test_layout_of_cuba_networks(tmp_path, name):
     assert is_stock(graph, tmp_path / "n.h5") == (name in STOCK)
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["with biases", "one delay"])
 def test_cuba_networks_in_stock_netx(tmp_path, name):
+    from tests.netx.stock_lava import run_stock_layers
+
     rng = np.random.default_rng(1)
     changes = STOCK[name]
     graph = cuba_net(
@@ -419,8 +417,8 @@ def test_cuba_networks_in_stock_netx(tmp_path, name):
     expected = sdt_lava.simulate(graph, np.swapaxes(frames, 0, 1))
     layers = run_stock_layers(tmp_path / "n.h5", frames)
     assert expected.spikes["out_lif"].any()
-    for found, spikes in zip(layers, expected.spikes.values(), strict=True):
-        assert np.array_equal(found, spikes)
+    for found, sent in zip(layers, expected.spikes.values(), strict=True):
+        assert np.array_equal(found, sent)
 
 
 def image_net(scale=20.0, offset=3.0, **changes):
@@ -462,9 +460,10 @@ def test_pools_of_absurdly_many_channels(tmp_path):
         file["layer/0/shape"] = [2**29, 6, 5]
 
     with pytest.raises(NetworkFileError, match="536870912 channels"):
-        export(nets.Spikes(nets.pools), tmp_path, change)
+        export(spikes("pools"), tmp_path, change)
 
 
+@pytest.mark.lava
 def test_weights_of_recurrent_layers_that_stock_netx_keeps():
     """The rule of the writer against lava-dl's own arithmetic."""
     from lava.lib.dl.netx.utils import optimize_weight_bits
@@ -503,10 +502,10 @@ def test_weights_of_recurrent_layers_that_stock_netx_keeps():
     assert seen == {True, False}
 
 
-def test_lava_runs_stock_networks_in_batches(tmp_path):
+def test_stock_networks_in_batches(tmp_path):
     """The engine's batches do not change what delayed spikes do."""
-    network = nets.Spikes(nets.dense_delays, 3, samples=5)
+    network = spikes("delays")
     _, graph = export(network, tmp_path)
-    whole = sdt_lava.simulate(graph, network.x, batch_size=5)
+    whole = sdt_lava.simulate(graph, network.x, batch_size=3)
     parts = sdt_lava.simulate(graph, network.x, batch_size=2)
     assert spike_differences(whole, parts) == 0

@@ -7,11 +7,15 @@ what is recorded.
 
 from __future__ import annotations
 
-from tests.recordings import processes
+from tests.recordings import graphs, netx, processes
 from tests.recordings.store import Cases
 
 # The module that records a subject.
-SUBJECTS = {**dict.fromkeys(processes.SUBJECTS, processes)}
+SUBJECTS = {
+    **dict.fromkeys(processes.SUBJECTS, processes),
+    "graphs": graphs,
+    **dict.fromkeys(netx.SUBJECTS, netx),
+}
 
 
 def record(subject: str, executor: str = "processes") -> Cases:
