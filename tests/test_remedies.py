@@ -154,6 +154,20 @@ def test_levels_that_are_assumed(tmp_path, command):
     assert load_network(tmp_path / "n.h5").input.scale == 4.0
 
 
+def test_relays_that_are_declined(tmp_path, command):
+    """A sentence of the export names the option, and whoever passes it has no relay."""
+    levels = {"input_scale": 255.0, "input_range": (0, 255)}
+    save_checkpoint(tmp_path / "m.pt", lively_network(tiny_config(in_channels=2, **levels)))
+    words = ["export", tmp_path / "m.pt", "--out", tmp_path / "n.h5"]
+    code, said = command(*words)
+    option = re.search(r"relay with a neuron for each .* which (--first-layer fitted) saves", said)
+    assert code == 0 and option
+    assert sdt_lava.compile(load_network(tmp_path / "n.h5"), "loihi2").shifted
+    code, said = command(*words, *option[1].split())
+    assert code == 0 and "shifted to the right" not in said
+    assert not sdt_lava.compile(load_network(tmp_path / "n.h5"), "loihi2").shifted
+
+
 # -- checkpoints -------------------------------------------------------------------------------
 
 

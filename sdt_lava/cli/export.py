@@ -112,6 +112,12 @@ def _sentences(report: QuantizationReport) -> Iterator[str]:
             f"{sum(group.decisions for group in groups):,} spikes differ, teacher-forced; "
             f"{before:,} with the largest weights as clips"
         )
+    shifted = [row.name for row in report.synapses if row.exponent < 0 and len(row.shape) == 4]
+    if shifted:
+        yield (
+            f"sums of {', '.join(shifted)} are shifted to the right: on Loihi 2 this takes a relay "
+            "with a neuron for each (sdt-lava map says how much), which --first-layer fitted saves"
+        )
     yield from report.notes
     if report.spikes is None:
         yield "spikes were not compared with the float model: pass --calibration DATA"
