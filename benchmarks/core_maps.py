@@ -28,9 +28,20 @@ from sdt_lava.model.presets import PRESETS
 OUTPUT = RESULTS / "core_maps.json"
 PAGE = REPOSITORY / "docs" / "core-map.md"
 _TIME_LIMIT_S = 1800.0
-# Down-sampling and shortcuts of the maps of each preset.
-_WAYS = (("stride", "relay"), ("stride", "unrolled"), ("or", "relay"))
+# Down-sampling, shortcuts and first layer of the maps of each preset.
+_WAYS = (
+    ("stride", "relay", "full"),
+    ("stride", "relay", "fitted"),
+    ("stride", "unrolled", "full"),
+    ("or", "relay", "full"),
+    ("or", "relay", "fitted"),
+)
 _SEED = 0
+# Side of the images of ImageNet.
+_LARGE_IMAGE = 224
+
+# Preset, down-sampling, shortcut and first layer.
+Case = tuple[str, str, str, str]
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +52,8 @@ class MapRun:
 
     Parameters
     ----------
-    name, shortcut, downsampling : str
-        Preset and how it was lowered.
+    name, downsampling, shortcut, first_layer : str
+        Preset, how it was exported, and how it was lowered.
     impossible : str
         Why there is no map; empty if there is one.
     neurons, cores, chips : int
@@ -66,8 +77,9 @@ class MapRun:
     """
 
     name: str
-    shortcut: str
     downsampling: str
+    shortcut: str
+    first_layer: str
     impossible: str
     neurons: int
     cores: int
@@ -84,12 +96,12 @@ class MapRun:
     peak_gib: float
 
 
-def measure(name: str, shortcut: str, downsampling: str) -> MapRun:
+def measure(name: str, downsampling: str, shortcut: str, first_layer: str) -> MapRun:
     """Map one network."""
     from sdt_lava.compiler import compile_network
     from sdt_lava.compiler.core_map import map_cores
 
-    net = _network(name, downsampling)
+    net = _network(name, downsampling, first_layer)
     cpu, wall = time.process_time(), time.perf_counter()
     found: dict[str, Any] = {}
     try:
@@ -100,8 +112,9 @@ def measure(name: str, shortcut: str, downsampling: str) -> MapRun:
     blank = {"impossible": "", "boards": {}, "binding": {}} | dict.fromkeys(_NUMBERS, 0)
     return MapRun(
         name=name,
-        shortcut=shortcut,
         downsampling=downsampling,
+        shortcut=shortcut,
+        first_layer=first_layer,
         cpu_s=time.process_time() - cpu,
         seconds=time.perf_counter() - wall,
         whole_cpu_s=time.process_time(),
@@ -115,7 +128,7 @@ _NUMBERS = (
 )  # fmt: skip
 
 
-def _network(name: str, downsampling: str) -> Any:
+def _network(name: str, downsampling: str, first_layer: str) -> Any:
     import torch
 
     from sdt_lava.model import SpikeDrivenTransformer, preset
@@ -125,7 +138,7 @@ def _network(name: str, downsampling: str) -> Any:
     torch.set_num_threads(1)
     torch.manual_seed(_SEED)
     model = SpikeDrivenTransformer(preset(name, downsampling=downsampling)).eval()
-    return quantize_unmeasured(trace(model))
+    return quantize_unmeasured(trace(model), first_layer=first_layer)
 
 
 def _sizes(core_map: Any) -> dict[str, Any]:
@@ -146,33 +159,46 @@ def _sizes(core_map: Any) -> dict[str, Any]:
     }
 
 
-def run_one(name: str, shortcut: str, downsampling: str) -> MapRun:
+def run_one(case: Case) -> MapRun:
     """Map one network in a process of its own."""
-    arguments = ["-m", "benchmarks.core_maps", name, "--measure", shortcut, downsampling]
+    name, *way = case
+    arguments = ["-m", "benchmarks.core_maps", name, "--measure", *way]
     return MapRun(**json.loads(run_python(arguments, timeout=_TIME_LIMIT_S)))
 
 
-def read_runs() -> dict[tuple[str, str, str], MapRun]:
+def read_runs() -> dict[Case, MapRun]:
     """Return the runs of an earlier call."""
     if not OUTPUT.exists():
         return {}
     rows = [MapRun(**row) for row in json.loads(OUTPUT.read_text(encoding="utf-8"))["maps"]]
-    return {(row.name, row.downsampling, row.shortcut): row for row in rows}
+    return {(row.name, row.downsampling, row.shortcut, row.first_layer): row for row in rows}
 
 
-def cases(names: list[str]) -> list[tuple[str, str, str]]:
-    """Return preset, down-sampling and shortcut of each map."""
+def cases(names: list[str]) -> list[Case]:
+    """Return what is mapped of some presets."""
     return [(name, *way) for name in names for way in _WAYS]
 
 
-def write_runs(runs: dict[tuple[str, str, str], MapRun], published: list[dict[str, Any]]) -> None:
+def write_runs(runs: dict[Case, MapRun], published: list[dict[str, Any]]) -> None:
     """Write results and page, in the order of the presets."""
     ordered = [runs[case] for case in cases(list(PRESETS)) if case in runs]
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     rows = [asdict(run) for run in ordered]
     write_json(OUTPUT, {"machine": machine(), "maps": rows, "published": published})
-    _fill("core_maps.json", _table(_COLUMNS, ordered))
+    _fill("core_maps.json", page_table(ordered))
     _fill("published.json", _table(PUBLISHED, published))
+
+
+def page_table(runs: list[MapRun]) -> str:
+    """Return the maps that the page shows: with relays; OR-pools only of ImageNet's networks."""
+    shown = [
+        run
+        for run in runs
+        if run.cores
+        and run.shortcut == "relay"
+        and (run.downsampling == "stride" or PRESETS[run.name].image_size[0] >= _LARGE_IMAGE)
+    ]
+    return _table(_COLUMNS, shown)
 
 
 def _fill(name: str, text: str) -> None:
@@ -183,12 +209,12 @@ _BINDS = {"neurons": "neurons", "synapse_memory": "memory", "axons_out": "axons 
 _COLUMNS: dict[str, Callable[[Any], str]] = {
     "preset": lambda run: f"`{run.name}`",
     "downsampling": lambda run: run.downsampling,
-    "shortcuts": lambda run: run.shortcut,
-    "neurons [M]": lambda run: f"{run.neurons / 1e6:.2f}" if run.cores else "",
-    "cores": lambda run: f"{run.cores:,}" if run.cores else run.impossible,
-    "at least": lambda run: f"{run.least_cores:,}" if run.cores else "",
-    "chips": lambda run: f"**{run.chips}**" if run.cores else "impossible",
-    "Kapoho Points": lambda run: str(run.boards["kapohopoint"]) if run.cores else "",
+    "first layer": lambda run: run.first_layer,
+    "neurons [M]": lambda run: f"{run.neurons / 1e6:.2f}",
+    "cores": lambda run: f"{run.cores:,}",
+    "at least": lambda run: f"{run.least_cores:,}",
+    "chips": lambda run: f"**{run.chips}**",
+    "Kapoho Points": lambda run: str(run.boards["kapohopoint"]),
     "binds most cores": lambda run: _binds(run.binding),
     "map [CPU s]": lambda run: f"{run.cpu_s:.0f}",
     "memory [GiB]": lambda run: f"{run.peak_gib:.1f}",
@@ -212,7 +238,7 @@ def main() -> int:
     """Map the presets asked for, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="default: all presets")
-    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(PRESETS))
     if unknown:
@@ -223,9 +249,9 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     runs, published = read_runs(), published_rows()
     chosen = cases(options.names or list(PRESETS))
-    for position, (name, downsampling, shortcut) in enumerate(chosen, 1):
-        logger.info("%d/%d %s, %s, %s", position, len(chosen), name, downsampling, shortcut)
-        runs[name, downsampling, shortcut] = run_one(name, shortcut, downsampling)
+    for position, case in enumerate(chosen, 1):
+        logger.info("%d/%d %s", position, len(chosen), ", ".join(case))
+        runs[case] = run_one(case)
         write_runs(runs, published)
     return 0
 
