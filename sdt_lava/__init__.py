@@ -1,4 +1,4 @@
-"""Spike-driven Transformers from SLAYER to Lava and Loihi 2.
+"""Spike-driven Transformers from PyTorch to Lava and Loihi 2.
 
 >>> import sdt_lava
 >>> model = sdt_lava.load_model("model.pt")  # doctest: +SKIP

@@ -48,8 +48,9 @@ class SdtConfig:
     dvs_mode : bool
         The spike dilations of the official CIFAR10-DVS configuration.
     neuron : {'cuba', 'lif'}
-        SLAYER's CUBA neuron, which keeps its voltage in steps of 1/4096 and fires above its
-        threshold as the hardware does, or the authors' float32 neuron, which fires at it.
+        SLAYER's CUBA neuron as `model.neurons.Lif` computes it, which keeps its voltage in steps
+        of 1/4096 and fires above its threshold as the hardware does, or the authors' float32
+        neuron, which fires at it.
     shortcut : {'membrane', 'sew'}
         What is added around a layer: membrane potentials, as in the paper, or spikes after
         their neurons (SEW, Fang et al., NeurIPS 2021), which then take values 0, 1, 2, ... SEW

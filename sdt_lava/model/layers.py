@@ -1,4 +1,4 @@
-"""Building blocks in SLAYER's layout ``(B, C, H, W, T)``, time last."""
+"""Building blocks in the layout ``(B, C, H, W, T)``, time last."""
 
 from __future__ import annotations
 
@@ -6,28 +6,48 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sdt_lava.model._slayer import slayer
+from sdt_lava.model.synapses import Synapse
 
 BATCH_NORM_EPS = 1e-5
 
 Record = dict[str, Tensor]
 
 
-def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
+def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> Synapse:
     """Return a 3x3 synapse with padding 1; BatchNorm follows, so there is no bias."""
-    conv: nn.Module = slayer.synapse.Conv(in_channels, out_channels, 3, stride=stride, padding=1)
-    return conv
+    return Synapse(in_channels, out_channels, 3, stride=stride, padding=1)
 
 
-def conv1x1(in_channels: int, out_channels: int) -> nn.Module:
+def conv1x1(in_channels: int, out_channels: int) -> Synapse:
     """Return a 1x1 synapse without bias: a linear map of every token."""
-    conv: nn.Module = slayer.synapse.Conv(in_channels, out_channels, 1)
-    return conv
+    return Synapse(in_channels, out_channels, 1)
 
 
-def batch_norm(channels: int) -> nn.BatchNorm3d:
+class Norm(nn.BatchNorm3d):
+    """Batch normalisation whose gradient does not depend on the order of memory.
+
+    On a CPU torch computes a wrong gradient, without a word, where the input has one of the orders
+    that it calls contiguous and the gradient of the output another. With a single time step the
+    gradient of a mean over tokens is such a case, channels last.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``(B, C, H, W, T)``."""
+        out: Tensor = super().forward(_channels_first(x))
+        if out.requires_grad:
+            out.register_hook(_channels_first)
+        return out
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    """Return a tensor whose memory is in order, if it is only so with the channels last."""
+    is_last = x.is_contiguous(memory_format=torch.channels_last_3d)
+    return x.contiguous() if is_last else x
+
+
+def batch_norm(channels: int) -> Norm:
     """Return a normalisation over batch, space and time, to be folded into the synapse later."""
-    return nn.BatchNorm3d(channels, eps=BATCH_NORM_EPS)
+    return Norm(channels, eps=BATCH_NORM_EPS)
 
 
 def max_pool(x: Tensor) -> Tensor:

@@ -1,15 +1,19 @@
-"""The spiking neurons of the network: SLAYER's CUBA set up as a plain LIF, and the authors'."""
+"""Spiking neurons: a leaky integrator on the grid of the hardware, and that of the authors."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from sdt_lava.model._slayer import slayer
 from sdt_lava.model.config import SdtConfig
-from sdt_lava.model.dynamics import FloatIntegrator, HalvingIntegrator, fits_float32
+from sdt_lava.model.dynamics import (
+    LEVELS,
+    THRESHOLD_LEVELS,
+    Fire,
+    Firing,
+    integrate_levels,
+    integrate_reals,
+)
 from sdt_lava.numerics import DECAY_UNITY
 
 # Leaky integrator of Yao et al. (tau = 2, decayed input, hard reset to 0) in the doubled variable
@@ -20,20 +24,38 @@ VOLTAGE_DECAY = 0.5
 # Surrogate gradient. SLAYER's defaults (1 and 1) nearly vanish after a few layers.
 TAU_GRAD = 0.005
 SCALE_GRAD = 10.0
-# States are integer multiples of 1 / (64 * SCALE), thresholds of 1 / SCALE.
-SCALE = 64
-# Units of SLAYER's surrogate (TAU_RHO_MULT and SCALE_RHO_MULT of its CUBA neuron).
+# Units of these two: what SLAYER's CUBA neuron multiplies them by.
 _TAU_UNIT = 100
 _SCALE_UNIT = 0.1
+# Added to the threshold, so that a voltage from there on is one above the threshold.
+_STRICTLY_ABOVE = 0.01 / LEVELS
+# Types in which the levels can be held.
+_WIDE_TYPES = (torch.float32, torch.float64)
 
 
-class Lif(slayer.neuron.cuba.Neuron):
-    """Leaky integrate-and-fire neuron without memory between calls.
+class _Neuron(nn.Module):
+    """A neuron without parameters and without memory between calls.
 
-    SLAYER remembers the shape of its first input and keeps buffers of the size of a batch; both
-    are dropped after each call here, so that any batch, image size and number of steps may follow
-    any other. The decays are constants of the architecture and are kept out of the state dict,
-    whose keys are then those of the published checkpoints.
+    Any batch, image size and number of steps may follow any other.
+    """
+
+    # Lost share of voltage and current per step, in 1/4096.
+    decays = (round(VOLTAGE_DECAY * DECAY_UNITY), round(CURRENT_DECAY * DECAY_UNITY))
+
+    def __init__(self, v_th: float) -> None:
+        super().__init__()
+        self.v_th = v_th
+
+    def extra_repr(self) -> str:
+        """Show the threshold."""
+        return f"v_th={self.v_th}"
+
+
+class Lif(_Neuron):
+    """Leaky integrate-and-fire neuron in steps of 1/4096, which fires above its threshold.
+
+    It computes what the CUBA neuron of lava-dl's SLAYER does with a current decay of 1 and a
+    voltage decay of 1/2: the same spikes, and the same surrogate gradient.
 
     Parameters
     ----------
@@ -44,24 +66,17 @@ class Lif(slayer.neuron.cuba.Neuron):
     """
 
     def __init__(self, v_th: float, *, fires_at_threshold: bool = False) -> None:
+        super().__init__(v_th)
         threshold = 2.0 * v_th
         if fires_at_threshold:
-            # SLAYER spikes strictly above its threshold, the paper at it. Where the input is an
-            # integer count the difference is not a matter of rounding, it decides: a count of 1
+            # The hardware spikes strictly above its threshold, the paper at it. Where the input is
+            # an integer count the difference is not a matter of rounding, it decides: a count of 1
             # lands exactly on 2 * 0.5. One level lower makes the interval half-open.
-            threshold -= 1.0 / SCALE
-        super().__init__(
-            threshold=threshold,
-            current_decay=CURRENT_DECAY,
-            voltage_decay=VOLTAGE_DECAY,
-            tau_grad=TAU_GRAD,
-            scale_grad=SCALE_GRAD,
-            scale=SCALE,
-            persistent_state=False,
-            requires_grad=False,
-        )
+            threshold -= 1.0 / THRESHOLD_LEVELS
+        self.threshold = int(threshold * THRESHOLD_LEVELS) / THRESHOLD_LEVELS
+        self._firing = _firing(self.threshold, _STRICTLY_ABOVE, LEVELS)
 
-    def forward(self, current: torch.Tensor) -> torch.Tensor:
+    def forward(self, current: Tensor) -> Tensor:
         """Return the spikes, 0 or 1.
 
         Parameters
@@ -74,40 +89,18 @@ class Lif(slayer.neuron.cuba.Neuron):
         Tensor
             Spikes of the same shape.
         """
-        self._forget()
-        try:
-            spikes: torch.Tensor = super().forward(current)
-        finally:
-            self._forget()
-        return spikes
+        # Of the levels of a batch few would fit a half-precision number.
+        wide = current if current.dtype in _WIDE_TYPES else current.float()
+        spikes: Tensor = Fire.apply(wide, integrate_levels, self._firing)
+        return spikes.to(current.dtype)
 
-    def dynamics(self, current: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return current and voltage, as SLAYER does, by the faster of two equal ways."""
-        if current.is_cuda or not fits_float32(current, self.s_scale):
-            slow: tuple[torch.Tensor, torch.Tensor] = super().dynamics(current)
-            return slow
-        threshold = self.threshold + self.threshold_eps
-        return current, HalvingIntegrator.apply(current, threshold, self.s_scale)
-
-    @property
-    def decays(self) -> tuple[int, int]:
-        """Lost share of voltage and current per step, in 1/4096."""
-        return int(self.cx_voltage_decay), int(self.cx_current_decay)
-
-    def _forget(self) -> None:
-        self.shape = None
-        self.num_neurons = None
-        self.current_state = self.voltage_decay.new_zeros(1)
-        self.voltage_state = self.voltage_decay.new_zeros(1)
-
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        """Save nothing: the decays are not learned."""
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        """Expect nothing."""
+    def voltages(self, current: Tensor) -> Tensor:
+        """Return the voltage of each step before its reset, in the shape of the input."""
+        threshold = self._firing.threshold * LEVELS
+        return integrate_levels(current.detach(), threshold).div_(LEVELS).movedim(0, -1)
 
 
-class FloatLif(nn.Module):
+class FloatLif(_Neuron):
     """The neuron of the published networks, in plain float32.
 
     ``h <- v + (x - v) / 2``, a spike where ``h >= v_th``, and ``v = 0`` after one. Nothing is
@@ -120,40 +113,28 @@ class FloatLif(nn.Module):
         Firing threshold.
     """
 
-    decays = (round(VOLTAGE_DECAY * DECAY_UNITY), round(CURRENT_DECAY * DECAY_UNITY))
-
-    def __init__(self, v_th: float) -> None:
-        super().__init__()
-        self.v_th = v_th
-
-    def forward(self, current: torch.Tensor) -> torch.Tensor:
+    def forward(self, current: Tensor) -> Tensor:
         """Return the spikes, 0 or 1; shapes as in `Lif.forward`."""
-        threshold = 2.0 * self.v_th
-        # What SLAYER makes of TAU_GRAD and SCALE_GRAD before it uses them.
-        width = TAU_GRAD * threshold * _TAU_UNIT
-        height = SCALE_GRAD * _SCALE_UNIT
-        voltage = FloatIntegrator.apply(current, self.v_th)
-        spikes: torch.Tensor = slayer.spike.Spike.apply(
-            voltage, threshold, width, height, False, 0, 1
-        )
+        # As it is now: a threshold may be changed after the network was made.
+        firing = _firing(2.0 * self.v_th)
+        spikes: Tensor = Fire.apply(current, integrate_reals, firing)
         return spikes
 
-    def extra_repr(self) -> str:
-        """Show the threshold."""
-        return f"v_th={self.v_th}"
+
+def _firing(threshold: float, above: float = 0.0, unit: int = 1) -> Firing:
+    width, height = TAU_GRAD * threshold * _TAU_UNIT, SCALE_GRAD * _SCALE_UNIT
+    return Firing(threshold + above, width, height, unit)
 
 
 def make_lif(config: SdtConfig) -> nn.Module:
     """Return the neuron that a configuration asks for, with its ordinary threshold."""
     if config.neuron == "lif":
         return FloatLif(config.threshold)
-    neuron: nn.Module = Lif(config.threshold)
-    return neuron
+    return Lif(config.threshold)
 
 
 def make_attention_lif(config: SdtConfig) -> nn.Module:
     """Return the neuron over the token sum, which fires at its threshold whatever its kind."""
     if config.neuron == "lif":
         return FloatLif(config.attention_threshold)
-    neuron: nn.Module = Lif(config.attention_threshold, fires_at_threshold=True)
-    return neuron
+    return Lif(config.attention_threshold, fires_at_threshold=True)

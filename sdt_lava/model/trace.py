@@ -80,7 +80,7 @@ class _Tracer:
     def conv(self, block: str, conv: str, norm: str, source: str) -> str:
         synapse = self.model.get_submodule(f"{block}.{conv}")
         weight, bias = fold_batch_norm(
-            # SLAYER's kernels have a trailing time axis of one.
+            # Kernels have a trailing time axis of one.
             _array(synapse.weight)[..., 0],
             None,
             _batch_norm(self.model.get_submodule(f"{block}.{norm}")),

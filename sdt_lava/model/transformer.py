@@ -1,4 +1,4 @@
-"""The Spike-driven Transformer as a torch module made of SLAYER synapses and neurons."""
+"""The Spike-driven Transformer as a torch module."""
 
 from __future__ import annotations
 

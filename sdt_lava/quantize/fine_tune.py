@@ -26,6 +26,7 @@ from sdt_lava.datasets.source import SampleSource
 from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Conv, Graph
 from sdt_lava.model.config import DOWNSAMPLINGS
+from sdt_lava.model.layers import Norm
 from sdt_lava.model.trace import trace
 from sdt_lava.model.training import Progress, TrainingOptions, TrainingResult, train
 from sdt_lava.model.transformer import SpikeDrivenTransformer
@@ -45,7 +46,7 @@ _AVERAGED_EPOCHS = 2
 _TEST_BATCH = 256
 
 
-class FoldedNorm(nn.BatchNorm3d):
+class FoldedNorm(Norm):
     """A batch normalisation that was folded into the weights: only a bias is left.
 
     It keeps the state dict of the module that it replaces. Statistics and gain are the
@@ -166,7 +167,7 @@ class _Rounding:
 
 
 def _set_rounding(synapse: Any, rounding: RoundedWeights | None) -> None:
-    # SLAYER applies this to the weights whenever a synapse is used.
+    # Synapses apply this to their weights whenever they are used, SLAYER's as well.
     synapse.pre_hook_fx = rounding
 
 

@@ -175,7 +175,7 @@ def test_a_wrong_reading_would_be_seen(wrong, name, monkeypatch):
 @pytest.mark.parametrize("conv", ["attn.proj_conv", "mlp.fc1_conv", "mlp.fc2_conv"])
 def test_each_bias_counts(conv, tmp_path):
     case = golden("pub_a_static_0011")
-    content = torch.load(case.folder / "model_best.pth.tar")["state_dict"]
+    content = torch.load(case.folder / "model_best.pth.tar", weights_only=False)["state_dict"]
     content[f"block.0.{conv}.bias"].zero_()
     torch.save(content, tmp_path / "model.pt")
     model = load_model(tmp_path / "model.pt", case.yml)

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 import sdt_lava
 from sdt_lava.graph import Graph, Lif, Synapse
-from sdt_lava.model._slayer import slayer
 from sdt_lava.numerics import BIAS_EXPONENT
 from tests.model.networks import lively_network, tiny_config
+
+slayer = pytest.importorskip("lava.lib.dl.slayer")
 
 # From this threshold on SLAYER's float32 comparison is no longer strict (its epsilon is lost).
 SLAYER_THRESHOLD_LIMIT = 4096
