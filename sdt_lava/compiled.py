@@ -180,6 +180,27 @@ class _CompilersLocks:
 _compilers_locks = _CompilersLocks()
 
 
+@cache
+def combination() -> str:
+    """Return what machine code depends on: compiler, processor, settings and sources."""
+    from llvmlite import binding
+
+    processor = config.CPU_NAME or binding.get_host_cpu_name()
+    features = config.CPU_FEATURES
+    if features is None:
+        features = binding.get_host_cpu_features().flatten()
+    settings = (f"{name}={getattr(config, name, None)!r}" for name in _SETTINGS)
+    digest = hashlib.sha256(features.encode()).hexdigest()[:8]
+    versions = f"numba {numba.__version__}, llvmlite {llvmlite.__version__}"
+    return f"{versions}, {processor} {digest}, {' '.join(settings)}, sources {_digest()[:16]}"
+
+
+def cache_folder(function: Any) -> Path | None:
+    """Return where the machine code of a compiled function is kept, if anywhere."""
+    path = getattr(function._cache, "cache_path", None)
+    return None if path is None else Path(path)
+
+
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile a function with numba, without the interpreter's lock.
 

@@ -30,7 +30,7 @@ class EngineOptions:
         'int16', 'onednn', 'float32', 'matmul32', 'float64', 'matmul64', 'loops': that one wherever
         it can be used and is exact. 'interpreter': no kernels at all.
     threads : int, optional
-        Threads; by default as many as torch would use.
+        Threads; by default as many as there are cores, or as ``OMP_NUM_THREADS`` or torch says.
     memory : int
         Bytes that arrays of a batch, and the forms of the weights that kernels read, may take;
         decides how many samples are computed at once, and which kernels have tables.

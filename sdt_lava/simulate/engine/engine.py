@@ -35,6 +35,7 @@ from sdt_lava.simulate.engine.plan.states import load_states, packs_states, save
 from sdt_lava.simulate.engine.plan.team import one_thread_each
 from sdt_lava.simulate.engine.planner import Planner
 from sdt_lava.simulate.engine.registry import Context
+from sdt_lava.simulate.engine.trials import SIGNALS, passes
 from sdt_lava.simulate.engine_options import EngineOptions
 from sdt_lava.simulate.sigma_delta import starting_states
 from sdt_lava.simulate.states import check_states
@@ -301,7 +302,7 @@ class Engine:
         # The bounds that make a kernel exact are those of the declared input.
         if not in_range and not holds(self.graph.input, frames[:frame_steps]):
             return False
-        return states is None or packs_states(self.graph, states)
+        return (states is None or packs_states(self.graph, states)) and passes(SIGNALS)
 
     def _interpret(
         self,

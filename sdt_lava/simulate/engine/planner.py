@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from sdt_lava.allocation import current_guard, guarding
+from sdt_lava.errors import ResourceError
 from sdt_lava.graph import Graph
 from sdt_lava.numerics import IntArray
 from sdt_lava.simulate.engine.plan.plan import Plan
+from sdt_lava.simulate.engine.trials import DENSE, SUMS, passes
 from sdt_lava.simulate.engine_options import EngineOptions
 from sdt_lava.torch_use import TorchNeeded, torch_is_loaded
 
@@ -62,7 +64,7 @@ class Planner:
                 if isinstance(reason, Plan):
                     return reason
                 logger.info("torch is imported: %s", reason)
-            return self._compiled(kept, steps, tracked, counted, with_torch=True)
+            return self._exact(kept, steps, tracked, counted, with_torch=True)
 
     def horizon(self, steps: int) -> int:
         """Return for how many steps ranges have to be proved: few different numbers."""
@@ -83,13 +85,13 @@ class Planner:
     ) -> Plan | str:
         """Return the plan without torch, or why there has to be another one."""
         try:
-            plan = self._compiled(keep, steps, tracked, counted, with_torch=False)
+            plan = self._exact(keep, steps, tracked, counted, with_torch=False)
         except TorchNeeded as error:
             return str(error)
         work = plan.largest_work * steps * (samples + plan.samples_done)
         return plan if work < _WORTH_TORCH else f"{work:.2g} multiplications in one layer"
 
-    def _compiled(
+    def _exact(
         self,
         keep: frozenset[str],
         steps: int,
@@ -98,10 +100,38 @@ class Planner:
         *,
         with_torch: bool,
     ) -> Plan:
+        """Return a plan of kernels that are right on this machine.
+
+        Raises
+        ------
+        ResourceError
+            If operators of torch are needed, and what surrounds them is wrong.
+        """
+        refused: frozenset[str] = frozenset()
+        while True:
+            plan = self._compiled(keep, steps, tracked, counted, with_torch, refused)
+            wrong = {name for name in plan.kernel_names & set(SUMS) if not passes(name)}
+            if not wrong:
+                break
+            refused |= wrong
+        if not plan.kernel_names <= {*SUMS} and not passes(DENSE):
+            found = "wrong results on this processor"
+            raise ResourceError("kernels", found, "exact ones", "use EngineOptions('interpreter')")
+        return plan
+
+    def _compiled(
+        self,
+        keep: frozenset[str],
+        steps: int,
+        tracked: bool,
+        counted: Mapping[str, IntArray],
+        with_torch: bool,
+        refused: frozenset[str],
+    ) -> Plan:
         kernels, room = self.options.kernels, self._table_room()
         proved_for, guard = self.horizon(steps), current_guard()
         what = tuple((name, fans.shape, fans.tobytes()) for name, fans in sorted(counted.items()))
-        how = tracked, kernels, proved_for, guard, room, with_torch
+        how = tracked, kernels, proved_for, guard, room, with_torch, refused
         key = ("engine plan", keep, what, *how)
         if key not in self.graph.derived:
             graph = self.graph
@@ -109,7 +139,7 @@ class Planner:
                 graph = replace(graph, timesteps=proved_for)
             made = Plan(
                 graph, keep, counted=counted, tracked=tracked,
-                kernels=kernels, table_bytes=room, with_torch=with_torch,
+                kernels=kernels, table_bytes=room, with_torch=with_torch, refused=refused,
             )  # fmt: skip
             _tell(made)
             self.graph.derived[key] = made

@@ -9,7 +9,7 @@ from sdt_lava.simulate.engine.plan.lookup_kernel import LookupKernel
 from sdt_lava.simulate.engine.plan.product_kernel import ProductKernel
 from sdt_lava.simulate.engine.plan.sum_kernel import SumKernel
 from sdt_lava.simulate.engine.synapses import Synapses
-from sdt_lava.simulate.engine_options import DENSE_KERNELS
+from sdt_lava.simulate.engine_options import DENSE_KERNELS, KERNELS
 from sdt_lava.torch_use import TorchNeeded
 
 # Firing rates at which both kernels took the same time, see docs/performance.md.
@@ -87,7 +87,9 @@ class TableRoom:
         return kernel
 
 
-def own_kernels(synapses: Synapses, wanted: str, halves: int, packed: bool) -> Candidates:
+def own_kernels(
+    synapses: Synapses, wanted: str, halves: int, packed: bool, refused: frozenset[str]
+) -> Candidates:
     """Return the kernels of our own that are exact for a layer.
 
     Parameters
@@ -100,17 +102,24 @@ def own_kernels(synapses: Synapses, wanted: str, halves: int, packed: bool) -> C
         Half words of channels that its neurons want.
     packed : bool
         Whether it reads spikes; otherwise the input's frames.
+    refused : frozenset of str
+        Kernels that are wrong on this machine.
     """
+
+    def can(kernel: type[SumKernel], *names: str) -> bool:
+        fits: bool = kernel.can_compute(synapses)  # type: ignore[attr-defined]
+        return wanted in names and kernel.name not in refused and fits
+
+    ours = [name for name in KERNELS if name not in DENSE_KERNELS]
     if not packed:
-        if wanted in DENSE_KERNELS or not ProductKernel.can_compute(synapses):
+        if not can(ProductKernel, *ours):
             return Candidates(synapses)
         products = ProductKernel(synapses, halves)
         if products.has_small_windows:
             return Candidates(synapses, small=products)
         return Candidates(synapses, general=products, rate=1.0)
-    has_tables = wanted in ("auto", "lookup") and LookupKernel.can_compute(synapses)
-    small = LookupKernel(synapses, halves) if has_tables else None
-    if wanted in DENSE_KERNELS or not EventKernel.can_compute(synapses):
+    small = LookupKernel(synapses, halves) if can(LookupKernel, "auto", "lookup") else None
+    if not can(EventKernel, *ours):
         return Candidates(synapses, small=small)
     return Candidates(synapses, EventKernel(synapses), small, rate=1.0)
 

@@ -61,6 +61,8 @@ class Compiler:
         Memory that tables of kernels may take, where a layer has the choice.
     with_torch : bool
         Whether torch may compute; otherwise what needs it raises `TorchNeeded`.
+    refused : frozenset of str
+        Kernels of our own that are not used.
     """
 
     def __init__(
@@ -73,8 +75,9 @@ class Compiler:
         kernels: str,
         table_bytes: int,
         with_torch: bool = True,
+        refused: frozenset[str] = frozenset(),
     ) -> None:
-        self.with_torch = with_torch
+        self.with_torch, self.refused = with_torch, refused
         self.room = TableRoom(table_bytes)
         self.graph, self.kernels, self.counted = graph, kernels, counted
         self.tracked = tracked

@@ -88,7 +88,7 @@ def _add_layer(
     compiler: Compiler, nodes: list[str], synapses: Synapses, source: Spikes | Buffer,
     targets: Targets,
 ) -> bool:  # fmt: skip
-    how = compiler.kernels, targets.halves, isinstance(source, Spikes)
+    how = compiler.kernels, targets.halves, isinstance(source, Spikes), compiler.refused
     layers = [name for name in nodes if isinstance(compiler.graph.nodes[name], Weighted)]
     # A dense layer reads an image, or the same values flattened: its weights lie in another order.
     shapes = synapses.source, synapses.target, synapses.window, synapses.events

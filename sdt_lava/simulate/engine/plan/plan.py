@@ -112,7 +112,7 @@ class Plan:
         Integer graph.
     keep : iterable of str
         Nodes whose output is wanted.
-    counted, tracked, kernels, table_bytes, with_torch
+    counted, tracked, kernels, table_bytes, with_torch, refused
         As for :class:`~sdt_lava.simulate.engine.plan.compile.Compiler`.
     """
 
@@ -126,6 +126,7 @@ class Plan:
         kernels: str,
         table_bytes: int,
         with_torch: bool = True,
+        refused: frozenset[str] = frozenset(),
     ) -> None:
         self.with_torch = with_torch
         # Samples of all runs: what is worth it grows with them.
@@ -139,6 +140,7 @@ class Plan:
             kernels=kernels,
             table_bytes=table_bytes,
             with_torch=with_torch,
+            refused=refused,
         )
         self.operations = compiler.compile()
         self.counted, self.unproved = counted, compiler.unproved
@@ -169,6 +171,11 @@ class Plan:
     def macs(self) -> int:
         """Multiplications of one step of one sample if nothing were skipped."""
         return sum(layer.macs for layer in self._layers)
+
+    @property
+    def kernel_names(self) -> set[str]:
+        """Names of the kernels that add up weights."""
+        return {kernel.name for layer in self._layers for kernel in layer.kernels}
 
     @property
     def largest_work(self) -> int:
