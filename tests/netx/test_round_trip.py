@@ -352,3 +352,10 @@ def test_layout_is_extended_for_anything_stock_runs_wrongly(tmp_path):
     assert first_type(Graph.build(nodes, 1)) == "input_sdt"
     assert first_type(Graph.build(nodes[:2], 1)) == "input_sdt"
     assert first_type(Graph.build(nodes[:1], 1)) == "input_sdt"
+
+
+def test_time_steps_of_our_files_stand(tmp_path):
+    save_network(random_chain(np.random.default_rng(0), timesteps=3), tmp_path / "n.h5")
+    assert load_network(tmp_path / "n.h5", timesteps=3).timesteps == 3
+    with pytest.raises(NetworkFileError, match="of its own"):
+        load_network(tmp_path / "n.h5", timesteps=4)

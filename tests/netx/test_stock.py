@@ -204,10 +204,3 @@ def test_slayer_export_without_input_layer(tmp_path):
     graph = load_network(tmp_path / "net.h5", input_shape=(2, 5, 6))
     assert graph.timesteps == 1
     assert graph.order[:3] == ("input", "layer.0.synapse", "layer.0")
-
-
-def test_time_steps_of_our_files_stand(tmp_path):
-    save_network(random_chain(np.random.default_rng(0), timesteps=3), tmp_path / "n.h5")
-    assert load_network(tmp_path / "n.h5", timesteps=3).timesteps == 3
-    with pytest.raises(NetworkFileError, match="of its own"):
-        load_network(tmp_path / "n.h5", timesteps=4)

@@ -7,7 +7,7 @@ what is recorded.
 
 from __future__ import annotations
 
-from tests.recordings import graphs, netx, processes
+from tests.recordings import graphs, netx, processes, weights
 from tests.recordings.store import Cases
 
 # The module that records a subject.
@@ -15,6 +15,7 @@ SUBJECTS = {
     **dict.fromkeys(processes.SUBJECTS, processes),
     "graphs": graphs,
     **dict.fromkeys(netx.SUBJECTS, netx),
+    "weights": weights,
 }
 
 

@@ -87,10 +87,14 @@ def difference(found: Cases, expected: Cases) -> str:
             return f"{name}: fields {list(found[name])}, not {list(case)}"
         for field, values in case.items():
             other = np.asarray(found[name][field])
-            same = _same_file if field == FILE else np.array_equal
+            same = _same_file if field == FILE else _same_values
             if not same(other, values):
                 return f"{name}: {field}"
     return ""
+
+
+def _same_values(found: np.ndarray, expected: np.ndarray) -> bool:
+    return np.array_equal(found, expected, equal_nan=expected.dtype.kind == "f")
 
 
 def _same_file(found: np.ndarray, expected: np.ndarray) -> bool:
