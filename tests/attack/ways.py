@@ -142,7 +142,7 @@ def _input(case: Case, form: str, kind: str) -> np.ndarray:
 
 
 def _outputs(case: Case, result: Any) -> Outputs:
-    return {**result.spikes, "logits": result.logits}
+    return {**result.sent, "logits": result.logits}
 
 
 def _run_simulate(case: Case, options: dict[str, Any]) -> Outputs:
@@ -295,10 +295,10 @@ class Oracle:
         result = self.result(reset=way.options.get("reset", True))
         counts = {}
         if way.options.get("count"):
-            # Replayed: `result.counts` would ask the engine, which is to be tested.
-            replayed = count_events(self.case.graph, result.frames, result.spikes)
+            # Replayed in NumPy: `result.counts` would ask the engine, which is to be tested.
+            replayed = count_events(self.case.graph, result.frames, result.sent, plain=True)
             counts = {f"count of {row.name}": row.events for row in replayed.layers}
-        return {**result.spikes, "logits": result.logits, **counts}
+        return {**result.sent, "logits": result.logits, **counts}
 
 
 def is_spikes(case: Case, name: str) -> bool:
