@@ -45,7 +45,7 @@ def test_the_machine_step_by_step(recordings, tmp_path, name):
         assert np.array_equal(found.events[population], events), population
 
 
-@pytest.mark.parametrize("backend", ["reference", "engine"])
+@pytest.mark.parametrize("backend", ["reference", "engine", "machine"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_back_ends(recordings, tmp_path, name, backend):
     """What the network itself means does not depend on how it is compiled."""
