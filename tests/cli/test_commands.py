@@ -96,6 +96,7 @@ def test_sim_of_a_stream_reports_latency_and_throughput(run, network, tmp_path):
     assert summary["logits"] == stream.logits.tolist()
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 def test_sim_in_lava_from_a_file_gives_the_engines_results(run, network, tmp_path):
     x = sdt_lava.load_dataset("digits").x[:3]
@@ -184,7 +185,14 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
+# Options of Lava, which is looked for first.
+OF_LAVA = ("threads of Lava", "timeout")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.lava] * (case in OF_LAVA)) for case in WRONG],
+)
 def test_bad_input_ends_with_a_sentence_and_exit_code_2(
     run, checkpoint, network, tmp_path, monkeypatch, case
 ):

@@ -13,6 +13,9 @@ import pytest
 
 from tests.left_behind import becomes, processes_where, unused_shared_memory
 
+# What Lava starts, and waits for.
+pytestmark = pytest.mark.lava
+
 ROOT = Path(__file__).resolve().parents[2]
 WAIT = 60.0  # [s] generous: the machine may be busy
 SESSION = 3  # field of /proc/<pid>/stat

@@ -9,6 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.needs import runnable
+
 DATA = Path(__file__).parents[1] / "data" / "netx"
 
 
@@ -144,8 +146,9 @@ def test_sigma_delta_sim(run, values, tmp_path):
     rows = {row["name"]: row for row in summary["synops"]["layers"]}
     assert rows["layer.1"]["synapse"] == rows["layer.1"]["mac"] == 5 * rows["layer.0"]["events"]
     assert (tmp_path / "run.png").stat().st_size > 1000
-    code, out, _ = run(*sim, "--data", whole, "--backend", "lava-inprocess", "--no-reset")
-    assert code == 0 and "accuracy" in out
+    for backend in runnable(["machine", "lava-inprocess"]):
+        code, out, _ = run(*sim, "--data", whole, "--backend", backend, "--no-reset")
+        assert code == 0 and "accuracy" in out
 
 
 def test_sigma_delta_elsewhere(run, values, tmp_path):
