@@ -14,10 +14,7 @@ import sdt_lava
 from benchmarks import public_files
 from benchmarks.file_checks import NIR_STEPS, as_data, random_frames
 from benchmarks.public_files import FORMATS, JSON, OUTCOMES, PAGE, fill_page, find_files, run_files
-from benchmarks.slayer_messages import slayer_messages
 from sdt_lava.netx import load_network
-from tests.netx import sigma_delta_nets
-from tests.netx.sigma_delta_nets import Messages
 
 CASE = Path(__file__).parent / "data" / "netx" / "sigma-delta" / "network.net"
 
@@ -51,6 +48,7 @@ def networks_in(folder):
     nir.write(project / "far.nir", nir.NIRGraph.from_list(*layers, far))
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 def test_a_folder_of_files(tmp_path):
     networks_in(tmp_path)
@@ -100,11 +98,15 @@ def test_a_process_that_hangs_or_dies_costs_its_own_file(tmp_path, monkeypatch):
     }
 
 
+@pytest.mark.lava
 @pytest.mark.parametrize("name", ["dense", "windows"])
 @pytest.mark.parametrize("norm", [False, True])
 def test_messages_of_a_file_in_slayer(tmp_path, name, norm):
     """The blocks made of a file send what those that it was written by sent."""
-    network = Messages(lambda: getattr(sigma_delta_nets, name)(norm))
+    from benchmarks.slayer_messages import slayer_messages
+    from tests.netx import sigma_delta_nets
+
+    network = sigma_delta_nets.Messages(lambda: getattr(sigma_delta_nets, name)(norm))
     path = network.export(tmp_path / "slayer.net")
     found = slayer_messages(path, network.x)
     net = load_network(path, lead_in=False)

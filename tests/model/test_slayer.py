@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 import torch
+from lava.lib.dl import slayer
 from torch import nn
 
 from sdt_lava.model.layers import batch_norm
@@ -13,7 +14,7 @@ from sdt_lava.model.neurons import SCALE_GRAD, TAU_GRAD, Lif
 from sdt_lava.model.synapses import Synapse
 from tests.model.networks import lively_network, random_input, tiny_config
 
-slayer = pytest.importorskip("lava.lib.dl.slayer")
+pytestmark = pytest.mark.lava
 
 SHAPES = [(6, 5, 4, 3), (1, 1, 1, 1), (3, 7, 5, 9), (2, 5), (64, 33)]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from lava.lib.dl import slayer
 from torch import Tensor, nn
 
 import sdt_lava
@@ -17,7 +18,7 @@ from sdt_lava.graph import Graph, Lif, Synapse
 from sdt_lava.numerics import BIAS_EXPONENT
 from tests.model.networks import lively_network, tiny_config
 
-slayer = pytest.importorskip("lava.lib.dl.slayer")
+pytestmark = pytest.mark.lava
 
 # From this threshold on SLAYER's float32 comparison is no longer strict (its epsilon is lost).
 SLAYER_THRESHOLD_LIMIT = 4096
