@@ -1,4 +1,4 @@
-"""First layers whose sums are shifted to the right, on Lava: every spike as in the reference."""
+"""First layers whose sums are shifted to the right, as Lava has them: spikes of the reference."""
 
 from __future__ import annotations
 
@@ -37,13 +37,23 @@ def check(net, **options):
 @pytest.mark.parametrize("by_channel", [False, True], ids=["layer", "channels"])
 @pytest.mark.parametrize("bits", [4, 8])
 @pytest.mark.parametrize("form", FORMS)
+def test_without_lava(form, bits, by_channel, monkeypatch):
+    net = network(form, bits, by_channel, monkeypatch)
+    for backend in ("engine", "machine"):
+        check(net, backend=backend)
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("by_channel", [False, True], ids=["layer", "channels"])
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("form", FORMS)
 def test_in_process(form, bits, by_channel, monkeypatch):
     net = network(form, bits, by_channel, monkeypatch)
-    check(net, backend="engine")
     for models in IN_PROCESS:
         check(net, backend="lava-inprocess", models=models)
 
 
+@pytest.mark.lava
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_in_processes_of_their_own(form, monkeypatch):

@@ -11,6 +11,7 @@ from sdt_lava.graph import Dense, Graph, Input, Lif
 from sdt_lava.simulate.result import Result, spike_differences
 from sdt_lava.simulate.streaming import as_samples, as_stream
 from tests.graphs import random_chain, random_frames, random_sdt_graph
+from tests.needs import back_ends
 
 NETWORKS = {
     "transformer": lambda rng: random_sdt_graph(rng, image=(2, 5, 3), channels=4, timesteps=3),
@@ -96,7 +97,8 @@ def test_the_schedule_of_a_stream_resets_once():
         assert resets.tolist() == [latency + 1]
 
 
-def test_overflow_without_a_leak_is_looked_for_over_the_whole_stream():
+@pytest.mark.parametrize("backend", back_ends("reference", "engine", "machine", "lava"))
+def test_overflow_without_a_leak_is_looked_for_over_the_whole_stream(backend):
     """The bound of one sample holds, that of the stream does not: the engine must look."""
     entry = Input(name="x", shape=(2,), low=0, high=1)
     dense = Dense(name="d", inputs=("x",), weight=np.full((1, 2), -254), exponent=7)
@@ -104,7 +106,7 @@ def test_overflow_without_a_leak_is_looked_for_over_the_whole_stream():
     graph = Graph.build([entry, dense, lif], 1)
     x = np.ones((3, 1, 2))
     with pytest.raises(sdt_lava.SdtLavaError, match="'a', step 2"):
-        sdt_lava.simulate(graph, x, "lava", reset=False)
+        sdt_lava.simulate(graph, x, backend, reset=False)
 
 
 def test_the_float_model_has_neither_streams_nor_timing():
