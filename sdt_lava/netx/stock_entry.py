@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -115,7 +116,7 @@ def entry_shape(choice: Choice, given: Shape | None, *, own: bool = False) -> Sh
     return tuple(given)
 
 
-def _said_sides(choice: Choice, own: bool) -> tuple[tuple[int, ...], ...]:
+def _said_sides(choice: Choice, own: bool) -> tuple[Sequence[int], ...]:
     """Return the possible lengths of each side, as far as the file tells; empty if it does not."""
     for position, (layer, layer_type) in enumerate(zip(choice.layers, choice.types, strict=True)):
         before = choice.skipped[-1] if choice.skipped and not position else None
@@ -132,7 +133,7 @@ def _said_sides(choice: Choice, own: bool) -> tuple[tuple[int, ...], ...]:
     return ()
 
 
-def _dense_sides(layer: SafeGroup) -> tuple[tuple[int, ...], ...]:
+def _dense_sides(layer: SafeGroup) -> tuple[Sequence[int], ...]:
     if "weight" not in layer.names() or layer.is_group("weight"):
         return ()
     shape = layer.shape("weight")
@@ -142,7 +143,7 @@ def _dense_sides(layer: SafeGroup) -> tuple[tuple[int, ...], ...]:
     return ((shape[0] // outputs,),) if outputs > 0 and shape else ()
 
 
-def _conv_sides(layer: SafeGroup) -> tuple[tuple[int, ...], ...]:
+def _conv_sides(layer: SafeGroup) -> tuple[Sequence[int], ...]:
     """Return the channels, and the heights and widths that a convolution's output allows."""
     if not {"weight", "shape"} <= set(layer.names()):
         return ()
@@ -150,7 +151,7 @@ def _conv_sides(layer: SafeGroup) -> tuple[tuple[int, ...], ...]:
     if len(weight) < 4 or len(shape) != 3:
         return ()
     groups = read_number(layer, "groups", own=False) if "groups" in layer.names() else 1
-    sides: list[tuple[int, ...]] = [(weight[1] * groups,)]
+    sides: list[Sequence[int]] = [(weight[1] * groups,)]
     windows = {"stride": 1, "padding": 0, "dilation": 1}
     for axis in (0, 1):
         stride, padding, dilation = (
@@ -160,7 +161,7 @@ def _conv_sides(layer: SafeGroup) -> tuple[tuple[int, ...], ...]:
             return ()
         least = (shape[1 + axis] - 1) * stride + dilation * (weight[2 + axis] - 1) + 1
         least -= 2 * padding
-        sides.append(tuple(range(max(1, least), max(1, least + stride))))
+        sides.append(range(max(1, least), max(1, least + stride)))
     return tuple(sides)
 
 
@@ -171,7 +172,7 @@ def _window(layer: SafeGroup, name: str, usual: int) -> tuple[int, int]:
     return (numbers[0], numbers[0]) if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
-def _unsaid(choice: Choice, sides: tuple[tuple[int, ...], ...]) -> NetworkFileError:
+def _unsaid(choice: Choice, sides: tuple[Sequence[int], ...]) -> NetworkFileError:
     where = choice.layers[0].where if choice.layers else "the file"
     kind = choice.types[0] if choice.types else "input"
     if sides and all(sides):
@@ -195,5 +196,5 @@ def _unsaid(choice: Choice, sides: tuple[tuple[int, ...], ...]) -> NetworkFileEr
     )
 
 
-def _range(side: tuple[int, ...]) -> str:
+def _range(side: Sequence[int]) -> str:
     return str(side[0]) if len(side) == 1 else f"{side[0]} to {side[-1]}"

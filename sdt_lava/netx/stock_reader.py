@@ -302,7 +302,7 @@ def _matrix(layer: StockLayer) -> np.ndarray:
     weight = layer.integers("weight")
     if weight.ndim > 2 and prod(weight.shape[2:]) == 1 and not layer.own:
         weight = weight.reshape(weight.shape[:2])  # SLAYER's are kernels of one pixel and one step
-    outputs = weight.shape[0]
+    outputs = weight.shape[0] if weight.ndim else 1
     if layer.has("shape"):
         outputs = prod(layer.vector("shape"))
     elif weight.ndim == 1:

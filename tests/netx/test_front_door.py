@@ -193,6 +193,11 @@ CONTRADICTIONS = {
         ["3841", "multiple of 64"],
     ),
     "no threshold": (drop("layer/3/neuron/vThMant"), ["vThMant", "theta"]),
+    "one weight": (put("layer/3/weight", 2), ["layer/3/weight: shape ()", "(5, inputs)"]),
+    "one weight without shape": (
+        both(drop("layer/3/shape"), put("layer/3/weight", 2)),
+        ["layer/3/weight: shape ()"],
+    ),
 }
 
 
@@ -219,6 +224,16 @@ def test_an_input_that_the_output_of_a_convolution_leaves_open(tmp_path):
         assert load_network(path, input_shape=(2, height, 4)).shapes["layer.0"] == (4, 3, 3)
     with pytest.raises(NetworkFileError, match="--input-shape"):
         load_network(path, input_shape=(2, 9, 4))
+
+
+def test_an_input_that_a_stride_of_billions_leaves_open(tmp_path):
+    def change(file):
+        strided(file)
+        put("layer/0/stride", 2**31 - 1)(file)
+
+    path = write(tmp_path / "n.net", change)
+    with pytest.raises(NetworkFileError, match=r"\(2, 4294967295 to 6442450941, "):
+        load_network(path)
 
 
 def test_what_the_user_says_beside_the_file(tmp_path):
