@@ -77,7 +77,8 @@ def neuron_form(
     """
     read = _Parameters(node, name, shape)
     reset = getattr(node, "v_reset", None)
-    if reset is not None and np.any(values := read.values("v_reset")):
+    # Programs write resets to 0 unasked: of what shape they are says nothing.
+    if reset is not None and np.any(values := numbers(reset, f"{name}: v_reset")):
         found = f"a reset to {values.flat[np.argmax(np.abs(values))]:g}"
         raise NirError(f"{name}: v_reset", found, "0: neurons here restart at 0")
     form = _FORMS[type(node)](read, dt)

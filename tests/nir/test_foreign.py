@@ -307,7 +307,7 @@ REFUSED = {
         chain(nir.Input(np.array([2, 2])), nir.Linear(np.ones((2, 2, 2))), lif(2, 2)),
         r"shape \(2, 2, 2\)",
     ),
-    "other neurons than currents": (dense(lif(4)), "as the neurons"),
+    "other neurons than currents": (dense(lif(4)), "lif: tau: .*as the neurons"),
     "part of the axes": (
         chain(
             nir.Input(np.array([2, 3, 3])), nir.Flatten(np.array([2, 3, 3]), 1, -1),
