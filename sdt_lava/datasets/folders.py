@@ -26,6 +26,7 @@ _FRAMES = re.compile(r"frames_number_(\d+)_split_by_(number|time)")
 _EVENTS = "events_np"
 _BINNINGS = {"number": "count", "time": "time"}
 _EVENT_FIELDS = ("t", "x", "y", "p")
+_MOST_TIME = 2**62 - 1
 _LAYOUT = "PART/CLASS/FILE or CLASS/FILE, of images or of SpikingJelly's .npz files"
 
 
@@ -160,7 +161,9 @@ def _read_frames(path: Path) -> FloatArray:
             raise DataError(f"{path}: frames", f"shape {shape}", "(T, C, H, W)")
 
     frames = read_arrays(path, ["frames"], check)["frames"]
-    return np.ascontiguousarray(frames, np.float32)
+    # Large doubles become infinite here, which the source reports.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(frames, np.float32)
 
 
 def _read_events(path: Path) -> Mapping[str, np.ndarray]:
@@ -173,6 +176,18 @@ def _read_events(path: Path) -> Mapping[str, np.ndarray]:
     return read_arrays(path, _EVENT_FIELDS, check)
 
 
+def _whole(values: np.ndarray, where: str) -> np.ndarray:
+    """Return a field of events as int64, unless that would change it."""
+    if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
+        remedy = "times in microseconds, as cameras give them; whole pixels"
+        raise DataError(where, "fractions or NaN", "whole numbers", remedy)
+    # Differences of times have to fit, too.
+    if len(values) and not (values.min() >= -_MOST_TIME and values.max() <= _MOST_TIME):
+        found = f"{values.min()} to {values.max()}"
+        raise DataError(where, found, f"numbers within +-{_MOST_TIME}")
+    return values.astype(np.int64)
+
+
 def _bin(
     events: Mapping[str, Any], steps: int, sensor: tuple[int, ...], cut: str, where: str
 ) -> FloatArray:
@@ -182,7 +197,7 @@ def _bin(
     goes to the last one.
     """
     height, width = sensor
-    t, x, y, p = (np.asarray(events[name]).astype(np.int64) for name in _EVENT_FIELDS)
+    t, x, y, p = (_whole(events[name], f"{where}: {name}") for name in _EVENT_FIELDS)
     for name, values, side in (("x", x, width), ("y", y, height), ("p", p, 2)):
         if len(values) and not (values.min() >= 0 and values.max() < side):
             found = f"{name} from {values.min()} to {values.max()}"

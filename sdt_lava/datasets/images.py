@@ -35,6 +35,9 @@ _CROP_SHARE = 0.95
 # Pillow's modes by number of channels, and its number of a resampling filter.
 _MODES = {1: "L", 3: "RGB"}
 _BICUBIC = 3
+# Modes of grey images, and formats whose pixels have 16 bits where Pillow has 32.
+_GREY = ("1", "L", "LA", "La")
+_SIXTEEN_BITS = ("PNG", "PPM")
 
 
 def open_cifar(name: str, part: str, options: SourceOptions) -> LazySource:
@@ -153,7 +156,7 @@ def _shape_of(path: Path) -> tuple[int, int, int]:
     shape: list[tuple[int, int, int]] = []
 
     def look(image: Any) -> Any:
-        shape.append((1 if image.mode in ("1", "L", "I;16") else 3, image.height, image.width))
+        shape.append((1 if image.mode in _GREY else 3, image.height, image.width))
         return image.convert("RGB")
 
     _read_image(path, look, ((0.0,), (1.0,)))
@@ -226,6 +229,24 @@ def _list_classes(name: str, folder: Path) -> tuple[list[Path], np.ndarray]:
     return paths, np.asarray(labels, np.int64)
 
 
+def _eight_bits(image: Any, path: Path) -> Any:
+    """Return an image with pixels of eight bits; Pillow would clip larger ones to white."""
+    from PIL import Image
+
+    deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in _SIXTEEN_BITS)
+    if deep:
+        return Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise DataError(
+            str(path),
+            f"pixels of mode {image.mode!r}, 32 bits each, of which the file does not say what is "
+            "white",
+            "pixels of 8 or 16 bits",
+            "save images of 8 bits, or arrays: numpy.savez(path, x=..., y=...)",
+        )
+    return image
+
+
 def _read_image(path: Path, prepare: Callable[[Any], Any], statistics: Statistics) -> FloatArray:
     from PIL import Image
 
@@ -234,7 +255,9 @@ def _read_image(path: Path, prepare: Callable[[Any], Any], statistics: Statistic
             open_regular(path, DataError, "an image") as file,
             Image.open(file) as image,
         ):
-            pixels = np.asarray(prepare(image))
+            pixels = np.asarray(prepare(_eight_bits(image, path)))
+    except DataError:
+        raise
     # Pillow's decoders raise errors of many kinds on damaged files.
     except Exception as error:
         raise DataError(

@@ -50,7 +50,7 @@ def as_labels(y: Any, samples: int, where: str) -> IntArray:
         raise DataError(where, "dtype bool", _ALLOWED, "y.astype(int) if True is class 1")
     if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
         raise DataError(where, "fractions, NaN or infinity", _ALLOWED)
-    if values.min() < 0 or values.max() > np.iinfo(np.int32).max:
+    if samples and (values.min() < 0 or values.max() > np.iinfo(np.int32).max):
         raise DataError(where, f"labels {values.min()} to {values.max()}", "labels from 0")
     return values.astype(np.int64)
 

@@ -159,6 +159,17 @@ class LazySource:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def _checked(self, sample: FloatArray, index: int) -> FloatArray:
+        """Raise `DataError` unless a sample is like the first one: NumPy would repeat it."""
+        if sample.shape != self.sample_shape:
+            found, allowed = f"shape {sample.shape}", f"{self.sample_shape}, as the first sample"
+        elif not np.isfinite(sample).all():
+            found, allowed = "NaN or infinite values", "finite float32"
+        else:
+            return sample
+        where = self.files[index] if index < len(self.files) else f"sample {index}"
+        raise DataError(f"{self.name}: {where}", found, allowed, "make the file again")
+
     def batches(
         self, indices: Sequence[int] | IntArray | None = None, batch_size: int = 64
     ) -> Iterator[Dataset]:
@@ -174,7 +185,7 @@ class LazySource:
             batch = chosen[start : start + batch_size]
             x = np.empty((len(batch), *self.sample_shape), np.float32)
             for row, index in enumerate(batch):
-                x[row] = self.read(int(index))
+                x[row] = self._checked(self.read(int(index)), int(index))
             yield Dataset(self.name, x, self.labels[batch], self.num_classes)
 
 

@@ -107,6 +107,33 @@ def test_grey_images_have_one_channel(tmp_path):
     assert load_dataset(tmp_path).x.shape == (9, 1, 5, 6)
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+def test_grey_images_of_sixteen_bits_are_not_white(tmp_path, suffix):
+    values = np.array([[0, 257, 30_000], [32_896, 65_278, 65_535]], np.uint16)
+    (tmp_path / "a").mkdir()
+    path = tmp_path / "a" / f"0.{suffix}"
+    if suffix == "pgm":
+        path.write_bytes(b"P5 3 2 65535\n" + values.astype(">u2").tobytes())
+    else:
+        Image.fromarray(values).save(path)
+    (x,) = load_dataset(tmp_path).x
+    assert np.array_equal(x[0] * 255, np.rint(values / 257))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_images_that_do_not_say_what_is_white(tmp_path, dtype):
+    (tmp_path / "a").mkdir()
+    Image.fromarray(np.full((3, 3), 7, dtype)).save(tmp_path / "a" / "0.tif")
+    with pytest.raises(DataError, match="32 bits each"):
+        load_dataset(tmp_path)
+
+
+def test_grey_images_with_transparency_have_one_channel(tmp_path):
+    (tmp_path / "a").mkdir()
+    Image.new("LA", (3, 2), (9, 255)).save(tmp_path / "a" / "0.png")
+    assert load_dataset(tmp_path).x.shape == (1, 1, 2, 3)
+
+
 @pytest.mark.parametrize("place", ["", "frames_number_4_split_by_number"])
 def test_frames_that_spikingjelly_cached(tmp_path, place):
     recordings = save_events(tmp_path, steps=4)
@@ -188,6 +215,42 @@ def test_frames_of_other_shapes_and_events_without_a_network(tmp_path):
         load_dataset("digits", options=SourceOptions(frame_shape=(1, 8, 8)))
     with pytest.raises(DataError, match="a folder of class folders"):
         load_dataset(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("other", "found"),
+    [
+        (np.ones((1, 2, 3, 3)), r"b/0.npz: shape \(1, 2, 3, 3\).*\(4, 2, 3, 3\)"),
+        (np.ones((4, 2, 3, 1)), r"shape \(4, 2, 3, 1\)"),
+        (np.full((4, 2, 3, 3), np.nan), "NaN"),
+        (np.full((4, 2, 3, 3), 1e300), "infinite"),
+    ],
+)
+def test_frames_that_are_not_like_the_first(tmp_path, other, found):
+    for name, frames in (("a", np.ones((4, 2, 3, 3))), ("b", other)):
+        (tmp_path / name).mkdir()
+        np.savez(tmp_path / name / "0.npz", frames=frames)
+    with pytest.raises(DataError, match=found):
+        load_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "found"),
+    [
+        ("t", np.linspace(0, 0.5, 4), "t: fractions.*microseconds"),
+        ("x", np.full(4, 1.5), "x: fractions"),
+        ("p", np.full(4, np.nan), "p: fractions or NaN"),
+        ("t", np.array([-(2**63), 0, 1, 2**63 - 1]), "t: -9223372036854775808 to"),
+        ("y", np.full(4, 2**64 - 1, np.uint64), "y: 18446744073709551615"),
+    ],
+)
+def test_events_that_no_integers_hold(tmp_path, name, values, found):
+    fields = {field: np.zeros(4, int) for field in "txyp"} | {name: values}
+    (tmp_path / "a").mkdir()
+    np.savez(tmp_path / "a" / "0.npz", **fields)
+    options = SourceOptions(timesteps=2, frame_shape=(2, 3, 3), binning="time")
+    with pytest.raises(DataError, match=found):
+        load_dataset(tmp_path, options=options)
 
 
 def test_npy_files_hold_samples_without_labels(tmp_path):

@@ -9,6 +9,7 @@ from torch.utils.data import Subset, TensorDataset
 
 import sdt_lava
 from sdt_lava.datasets import Dataset, LazySource, load_digits_split
+from sdt_lava.datasets.labels import as_labels
 from sdt_lava.datasets.objects import as_dataset, as_source
 from sdt_lava.errors import ConfigError, DataError
 from sdt_lava.evaluate import EvaluationOptions, evaluate
@@ -121,3 +122,7 @@ def test_labels_that_the_network_does_not_have(network, tmp_path):
     shifted = Dataset("shifted", DIGITS.x, np.arange(1, 11)[np.array([0, 1, 9, 2, 3, 4, 5])])
     with pytest.raises(DataError, match="count classes from 0: y - 1"):
         evaluate(network, shifted, tmp_path)
+
+
+def test_no_labels_of_no_samples():
+    assert as_labels(np.zeros(0), 0, "y").shape == (0,)
