@@ -1,5 +1,8 @@
 # Every target sets up what it needs first; a second run reuses it.
 PY := .venv/bin/python
+# The newest Python at hand, without Lava.
+NEWEST := .venv-newest/bin/python
+PYTEST := -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # Two OpenMP threads that spin on a busy machine are far slower than one that sleeps.
 export OMP_WAIT_POLICY ?= passive
@@ -8,7 +11,7 @@ export OMP_WAIT_POLICY ?= passive
 SECONDS ?= 3600
 CYCLES ?= 500
 
-.PHONY: help setup demo bench test test-fast attack fuzz faults soak resume audit lint format clean
+.PHONY: help setup setup-newest demo bench test test-fast test-newest constraints attack fuzz faults soak resume audit lint format clean
 
 help:
 	@echo "make demo       train, export, simulate in Lava: runs/demo/"
@@ -18,6 +21,7 @@ help:
 	@echo "make soak       an hour of events, SECONDS=3600 CYCLES=500: benchmarks/results/soak.json"
 	@echo "make resume     evaluations killed and resumed: benchmarks/results/resume.json"
 	@echo "make test-fast  tests without the slow ones"
+	@echo "make test-newest  the same on the newest Python at hand, without Lava"
 	@echo "make fuzz       10 000 damaged files, < 30 min: benchmarks/results/fuzz.json"
 	@echo "make attack     10 000 random networks run in every way, < 30 min: benchmarks/results/attack.json"
 	@echo "make audit      published weaknesses of the installed packages (needs the network)"
@@ -28,6 +32,13 @@ help:
 setup:
 	@scripts/setup.sh
 
+setup-newest:
+	@scripts/setup.sh --without-lava
+
+# What pyproject.toml asks for since; UPGRADE=--upgrade brings the newest of everything.
+constraints: setup
+	PATH=$(CURDIR)/.venv/bin:$$PATH scripts/constraints.sh $(UPGRADE)
+
 demo: setup
 	$(PY) examples/demo.py --out runs/demo
 
@@ -35,7 +46,7 @@ bench: setup
 	$(PY) -m benchmarks.bench
 
 test: setup
-	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(PY) $(PYTEST)
 
 faults: setup
 	$(PY) -m benchmarks.faults
@@ -47,7 +58,10 @@ resume: setup
 	$(PY) -m benchmarks.resume
 
 test-fast: setup
-	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(PY) $(PYTEST) -m "not slow"
+
+test-newest: setup-newest
+	$(NEWEST) $(PYTEST) -m "not slow and not lava"
 
 fuzz: setup
 	$(PY) -m tests.fuzz --count 10000 --json benchmarks/results/fuzz.json
@@ -61,7 +75,7 @@ attack: setup
 audit: setup
 	test -x build/audit/bin/pip-audit || \
 		($(PY) -m venv build/audit && build/audit/bin/python -m pip install -q pip-audit==2.10.1)
-	build/audit/bin/pip-audit --strict --path .venv/lib/python3.10/site-packages
+	build/audit/bin/pip-audit --strict --path $$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 lint: setup
 	$(PY) -m ruff check .
@@ -73,4 +87,4 @@ format: setup
 	$(PY) -m ruff check --fix .
 
 clean:
-	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-newest build .pytest_cache .mypy_cache .ruff_cache .hypothesis
