@@ -19,6 +19,7 @@ from torch import nn
 from sdt_lava.errors import ConfigError
 from sdt_lava.forks import ForkSafeLock, NoForkInside
 from sdt_lava.interruption import Interruption
+from sdt_lava.torch_precision import multiply_exactly
 
 Undo = Callable[[], None]
 
@@ -116,12 +117,11 @@ def exact_arithmetic() -> Iterator[None]:
 
 
 def _be_exact() -> Undo:
-    precision = torch.get_float32_matmul_precision()
     was_enabled = torch.backends.nnpack.set_flags(False)
-    torch.set_float32_matmul_precision("highest")
+    put_back = multiply_exactly()
 
     def undo() -> None:
-        torch.set_float32_matmul_precision(precision)
+        put_back()
         torch.backends.nnpack.set_flags(*was_enabled)
 
     return undo

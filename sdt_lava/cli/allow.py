@@ -35,6 +35,6 @@ class Command(TyperCommand):
             return super().invoke(ctx)
 
 
-def _allow(context: typer.Context, texts: list[str]) -> None:
+def _allow(context: typer.Context, texts: Any) -> None:
     for text in texts:
         context.with_resource(allowing(**parse(text)))

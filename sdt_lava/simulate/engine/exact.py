@@ -29,6 +29,7 @@ from sdt_lava.simulate.engine.dense import (
 from sdt_lava.simulate.engine.probe import difference
 from sdt_lava.simulate.engine.synapses import Weights, Window
 from sdt_lava.simulate.engine.trials import LOOPS, passes
+from sdt_lava.torch_precision import precisions
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def settings() -> tuple[Hashable, ...]:
     """Return the settings of torch that operators may choose their code by."""
     return (
         torch.get_num_threads(),
-        torch.get_float32_matmul_precision(),
+        *precisions(),
         torch.is_autocast_cpu_enabled(),
         torch.is_autocast_enabled(),
         torch.are_deterministic_algorithms_enabled(),
