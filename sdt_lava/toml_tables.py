@@ -52,7 +52,8 @@ class TomlTable:
             return cls(where, tomllib.loads(text), error_type)
         # The parser's error is a ValueError; Python's, at numbers of thousands of digits, another.
         except (ValueError, RecursionError) as error:
-            raise error_type(where, f"no TOML: {str(error)[:200]}", "a TOML document") from None
+            found, remedy = f"no TOML: {str(error)[:200]}", "correct the line that is named"
+            raise error_type(where, found, "a TOML document", remedy) from None
 
     def check_keys(self, allowed: set[str], required: set[str]) -> None:
         """Check that nothing is unknown and nothing is missing."""

@@ -13,9 +13,11 @@ from sdt_lava.checkpoint.official_config import (
     YML_SUFFIXES,
     complete,
     in_official_names,
+    in_own_names,
     read_mapping,
     read_settings,
 )
+from sdt_lava.checkpoint.own_notation import typed
 from sdt_lava.errors import ConfigError
 from sdt_lava.file_kinds import CONFIGURATION, misplaced
 from sdt_lava.files import open_regular
@@ -23,7 +25,10 @@ from sdt_lava.json_text import parse_json
 from sdt_lava.limits import limits, remedy
 from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.presets import PRESETS
+from sdt_lava.toml_tables import TomlTable, read_description
 
+CONFIG_SUFFIXES = (".json", ".toml", *YML_SUFFIXES)
+_JSON_REMEDY = 'write an object of names and values, such as {"dim": 64, "depth": 1}'
 _LEVELS = ("input_scale", "input_range", "input_mean", "input_std")
 
 
@@ -41,8 +46,9 @@ def resolve_config(source: ConfigSource) -> SdtConfig:
     ----------
     source : SdtConfig, mapping, Namespace, or str or path-like
         A configuration, its values, the arguments of the authors' training, the name of a
-        preset, or the path of a JSON file or of an official ``conf.yml``. Values may have the
-        authors' names (``time_steps``, ``layer``, ``img_size``) or those of `SdtConfig`.
+        preset, or the path of a JSON, YAML or TOML file, such as an official ``conf.yml``. Values
+        may have the authors' names (``time_steps``, ``layer``, ``img_size``) or those of
+        `SdtConfig`.
 
     Raises
     ------
@@ -53,7 +59,7 @@ def resolve_config(source: ConfigSource) -> SdtConfig:
         return source
     if isinstance(source, str) and source in PRESETS:
         return PRESETS[source]
-    content = _content(source)
+    content = read_content(source)
     settings = official_settings(content, source_label(source))
     if settings is not None:
         return complete(settings, source_label(source))
@@ -77,7 +83,7 @@ def read_source(source: ConfigSource) -> Settings:
         return dict(vars(source))
     if isinstance(source, str) and source in PRESETS:
         return dict(vars(PRESETS[source]))
-    content = _content(source)
+    content = read_content(source)
     settings = official_settings(content, source_label(source))
     if settings is not None:
         return settings
@@ -101,8 +107,14 @@ def official_settings(content: Mapping[Any, Any], where: str) -> Settings | None
     return None
 
 
-def _content(source: ConfigSource) -> Mapping[Any, Any]:
-    """Return the names and values of a source that is neither a preset nor a configuration."""
+def read_content(source: ConfigSource) -> Mapping[Any, Any]:
+    """Return the names and values of a source that is neither a preset nor a configuration.
+
+    Raises
+    ------
+    ConfigError
+        If a file cannot be read, or the source is of another type.
+    """
     if isinstance(source, Namespace):
         return OfficialValues(vars(source))
     if isinstance(source, Mapping):
@@ -113,8 +125,14 @@ def _content(source: ConfigSource) -> Mapping[Any, Any]:
             f"a {type(source).__name__}",
             "a preset name, a JSON or conf.yml file, a dict, a Namespace or an SdtConfig",
         )
-    if Path(source).suffix in YML_SUFFIXES:
-        return OfficialValues(read_mapping(source))
+    suffix = Path(source).suffix.lower()
+    if suffix in YML_SUFFIXES:
+        values = read_mapping(source)
+        return typed(values) if in_own_names(values) else OfficialValues(values)
+    if suffix == ".toml":
+        text = read_description(Path(source), ConfigError)
+        content: dict[Any, Any] = TomlTable.parse(str(source), text, ConfigError).content
+        return content
     return _read_json(Path(source))
 
 
@@ -134,6 +152,7 @@ def _read_json(path: Path) -> Mapping[Any, Any]:
             where,
             f"neither a preset nor a readable file ({error})",
             f"a JSON or conf.yml file, or one of {sorted(PRESETS)}",
+            "name a file that exists, or a preset",
         ) from error
     if len(text) > most:
         allowed = f"at most {most} bytes of JSON"
@@ -141,8 +160,9 @@ def _read_json(path: Path) -> Mapping[Any, Any]:
     try:
         values = parse_json(text)
     except (ValueError, RecursionError) as error:
-        found, advice = misplaced(where, CONFIGURATION) or (f"not JSON ({error})", "")
+        found, advice = misplaced(where, CONFIGURATION) or (f"not JSON ({error})", _JSON_REMEDY)
         raise ConfigError(where, found, "a JSON object", advice) from error
     if not isinstance(values, dict):
-        raise ConfigError(where, f"a {type(values).__name__}", "a mapping of names to values")
+        found, allowed = f"a {type(values).__name__}", "a mapping of names to values"
+        raise ConfigError(where, found, allowed, _JSON_REMEDY)
     return values

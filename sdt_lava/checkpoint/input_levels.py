@@ -22,6 +22,7 @@ _LEVELS_REMEDY = (
     "if the network was trained on other values, set input_scale and input_range in the "
     "configuration, or export with --calibration DATA"
 )
+_NORMALISATION_REMEDY = "give the values that the images of the training are normalised with"
 
 
 def assumes_levels(config: SdtConfig, settings: Settings) -> bool:
@@ -58,7 +59,7 @@ def input_fields(values: Settings, where: str) -> tuple[Settings, str]:
     if bool(mean) != bool(std) and dataset not in EVENT_LEVELS:
         raise ConfigError(
             f"{where}: mean, std", "one of the two", "both, or none of them",
-            "the values that the training normalised its images with",
+            _NORMALISATION_REMEDY,
         )  # fmt: skip
     if dataset in EVENT_LEVELS:
         levels, reason = event_levels(dataset, values.get("image_size"))
@@ -87,6 +88,7 @@ def _normalised(
             f"{where}: mean, std",
             f"{len(mean)} and {len(std)} values for {channels} channels",
             "a mean and a positive standard deviation for each channel",
+            _NORMALISATION_REMEDY,
         )
     return image_levels(mean, std)
 

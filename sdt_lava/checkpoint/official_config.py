@@ -30,6 +30,7 @@ from sdt_lava.model.config import SdtConfig
 from sdt_lava.model.normalisation import DVS_MODE_DATASETS, EVENT_LEVELS, NORMALISATION
 
 YML_SUFFIXES = (".yml", ".yaml")
+_YAML_REMEDY = "write names and values in lines such as dim: 64"
 _DEFAULTS = {"in_channels": 3, "mlp_ratio": 4.0, "num_heads": 8, "dvs_mode": False}
 # What makes a network the authors' own: pooling of the pre-activation, and their neuron.
 OFFICIAL = {"downsampling": "max", "neuron": "lif"}
@@ -104,9 +105,11 @@ def read_mapping(path: str | os.PathLike[str]) -> dict[Any, Any]:
         values = yaml.load(text, Loader=_TextLoader)
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ConfigError(where, f"not YAML of plain values ({reason})", "a mapping") from error
+        found = f"not YAML of plain values ({reason})"
+        raise ConfigError(where, found, "a mapping", _YAML_REMEDY) from error
     if not isinstance(values, dict):
-        raise ConfigError(where, f"a {type(values).__name__}", "a mapping of names to values")
+        found, allowed = f"a {type(values).__name__}", "a mapping of names to values"
+        raise ConfigError(where, found, allowed, _YAML_REMEDY)
     return values
 
 
@@ -116,6 +119,12 @@ def in_official_names(values: Mapping[Any, Any]) -> bool:
     return any(key in _READ and key not in own for key in values) and not any(
         key in own and key not in _READ for key in values
     )
+
+
+def in_own_names(values: Mapping[Any, Any]) -> bool:
+    """Tell whether all names are those of `SdtConfig`, and some the authors never use."""
+    own = {field.name for field in fields(SdtConfig)}
+    return set(values) <= own and not set(values) <= set(_FIELDS)
 
 
 def read_settings(
