@@ -139,12 +139,22 @@ def _run_to_exit(app: typer.Typer) -> NoReturn:
         sys.exit(1)
 
 
-def simulation_hint(network: Path, dataset: str) -> str:
-    """Return the command that simulates a network, on its data set if that is at hand."""
+def simulation_hint(network: Path, dataset: str, options: str = "") -> str:
+    """Return the command that simulates a network, on data if they are known.
+
+    Parameters
+    ----------
+    network : Path
+        Its file.
+    dataset : str
+        The data set that it was trained on; used if it needs no files.
+    options : str
+        The option ``--data`` and those for it, instead.
+    """
     from sdt_lava.datasets import DATASETS
 
-    data = dataset if dataset in DATASETS else "DATA.npz"
-    return f"python simulate/run_loihi_sim.py {quoted(network)} --data {data}"
+    data = f"--data {dataset if dataset in DATASETS else 'DATA.npz'}"
+    return f"sdt-sim {quoted(network)} {options or data}"
 
 
 def print_usage_error(error: Any) -> None:

@@ -21,6 +21,7 @@ from sdt_lava.datasets.source import BINNINGS
 from sdt_lava.errors import ConfigError
 from sdt_lava.graph import Graph
 from sdt_lava.model.config import SdtConfig
+from sdt_lava.text import quoted
 
 if TYPE_CHECKING:
     from sdt_lava.model.transformer import SpikeDrivenTransformer
@@ -95,6 +96,14 @@ def network_takes(net: Graph) -> Takes:
 def model_takes(config: SdtConfig) -> Takes:
     """Return what a model takes."""
     return (config.in_channels, *config.image_size), config.timesteps, config.dataset
+
+
+def data_options(option: str, name: str, root: Path | None, binning: str | None) -> str:
+    """Return how a proposed command names data as this command did."""
+    text = f"{option} {quoted(name)}"
+    if root is not None:
+        text += f" --data-root {quoted(root)}"
+    return text if binning is None else f"{text} --binning {binning}"
 
 
 def check_parts(name: str) -> None:

@@ -17,7 +17,7 @@ from sdt_lava.cli.console import (
     print_table,
     simulation_hint,
 )
-from sdt_lava.cli.data import Binning, DataRoot, Download, Ema, FirstLayer
+from sdt_lava.cli.data import Binning, DataRoot, Download, Ema, FirstLayer, data_options
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.datasets import SourceOptions
 from sdt_lava.files import write_json
@@ -79,7 +79,8 @@ def export_command(
     print_report(report)
     size = out.stat().st_size / 1024
     console.print(f"wrote {out} ({size:.0f} KiB) in {time.perf_counter() - started:.1f} s")
-    console.print(f"next: {simulation_hint(out, loaded.config.dataset)}")
+    place = "" if calibration is None else data_options("--data", calibration, data_root, binning)
+    console.print(f"next: {simulation_hint(out, loaded.config.dataset, place)}")
 
 
 def print_report(report: QuantizationReport) -> None:

@@ -1,4 +1,4 @@
-"""``sdt-lava train --preset digits --out model.pt``, and what the example trainings share."""
+"""``sdt-lava train``, and what the example trainings share."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from sdt_lava.checkpoint.draft import Draft, describe, read_draft
 from sdt_lava.cli.console import (
     console,
     error_console,
     make_table,
     print_table,
 )
-from sdt_lava.cli.data import Binning, DataRoot, Download, check_parts, fitting, model_takes
-from sdt_lava.cli.places import ReadsData, Writes, WritesInto
+from sdt_lava.cli.data import Binning, DataRoot, Download, check_parts, data_options
+from sdt_lava.cli.places import Reads, ReadsData, Writes, WritesInto
 from sdt_lava.datasets import (
+    DATASETS,
     Dataset,
+    SampleSource,
     SourceOptions,
     first_samples,
+    fitting_options,
     open_source,
 )
-from sdt_lava.errors import DataError
-from sdt_lava.model.config import SdtConfig
-from sdt_lava.model.presets import preset
+from sdt_lava.errors import ConfigError
+from sdt_lava.model.presets import PRESETS
 from sdt_lava.output_files import TENSORBOARD_FILES
 from sdt_lava.simulate.process_guard import Terminated
 from sdt_lava.text import quoted
@@ -35,9 +38,11 @@ from sdt_lava.text import quoted
 if TYPE_CHECKING:
     from sdt_lava.model.training import Progress as Report
     from sdt_lava.model.training import TrainingOptions, TrainingResult
+    from sdt_lava.model.transformer import SpikeDrivenTransformer
 
 # Enough passes for the presets that train on a CPU.
 EPOCHS = {"digits": 18, "synthetic-dvs": 10}
+_LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +51,12 @@ class Training:
 
     Parameters
     ----------
-    preset : str
-        Name of the network.
     out : Path
         Checkpoint to write.
+    preset, config : str, optional
+        The network, one of the two: name of a preset, or a file with a configuration.
     data, test_data : str, optional
-        Data set names or ``.npz`` files; by default those of the preset, and of ``data``.
+        Data sets, files or folders; by default those of the network, and of ``data``.
     data_root : Path, optional
         Folder that holds the data sets.
     download : bool
@@ -70,8 +75,9 @@ class Training:
         Folder for TensorBoard.
     """
 
-    preset: str
     out: Path
+    preset: str | None = None
+    config: str | None = None
     data: str | None = None
     test_data: str | None = None
     data_root: Path | None = None
@@ -89,8 +95,9 @@ class Training:
         """Return the options of the training loop."""
         from sdt_lava.model.training import TrainingOptions
 
+        network = self.preset or self.config or ""
         given = {
-            "epochs": self.epochs if self.epochs is not None else EPOCHS.get(self.preset),
+            "epochs": self.epochs if self.epochs is not None else EPOCHS.get(network),
             "batch_size": self.batch_size,
             "learning_rate": self.learning_rate,
         }
@@ -99,20 +106,27 @@ class Training:
 
 
 def train_command(
-    preset: Annotated[str, typer.Option(help="Name of the network, such as synthetic-dvs.")],
     out: Annotated[
         Path,
         typer.Option("--out", "-o", help="Checkpoint to write (model.pt)."),
         Writes((".resume",)),
     ],
+    preset: Annotated[
+        str | None, typer.Option(help="Name of the network, such as synthetic-dvs.")
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(help="Network of your own: JSON, YAML (or official conf.yml) or TOML file."),
+        Reads(tuple(PRESETS)),
+    ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Data set or .npz file; by default the preset's."),
+        typer.Option(help="Data set, .npz file or folder; by default the network's."),
         ReadsData(),
     ] = None,
     test_data: Annotated[
         str | None,
-        typer.Option(help="Data set or .npz file to test on; by default --data."),
+        typer.Option(help="Data set, .npz file or folder to test on; by default --data."),
         ReadsData(),
     ] = None,
     data_root: DataRoot = None,
@@ -124,7 +138,9 @@ def train_command(
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Largest learning rate.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the initial weights and the order.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=_LARGEST_SEED, help="Of the initial weights and the order.")
+    ] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue after an interruption.")
     ] = False,
@@ -135,9 +151,9 @@ def train_command(
     """Train a network and write a checkpoint."""
     run_training(
         Training(
-            preset=preset, out=out, data=data, test_data=test_data, data_root=data_root,
-            download=download, binning=binning, samples=samples, epochs=epochs,
-            batch_size=batch_size, learning_rate=lr, seed=seed, resume=resume,
+            out=out, preset=preset, config=config, data=data, test_data=test_data,
+            data_root=data_root, download=download, binning=binning, samples=samples,
+            epochs=epochs, batch_size=batch_size, learning_rate=lr, seed=seed, resume=resume,
             tensorboard=tensorboard,
         )
     )  # fmt: skip
@@ -151,15 +167,12 @@ def run_training(training: Training) -> TrainingResult:
     SdtLavaError
         If the data is not there or does not fit, or a file cannot be read or written.
     """
-    import torch
-
-    from sdt_lava.model import SpikeDrivenTransformer, train
-
-    config = preset(training.preset)
-    train_data, test_data = _load(training, config)
-    torch.manual_seed(training.seed)
-    model = SpikeDrivenTransformer(config)
+    draft = read_draft(training.preset, training.config)
     options = training.options()
+    draft, train_data, test_data = _load(training, draft)
+    from sdt_lava.model import train
+
+    model = _new_model(draft, train_data, training.seed)
     try:
         with training_progress(options.epochs) as show:
             result = train(
@@ -171,40 +184,60 @@ def run_training(training: Training) -> TrainingResult:
     except (KeyboardInterrupt, Terminated):
         error_console.print("after a full epoch, --resume continues from there")
         raise
-    _print_result(training, result)
+    _print_result(training, draft, result)
     return result
 
 
-def _load(training: Training, config: SdtConfig) -> tuple[Dataset, Dataset]:
-    name = training.data or config.dataset
+def _new_model(draft: Draft, data: Dataset, seed: int) -> SpikeDrivenTransformer:
+    """Return the network with the weights of a seed and input levels that fit the data."""
+    import torch
+
+    from sdt_lava.model import SpikeDrivenTransformer
+    from sdt_lava.quantize.calibration import levels_note, with_levels_of
+
+    config, assumes_levels = draft.config()
+    torch.manual_seed(seed)
+    model = SpikeDrivenTransformer(config)
+    model.assumes_levels = assumes_levels
+    model = with_levels_of(model, data.x, f"the training samples of {data.name}")
+    if not draft.is_preset:
+        error_console.print(describe(config, draft.inferred))
+        if note := levels_note(model):
+            error_console.print(note)
+    return model
+
+
+def _load(training: Training, draft: Draft) -> tuple[Draft, Dataset, Dataset]:
+    """Return the draft with what the data say, and both parts of them."""
+    name = training.data or draft.dataset
+    if not name:
+        raise ConfigError(
+            "--data", "missing, and the configuration names no data set",
+            "a data set, a file or a folder", "name the samples: --data FILE.npz --test-data FILE",
+        )  # fmt: skip
     test_name = training.test_data or name
     if training.test_data is None:
         check_parts(name)
+    draft = draft.reading(name)
+    train = _open(training, draft, name, "train")
+    draft = draft.with_samples(train)
+    test = _open(training, draft, test_name, "test")
+    draft = draft.with_samples(test).with_classes(train, test)
+    draft.config()  # what is wrong should not cost the time of reading
+    return draft, _loaded(train, training.samples), _loaded(test, training.samples)
+
+
+def _open(training: Training, draft: Draft, name: str, part: str) -> SampleSource:
     options = SourceOptions(
         root=training.data_root, download=training.download, binning=training.binning
     )
-    parts = []
-    for part_name, part in ((name, "train"), (test_name, "test")):
-        source = open_source(part_name, part, fitting(part_name, model_takes(config), options))
-        wanted = None if training.samples is None else min(training.samples, len(source))
-        data = first_samples(source, wanted)
-        _check_fits(data, config, training.preset)
-        parts.append(data)
-    return parts[0], parts[1]
+    trained = draft.dataset or None
+    fitting = fitting_options(name, draft.frame or (), draft.timesteps, options, trained)
+    return open_source(name, part, fitting)
 
 
-def _check_fits(data: Dataset, config: SdtConfig, name: str) -> None:
-    frame, _, _ = model_takes(config)
-    if data.x.ndim not in (4, 5) or data.x.shape[-3:] != frame:
-        raise DataError(
-            data.name, f"samples of shape {data.x.shape[1:]}", f"frames {frame} for preset {name!r}"
-        )
-    if data.num_classes > config.num_classes:
-        raise DataError(
-            data.name,
-            f"{data.num_classes} classes",
-            f"at most {config.num_classes} for preset {name!r}",
-        )
+def _loaded(source: SampleSource, samples: int | None) -> Dataset:
+    return first_samples(source, None if samples is None else min(samples, len(source)))
 
 
 @contextmanager
@@ -230,10 +263,10 @@ def training_progress(epochs: int) -> Iterator[Callable[[Report], None]]:
         yield show
 
 
-def _print_result(training: Training, result: TrainingResult) -> None:
+def _print_result(training: Training, draft: Draft, result: TrainingResult) -> None:
     last = result.history[-1]
     headings = ("epochs", "loss", "train accuracy", "test accuracy", "seconds")
-    table = make_table(f"{training.preset}, float network", dict.fromkeys(headings, "right"))
+    table = make_table(f"{draft.title}, float network", dict.fromkeys(headings, "right"))
     table.add_row(
         str(last.epoch),
         f"{last.loss:.3f}",
@@ -242,5 +275,18 @@ def _print_result(training: Training, result: TrainingResult) -> None:
         f"{sum(record.seconds for record in result.history):.0f}",
     )
     print_table(table)
-    network = training.out.with_name("net.h5")
-    console.print(f"next: sdt-export {quoted(training.out)} --out {quoted(network)}")
+    for line in _next_commands(training, draft):
+        console.print(line)
+
+
+def _next_commands(training: Training, draft: Draft) -> tuple[str, str]:
+    """Return the commands that export the network and run it on its test data."""
+    network = quoted(training.out.with_name("net.h5"))
+    data = training.data or draft.dataset
+    place = (training.data_root, training.binning)
+    exporting = f"sdt-export {quoted(training.out)} --out {network}"
+    # Networks of built-in data are measured on these without being told.
+    if draft.dataset not in DATASETS or data != draft.dataset:
+        exporting += f" {data_options('--calibration', data, *place)}"
+    tested = data_options("--data", training.test_data or data, *place)
+    return f"next: {exporting}", f"then: sdt-sim {network} {tested} --backend engine"

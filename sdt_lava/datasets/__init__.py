@@ -163,7 +163,7 @@ def data_places(name_or_path: str, root: str | os.PathLike[str] | None = None) -
 def fitting_options(
     name: str,
     frame: tuple[int, ...],
-    timesteps: int,
+    timesteps: int | None,
     options: SourceOptions,
     trained_on: str | None = None,
 ) -> SourceOptions:
@@ -174,8 +174,8 @@ def fitting_options(
     name : str
         Data set, as in `load_dataset`.
     frame : tuple of int
-        The network's input shape ``(C, H, W)`` or ``(features,)``.
-    timesteps : int
+        The network's input shape ``(C, H, W)`` or ``(features,)``; empty if it is not known.
+    timesteps : int or None
         The network's steps T: frames of a recording of event data.
     options : SourceOptions
         What the caller wants; fields that are set stay.
