@@ -15,7 +15,7 @@ CYCLES ?= 500
 
 help:
 	@echo "make demo       train, export, simulate in Lava: runs/demo/"
-	@echo "make bench      speed against its peers, < 10 min: benchmarks/results/bench.json"
+	@echo "make bench      speed against its peers, < 15 min: benchmarks/results/bench.json"
 	@echo "make test       all tests"
 	@echo "make faults     every command and Lava process made to fail: benchmarks/results/faults.json"
 	@echo "make soak       an hour of events, SECONDS=3600 CYCLES=500: benchmarks/results/soak.json"

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results"
 # Instruction sets that decide which kernels a CPU has.
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8")
-_PACKAGES = ("torch", "numpy", "numba", "lava-nc", "lava-dl")
+_PACKAGES = (
+    "torch", "numpy", "numba", "lava-nc", "lava-dl", "onnxruntime", "openvino",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,10 @@ class Row:
     spread : float
         Distance between the quartiles of the ratio over rounds, divided by their median; 0 if
         there was one round.
+    peer_form : str
+        Which of several peers it is, where the fastest of them was taken.
+    peers : dict
+        All of them: their time in the same unit, or why there is none.
     """
 
     name: str
@@ -54,6 +60,13 @@ class Row:
     peer: float
     unit: str
     spread: float
+    peer_form: str = ""
+    peers: dict[str, float | str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The name, with the form of the peer."""
+        return f"{self.name}: {self.peer_form}" if self.peer_form else self.name
 
     @property
     def met(self) -> bool:
@@ -113,6 +126,8 @@ def ratio_row(
     *,
     per: float = 1.0,
     more_is_better: bool = False,
+    peer_form: str = "",
+    peers: Mapping[str, float | str] | None = None,
 ) -> Row:
     """Summarise measurements of the same rounds.
 
@@ -126,6 +141,8 @@ def ratio_row(
         Both are divided by it: 8 turns seconds a batch of 8 into seconds an image.
     more_is_better : bool
         For rates such as steps/s.
+    peer_form, peers
+        As in :class:`Row`.
     """
     pairs = zip(ours, peer, strict=True)
     ratios = [mine / theirs if more_is_better else theirs / mine for mine, theirs in pairs]
@@ -139,6 +156,8 @@ def ratio_row(
         peer=statistics.median(peer) / per,
         unit=unit,
         spread=(quartiles[2] - quartiles[0]) / median,
+        peer_form=peer_form,
+        peers=dict(peers or {}),
     )
 
 

@@ -23,7 +23,7 @@ def row_table(content: dict) -> str:
         ("comparison", "ratio", "target", "ours", "peer", "unit", "spread"),
         [
             (
-                row.name,
+                row.title,
                 f"**{row.ratio:.3g}x**",
                 "" if row.target is None else f"{row.target:g}x",
                 f"{row.ours:.3g}",
