@@ -13,6 +13,7 @@ import sdt_lava
 from sdt_lava.errors import GraphError
 from sdt_lava.graph import Dense, Graph, Input, Lif, OrPool
 from sdt_lava.numerics import POOL_WINDOW_LIMIT
+from tests.needs import runnable
 
 
 def dense(weight):
@@ -91,5 +92,5 @@ def test_a_window_of_a_pooling_fits_the_state_of_its_gate(side, fits):
         1,
     )
     x = np.ones((1, 1, side, side))
-    for backend in ("reference", "engine", "lava-inprocess"):
+    for backend in runnable(["reference", "engine", "machine", "lava-inprocess"]):
         assert sdt_lava.simulate(net, x, backend).spikes["out"].sum() == 1, backend

@@ -12,6 +12,7 @@ from sdt_lava.graph import CubaLif, Lif
 from sdt_lava.netx import load_network, save_network
 from sdt_lava.nir import NirOptions, from_nir, load_nir, save_nir, to_nir
 from sdt_lava.numerics import THRESHOLD_LIMIT
+from tests.needs import back_ends
 from tests.nir.euler import run_nir
 from tests.nir.test_structures import chain, cuba, ends, fire, frames_for, graph, lif, whole
 
@@ -108,12 +109,13 @@ def test_the_membrane_is_the_result(name):
     assert f"the logits are {scale:.8g} times" in report.notes[-1]
 
 
+@pytest.mark.parametrize("backend", back_ends("machine", "lava-inprocess"))
 @pytest.mark.parametrize("name", ["LI behind neurons", "CubaLI with a bias"])
-def test_the_same_in_lava(name):
+def test_the_same_as_processes(name, backend):
     built = GRAPHS[name]
     net, report = from_nir(built, NirOptions(timesteps=STEPS, dt=DT))
     frames = frames_of(built)
-    found = sdt_lava.simulate(net, frames.swapaxes(0, 1), "lava-inprocess").logits
+    found = sdt_lava.simulate(net, frames.swapaxes(0, 1), backend).logits
     assert np.array_equal(found, expected_membranes(built, frames) * scale_of(net, report))
 
 

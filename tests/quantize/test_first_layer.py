@@ -15,6 +15,7 @@ from sdt_lava.graph import Conv, Dense, Flatten, Graph, Input, Lif, Readout
 from sdt_lava.nir import NirOptions, from_nir
 from sdt_lava.quantize.post_training import CalibrationData, quantize, quantize_unmeasured
 from sdt_lava.quantize.weight_format import WeightFormat
+from tests.needs import runnable
 
 # Odd sizes: nothing divides them.
 SHAPE, CLASSES, HIDDEN, STEPS = (3, 5, 7), 5, 11, 3
@@ -108,7 +109,7 @@ def test_flattened_images_of_nir(first_layer, tmp_path):
     results = [
         sdt_lava.simulate(net, x, backend)
         for net in (graph, again)
-        for backend in ("reference", "engine", "lava-inprocess")
+        for backend in runnable(["reference", "engine", "machine", "lava-inprocess"])
     ]
     assert results[0].spikes["a"].any() and not results[0].spikes["a"].all()
     for result in results[1:]:

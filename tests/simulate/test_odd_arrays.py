@@ -18,7 +18,7 @@ from tests.simulate.odd_arrays import FORMS
 
 # Types of input that hold spikes, and payloads from 0 to 100.
 TYPES = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8")
-BACKENDS = ("engine", "reference", "lava-inprocess")
+BACKENDS = ("engine", "reference", "machine", "lava-inprocess")
 
 
 def network(high):
