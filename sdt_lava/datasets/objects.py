@@ -122,7 +122,9 @@ def as_source(data: Any, where: str = "data") -> SampleSource:
         return source
     is_indexed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
     if not is_indexed or isinstance(data, str | bytes | os.PathLike | dict | np.ndarray):
-        raise DataError(where, f"an object of type {type(data).__name__}", _ALLOWED)
+        # A DataLoader has one: it yields batches, in an order of its own.
+        remedy = "pass its data set: loader.dataset" if hasattr(data, "dataset") else ""
+        raise DataError(where, f"an object of type {type(data).__name__}", _ALLOWED, remedy)
     return IndexedSource(data)
 
 

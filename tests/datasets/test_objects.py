@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import Subset, TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 import sdt_lava
 from sdt_lava.datasets import Dataset, LazySource, load_digits_split
@@ -126,3 +126,11 @@ def test_labels_that_the_network_does_not_have(network, tmp_path):
 
 def test_no_labels_of_no_samples():
     assert as_labels(np.zeros(0), 0, "y").shape == (0,)
+
+
+def test_a_loader_of_batches_is_refused_with_its_data_set():
+    loader = DataLoader(TensorDataset(torch.tensor(DIGITS.x), torch.tensor(DIGITS.y)))
+    with pytest.raises(DataError) as caught:
+        as_source(loader)
+    assert caught.value.remedy.endswith("loader.dataset")
+    assert np.array_equal(as_dataset(loader.dataset).x, DIGITS.x)
