@@ -22,7 +22,7 @@ from tests.needs import HAS_LAVA
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-_CHECKPOINT = REPOSITORY / "tests" / "data" / "digits" / "model.pt"
+_DATA = REPOSITORY / "tests" / "data"
 # Imports every module, and names those that another package was missing for.
 _IMPORT_ALL = """
 import importlib, pkgutil, sdt_lava
@@ -94,9 +94,10 @@ def bin_folder(wheel, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory, bin_folder):
-    """Return a folder with a checkpoint and the network that the installed command made of it."""
+    """Return a folder with a checkpoint, the network that was made of it, and a stock file."""
     folder = tmp_path_factory.mktemp("work")
-    shutil.copy(_CHECKPOINT, folder / "model.pt")
+    shutil.copy(_DATA / "digits" / "model.pt", folder)
+    shutil.copy(_DATA / "netx" / "thresholds.net", folder / "stock.net")
     run(bin_folder / "sdt-export", "model.pt", "--out", "net.h5", folder=folder)
     return folder
 
@@ -174,7 +175,7 @@ def test_lava_that_is_missing_is_named(bin_folder, work):
         ("lower", "net.h5"),
         ("energy", "net.h5", "--data", "digits", "--samples", "4"),
         ("report", "net.h5", "--data", "digits", "--samples", "4", "--out", "page"),
-        ("nir", "net.h5", "--out", "net.nir"),
+        ("nir", "stock.net", "--timesteps", "4", "--out", "net.nir"),
         ("train", "--preset", "digits", "--epochs", "1", "--samples", "32", "--out", "new.pt"),
     ],
     ids=lambda arguments: arguments[0],

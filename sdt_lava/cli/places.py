@@ -141,8 +141,9 @@ def check_places(command: TyperCommand, params: Mapping[str, Any]) -> tuple[Plac
 
 
 def _label(parameter: Any) -> str:
-    is_option = parameter.param_type_name == "option"
-    return max(parameter.opts, key=len) if is_option else parameter.human_readable_name
+    if parameter.param_type_name == "option":
+        return max(parameter.opts, key=len)
+    return parameter.metavar or parameter.name.upper()
 
 
 def _values(label: str, value: Any) -> Iterator[str]:
