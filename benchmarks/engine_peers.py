@@ -25,8 +25,9 @@ from benchmarks.networks import BenchmarkNetwork, benchmark_network
 
 TIME_LIMIT = 240.0
 _SECONDS = 4.0
-# Logits of forms in float32 differ by rounding at most, which a spike or two may follow from.
-_ROUNDING = 0.02
+# Logits of forms in float32 differ by rounding, as a share of the largest. Sums that lie at a
+# threshold then fire in one form and not in the other, but not in most images.
+_ROUNDING = 1e-3
 # A form so many times slower than the fastest is not tried on larger batches of the network.
 _HOPELESS = 2.0
 _PLAIN = "torch float32"
@@ -81,8 +82,9 @@ def _made(name: str, network: BenchmarkNetwork, images: Tensor) -> Run | str:
     if isinstance(run, str) or "bfloat16" in name:
         return run
     expected, logits = plain(images).numpy(), np.asarray(run(images))
-    difference = float(np.abs(logits - expected).max() / np.abs(expected).max())
-    return run if difference <= _ROUNDING else f"other logits, by {difference:.2g} of the largest"
+    differences = np.abs(logits - expected).max(axis=1) / np.abs(expected).max()
+    typical = float(np.median(differences))
+    return run if typical <= _ROUNDING else f"other logits, by {typical:.2g} of the largest"
 
 
 def _seconds(run: Run, images: Tensor) -> float:

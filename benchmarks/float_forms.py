@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
-import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,6 +22,7 @@ from sdt_lava.model.transformer import SpikeDrivenTransformer
 _THRESHOLD = 1.0
 # What is not ready by then does not compete [s].
 _LIMIT_S = 60
+_COMPILER = ("torch._dynamo", "torch._inductor.compile_fx")
 Run = Callable[[Tensor], Any]
 
 
@@ -192,8 +193,10 @@ def make_form(name: str, model: SpikeDrivenTransformer, images: Tensor) -> Run |
     package, make = FORMS[name]
     if package and importlib.util.find_spec(package) is None:
         return f"{package} is not installed"
-    os.environ.setdefault("OPENVINO_TELEMETRY_ENABLED", "0")
     try:
+        # An import that is interrupted leaves half a package.
+        for module in (package,) if package else _COMPILER:
+            importlib.import_module(module)
         with _limited(_LIMIT_S):
             return make(FoldedModel(model), images)
     # Whatever a compiler or a converter does not like about the model or the machine.
