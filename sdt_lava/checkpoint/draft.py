@@ -248,8 +248,9 @@ def _no_preset(name: str) -> ConfigError:
 
 def _read_file(path: str) -> Draft:
     content = read_content(path)
-    official = official_settings(content, path)
-    settings = own_settings(content, path) if official is None else official
+    with _errors_about(path):
+        official = official_settings(content, path)
+        settings = own_settings(content, path) if official is None else official
     required = _NEEDED if official is None else {**_NEEDED, "pooling_stat": "'1111'"}
     missing = [field for field in required if field not in settings]
     if missing:
@@ -292,11 +293,11 @@ def _errors_about(where: str) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        prefix, _, field = error.where.partition("config.")
-        if prefix or not field:
-            raise
-        remedy = error.remedy or set_remedy(where, field)
-        raise ConfigError(f"{where}: {field}", error.found, error.allowed, remedy) from None
+        here = error.where.removeprefix("config.")
+        field = here if here != error.where else error.where.removeprefix(f"{where}: ")
+        remedy = error.remedy or set_remedy(where, "other values" if field == where else field)
+        place = where if field == where else f"{where}: {field}"
+        raise ConfigError(place, error.found, error.allowed, remedy) from None
 
 
 def _check_memory(config: SdtConfig, where: str) -> None:

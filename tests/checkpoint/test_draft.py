@@ -199,12 +199,15 @@ def test_what_cannot_be_is_refused_before_data_are_read(changes, where, said, fi
         ("dim: 32\ntime_steps: 4", "conf.yml", "add depth: 1, pooling_stat: '1111'"),
         ("dim: 32\nlayer: 1\nimg_size: 9\npooling_stat: 1100", "conf.yml", "divisible"),
         ("depth: one\ndim: 32", "own.yml", "an integer"),
+        ("dim: 32\nlayer: one", "conf.yml", "set layer in"),
+        ("dim: 32\nlayer: 1\nspike_mode: plif", "conf.yml", "set spike_mode in"),
     ],
 )
 def test_files_that_are_incomplete_or_no_configuration(content, name, said, file):
     with pytest.raises(ConfigError) as caught:
         read_draft(None, file(content, name))
     assert said in str(caught.value)
+    assert caught.value.found and caught.value.allowed and caught.value.remedy
 
 
 @pytest.mark.parametrize(("named", "advice"), [("digit", "--preset digits"), ("own.json", "")])

@@ -20,13 +20,14 @@ import yaml
 
 from sdt_lava import export
 from sdt_lava.checkpoint import load_with_report, resolve_config, save_checkpoint
+from sdt_lava.checkpoint.draft import read_draft
 from sdt_lava.cli.check import check_command
 from sdt_lava.cli.info import info_command
 from sdt_lava.cli.networks import load_file
 from sdt_lava.cli.sim import print_synops
 from sdt_lava.compiler.compile import compile_network
 from sdt_lava.datasets import load_dataset
-from sdt_lava.errors import CompileError
+from sdt_lava.errors import CompileError, SdtLavaError
 from sdt_lava.evaluate.run import DATABASE, EvaluationOptions, evaluate
 from sdt_lava.graph import Graph
 from sdt_lava.model import SpikeDrivenTransformer
@@ -276,6 +277,8 @@ def _config(source: Source) -> Path:
 
 
 def _load_config(path: Path) -> None:
+    with suppress(SdtLavaError):
+        read_draft(None, str(path))
     resolve_config(path).to_dict()
 
 
