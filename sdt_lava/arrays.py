@@ -29,13 +29,14 @@ def as_numpy(x: Any, where: str) -> np.ndarray:
     DataError
         If it is no array of real numbers.
     """
-    if callable(getattr(x, "detach", None)):
-        x = x.detach().cpu()
-        if str(x.dtype) == "torch.bfloat16":  # which NumPy does not have
-            x = x.float()
     try:
+        if callable(getattr(x, "detach", None)):
+            x = x.detach().cpu()
+            if str(x.dtype) == "torch.bfloat16":  # which NumPy does not have
+                x = x.float()
         values = np.asarray(x)
-    except Exception as error:  # lists of arrays of different shapes, sparse tensors, anything
+    # Lists of arrays of different shapes, sparse tensors, tensors without values, anything.
+    except Exception as error:
         found = f"{type(x).__name__} ({str(error)[:100]})"
         raise DataError(where, found, "an array of numbers") from error
     if np.ma.is_masked(x):

@@ -124,6 +124,12 @@ def test_labels_that_the_network_does_not_have(network, tmp_path):
         evaluate(network, shifted, tmp_path)
 
 
+@pytest.mark.parametrize("x", [torch.zeros(2, 1, 8, 8, device="meta"), torch.ones(2).to_sparse()])
+def test_tensors_without_an_array(network, x):
+    with pytest.raises(DataError, match="input x: Tensor"):
+        sdt_lava.simulate(sdt_lava.load_network(network), x, "reference")
+
+
 def test_no_labels_of_no_samples():
     assert as_labels(np.zeros(0), 0, "y").shape == (0,)
 
