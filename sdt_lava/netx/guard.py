@@ -152,14 +152,17 @@ class SafeGroup:
         with library_errors(self.at(name)):
             return h5py.check_string_dtype(dataset.dtype) is not None
 
-    def strings(self, name: str, limit: int) -> np.ndarray:
-        """Read a dataset of strings in UTF-8, each of up to `limit` bytes, as objects."""
+    def strings(self, name: str, limit: int, count: int = 1) -> np.ndarray:
+        """Read a dataset of up to `count` strings in UTF-8 of up to `limit` bytes, as objects."""
         dataset, where = self._dataset(name), self.at(name)
         with library_errors(where):
             dtype, shape = dataset.dtype, dataset.shape
             string = h5py.check_string_dtype(dtype)
         if string is None:
             raise NetworkFileError(where, f"type {dtype}", "strings")
+        if prod(shape or ()) > count:
+            few = "one string" if count == 1 else f"at most {count}"
+            raise NetworkFileError(where, f"{prod(shape)} strings", few)
         check_size(dataset, where, self.budget)
         found = np.empty(shape, object)
         for index in np.ndindex(shape):

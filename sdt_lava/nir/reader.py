@@ -124,7 +124,9 @@ def _read_graph(group: SafeGroup) -> nir.NIRGraph:
 
 
 def _graph(group: SafeGroup, nodes: dict[str, Any]) -> nir.NIRGraph:
-    return nir.NIRGraph(nodes, _read_edges(group), metadata=_read_metadata(group), type_check=False)
+    return nir.NIRGraph(
+        nodes, _read_edges(group, len(nodes)), metadata=_read_metadata(group), type_check=False
+    )
 
 
 def _text(group: SafeGroup, name: str) -> str:
@@ -140,8 +142,9 @@ def _one_text(group: SafeGroup, name: str, limit: int) -> str:
     return str(found.reshape(-1)[0])
 
 
-def _read_edges(group: SafeGroup) -> list[tuple[str, str]]:
-    edges = group.strings("edges", TEXT_LIMIT)
+def _read_edges(group: SafeGroup, nodes: int) -> list[tuple[str, str]]:
+    # Each name is read by itself, which takes its time.
+    edges = group.strings("edges", TEXT_LIMIT, 2 * _MOST_EDGES * max(nodes, 1))
     if edges.ndim != 2 or edges.shape[1] != 2:
         raise NetworkFileError(group.at("edges"), f"shape {edges.shape}", "pairs of names")
     return [(str(source), str(target)) for source, target in edges]
@@ -189,6 +192,8 @@ def _shape(group: SafeGroup, name: str) -> Any:
     return values.reshape(-1) if values.size else None
 
 
+# Edges for each node of a graph, which may join that many ways.
+_MOST_EDGES = 64
 # Members that any node may have: what it reads and emits follows from the Input.
 _SHAPES = ("shape", "input_shape", "input_type", "output_type")
 _SIDES = {"Input": "input", "Output": "output"}

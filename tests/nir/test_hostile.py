@@ -206,6 +206,17 @@ def test_many_names_of_one_long_string(path):
     refused(edit(path, change), "at most")
 
 
+def test_more_edges_than_nodes_could_have(path):
+    """A small file can hold millions of them, each of which is read by itself."""
+    edges = np.tile(np.array([["input", "head.0.fc"]], "S9"), (500_000, 1))
+
+    def change(file):
+        replaced(file["node"], "edges", data=edges, compression="gzip")
+
+    refused(edit(path, change), "edges: 1000000 strings; allowed: at most")
+    assert path.stat().st_size < 300_000
+
+
 def test_no_file_at_all(tmp_path):
     refused(tmp_path / "missing.nir", "no such file")
     refused(tmp_path, "not a regular file")
