@@ -86,7 +86,10 @@ def parse_checkpoint(content: Any, where: str) -> Checkpoint:
     """Interpret the content of an archive; arguments and errors as in `load_checkpoint`."""
     allowed = f"a {FORMAT!r} of version {VERSION}, or a state dict of tensors"
     if not isinstance(content, dict) or not content:
-        raise CheckpointError(where, f"a {type(content).__name__} without entries", allowed)
+        found = (
+            "nothing" if isinstance(content, dict) else f"content of type {type(content).__name__}"
+        )
+        raise CheckpointError(where, found, allowed)
     if "format" not in content:
         if all(isinstance(value, torch.Tensor) for value in content.values()):
             return Checkpoint(None, content)

@@ -216,3 +216,10 @@ def test_damaged_files_give_one_kind_of_error(tmp_path):
         damaged.write_bytes(changed)
         with suppress(CheckpointError):
             read_archive(damaged)
+
+
+@pytest.mark.parametrize("content", [[{}], ({}, 3), torch.zeros(2)])
+def test_content_that_is_no_dict_is_named(content, tmp_path):
+    torch.save(content, tmp_path / "c.pt")
+    with pytest.raises(CheckpointError, match=f"content of type {type(content).__name__};"):
+        load_checkpoint(tmp_path / "c.pt")
