@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from sdt_lava._version import __version__
 from sdt_lava.cli.allow import Command
-from sdt_lava.cli.console import console, run_command
+from sdt_lava.cli.console import run_command
 
 __all__ = ["main", "main_export", "main_sim"]
 
@@ -91,6 +91,9 @@ def _app() -> typer.Typer:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        # Imported here: as a name of this package it would hide the module.
+        from sdt_lava.cli.console import console
+
         console.print(f"sdt-lava {__version__}")
         raise typer.Exit
 

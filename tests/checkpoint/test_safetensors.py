@@ -136,7 +136,7 @@ def entry(**changes):
         ({"edit": entry(more=1)}, "no tensor"),
         ({"edit": lambda header: {**header, "b": header["a"]}}, "not from 16"),
         ({"edit": lambda header: [header]}, "a list"),
-        ({"text": b'{"a": 1, "a": 2}'}, "two entries"),
+        ({"text": b'{"a": 1, "a": 2}'}, "used twice"),
         ({"text": b"[" * 4000}, "no JSON"),
         ({"text": b"\xff\xfe"}, "no JSON"),
         ({"text": b"{}"}, "16 bytes of tensors, of which 0"),
