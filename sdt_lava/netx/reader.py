@@ -188,14 +188,17 @@ def _at_rest(node: Node) -> Node:
 
 
 def _build(where: str, nodes: list[Node], header: _Header, remedy: str = "") -> Graph:
+    advice = ""
     try:
         check_nodes(nodes)
         checked_number(Scalar("timesteps", 1, TIMESTEPS_LIMIT), header.timesteps, "argument")
+        # Up to here nothing depends on the shape of the input.
+        advice = remedy
         graph = Graph.build(nodes, header.timesteps, header.metadata)
         check_sizes(graph)
     except (GraphError, Violation) as error:
         raise NetworkFileError(
-            f"{where}: {error.where}", error.found, error.allowed, error.remedy or remedy
+            f"{where}: {error.where}", error.found, error.allowed, error.remedy or advice
         ) from error
     return graph
 

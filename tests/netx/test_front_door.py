@@ -243,6 +243,13 @@ def test_what_the_user_says_beside_the_file(tmp_path):
         load_network(path, input_shape=(2, 9, 4))
 
 
+def test_another_input_shape_is_no_remedy_for_a_decay(tmp_path):
+    path = write(tmp_path / "n.net", without_input, put("layer/2/neuron/vDecay", -5))
+    with pytest.raises(NetworkFileError, match="voltage_decay: -5") as caught:
+        load_network(path, input_shape=INPUT)
+    assert not caught.value.remedy
+
+
 def test_there_are_not_too_many_notes(tmp_path):
     def change(file):
         for index in range(3, 150):
