@@ -113,8 +113,10 @@ def evaluate_command(
         return
     _print(evaluation)
     console.print(f"wrote {out / 'results.json'} and predictions.csv")
+    samples = min(100, max(1, len(evaluation.results)))
     console.print(
-        f"next: sdt-lava report {quoted(network)} --data {quoted(data)} --samples 100 --out report"
+        f"next: sdt-lava report {quoted(network)} --data {quoted(data)} --samples {samples} "
+        "--out report"
     )
 
 

@@ -107,10 +107,7 @@ def sweep_command(
     best = max(result.rows, key=lambda row: row.accuracy or 0.0, default=None)
     if best is not None:
         network = out / f"{best.bits}-bit" / "net.h5"
-        console.print(
-            f"next: sdt-lava report {quoted(network)} --data {quoted(data)} --samples 100 "
-            "--out report"
-        )
+        console.print(f"next: sdt-lava report {quoted(network)} --data {quoted(data)} --out report")
 
 
 def _split(text: str) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 import pytest
 
@@ -113,6 +115,17 @@ def test_a_default_number_of_samples_is_no_demand(run, network, tmp_path, comman
         "main", command, network, "--data", data, "--samples", 3, *options.get(command, ())
     )
     assert code == 2 and "1 to 2" in err
+
+
+def test_the_report_that_evaluate_proposes_of_few_samples(run, network, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("two.npz", x=np.zeros((2, 1, 8, 8), np.float32), y=np.zeros(2, int))
+    code, out, err = run("main", "evaluate", network, "--data", "two.npz", "--out", "out")
+    assert code == 0, err
+    proposed = shlex.split(out.partition("next: sdt-lava ")[2])
+    assert proposed[0] == "report" and "--samples" in proposed
+    code, _, err = run("main", *proposed)
+    assert code == 0, err
 
 
 @pytest.mark.parametrize("labels", [[0, 10], [3, 11]])
