@@ -71,8 +71,10 @@ def open_folder(path: str, part: str, options: SourceOptions) -> LazySource:
 
 
 def _subfolders(folder: Path) -> list[Path]:
+    """Return the folders in it, without those that other programs hide there."""
     try:
-        return sorted(entry for entry in folder.iterdir() if entry.is_dir())
+        entries = sorted(folder.iterdir())
+        return [entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
     except OSError as error:
         raise DataError(str(folder), f"cannot be read: {error.strerror}", _LAYOUT) from error
 
@@ -126,7 +128,7 @@ def _list_files(folder: Path) -> tuple[list[Path], np.ndarray, list[str]]:
         (path, label)
         for label, entry in enumerate(classes)
         for path in sorted(entry.iterdir())
-        if path.suffix.lower() in suffixes
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
     ]
     kinds = {path.suffix.lower() == ".npz" for path, _ in found}
     if not found or len(kinds) > 1:

@@ -80,6 +80,19 @@ def test_images_are_pixels_with_labels_in_the_order_of_the_alphabet(tmp_path, ca
     assert set(data.y[:4].tolist()) == {0, 1, 2}  # mixed
 
 
+def test_hidden_folders_are_no_classes_and_hidden_files_no_samples(tmp_path):
+    save_images(tmp_path / "data")
+    expected = load_dataset(tmp_path / "data")
+    folder = next(entry for entry in (tmp_path / "data").iterdir() if entry.is_dir())
+    image = next(folder.iterdir())
+    (tmp_path / "data" / ".cache").mkdir()
+    (tmp_path / "data" / ".cache" / image.name).write_bytes(image.read_bytes())
+    (folder / f"._{image.name}").write_bytes(b"what a file manager keeps")
+    data = load_dataset(tmp_path / "data")
+    assert data.num_classes == expected.num_classes
+    assert np.array_equal(data.x, expected.x) and np.array_equal(data.y, expected.y)
+
+
 @pytest.mark.parametrize("half", ["train", "test"])
 def test_halves_are_told_apart(tmp_path, half):
     save_images(tmp_path / "train", count=4)
