@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from tests.lava_networks import processes_where, unused_shared_memory
+from tests.left_behind import processes_where, unused_shared_memory
 
 _SESSION = 3  # field of /proc/<pid>/stat
 # [s] No case needs more; one that takes longer hangs.

@@ -18,7 +18,8 @@ from sdt_lava import cli
 from sdt_lava.errors import LavaRuntimeError
 from tests.cli.writers import Inputs
 from tests.lava_faults import NoModel
-from tests.lava_networks import SIZE, STEPS, Network, nothing_left_behind, processes_where
+from tests.lava_networks import SIZE, STEPS, Network, nothing_left_behind
+from tests.left_behind import processes_where
 
 # Source, fault, dense, LIF, recorder, and Lava's runtime service.
 _ACTORS = 6

@@ -8,12 +8,12 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import h5py
 import numpy as np
 
+from sdt_lava._version import __version__
 from sdt_lava.errors import GraphError, NetworkFileError, QuantizationError, SdtLavaError
 from sdt_lava.files import replacing
 from sdt_lava.graph import Graph
@@ -68,7 +68,7 @@ def save_network(graph: Graph, path: str | os.PathLike[str], compress: bool = Tr
 def _write(file: h5py.File, graph: Graph, metadata: bytes, compress: bool) -> None:
     write_text(file, "format", FORMAT.encode())
     file.attrs["version"] = np.int64(VERSION)
-    write_text(file, "generator", f"sdt-lava {_version()}".encode())
+    write_text(file, "generator", f"sdt-lava {__version__}".encode())
     file.attrs["timesteps"] = np.int64(graph.timesteps)
     write_text(file, "metadata", metadata)
     layers = file.create_group("layer")
@@ -79,13 +79,6 @@ def _write(file: h5py.File, graph: Graph, metadata: bytes, compress: bool) -> No
         extended.write_layers(layers, graph, compress=compress)
     else:
         stock_writer.write_layers(layers, graph, chain, compress=compress)
-
-
-def _version() -> str:
-    try:
-        return version("sdt-lava")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _check(graph: Graph) -> None:

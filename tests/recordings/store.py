@@ -117,6 +117,8 @@ def _contents(data: np.ndarray) -> dict[str, Any]:
     with h5py.File(io.BytesIO(data.tobytes())) as file:
         contents.update({f"@{key}": value for key, value in file.attrs.items()})
         file.visititems(collect)
+    # The version that wrote it.
+    contents.pop("@generator", None)
     return contents
 
 
