@@ -65,7 +65,11 @@ find_uv() {
     return 1
 }
 
-# uv in a small environment of its own, from any Python 3.
+# Sets uv to one in a small environment of its own, from any Python 3, if there is none yet.
+need_uv() {
+    [ -n "$uv" ] || uv=$(bootstrap_uv)
+}
+
 bootstrap_uv() {
     local python
     for python in python3 python3.13 python3.12 python3.11 python3.10 python; do
@@ -91,7 +95,7 @@ take() {
 # Sets python and minor, once uv has fetched what nobody has.
 fetch() {
     minor=$1
-    [ -n "$uv" ] && echo "fetching Python 3.$minor with uv" >&2 &&
+    need_uv && echo "fetching Python 3.$minor with uv" >&2 &&
         "$uv" python install --quiet "3.$minor" >&2 &&
         python=$("$uv" python find "3.$minor")
 }
@@ -127,6 +131,7 @@ make_venv() {
     if ! "$python" -m venv "$venv" >/dev/null 2>&1; then
         # Debian splits venv from python: uv makes one without it.
         rm -rf "$venv"
+        need_uv
         "$uv" venv --quiet --python "$python" "$venv"
     fi
 }
@@ -138,13 +143,19 @@ install() {
         constraints=constraints/py310-lava.txt
     fi
     local what=(--quiet --constraint "$constraints" --editable ".[$extras]")
-    # uv links files that environments share; pip knows mirrors that uv may not.
-    { [ -n "$uv" ] && "$uv" pip install --python "$venv/bin/python" "${what[@]}"; } ||
-        "$venv/bin/python" -m pip install --disable-pip-version-check "${what[@]}"
+    # uv links files that environments share; pip knows mirrors that uv may not, and may be held
+    # to releases that uv is not.
+    if [ -n "$uv" ] && "$uv" pip install --python "$venv/bin/python" "${what[@]}"; then
+        return
+    fi
+    "$venv/bin/python" -m pip install --disable-pip-version-check "${what[@]}" || {
+        need_uv
+        "$uv" pip install --python "$venv/bin/python" "${what[@]}"
+    }
 }
 
 mkdir -p build
-uv=$(find_uv || bootstrap_uv || true)
+uv=$(find_uv || true)
 choose_python || {
     echo "error:  no Python from 3.10 on, and no way to fetch it" >&2
     echo "remedy: install Python or uv, or set PYTHON=/path/to/python" >&2

@@ -207,7 +207,8 @@ class ResultStore:
         except (sqlite3.OperationalError, OSError) as error:
             remedy = "is another evaluation writing there? is the disk full?"
             raise OutputError(str(self.path), str(error), "a writable database", remedy) from error
-        except sqlite3.DatabaseError as error:
+        # The second is what Python 3.13 makes of text that is none.
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             found = str(error) or "damaged"  # some of SQLite's errors have no text
             raise StoreError(
                 str(self.path), found, "results of sdt-lava evaluate", "choose another --out"

@@ -62,7 +62,7 @@ def save_network(graph: Graph, path: str | os.PathLike[str], compress: bool = Tr
         content = io.BytesIO()
         with h5py.File(content, "w", libver=HDF5_VERSIONS) as file:
             _write(file, graph, metadata, compress)
-        temporary.write_bytes(content.getbuffer())
+        temporary.write_bytes(content.getvalue())
 
 
 def _write(file: h5py.File, graph: Graph, metadata: bytes, compress: bool) -> None:

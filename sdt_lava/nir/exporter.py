@@ -75,7 +75,7 @@ def save_nir(graph: Graph, path: str | os.PathLike[str], dt: float = DEFAULT_DT)
         # In memory first, as sdt_lava.netx does: HDF5 is not orderly when a disk is full.
         content = io.BytesIO()
         nir.write(content, converted)
-        temporary.write_bytes(content.getbuffer())
+        temporary.write_bytes(content.getvalue())
 
 
 def to_nir(graph: Graph, dt: float = DEFAULT_DT) -> nir.NIRGraph:
