@@ -20,10 +20,10 @@ from lava.proc.sparse.process import DelaySparse
 from lava.proc.sparse.process import Sparse as SparseProcess
 
 from sdt_lava.compiler.connections import dense_rows
+from sdt_lava.compiler.eight_bits import eight_bit_weights
 from sdt_lava.compiler.partition import Connection
 from sdt_lava.compiler.schedule import Schedule
 from sdt_lava.cuba import cuba_parameters
-from sdt_lava.errors import CompileError
 from sdt_lava.graph import (
     Conv,
     CubaLif,
@@ -39,7 +39,7 @@ from sdt_lava.graph import (
     SigmaDelta,
     Sparse,
 )
-from sdt_lava.numerics import GATE_DECAY, GRADED_BITS, lava_weights, power_shift
+from sdt_lava.numerics import GATE_DECAY, GRADED_BITS, power_shift
 from sdt_lava.processes.cuba import CubaLif as CubaLifProcess
 from sdt_lava.processes.max_relay import MaxRelay as MaxRelayProcess
 from sdt_lava.processes.sigma_delta import DeltaReset, SigmaDeltaReset, SigmaReset
@@ -186,30 +186,12 @@ def make_population(node: Node, shape: Shape, schedule: Schedule) -> Any:
     return _POPULATIONS[type(node)](node, shape, schedule)
 
 
-def stored(weights: Any, node: Sparse | Dense) -> tuple[Any, Any]:
-    """Return weights that Lava does not clip or round, and the exponent that goes with them.
-
-    Raises
-    ------
-    CompileError
-        If Lava's connections cannot hold the weights.
-    """
-    found = lava_weights(weights)
-    if found is None:
-        raise CompileError(
-            f"connection {node.name!r}",
-            f"weights from {weights.min()} to {weights.max()}",
-            "eight bits: even within -256..254, any within -128..127, or of one sign up to 255",
-        )
-    return found[0].astype(np.int32), node.exponent + found[1]
-
-
 def _connect_sparse(connection: Connection, source: Any, reader: Any) -> Any:
     node = connection.node
     assert isinstance(node, Sparse)
     bits = GRADED_BITS if connection.graded else _SPIKE_BITS
     weights = node.weight.astype(np.int32)
-    weights.data, exponent = stored(weights.data, node)
+    weights.data, exponent = eight_bit_weights(weights.data, node)
     if connection.delay:
         # A matrix of delays with the weights' own pattern keeps it sparse. All are equal, so that
         # a sum that is shifted to the right waits and is rounded as a whole.
@@ -235,7 +217,7 @@ def _connect_dense(connection: Connection, source: Any, reader: Any) -> Any:
     node = connection.node
     assert isinstance(node, Dense)
     bits = GRADED_BITS if connection.graded else 0
-    weights, exponent = stored(np.asarray(node.weight), node)
+    weights, exponent = eight_bit_weights(np.asarray(node.weight), node)
     if connection.delay and connection.graded and exponent < 0:
         # Lava's DelayDense adds in 64 bits before it shifts to the right, all others in 32.
         return _connect_sparse(replace(connection, node=_as_sparse(node)), source, reader)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sdt_lava.compiler.eight_bits import eight_bit_weights
 from sdt_lava.graph import Conv, Dense, Node, Sparse
 from sdt_lava.numerics import FLOAT32_EXACT, INT32_HIGH, IntArray
 from sdt_lava.registers import hold
@@ -31,9 +32,18 @@ class Connection:
         ``(lanes, *shape)`` of what is sent.
     steps : int
         Machine steps from sending to arrival.
+
+    Raises
+    ------
+    CompileError
+        If the connection of a processor cannot hold the weights.
     """
 
     def __init__(self, node: Node, source: tuple[int, ...], steps: int) -> None:
+        if isinstance(node, Sparse):
+            eight_bit_weights(node.weight.data, node)
+        elif isinstance(node, Dense):
+            eight_bit_weights(node.weight, node)
         self._node, self._magnitude = node, magnitude(node)
         self._waiting: NDArray[Any] = np.zeros((steps, *source), np.uint8)
 

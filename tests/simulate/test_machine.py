@@ -10,10 +10,12 @@ import pytest
 import sdt_lava
 from sdt_lava.compiler import compile_network
 from sdt_lava.compiler.schedule import make_schedule
+from sdt_lava.errors import CompileError
 from sdt_lava.graph import Dense, Gate, Graph, Input, Lif
 from sdt_lava.simulate.machine import run_machine
 from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
+from tests.needs import back_ends
 
 NETWORKS = {
     "or": lambda rng: random_sdt_graph(rng, image=(2, 5, 3), channels=4, blocks=2),
@@ -120,3 +122,16 @@ def test_events_include_the_filling_of_the_pipeline():
     assert run.steps == 3 * 2 + 2
     assert run.outputs["b"].sum() == 6 and run.events["b"].tolist() == [8]
     assert run.events["a"].tolist() == [0]
+
+
+@pytest.mark.parametrize("backend", back_ends("machine", "lava-inprocess"))
+def test_weights_that_eight_bits_do_not_hold_are_refused_as_by_lava(backend):
+    weight = np.array([[255, -255], [100, 7]])
+    nodes = [
+        Input(name="input", shape=(2,), low=0, high=1),
+        Dense(name="dense", inputs=("input",), weight=weight),
+        Lif(name="lif", inputs=("dense",), threshold=100),
+    ]
+    net = Graph.build(nodes, 3)
+    with pytest.raises(CompileError, match="weights from -255 to 255"):
+        sdt_lava.simulate(net, np.ones((1, 3, 2)), backend)

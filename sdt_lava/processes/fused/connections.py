@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 
 from sdt_lava.allocation import placed, placed_fields
 from sdt_lava.compiler.connections import dense_rows
+from sdt_lava.compiler.eight_bits import eight_bit_weights
 from sdt_lava.compiler.partition import Connection
 from sdt_lava.errors import CompileError
 from sdt_lava.graph import Conv, Dense, Sparse
@@ -30,7 +31,6 @@ from sdt_lava.processes.kernels.tables import (
     in_few_bytes,
     run_table,
 )
-from sdt_lava.processes.leaves import stored
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ def _stored(link: Link) -> tuple[Any, int]:
     """Return the weights as Lava stores them, and the exponent; refuse what it would change."""
     node = link.connection.node
     assert isinstance(node, Sparse | Dense)
-    weights, exponent = stored(node.weight.data if isinstance(node, Sparse) else node.weight, node)
+    weights, exponent = eight_bit_weights(
+        node.weight.data if isinstance(node, Sparse) else node.weight, node
+    )
     return weights, int(exponent)
 
 
@@ -76,7 +78,7 @@ def _matrix(link: Link, *, as_stored: bool = False) -> csr_matrix:
         weights = dense_rows(np.asarray(node.weight), np.arange(len(node.weight)))
     else:
         weights = node.weight
-    found, _ = stored(weights.data, node)
+    found, _ = eight_bit_weights(weights.data, node)
     entries = weights.tocoo()
     values = found if as_stored else entries.data
     rows = channels_last(link.target.shape)[entries.row]
