@@ -23,7 +23,7 @@ from benchmarks.float_forms import FORMS, Run, make_form
 from benchmarks.float_peer import FloatPeer
 from benchmarks.networks import BenchmarkNetwork, benchmark_network
 
-TIME_LIMIT = 240.0
+TIME_LIMIT = 420.0
 _SECONDS = 4.0
 # Logits of forms in float32 differ by rounding, as a share of the largest. Sums that lie at a
 # threshold then fire in one form and not in the other, but not in most images.

@@ -1,4 +1,4 @@
-"""Fill the table of ``docs/simulation.md`` from ``benchmarks/results/bench.json``.
+"""Fill the table of ``docs/simulation.md``, and a sentence of README, from ``bench.json``.
 
     python -m benchmarks.speed
 
@@ -8,12 +8,15 @@ Nothing is measured here: ``make bench`` does that.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from benchmarks.common import REPOSITORY, RESULTS, Row
 from benchmarks.pages import filled, table
 
 PAGE = REPOSITORY / "docs" / "simulation.md"
+README = REPOSITORY / "README.md"
 SOURCE = "bench.json"
+_BEST, _PLAIN = " / fastest float form: ", " / float32 torch model"
 
 
 def row_table(content: dict) -> str:
@@ -42,10 +45,33 @@ def row_table(content: dict) -> str:
     )
 
 
-def main() -> None:
+def sentence(content: dict) -> str:
+    """Return how the engine compares with other forms of the same network."""
+    rows = [Row(**row) for row in content["rows"]]
+    best = [row for row in rows if _BEST in row.title]
+    plain = [row.ratio for row in rows if row.title.endswith(_PLAIN) and row.unit == "s/image"]
+    forms = " or ".join(sorted({row.title.partition(_BEST)[2] for row in best}))
+    ratios = [row.ratio for row in best]
+    return (
+        f"The engine takes {min(ratios):.1f} to {max(ratios):.1f} times less time than the fastest "
+        f"float form of the same network that we found ({forms}), on the same cores;\n"
+        f"{min(plain):.0f} to {max(plain):.0f} times less than the plain PyTorch model. "
+        "[All measurements](docs/simulation.md#how-fast).\n"
+    )
+
+
+def pages() -> dict[Path, str]:
+    """Return the pages as they should be."""
     content = json.loads((RESULTS / SOURCE).read_text(encoding="utf-8"))
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(filled(page, SOURCE, row_table(content)), encoding="utf-8")
+    made = {PAGE: row_table(content), README: sentence(content)}
+    return {
+        page: filled(page.read_text(encoding="utf-8"), SOURCE, text) for page, text in made.items()
+    }
+
+
+def main() -> None:
+    for page, text in pages().items():
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
