@@ -25,7 +25,6 @@ from sdt_lava.graph import (
     SIGMA_DELTA_KINDS,
     Conv,
     Dense,
-    Flatten,
     Gate,
     Graph,
     GroupSum,
@@ -121,10 +120,7 @@ def output_population(net: Graph, *, membranes: bool = False) -> str:
     name = net.output_name
     if isinstance(net.nodes[name], GroupSum):
         # The host adds up what the neurons before it send.
-        (name,) = net.nodes[name].inputs
-        while isinstance(net.nodes[name], Flatten):
-            (name,) = net.nodes[name].inputs
-        return name
+        return net.unflattened(net.nodes[name].inputs[0]).name
     if net.signals[name] not in (Signal.LOGITS, Signal.CURRENT):
         return name
     return name + (MEMBRANE_SUFFIX if membranes else READOUT_SUFFIX)

@@ -83,9 +83,20 @@ class Graph:
             raise GraphError("graph", f"{len(inputs)} input nodes", "exactly one")
         if len(self.of_type(Readout)) > 1:
             raise GraphError("graph", f"{len(self.of_type(Readout))} readouts", "at most one")
-        for node in self.of_type(GroupSum):
-            _check_summed(node, self.nodes)
         _ = self._inferred
+        for node in self.of_type(GroupSum):
+            self._check_summed(node)
+
+    def _check_summed(self, node: GroupSum) -> None:
+        if isinstance(self.unflattened(node.inputs[0]), Input):
+            raise node.mismatch("sums of the network's input", "sums of neurons")
+
+    def unflattened(self, name: str) -> Node:
+        """Return a node, or what it flattens if it is a `Flatten`."""
+        node = self.nodes[name]
+        while isinstance(node, Flatten):
+            node = self.nodes[node.inputs[0]]
+        return node
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -232,16 +243,6 @@ class Graph:
         from sdt_lava.graph.table import format_graph
 
         return format_graph(self)
-
-
-def _check_summed(node: GroupSum, nodes: Mapping[str, Node]) -> None:
-    source = nodes[node.inputs[0]]
-    while isinstance(source, Flatten):
-        source = nodes[source.inputs[0]]
-    if isinstance(source, Input):
-        raise GraphError(
-            f"node {node.name!r} ({node.kind})", "sums of the network's input", "sums of neurons"
-        )
 
 
 def _check_inputs(node: Node, nodes: Mapping[str, Node]) -> None:

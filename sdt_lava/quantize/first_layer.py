@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sdt_lava.graph import Flatten, Graph, Input, Node, Readout, Signal, Synapse
+from sdt_lava.graph import Graph, Input, Node, Readout, Signal, Synapse
 from sdt_lava.numerics import ACTIVATION_SHIFT
 from sdt_lava.quantize.fold import FloatArray
 from sdt_lava.quantize.weight_format import WeightFormat
@@ -16,9 +16,7 @@ from sdt_lava.quantize.weight_format import WeightFormat
 
 def input_before(graph: Graph, synapse: Node) -> Input | None:
     """Return the input that a synapse reads, be it as a vector; None if it reads anything else."""
-    source = graph.nodes[synapse.inputs[0]]
-    while isinstance(source, Flatten):
-        source = graph.nodes[source.inputs[0]]
+    source = graph.unflattened(synapse.inputs[0])
     return source if isinstance(source, Input) else None
 
 

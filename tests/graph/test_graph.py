@@ -126,6 +126,12 @@ def test_sums_of_the_input_are_refused(flat):
         Graph.build([IMAGE, *between, sums], 2)
 
 
+def test_a_cycle_of_flattens_behind_sums_is_a_cycle():
+    flats = [Flatten(name="f", inputs=("g",)), Flatten(name="g", inputs=("f",))]
+    with pytest.raises(GraphError, match="cycle"):
+        Graph.build([IMAGE, *flats, GroupSum(name="s", inputs=("f",), groups=2)], 2)
+
+
 def test_table_has_a_row_for_each_node():
     graph = random_sdt_graph(np.random.default_rng(1))
     lines = str(graph).splitlines()
