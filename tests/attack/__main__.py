@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz.driver import Kind, run_cases
+from tests.fuzz.driver import Kind, command_line, run_cases
 
 FAMILIES = ("web", "transformer", "chain", "cuba", "sigma-delta")
 EXECUTORS = ("kernels", "simulate", "lowered", "lava", "machine")
@@ -183,7 +183,7 @@ def main() -> int:
     run_all(numbers, run, WORKERS, jobs=arguments.jobs, seconds=arguments.seconds or 1e9)
     report(run)
     if arguments.json:
-        write(run, arguments.json, f"`python -m tests.attack {' '.join(sys.argv[1:])}`")
+        write(run, arguments.json, command_line("tests.attack"))
     # Without a case, a worker did not start: its error is above.
     return bool(run.failed) or not run.total.networks
 

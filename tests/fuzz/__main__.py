@@ -22,7 +22,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.fuzz.driver import Tally, run_cases
+from tests.fuzz.driver import Tally, command_line, run_cases
 
 KINDS = (
     "network-bytes",
@@ -198,7 +198,7 @@ def main() -> int:
     run_all(source, run, jobs=arguments.jobs, seconds=arguments.seconds or 1e9)
     report(run)
     if arguments.json:
-        write(run, arguments.json, f"`python -m tests.fuzz {' '.join(sys.argv[1:])}`")
+        write(run, arguments.json, command_line("tests.fuzz"))
     # Without a case, a worker did not start: its error is above.
     return bool(run.failed) or not run.total().tried
 

@@ -192,3 +192,14 @@ def run_cases(
     finally:
         if process is not None:
             process.close()
+
+
+def command_line(module: str) -> str:
+    """Return how a program was started, but for where its figures go."""
+    shown, arguments = [], iter(sys.argv[1:])
+    for argument in arguments:
+        if argument == "--json":
+            next(arguments, None)
+        elif not argument.startswith("--json="):
+            shown.append(argument)
+    return f"`{' '.join(['python -m', module, *shown])}`"
