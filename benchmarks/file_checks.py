@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +18,8 @@ from numpy.typing import NDArray
 
 import sdt_lava
 from sdt_lava.errors import CheckpointError, NumericOverflowError, SdtLavaError
-from sdt_lava.graph import LIF_KINDS, Graph, Signal, Synapse
+from sdt_lava.graph import LIF_KINDS, Graph, Signal
+from sdt_lava.graph.work import multiplications
 from sdt_lava.netx import load_network
 
 Row = dict[str, Any]
@@ -232,7 +232,7 @@ def _check_ours(net: Graph, frames: NDArray[np.int64], row: Row, save: Save) -> 
     x = as_data(net, frames)
     result = sdt_lava.simulate(net, x, "engine")
     backends = ["reference"]
-    if work_of(net) * len(frames) * _SAMPLES <= _MOST_LAVA:
+    if multiplications(net, net.nodes) * len(frames) * _SAMPLES <= _MOST_LAVA:
         backends.append("lava-inprocess")
     row["same"] = []
     for backend in backends:
@@ -245,15 +245,6 @@ def _check_ours(net: Graph, frames: NDArray[np.int64], row: Row, save: Save) -> 
     rates = [float((sent != 0).mean()) for sent in result.sent.values()]
     row["rates"] = [round(rate, 4) for rate in rates]
     return result
-
-
-def work_of(net: Graph) -> int:
-    """Return the multiplications of one step."""
-    return sum(
-        prod(net.shapes[node.name]) * prod(node.weight.shape[1:])
-        for node in net
-        if isinstance(node, Synapse)
-    )
 
 
 def _say_result(net: Graph, result: Any, row: Row) -> None:

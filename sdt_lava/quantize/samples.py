@@ -7,7 +7,8 @@ from math import prod
 
 import numpy as np
 
-from sdt_lava.graph import Graph, Synapse
+from sdt_lava.graph import Graph
+from sdt_lava.graph.work import multiplications
 from sdt_lava.numerics import IntArray
 from sdt_lava.quantize.groups import LifGroup
 
@@ -21,10 +22,7 @@ def work_of(graph: Graph, groups: Iterable[LifGroup]) -> int:
     total = 0
     for group in groups:
         total += sum(_NEURON_WORK * prod(graph.shapes[name]) for name in group.lifs)
-        for name in group.synapses:
-            node = graph.nodes[name]
-            assert isinstance(node, Synapse)
-            total += int(node.weight.size) * prod(graph.shapes[name][1:])
+        total += multiplications(graph, group.synapses)
     return total * graph.timesteps
 
 

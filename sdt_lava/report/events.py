@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.graph import Conv, CubaLif, Dense, Graph, Input, Lif, Node, Signal, Sparse
+from sdt_lava.graph import Conv, CubaLif, Dense, Graph, Input, Node, Signal, Sparse
+from sdt_lava.graph.work import multiplications
 from sdt_lava.numerics import IntArray
 from sdt_lava.report.counts import ROLE_OPERATIONS, ConnectionCounts, Counts, LayerCounts
 from sdt_lava.report.fan_out import fan_out
-from sdt_lava.report.replay import evaluate_nodes, have_memory, multiplications, needed_nodes
+from sdt_lava.report.replay import evaluate_nodes, have_memory, needed_nodes
 from sdt_lava.torch_use import torch_is_loaded
 
 # Values of all populations that are held at once when a run is replayed [bytes].
@@ -88,11 +89,7 @@ def replay(
     mapping of str to ndarray
         What each population sent in them, ``(T, b, *shape)``.
     """
-    run = (
-        _plain_run(graph, populations)
-        if plain
-        else _fastest_run(graph, frames.shape, frozenset(spikes), populations)
-    )
+    run = _way(graph, frames.shape, frozenset(spikes), populations, plain)
     chunk = _samples_at_once(graph, len(frames))
     for start in range(0, frames.shape[1], chunk):
         part = slice(start, start + chunk)
@@ -104,46 +101,21 @@ _Values = Mapping[str, NDArray[Any]]
 _Run = Callable[[IntArray, _Values], _Values]
 
 
-def _fastest_run(
-    graph: Graph, size: tuple[int, ...], recorded: frozenset[str], populations: Sequence[str]
-) -> _Run:
+def _way(
+    graph: Graph, size: tuple[int, ...], recorded: frozenset[str], populations: Sequence[str],
+    plain: bool,
+) -> _Run:  # fmt: skip
     """Return what replays samples: NumPy, or where that takes long the engine, with torch."""
     needed = needed_nodes(graph, set(populations) - recorded, recorded)
     work = multiplications(graph, needed) * size[0] * size[1]
-    if torch_is_loaded() or have_memory(graph, needed) or work >= _WORTH_TORCH:
-        return _engine_run(graph, populations)
-    return lambda frames, known: {**known, **evaluate_nodes(graph, needed, frames, known)}
-
-
-def _engine_run(graph: Graph, populations: Sequence[str]) -> _Run:
+    is_engines = torch_is_loaded() or have_memory(graph, needed) or work >= _WORTH_TORCH
+    if plain or not is_engines:
+        return lambda frames, known: {**known, **evaluate_nodes(graph, needed, frames, known)}
     # Imported here, so that tables of counts can be read without torch.
     from sdt_lava.simulate.engine import Engine
 
     engine = Engine(graph, strict=False)
-    return lambda frames, recorded: engine.run(frames, keep=populations, spikes=dict(recorded))
-
-
-def _plain_run(graph: Graph, populations: Sequence[str]) -> _Run:
-    from sdt_lava.simulate.machine_connections import magnitude, weighted_sums
-    from sdt_lava.simulate.reference import evaluate, run_neurons
-
-    def run(frames: IntArray, recorded: _Values) -> _Values:
-        values: dict[str, NDArray[Any]] = {}
-        for node in graph:
-            inputs = [values[name] for name in node.inputs]
-            if node.name in recorded:
-                values[node.name] = recorded[node.name]
-            elif isinstance(node, Input):
-                values[node.name] = frames
-            elif graph.signals[node.name] is Signal.CURRENT:
-                values[node.name] = weighted_sums(node, inputs[0], magnitude(node))
-            elif isinstance(node, Lif):  # holds a readout, and never fires
-                values[node.name] = run_neurons(node, inputs, {})
-            else:
-                values[node.name] = evaluate(node, inputs)
-        return {name: values[name] for name in populations}
-
-    return run
+    return lambda frames, known: engine.run(frames, keep=populations, spikes=dict(known))
 
 
 def _samples_at_once(graph: Graph, timesteps: int) -> int:

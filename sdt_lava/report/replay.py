@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.graph import LIF_KINDS, SIGMA_DELTA_KINDS, Conv, Graph, Input, Sparse, Synapse
+from sdt_lava.graph import LIF_KINDS, SIGMA_DELTA_KINDS, Conv, Dense, Graph, Input, Lif, Sparse
 from sdt_lava.numerics import IntArray
-from sdt_lava.simulate.reference import evaluate
+from sdt_lava.simulate.machine_connections import magnitude, weighted_sums
+from sdt_lava.simulate.reference import evaluate, run_neurons
 
 
 def needed_nodes(graph: Graph, wanted: Iterable[str], recorded: frozenset[str]) -> tuple[str, ...]:
@@ -40,27 +41,13 @@ def have_memory(graph: Graph, names: Iterable[str]) -> bool:
     return any(isinstance(graph.nodes[name], (*LIF_KINDS, *SIGMA_DELTA_KINDS)) for name in names)
 
 
-def multiplications(graph: Graph, names: Iterable[str]) -> int:
-    """Return the multiplications of one step of one sample in some nodes."""
-    total = 0
-    for name in names:
-        node = graph.nodes[name]
-        if isinstance(node, Conv):
-            total += int(node.weight.size * np.prod(graph.shapes[name][1:]))
-        elif isinstance(node, Sparse):
-            total += int(node.weight.nnz)
-        elif isinstance(node, Synapse):
-            total += int(node.weight.size)
-    return total
-
-
 def evaluate_nodes(
     graph: Graph,
     names: Iterable[str],
     frames: IntArray,
     recorded: Mapping[str, NDArray[Any]],
 ) -> dict[str, IntArray]:
-    """Evaluate nodes without memory, of which each follows its inputs.
+    """Evaluate nodes of which each follows its inputs; no neurons but those that hold a readout.
 
     Parameters
     ----------
@@ -82,11 +69,15 @@ def evaluate_nodes(
     for name in names:
         node = graph.nodes[name]
         inputs = [
-            values[source] if source in values else np.asarray(recorded[source], np.int64)
+            values[source] if source in values else np.asarray(recorded[source])
             for source in node.inputs
         ]
         if isinstance(node, Input):
             values[name] = frames
+        elif isinstance(node, (Conv, Dense, Sparse)):
+            values[name] = weighted_sums(node, inputs[0], magnitude(node))
+        elif isinstance(node, Lif):  # holds a readout, and never fires
+            values[name] = run_neurons(node, inputs, {})
         else:
-            values[name] = evaluate(node, inputs)
+            values[name] = evaluate(node, [events.astype(np.int64) for events in inputs])
     return values
