@@ -51,8 +51,9 @@ PAYLOAD_LIMIT = STATE_LIMIT
 GRADED_BITS = 24
 # Variables of Lava's processes, and messages between them.
 INT32_LOW, INT32_HIGH = -(2**31), 2**31 - 1
-# float32 adds integers exactly while every partial sum stays below this.
+# float32 and float64 add integers exactly while every partial sum stays below these.
 FLOAT32_EXACT = 2**24
+FLOAT64_EXACT = 2**53
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 
 from sdt_lava.compiler.eight_bits import eight_bit_weights
 from sdt_lava.graph import Conv, Dense, Node, Sparse
-from sdt_lava.numerics import FLOAT32_EXACT, INT32_HIGH, IntArray
+from sdt_lava.numerics import FLOAT32_EXACT, FLOAT64_EXACT, INT32_HIGH, IntArray
 from sdt_lava.registers import hold
-
-# float64 adds integers exactly while every partial sum stays below this.
-_FLOAT64_EXACT = 2**53
+from sdt_lava.simulate.windows import taps
 
 
 class Connection:
@@ -98,7 +96,7 @@ def _exact_float(largest: int) -> type | None:
     """Return the floating-point numbers that add up integers of such sums exactly."""
     if largest < FLOAT32_EXACT:
         return np.float32
-    return np.float64 if largest < _FLOAT64_EXACT else None
+    return np.float64 if largest < FLOAT64_EXACT else None
 
 
 def _row_magnitude(node: Any) -> int:
@@ -132,22 +130,16 @@ def _conv_sums(node: Conv, events: NDArray[Any], largest: int) -> IntArray:
     out, per_group, kernel_h, kernel_w = node.weight.shape
     _, out_h, out_w = node.output_shape([shape])
     images = events.reshape(steps * lanes, *shape).astype(kind)
-    (above, beside), (stride_h, stride_w) = node.padding, node.stride
+    above, beside = node.padding
     padded = np.pad(images, ((0, 0), (0, 0), (above, above), (beside, beside)))
     # (groups, outputs of a group, inputs of a group, kernel)
     weight = np.asarray(node.weight).astype(kind)
     weight = weight.reshape(node.groups, out // node.groups, per_group, kernel_h, kernel_w)
     sums = np.zeros((len(images), node.groups, out // node.groups, out_h * out_w), kind)
-    for row in range(kernel_h):
-        for column in range(kernel_w):
-            top, left = row * node.dilation[0], column * node.dilation[1]
-            window = padded[
-                :,
-                :,
-                top : top + (out_h - 1) * stride_h + 1 : stride_h,
-                left : left + (out_w - 1) * stride_w + 1 : stride_w,
-            ].reshape(len(images), node.groups, per_group, out_h * out_w)
-            sums += np.matmul(weight[..., row, column], window)
+    size, kernel = (out_h, out_w), (kernel_h, kernel_w)
+    for row, column, window in taps(padded, size, kernel, node.stride, node.dilation):
+        by_group = window.reshape(len(images), node.groups, per_group, out_h * out_w)
+        sums += np.matmul(weight[..., row, column], by_group)
     return sums.astype(np.int64).reshape(steps, lanes, out, out_h, out_w)
 
 

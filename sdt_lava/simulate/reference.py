@@ -58,6 +58,7 @@ from sdt_lava.registers import (
 )
 from sdt_lava.simulate.sigma_delta import run_population, start_of
 from sdt_lava.simulate.states import check_states
+from sdt_lava.simulate.windows import taps
 
 # What a node computes, exactly; layers before their exponent.
 Evaluate = Callable[[Any, list[IntArray]], IntArray]
@@ -275,17 +276,12 @@ def _conv(node: Conv, inputs: list[IntArray]) -> IntArray:
     for group in range(node.groups):
         outputs = slice(group * (out // node.groups), (group + 1) * (out // node.groups))
         channels = padded[:, :, group * per_group : (group + 1) * per_group]
-        for row in range(kernel_h):
-            for column in range(kernel_w):
-                top, left = row * node.dilation[0], column * node.dilation[1]
-                window = channels[
-                    ...,
-                    top : top + (out_h - 1) * node.stride[0] + 1 : node.stride[0],
-                    left : left + (out_w - 1) * node.stride[1] + 1 : node.stride[1],
-                ]
-                result[:, :, outputs] += np.einsum(
-                    "oc,tbchw->tbohw", weight[outputs, :, row, column], window
-                )
+        for row, column, window in taps(
+            channels, (out_h, out_w), (kernel_h, kernel_w), node.stride, node.dilation
+        ):
+            result[:, :, outputs] += np.einsum(
+                "oc,tbchw->tbohw", weight[outputs, :, row, column], window
+            )
     return result
 
 
@@ -329,15 +325,8 @@ def _token_mean(node: TokenMean, inputs: list[IntArray]) -> IntArray:
 def _max_over_windows(node: Pool, values: IntArray, fill: int) -> IntArray:
     padded = _pad(values, (node.padding, node.padding), fill)
     _, out_h, out_w = node.output_shape([values.shape[2:]])
-    windows = [
-        padded[
-            ...,
-            row : row + (out_h - 1) * node.stride + 1 : node.stride,
-            column : column + (out_w - 1) * node.stride + 1 : node.stride,
-        ]
-        for row in range(node.kernel)
-        for column in range(node.kernel)
-    ]
+    sides, strides = (node.kernel, node.kernel), (node.stride, node.stride)
+    windows = [window for _, _, window in taps(padded, (out_h, out_w), sides, strides)]
     return np.max(windows, axis=0)
 
 
@@ -364,11 +353,7 @@ def _token_dilate(node: TokenDilate, inputs: list[IntArray]) -> IntArray:
     grid = np.swapaxes(grid, -1, -2)
     tokens, per_head = grid.shape[-2:]
     padded = _pad(grid, (1, 1), 0)
-    windows = [
-        padded[..., row : row + tokens, column : column + per_head]
-        for row in range(3)
-        for column in range(3)
-    ]
+    windows = [window for _, _, window in taps(padded, (tokens, per_head), (3, 3))]
     return np.swapaxes(np.max(windows, axis=0), -1, -2).reshape(inputs[0].shape)
 
 

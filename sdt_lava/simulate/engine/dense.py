@@ -19,12 +19,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from sdt_lava.allocation import placed, zeros
-from sdt_lava.numerics import FLOAT32_EXACT
+from sdt_lava.numerics import FLOAT32_EXACT, FLOAT64_EXACT
 from sdt_lava.simulate.engine.kernels.plain import add_up
 from sdt_lava.simulate.engine.layout import INT32
 from sdt_lava.simulate.engine.synapses import Weights
 
-FLOAT64_EXACT = 2**53
 _LARGEST_BYTE = 255
 CPU = torch.device("cpu")
 
