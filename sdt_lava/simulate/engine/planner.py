@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from sdt_lava.allocation import current_guard, guarding
 from sdt_lava.errors import ResourceError
@@ -21,6 +22,15 @@ logger = logging.getLogger(__name__)
 # From so many multiplications of one layer on, torch's dense operators may save the two seconds
 # that torch takes to import, see docs/performance.md.
 _WORTH_TORCH = 200_000_000_000
+
+
+class _Request(NamedTuple):
+    """What a plan is for, whatever computes it."""
+
+    keep: frozenset[str]
+    steps: int
+    tracked: bool
+    counted: Mapping[str, IntArray]
 
 
 class Planner:
@@ -57,14 +67,14 @@ class Planner:
         tracked, counted
             As for :class:`~sdt_lava.simulate.engine.plan.compile.Compiler`.
         """
-        kept = frozenset(keep)
+        request = _Request(frozenset(keep), steps, tracked, counted)
         with guarding(self.options.guard):
             if not torch_is_loaded():
-                reason = self._needs_torch(kept, steps, samples, tracked, counted)
-                if isinstance(reason, Plan):
-                    return reason
-                logger.info("torch is imported: %s", reason)
-            return self._exact(kept, steps, tracked, counted, with_torch=True)
+                try:
+                    return self._without_torch(request, samples)
+                except TorchNeeded as reason:
+                    logger.info("torch is imported: %s", reason)
+            return self._exact(request, with_torch=True)
 
     def horizon(self, steps: int) -> int:
         """Return for how many steps ranges have to be proved: few different numbers."""
@@ -75,31 +85,15 @@ class Planner:
             else timesteps << (-(-steps // timesteps) - 1).bit_length()
         )
 
-    def _needs_torch(
-        self,
-        keep: frozenset[str],
-        steps: int,
-        samples: int,
-        tracked: bool,
-        counted: Mapping[str, IntArray],
-    ) -> Plan | str:
-        """Return the plan without torch, or why there has to be another one."""
-        try:
-            plan = self._exact(keep, steps, tracked, counted, with_torch=False)
-        except TorchNeeded as error:
-            return str(error)
-        work = plan.largest_work * steps * (samples + plan.samples_done)
-        return plan if work < _WORTH_TORCH else f"{work:.2g} multiplications in one layer"
+    def _without_torch(self, request: _Request, samples: int) -> Plan:
+        """Return the plan without torch, unless torch is needed or pays."""
+        plan = self._exact(request, with_torch=False)
+        work = plan.largest_work * request.steps * (samples + plan.samples_done)
+        if work >= _WORTH_TORCH:
+            raise TorchNeeded(f"{work:.2g} multiplications in one layer")
+        return plan
 
-    def _exact(
-        self,
-        keep: frozenset[str],
-        steps: int,
-        tracked: bool,
-        counted: Mapping[str, IntArray],
-        *,
-        with_torch: bool,
-    ) -> Plan:
+    def _exact(self, request: _Request, *, with_torch: bool) -> Plan:
         """Return a plan of kernels that are right on this machine.
 
         Raises
@@ -109,7 +103,7 @@ class Planner:
         """
         refused: frozenset[str] = frozenset()
         while True:
-            plan = self._compiled(keep, steps, tracked, counted, with_torch, refused)
+            plan = self._compiled(request, with_torch, refused)
             wrong = {name for name in plan.kernel_names & set(SUMS) if not passes(name)}
             if not wrong:
                 break
@@ -119,15 +113,8 @@ class Planner:
             raise ResourceError("kernels", found, "exact ones", "use EngineOptions('interpreter')")
         return plan
 
-    def _compiled(
-        self,
-        keep: frozenset[str],
-        steps: int,
-        tracked: bool,
-        counted: Mapping[str, IntArray],
-        with_torch: bool,
-        refused: frozenset[str],
-    ) -> Plan:
+    def _compiled(self, request: _Request, with_torch: bool, refused: frozenset[str]) -> Plan:
+        keep, steps, tracked, counted = request
         kernels, room = self.options.kernels, self._table_room()
         proved_for, guard = self.horizon(steps), current_guard()
         what = tuple((name, fans.shape, fans.tobytes()) for name, fans in sorted(counted.items()))
