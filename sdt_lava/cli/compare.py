@@ -28,9 +28,9 @@ from sdt_lava.file_kinds import NETWORK, file_kind
 from sdt_lava.files import write_json
 from sdt_lava.model.presets import PRESETS
 from sdt_lava.report.compare import Comparison, compare
-from sdt_lava.simulate.lava_presence import require_lava
+from sdt_lava.simulate.lava_presence import require_backend
 from sdt_lava.simulate.result import Result
-from sdt_lava.simulate.run import HARDWARE_BACKENDS, LAVA_BACKENDS, simulate
+from sdt_lava.simulate.run import HARDWARE_BACKENDS, simulate
 
 _NETWORK_SUFFIXES = (".h5", ".hdf5", ".net")
 
@@ -126,8 +126,7 @@ class _Side:
             from sdt_lava.simulate.loihi.run import require_hardware
 
             require_hardware(backend)
-        if backend in LAVA_BACKENDS:
-            require_lava(f"back end {backend!r}")
+        require_backend(backend)
         if path.suffix in _NETWORK_SUFFIXES or file_kind(path) is NETWORK:
             net = load_file(path, *of_network)
             return cls(path.name, net, backend, network_takes(net))

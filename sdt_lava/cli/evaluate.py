@@ -25,9 +25,9 @@ from sdt_lava.datasets import SourceOptions
 from sdt_lava.errors import ConfigError
 from sdt_lava.output_files import EVALUATION_FILES
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
-from sdt_lava.simulate.lava_presence import require_lava
+from sdt_lava.simulate.lava_presence import require_backend
 from sdt_lava.simulate.process_guard import Terminated
-from sdt_lava.simulate.run import BACKENDS, LAVA_BACKENDS
+from sdt_lava.simulate.run import BACKENDS
 from sdt_lava.text import quoted
 
 _MOST_LISTED = 10
@@ -85,8 +85,7 @@ def evaluate_command(
 
     if backend not in BACKENDS:
         raise ConfigError("--backend", repr(backend), f"one of {BACKENDS}")
-    if backend in LAVA_BACKENDS:
-        require_lava(f"back end {backend!r}")
+    require_backend(backend)
     options = EvaluationOptions(
         backend=backend,
         part=part,

@@ -14,12 +14,12 @@ from sdt_lava.cli.networks import trained_on
 from sdt_lava.cli.places import Reads
 from sdt_lava.compiler.targets import BUILT_IN_TARGETS, load_target
 from sdt_lava.errors import ConfigError
-from sdt_lava.simulate.lava_presence import default_backend, require_lava
+from sdt_lava.simulate.lava_presence import default_backend, require_backend
 from sdt_lava.simulate.loihi import HardwareOptions
 from sdt_lava.simulate.loihi.options import RECORDS
 from sdt_lava.simulate.measured import Measured
 from sdt_lava.simulate.result import Result
-from sdt_lava.simulate.run import BACKENDS, HARDWARE_BACKENDS, LAVA_BACKENDS, simulate
+from sdt_lava.simulate.run import BACKENDS, HARDWARE_BACKENDS, simulate
 from sdt_lava.text import quoted
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ def choose_backend(
         raise ConfigError("--backend", repr(backend), f"one of {ALL_BACKENDS}")
     if backend == "machine":
         return backend, _compiled_for(asked)
-    if backend in LAVA_BACKENDS:
-        require_lava(f"back end {backend!r}")
+    require_backend(backend)
     if asked.target is None and backend not in HARDWARE_BACKENDS:
         return backend, None
     target = load_target(asked.target or "loihi2")

@@ -16,8 +16,8 @@ from sdt_lava.compiler.targets import BUILT_IN_TARGETS
 from sdt_lava.errors import ConfigError
 from sdt_lava.output_files import REPORT_FILES
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
-from sdt_lava.simulate.lava_presence import require_lava
-from sdt_lava.simulate.run import BACKENDS, LAVA_BACKENDS
+from sdt_lava.simulate.lava_presence import require_backend
+from sdt_lava.simulate.run import BACKENDS
 from sdt_lava.text import quoted
 
 
@@ -73,8 +73,7 @@ def report_command(
     for name in (backend, *others):
         if name not in BACKENDS:
             raise ConfigError("back end", repr(name), f"one of {BACKENDS}")
-        if name in LAVA_BACKENDS:
-            require_lava(f"back end {name!r}")
+        require_backend(name)
     options = ReportOptions(
         backend=backend,
         others=others,

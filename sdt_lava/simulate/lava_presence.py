@@ -15,6 +15,8 @@ from sdt_lava.graph import LIF_KINDS, SIGMA_DELTA_KINDS, Graph
 # The Python that the packages lava-nc 0.10.0 and lava-dl 0.6.0 ask for, and what installs them.
 LAVA_PYTHON = (3, 10)
 INSTALL_LAVA = "pip install 'sdt-lava[lava]'"
+# Back ends that run Lava's own processes.
+LAVA_BACKENDS = ("lava", "lava-inprocess")
 # With so many neurons with memory the machine takes about half a second for a sample of four steps.
 MOST_MACHINE_NEURONS = 100_000
 
@@ -59,6 +61,12 @@ def require_lava(what: str) -> None:
         f"Python {version}, the only one that lava-nc 0.10.0 and lava-dl 0.6.0 accept",
         f"{install}; or take back end 'machine', which sends the same spikes without Lava",
     )
+
+
+def require_backend(name: str | None) -> None:
+    """Check that Lava is installed if a back end needs it; errors as of `require_lava`."""
+    if name in LAVA_BACKENDS:
+        require_lava(f"back end {name!r}")
 
 
 def default_backend(net: Graph) -> tuple[str, str]:

@@ -26,7 +26,7 @@ from sdt_lava.simulate.integer_run import (
     unpacked,
     what_runs,
 )
-from sdt_lava.simulate.lava_presence import require_lava
+from sdt_lava.simulate.lava_presence import LAVA_BACKENDS, require_backend
 from sdt_lava.simulate.result import Result
 
 if TYPE_CHECKING:
@@ -135,8 +135,7 @@ def simulate(
         raise ConfigError("batch_size", str(batch_size), "at least 1")
     if models is not None and name not in LAVA_BACKENDS:
         raise ConfigError("models", f"{models!r} for back end {name!r}", f"{LAVA_BACKENDS}")
-    if name in LAVA_BACKENDS:
-        require_lava(f"back end {name!r}")
+    require_backend(name)
     models = models or _DEFAULT_MODELS.get(name)
     engine = _engine_options(name, batch_size, memory=memory, threads=threads, device=device)
     options = RunOptions(
@@ -228,16 +227,9 @@ def _compile(
     from sdt_lava.compiler.compile import compile_network
 
     if hardware is not None:
-        return compile_network(
-            net,
-            hardware.target,
-            board=hardware.board,
-            convolutions=hardware.convolutions,
-            timesteps=frames.shape[0],
-            reset=options.reset,
-            shortcut=shortcut,
-            sdsa="and" if sdsa is None else sdsa,
-        )
+        from sdt_lava.simulate.loihi.compiling import compile_for
+
+        return compile_for(net, hardware, frames.shape[0], options.reset, shortcut, sdsa)
     return compile_network(
         net,
         # Lava's own model of a convolution is slower than one of a matrix; ours is faster.
@@ -337,10 +329,9 @@ _INTEGER_BACKENDS: dict[str, Callable[[Graph, IntArray, RunOptions], IntegerRun]
 BACKENDS = tuple(_INTEGER_BACKENDS)
 # Back ends that need more than a computer.
 HARDWARE_BACKENDS = ("loihi2",)
-# Those that need Lava, and their ProcessModels. 'lava' is the judge of all the others, and is
-# therefore nothing but Lava; in one process nobody waits for it.
+# ProcessModels of those that need Lava. 'lava' is the judge of all the others, and is therefore
+# nothing but Lava; in one process nobody waits for it.
 _DEFAULT_MODELS = {"lava": "lava", "lava-inprocess": "accelerated"}
-LAVA_BACKENDS = tuple(_DEFAULT_MODELS)
 # Those that always run a compiled network.
 COMPILED_BACKENDS = ("machine", *LAVA_BACKENDS)
 # What looks whether values fit their registers; the machine does without torch.

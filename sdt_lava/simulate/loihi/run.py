@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from sdt_lava.compiler.choose import Choice
-from sdt_lava.compiler.columns import AND
-from sdt_lava.compiler.compile import CompiledNetwork, compile_network
+from sdt_lava.compiler.compile import CompiledNetwork
 from sdt_lava.compiler.rules import ERROR, check_rules
 from sdt_lava.compiler.targets import Target, load_target
 from sdt_lava.errors import CompileError, HardwareUnavailableError, LavaRuntimeError
 from sdt_lava.graph import Graph, Signal
 from sdt_lava.numerics import IntArray
 from sdt_lava.quantize.bounds import Extremes
+from sdt_lava.simulate.loihi.compiling import compile_for
 from sdt_lava.simulate.loihi.extension import Extension, load_extension
 from sdt_lava.simulate.loihi.host import connected
 from sdt_lava.simulate.loihi.options import HardwareOptions
@@ -85,16 +85,7 @@ def compile_for_run(
     CompileError
         For the first rule that is broken, if `options` ask to check.
     """
-    compiled = compile_network(
-        net,
-        options.target,
-        board=options.board,
-        convolutions=options.convolutions,
-        timesteps=frames.shape[0],
-        reset=reset,
-        shortcut=shortcut,
-        sdsa=AND if sdsa is None else sdsa,
-    )
+    compiled = compile_for(net, options, frames.shape[0], reset, shortcut, sdsa)
     broken = [row for row in check_rules(compiled, measured) if row.severity == ERROR]
     if options.check and broken:
         first = broken[0]
