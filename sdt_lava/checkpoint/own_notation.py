@@ -76,11 +76,8 @@ def _number(value: Any) -> Any:
 
 
 def _truth(value: Any) -> Any:
-    return {"true": True, "false": False}.get(value.lower(), value) if _is_text(value) else value
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+    is_text = isinstance(value, str)
+    return {"true": True, "false": False}.get(value.lower(), value) if is_text else value
 
 
 def _each(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -32,13 +32,8 @@ def read_output(maker: FloatMaker) -> None:
     """
     structure = maker.structure
     last = structure.sources[structure.output][0]
-    while last not in structure.senders and _passes_on(structure.nodes[last]):
-        if len(structure.sources[last]) != 1:
-            break
-        last = structure.sources[last][0]
-    if isinstance(structure.nodes[last], LEAKY):
+    if isinstance(structure.nodes[_first_that_computes(structure, last)], LEAKY):
         return
-    last = structure.sources[structure.output][0]
     if last in structure.senders:
         if isinstance(structure.nodes[last], nir.Input):
             raise NirError(
@@ -83,6 +78,15 @@ def check_is_last(structure: Structure, name: str, node: Any) -> None:
                 "let the Output read it, or take neurons that fire",
             )  # fmt: skip
         waiting += structure.readers[reader]
+
+
+def _first_that_computes(structure: Structure, name: str) -> str:
+    """Return the node whose values arrive at another one, which may pass them on as they are."""
+    while name not in structure.senders and _passes_on(structure.nodes[name]):
+        if len(structure.sources[name]) != 1:
+            break
+        name = structure.sources[name][0]
+    return name
 
 
 def _passes_on(node: Any) -> bool:

@@ -108,8 +108,8 @@ def largest_scale(graph: Graph, group: LifGroup, weights: WeightFormat, clips: C
         If a group cannot be represented.
     """
     lifs = [graph.nodes[name] for name in group.lifs]
-    fires = not all(isinstance(lif, LIF_KINDS) and is_silent(lif) for lif in lifs) or not lifs
-    limits = [float(_LARGEST_SCALE)] if fires else []
+    silent = lifs and all(isinstance(lif, LIF_KINDS) and is_silent(lif) for lif in lifs)
+    limits = [] if silent else [float(_LARGEST_SCALE)]
     if group.synapses:
         largest = np.concatenate([reach(graph, name, weights, clips) for name in group.synapses])
         present = largest[largest > 0]
