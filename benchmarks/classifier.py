@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sdt_lava.graph import Graph
-from sdt_lava.simulate.engine import Engine, EngineOptions
-from sdt_lava.simulate.inputs import encode
+from sdt_lava.engine import Engine, EngineOptions
+from sdt_lava.ir import Graph
+from sdt_lava.ir.encoding import encode
 
 
 def classifier(net: Graph, images: np.ndarray) -> Callable[[], np.ndarray]:

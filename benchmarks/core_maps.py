@@ -22,8 +22,8 @@ from benchmarks.common import REPOSITORY, RESULTS, machine, run_python
 from benchmarks.pages import filled
 from benchmarks.published_maps import PUBLISHED, published_rows
 from sdt_lava.errors import SdtLavaError
-from sdt_lava.files import write_json
-from sdt_lava.model.presets import PRESETS
+from sdt_lava.families.sdt1.presets import PRESETS
+from sdt_lava.io.files import write_json
 
 OUTPUT = RESULTS / "core_maps.json"
 PAGE = REPOSITORY / "docs" / "core-map.md"
@@ -99,7 +99,7 @@ class MapRun:
 def measure(name: str, downsampling: str, shortcut: str, first_layer: str) -> MapRun:
     """Map one network."""
     from sdt_lava.compiler import compile_network
-    from sdt_lava.compiler.core_map import map_cores
+    from sdt_lava.hardware.core_map import map_cores
 
     net = _network(name, downsampling, first_layer)
     cpu, wall = time.process_time(), time.perf_counter()
@@ -131,8 +131,8 @@ _NUMBERS = (
 def _network(name: str, downsampling: str, first_layer: str) -> Any:
     import torch
 
+    from sdt_lava.families.sdt1.trace import trace
     from sdt_lava.model import SpikeDrivenTransformer, preset
-    from sdt_lava.model.trace import trace
     from sdt_lava.quantize.post_training import quantize_unmeasured
 
     torch.set_num_threads(1)

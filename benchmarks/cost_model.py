@@ -23,9 +23,9 @@ from benchmarks.common import REPOSITORY, RESULTS, interleaved, machine
 from benchmarks.networks import BenchmarkNetwork, benchmark_network
 from benchmarks.pages import filled, table
 from sdt_lava.cli.console import make_table, print_table
-from sdt_lava.files import write_json
-from sdt_lava.simulate.engine import Engine
-from sdt_lava.simulate.inputs import encode
+from sdt_lava.engine import Engine
+from sdt_lava.io.files import write_json
+from sdt_lava.ir.encoding import encode
 
 OUTPUT = RESULTS / "cost_model.json"
 PERFORMANCE = REPOSITORY / "docs" / "performance.md"

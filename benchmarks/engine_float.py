@@ -19,9 +19,9 @@ from benchmarks.classifier import classifier
 from benchmarks.common import Row, interleaved, ratio_row, run_python
 from benchmarks.float_peer import FloatPeer
 from benchmarks.networks import BenchmarkNetwork, benchmark_network, with_scaled_rates
-from sdt_lava.netx import save_network
-from sdt_lava.simulate.engine import Engine, EngineOptions
-from sdt_lava.simulate.inputs import encode
+from sdt_lava.engine import Engine, EngineOptions
+from sdt_lava.io.netx import save_network
+from sdt_lava.ir.encoding import encode
 
 TIME_LIMIT = 280.0
 _LOW_RATE = 0.1

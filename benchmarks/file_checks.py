@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 import sdt_lava
 from sdt_lava.errors import CheckpointError, NumericOverflowError, SdtLavaError
-from sdt_lava.graph import LIF_KINDS, Graph, Signal
-from sdt_lava.graph.work import multiplications
-from sdt_lava.netx import load_network
+from sdt_lava.io.netx import load_network
+from sdt_lava.ir import LIF_KINDS, Graph, Signal
+from sdt_lava.ir.work import multiplications
 
 Row = dict[str, Any]
 Save = Callable[[], None]
@@ -134,8 +134,8 @@ def _as_the_file(source: Any, frames: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _load_nir(path: Path) -> tuple[Any, Graph, Any, str]:
     """Read a file, with the options that errors propose."""
+    from sdt_lava.io.nir.reader import read_nir
     from sdt_lava.nir import NirOptions, from_nir
-    from sdt_lava.nir.reader import read_nir
 
     source = read_nir(path)
     options = NirOptions(timesteps=NIR_STEPS)
@@ -174,8 +174,8 @@ def _check_checkpoint(path: Path, row: Row, save: Save) -> None:
 
 def _load_checkpoint(path: Path) -> Any:
     """Read a checkpoint; one without a configuration says with any of them what network it is."""
-    from sdt_lava.checkpoint import load_with_report
-    from sdt_lava.model.presets import PRESETS
+    from sdt_lava.families import load_with_report
+    from sdt_lava.families.sdt1.presets import PRESETS
 
     try:
         return load_with_report(path, None)[0]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sdt_lava.model.transformer import SpikeDrivenTransformer
+from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
 
 _THRESHOLD = 1.0
 # What is not ready by then does not compete [s].

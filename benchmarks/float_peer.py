@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sdt_lava.model.transformer import SpikeDrivenTransformer
+from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
 
 _THRESHOLD = 1.0
 

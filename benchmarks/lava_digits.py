@@ -19,12 +19,12 @@ from lava.magma.core.run_conditions import RunSteps
 import sdt_lava
 from benchmarks.common import Row, interleaved, ratio_row, run_python
 from benchmarks.sessions import OpenNetwork
+from sdt_lava.backends.lava.processes.run_config import run_config
+from sdt_lava.backends.lava.run import build_processes, cut_samples
 from sdt_lava.datasets import load_dataset
-from sdt_lava.graph import Graph
+from sdt_lava.ir import Graph
+from sdt_lava.ir.encoding import encode
 from sdt_lava.model import SpikeDrivenTransformer, preset
-from sdt_lava.processes.run_config import run_config
-from sdt_lava.simulate.inputs import encode
-from sdt_lava.simulate.lava import build_processes, cut_samples
 
 TIME_LIMIT = 220.0
 # An accuracy does not matter here, spikes do: enough epochs for firing rates of a trained network.

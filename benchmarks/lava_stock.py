@@ -23,8 +23,8 @@ from benchmarks.stock import (
     random_spikes,
 )
 from sdt_lava.compiler.compile import CompiledNetwork
-from sdt_lava.graph import Graph
-from sdt_lava.netx import load_network
+from sdt_lava.io.netx import load_network
+from sdt_lava.ir import Graph
 
 TIME_LIMIT = 240.0
 TIMESTEPS = 8

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from sdt_lava.graph import Graph, Input, Lif
-from sdt_lava.model.presets import preset
-from sdt_lava.model.transformer import SpikeDrivenTransformer
-from sdt_lava.numerics import THRESHOLD_LIMIT
+from sdt_lava.engine import Engine
+from sdt_lava.engine.arithmetic import total
+from sdt_lava.engine.registry import Context, evaluator
+from sdt_lava.families.sdt1.presets import preset
+from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
+from sdt_lava.ir import Graph, Input, Lif
+from sdt_lava.ir.encoding import encode
+from sdt_lava.ir.numerics import THRESHOLD_LIMIT
 from sdt_lava.quantize.export import to_network
 from sdt_lava.quantize.post_training import CalibrationData
-from sdt_lava.simulate.engine import Engine
-from sdt_lava.simulate.engine.arithmetic import total
-from sdt_lava.simulate.engine.registry import Context, evaluator
-from sdt_lava.simulate.inputs import encode
 
 _BATCH = 2
 # Neurons of a population from which its threshold is estimated.

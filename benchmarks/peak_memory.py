@@ -15,7 +15,7 @@ def main(kind: str, network: Path, images: Path) -> None:
     x = np.load(images)
     if kind == "engine":
         from benchmarks.classifier import classifier
-        from sdt_lava.netx import load_network
+        from sdt_lava.io.netx import load_network
 
         run = classifier(load_network(network), x)
     else:

@@ -28,9 +28,9 @@ from rich.console import Console
 from benchmarks.common import REPOSITORY, RESULTS, machine, run_python
 from benchmarks.pages import filled
 from sdt_lava.cli.console import make_table
-from sdt_lava.files import write_json
-from sdt_lava.model.config import SdtConfig
-from sdt_lava.model.presets import PRESETS
+from sdt_lava.families.sdt1.config import SdtConfig
+from sdt_lava.families.sdt1.presets import PRESETS
+from sdt_lava.io.files import write_json
 
 OUTPUT = RESULTS / "presets.json"
 PAGE = REPOSITORY / "docs" / "presets.md"
@@ -115,7 +115,7 @@ def make_checkpoint(name: str, path: Path) -> None:
     """Write a checkpoint in the authors' layout whose every BatchNorm has seen a sample."""
     import torch
 
-    from sdt_lava.checkpoint.official_layout import official_tensors
+    from sdt_lava.families.sdt1.official_layout import official_tensors
     from sdt_lava.model import SpikeDrivenTransformer
 
     config = official(name)
@@ -140,7 +140,7 @@ def make_checkpoint(name: str, path: Path) -> None:
 def measure(name: str, checkpoint: Path, net: Path) -> PresetRun:
     """Import, export, read and simulate one network."""
     import sdt_lava
-    import sdt_lava.model.transformer  # torch and SLAYER take seconds to import: not counted
+    import sdt_lava.families.sdt1.transformer  # torch takes seconds to import: not counted
     import sdt_lava.quantize.export
 
     config = official(name)
@@ -172,7 +172,7 @@ def published_parameters(config: SdtConfig) -> int:
     """Count the learned values of the authors' network, the unused talking_heads included."""
     from math import prod
 
-    from sdt_lava.checkpoint.official_layout import official_tensors
+    from sdt_lava.families.sdt1.official_layout import official_tensors
 
     learned = sum(
         prod(shape)

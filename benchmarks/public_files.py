@@ -31,7 +31,7 @@ from typing import Any
 from benchmarks.common import REPOSITORY, RESULTS, machine
 from benchmarks.file_checks import MESSAGE_STEPS, NETX_STEPS, NIR_STEPS, SUFFIXES, Row, check_file
 from benchmarks.pages import filled, table
-from sdt_lava.files import write_json
+from sdt_lava.io.files import write_json
 
 PAGE = REPOSITORY / "docs" / "public-files.md"
 JSON = RESULTS / "public_files.json"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sdt_lava.graph import Conv, Dense, Flatten, Graph, Input, Lif, Node
+from sdt_lava.ir import Conv, Dense, Flatten, Graph, Input, Lif, Node
 
 # Output channels, kernel, stride and padding of a convolution, or neurons of a dense layer; and
 # the printed cores.
@@ -52,7 +52,7 @@ _NETWORKS = {"PilotNet LIF": _PILOTNET, "YOLO-KP": _YOLO_KP}
 def published_rows() -> list[dict[str, Any]]:
     """Return printed and mapped cores of each network."""
     from sdt_lava.compiler import compile_network
-    from sdt_lava.compiler.core_map import map_cores
+    from sdt_lava.hardware.core_map import map_cores
 
     rows = []
     for name, (shape, layers) in _NETWORKS.items():

@@ -32,7 +32,7 @@ from rich.console import Console
 
 from benchmarks.common import REPOSITORY, RESULTS, machine
 from benchmarks.pages import filled
-from sdt_lava.files import write_json
+from sdt_lava.io.files import write_json
 from sdt_lava.quantize.post_training import CalibrationData
 
 OUTPUT = RESULTS / "quantization.json"
@@ -153,7 +153,7 @@ def correct_of(network: Any, test: Any) -> int:
 
 def fine_tuned(model: Any, x: Any, seed: int, train: Any, test: Any) -> QuantizedRun:
     """Fine-tune one model and export the result."""
-    from sdt_lava.quantize.fine_tune import ROUNDED_OPTIONS, fine_tune
+    from sdt_lava.training.fine_tune import ROUNDED_OPTIONS, fine_tune
 
     options = replace(ROUNDED_OPTIONS, seed=seed)
     began = time.perf_counter()
@@ -167,8 +167,8 @@ def fine_tuned(model: Any, x: Any, seed: int, train: Any, test: Any) -> Quantize
 
 def digits_runs(models: Path, seed: int) -> list[QuantizedRun]:
     """Measure one seed of the digits network."""
-    from sdt_lava.checkpoint import load_model
     from sdt_lava.datasets import load_digits_split
+    from sdt_lava.families import load_model
 
     train, test = load_digits_split("train"), load_digits_split("test")
     path = models / f"m{seed}.pt"
@@ -192,7 +192,7 @@ def _train(path: Path, seed: int, train: Any, test: Any) -> None:
 
 def recorded_runs(name: str) -> list[QuantizedRun]:
     """Measure one of the recorded networks in tests/data."""
-    from sdt_lava.checkpoint import load_model
+    from sdt_lava.families import load_model
     from tests.checkpoint.official_cases import golden
 
     case = golden(name)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import REPOSITORY, RESULTS, machine
-from sdt_lava.files import write_json
+from sdt_lava.io.files import write_json
 
 SYNTHETIC = 10_000
 KILLS = (0.15, 0.4, 0.6, 0.85)  # shares of the samples that are stored before each kill

@@ -25,14 +25,14 @@ from benchmarks.common import REPOSITORY, RESULTS, machine
 from benchmarks.networks import BenchmarkNetwork, benchmark_network
 from benchmarks.pages import filled, table
 from sdt_lava.cli.console import console, make_table, print_table
-from sdt_lava.files import write_json
-from sdt_lava.graph import Conv, Graph, Input, Lif, Readout
-from sdt_lava.report.fan_out import fan_out
-from sdt_lava.simulate.engine import Engine
-from sdt_lava.simulate.engine.plan.memory import Run, buffer_bytes
-from sdt_lava.simulate.engine.plan.operation import Buffer, Operation
-from sdt_lava.simulate.engine.plan.synaptic import SynapticOperation
-from sdt_lava.simulate.inputs import encode
+from sdt_lava.engine import Engine
+from sdt_lava.engine.plan.memory import Run, buffer_bytes
+from sdt_lava.engine.plan.operation import Buffer, Operation
+from sdt_lava.engine.plan.synaptic import SynapticOperation
+from sdt_lava.io.files import write_json
+from sdt_lava.ir import Conv, Graph, Input, Lif, Readout
+from sdt_lava.ir.encoding import encode
+from sdt_lava.ir.fan_out import fan_out
 
 OUTPUT = RESULTS / "roofline.json"
 PERFORMANCE = REPOSITORY / "docs" / "performance.md"

@@ -23,7 +23,7 @@ from benchmarks.pages import filled, table
 from sdt_lava.evaluate.run import EvaluationOptions
 from sdt_lava.evaluate.sample import OPERATIONS, SampleResult
 from sdt_lava.evaluate.store import ResultStore
-from sdt_lava.files import write_json
+from sdt_lava.io.files import write_json
 
 OUTPUT = RESULTS / "scale.json"
 PAGE = REPOSITORY / "docs" / "scale.md"

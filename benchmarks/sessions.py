@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from sdt_lava.backends.lava.processes.run_config import run_config
+from sdt_lava.backends.lava.run import build_processes
+from sdt_lava.backends.lava.session import LavaSession
 from sdt_lava.compiler.compile import CompiledNetwork
-from sdt_lava.processes.run_config import run_config
-from sdt_lava.simulate.lava import build_processes
-from sdt_lava.simulate.lava_session import LavaSession
 
 
 class OpenNetwork:

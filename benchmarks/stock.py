@@ -15,7 +15,7 @@ from lava.lib.dl.netx import hdf5
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 
-from sdt_lava.processes.host_io import FrameSource, RecordedSignal, SpikeRecorder
+from sdt_lava.backends.lava.processes.host_io import FrameSource, RecordedSignal, SpikeRecorder
 
 # Share of a layer's sums that exceed its threshold: neurons with a leak of 1/4 then fire in one
 # step of five to ten.

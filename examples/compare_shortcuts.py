@@ -25,9 +25,9 @@ from sdt_lava.cli.console import console, make_table, print_table, run_command
 from sdt_lava.cli.places import Reads, Writes
 from sdt_lava.cli.train import training_progress
 from sdt_lava.datasets import load_digits_split
-from sdt_lava.files import write_json
+from sdt_lava.families.sdt1.config import SHORTCUTS
+from sdt_lava.io.files import write_json
 from sdt_lava.model import SpikeDrivenTransformer, TrainingOptions, accuracy, preset, train
-from sdt_lava.model.config import SHORTCUTS
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
 from sdt_lava.report.shortcut_cost import count_shortcut_cost
 

@@ -26,7 +26,7 @@ from sdt_lava.cli.console import console, make_table, print_table, run_command
 from sdt_lava.cli.train import training_progress
 from sdt_lava.datasets import Dataset, load_digits_split
 from sdt_lava.model import SpikeDrivenTransformer, TrainingOptions, accuracy, preset, train
-from sdt_lava.quantize.fine_tune import FINE_TUNE_OPTIONS, convert_pooling
+from sdt_lava.training.fine_tune import FINE_TUNE_OPTIONS, convert_pooling
 
 
 def fit(model: SpikeDrivenTransformer, options: TrainingOptions) -> None:

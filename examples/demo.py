@@ -22,17 +22,17 @@ import numpy as np
 import typer
 
 import sdt_lava
+from sdt_lava.backends.lava.presence import has_lava
+from sdt_lava.backends.result import Result, spike_differences
 from sdt_lava.cli.allow import Command
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar, run_command
 from sdt_lava.cli.places import WritesInto
 from sdt_lava.cli.sim import print_synops
 from sdt_lava.datasets import Dataset, load_dataset
 from sdt_lava.errors import SdtLavaError
-from sdt_lava.files import write_json
-from sdt_lava.output_files import DEMO_FILES
+from sdt_lava.io.files import write_json
+from sdt_lava.io.output_files import DEMO_FILES
 from sdt_lava.report.figures import plot_run
-from sdt_lava.simulate.lava_presence import has_lava
-from sdt_lava.simulate.result import Result, spike_differences
 
 ROOT = Path(__file__).resolve().parent.parent
 WITHOUT_LAVA = (

@@ -18,7 +18,7 @@ import typer
 from sdt_lava.cli.allow import Command
 from sdt_lava.cli.console import console, make_table, print_table, run_command
 from sdt_lava.cli.places import Reads, Writes
-from sdt_lava.model.presets import preset
+from sdt_lava.families.sdt1.presets import preset
 from sdt_lava.report.attention_cost import attention_ratio, rate_for_ratio
 from sdt_lava.report.energy_model import ENERGY_MODELS, EnergyModel, load_energy_model
 from sdt_lava.report.figures_attention import PUBLISHED_RATIO, plot_attention

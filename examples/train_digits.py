@@ -21,7 +21,7 @@ from sdt_lava.cli.allow import Command
 from sdt_lava.cli.console import run_command
 from sdt_lava.cli.places import Writes, WritesInto
 from sdt_lava.cli.train import EPOCHS, Training, run_training
-from sdt_lava.output_files import TENSORBOARD_FILES
+from sdt_lava.io.output_files import TENSORBOARD_FILES
 
 
 def main(

@@ -12,19 +12,17 @@ from __future__ import annotations
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
+from sdt_lava import _moved
 from sdt_lava._version import __version__
+from sdt_lava.backends.run import simulate
 from sdt_lava.errors import SdtLavaError
-from sdt_lava.lazy import lazy
-
-# Not lazy: the function must replace the attribute that the package of the same name sets when
-# it is first imported.
-from sdt_lava.simulate.run import simulate
+from sdt_lava.support.lazy import lazy
 
 if TYPE_CHECKING:
-    from sdt_lava.checkpoint import load_model, save_checkpoint
     from sdt_lava.compiler.compile import compile_network as compile
     from sdt_lava.datasets import load_dataset
-    from sdt_lava.netx import load_network, save_network
+    from sdt_lava.families import load_model, save_checkpoint
+    from sdt_lava.io.netx import load_network, save_network
     from sdt_lava.quantize.export import export, to_network
 
 __all__ = [
@@ -41,6 +39,8 @@ __all__ = [
     "to_network",
 ]
 
+_moved.install()
+
 # Importing the package loads neither torch nor Lava.
 __getattr__ = lazy(
     __name__,
@@ -48,10 +48,10 @@ __getattr__ = lazy(
         "compile": "compiler.compile:compile_network",
         "export": "quantize.export",
         "load_dataset": "datasets",
-        "load_model": "checkpoint",
-        "load_network": "netx",
-        "save_checkpoint": "checkpoint",
-        "save_network": "netx",
+        "load_model": "families",
+        "load_network": "io.netx",
+        "save_checkpoint": "families",
+        "save_network": "io.netx",
         "to_network": "quantize.export",
     },
 )

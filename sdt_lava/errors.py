@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sdt_lava.text import printable
+from sdt_lava.support.text import printable
 
 
 class SdtLavaError(Exception):

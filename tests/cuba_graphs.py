@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sdt_lava.graph import CubaLif, Flatten, Graph
+from sdt_lava.ir import CubaLif, Flatten, Graph
 from tests.graphs import GraphMaker
 
 

@@ -18,12 +18,12 @@ from llvmlite.binding import ffi
 from numba.core.compiler_lock import global_compiler_lock
 
 import sdt_lava
-from sdt_lava.compiled import compiled
 from sdt_lava.errors import ConfigError
-from sdt_lava.forks import ForkSafeLock
-from sdt_lava.graph import Conv, Graph, Input, Lif, TokenDilate
-from sdt_lava.once import cached_property
-from sdt_lava.torch_state import exact_arithmetic, inside_torch, torch_threads
+from sdt_lava.ir import Conv, Graph, Input, Lif, TokenDilate
+from sdt_lava.kernels.compiled import compiled
+from sdt_lava.support.forks import ForkSafeLock
+from sdt_lava.support.once import cached_property
+from sdt_lava.support.torch_state import exact_arithmetic, inside_torch, torch_threads
 from tests.model.networks import lively_network, random_input, tiny_config
 
 LIMIT = 60
@@ -108,7 +108,7 @@ def after_runs() -> None:
 
 
 def _engine_agrees(name, kernels):
-    from sdt_lava.simulate.engine import Engine, EngineOptions
+    from sdt_lava.engine import Engine, EngineOptions
 
     net = NETWORKS[name]
     frames = np.broadcast_to(X.astype(np.int64), (4, *X.shape))

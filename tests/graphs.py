@@ -10,7 +10,7 @@ from math import prod, sqrt
 
 import numpy as np
 
-from sdt_lava.graph import (
+from sdt_lava.ir import (
     And,
     Conv,
     Dense,
@@ -28,7 +28,7 @@ from sdt_lava.graph import (
     TokenMean,
     TokenSum,
 )
-from sdt_lava.numerics import ACTIVATION_LIMIT, THRESHOLD_LIMIT
+from sdt_lava.ir.numerics import ACTIVATION_LIMIT, THRESHOLD_LIMIT
 
 # Mean square of a spike at a typical firing rate.
 _SPIKE_POWER = 0.3

@@ -18,8 +18,8 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.dense.process import Dense
 from lava.proc.lif.process import LIF
 
-from sdt_lava.processes.host_io import FrameSource, RecordedSignal, SpikeRecorder
-from sdt_lava.simulate.lava_session import LavaSession
+from sdt_lava.backends.lava.processes.host_io import FrameSource, RecordedSignal, SpikeRecorder
+from sdt_lava.backends.lava.session import LavaSession
 from tests.lava_faults import Fault
 from tests.left_behind import WAIT, becomes, children, unused_shared_memory
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sdt_lava.graph import (
+from sdt_lava.ir import (
     And,
     Conv,
     CubaLif,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sdt_lava.graph import Conv, Delta, Dense, Flatten, Graph, Input, Sigma, SigmaDelta
+from sdt_lava.ir import Conv, Delta, Dense, Flatten, Graph, Input, Sigma, SigmaDelta
 
 
 def random_sigma_delta_chain(

@@ -14,8 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from sdt_lava import allocation
-from sdt_lava.allocation import (
+from sdt_lava.engine import EngineOptions
+from sdt_lava.errors import ConfigError, ResourceError
+from sdt_lava.support import allocation
+from sdt_lava.support.allocation import (
     GUARDS,
     aligned_empty,
     current_guard,
@@ -25,8 +27,6 @@ from sdt_lava.allocation import (
     placed_fields,
     zeros,
 )
-from sdt_lava.errors import ConfigError, ResourceError
-from sdt_lava.simulate.engine import EngineOptions
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHAPES = [(), (0,), (1,), (7,), (3, 5), (4096,), (2, 4097), (5, 0, 2)]
@@ -49,7 +49,7 @@ def test_one_side_lies_at_a_guard(side, dtype, shape):
 TOUCH = """
 import ctypes, sys
 import numpy as np
-from sdt_lava.allocation import guarded_empty
+from sdt_lava.support.allocation import guarded_empty
 size, side, offset, write = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4] == "write"
 made = guarded_empty((size,), np.uint8, side)
 place = (ctypes.c_uint8).from_address(made.ctypes.data + offset)

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from sdt_lava.archives import open_zip
-from sdt_lava.checkpoint.archive import read_archive
 from sdt_lava.datasets import load_dataset
 from sdt_lava.errors import CheckpointError, DataError
-from sdt_lava.limits import allowing
+from sdt_lava.io.archives import open_zip
+from sdt_lava.io.checkpoint.archive import read_archive
+from sdt_lava.io.limits import allowing
 
 MEBIBYTE = 2**20
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import sdt_lava
-from sdt_lava.compiled import _CheckedFiles, compiled, kernel_sources
+from sdt_lava.kernels.compiled import _CheckedFiles, compiled, kernel_sources
 
 
 def doubled(values):
@@ -29,14 +29,14 @@ def test_machine_code_is_kept(monkeypatch, tmp_path):
 def test_machine_code_is_not_kept_when_another_kernel_changes(monkeypatch, tmp_path):
     monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
     compiled(doubled)(np.arange(3))
-    monkeypatch.setattr("sdt_lava.compiled._digest", lambda: "another one")
+    monkeypatch.setattr("sdt_lava.kernels.compiled._digest", lambda: "another one")
     again = compiled(doubled)
     again(np.arange(3))
     assert not sum(again.stats.cache_hits.values())
 
 
 # Modules whose functions run around kernels, and are part of none.
-AROUND = {"sdt_lava.allocation", "sdt_lava.forks"}
+AROUND = {"sdt_lava.support.allocation", "sdt_lava.support.forks"}
 
 
 def test_kernels_are_made_of_known_sources_only():
@@ -66,7 +66,7 @@ def test_no_folder_at_all(monkeypatch):
     def refuse(function):
         raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr("sdt_lava.compiled._CacheIfPossible", refuse)
+    monkeypatch.setattr("sdt_lava.kernels.compiled._CacheIfPossible", refuse)
     assert np.array_equal(compiled(doubled)(np.arange(3)), [0, 2, 4])
 
 

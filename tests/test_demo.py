@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import sdt_lava
-from sdt_lava.simulate import lava_presence
-from sdt_lava.simulate.lava_presence import has_lava
+from sdt_lava.backends.lava import presence as lava_presence
+from sdt_lava.backends.lava.presence import has_lava
 from tests.graphs import random_sdt_graph
 
 ROOT = Path(__file__).resolve().parents[1]

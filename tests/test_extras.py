@@ -8,7 +8,7 @@ import pytest
 
 from sdt_lava.datasets import load_dataset
 from sdt_lava.errors import ConfigError
-from sdt_lava.extras import require
+from sdt_lava.support.extras import require
 
 
 def test_what_is_installed_is_no_error():

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 import sdt_lava
-from sdt_lava.checkpoint.config_source import resolve_config
-from sdt_lava.compiler.targets import load_target
 from sdt_lava.datasets import load_npz
 from sdt_lava.errors import DataError, SdtLavaError
 from sdt_lava.evaluate.store import ResultStore
-from sdt_lava.files import (
+from sdt_lava.families.config_source import resolve_config
+from sdt_lava.hardware.targets import load_target
+from sdt_lava.io.files import (
     OutputError,
     check_folder,
     check_writable,
@@ -118,7 +118,7 @@ def test_a_file_that_takes_the_place_of_another(tmp_path):
     """An open file stays the one that was opened, for HDF5 as well."""
     import numpy as np
 
-    from sdt_lava.netx.guard import open_root
+    from sdt_lava.io.netx.guard import open_root
     from tests.graphs import random_chain
 
     path = tmp_path / "net.h5"
@@ -232,7 +232,7 @@ WITHOUT_PRIVILEGES = """
 import os, sys
 from sdt_lava.datasets import load_npz
 from sdt_lava.errors import SdtLavaError
-from sdt_lava.files import check_folder, check_writable, make_folder, replacing, write_json
+from sdt_lava.io.files import check_folder, check_writable, make_folder, replacing, write_json
 if os.geteuid() == 0:  # after the imports: the packages may be root's alone
     os.setgroups([])
     os.setgid(65534)

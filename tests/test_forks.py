@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sdt_lava import forks
-from sdt_lava.forks import ForkSafeLock, NoForkInside
+from sdt_lava.support import forks
+from sdt_lava.support.forks import ForkSafeLock, NoForkInside
 
 ROOT = Path(__file__).resolve().parents[1]
 

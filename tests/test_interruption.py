@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from sdt_lava.interruption import Interruption
+from sdt_lava.support.interruption import Interruption
 
 
 @pytest.fixture(autouse=True)

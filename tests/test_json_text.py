@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sdt_lava.checkpoint import resolve_config
 from sdt_lava.errors import ConfigError, TargetError
-from sdt_lava.json_text import parse_json
-from sdt_lava.toml_tables import TomlTable
+from sdt_lava.families import resolve_config
+from sdt_lava.io.json_text import parse_json
+from sdt_lava.io.toml_tables import TomlTable
 
 CONFIG = '"image_size": [16, 16], "in_channels": 2, "num_classes": 3, "dim": 16, "depth": 2, '
 CONFIG += '"timesteps": 3, "num_heads": 4, "pooling_stat": "0011"'

@@ -10,7 +10,7 @@ import pytest
 import sdt_lava
 from sdt_lava.compiler.compile import compile_network
 from sdt_lava.errors import GraphError, SdtLavaError
-from sdt_lava.graph import (
+from sdt_lava.ir import (
     And,
     Conv,
     Dense,

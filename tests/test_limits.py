@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sdt_lava import limits
 from sdt_lava.errors import ConfigError
+from sdt_lava.io import limits
 
 
 def test_limits_apply_inside_the_block_only():

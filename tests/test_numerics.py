@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdt_lava.numerics import (
+from sdt_lava.ir.numerics import (
     ACTIVATION_LIMIT,
     STATE_LIMIT,
     LifParameters,

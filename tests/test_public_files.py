@@ -14,7 +14,7 @@ import sdt_lava
 from benchmarks import public_files
 from benchmarks.file_checks import NIR_STEPS, as_data, random_frames
 from benchmarks.public_files import FORMATS, JSON, OUTCOMES, PAGE, fill_page, find_files, run_files
-from sdt_lava.netx import load_network
+from sdt_lava.io.netx import load_network
 
 CASE = Path(__file__).parent / "data" / "netx" / "sigma-delta" / "network.net"
 

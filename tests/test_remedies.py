@@ -23,11 +23,11 @@ import torch
 
 import sdt_lava
 from sdt_lava import cli
-from sdt_lava.checkpoint import load_model, save_checkpoint
 from sdt_lava.errors import SdtLavaError
-from sdt_lava.graph import Dense, Graph, Input, Lif
+from sdt_lava.families import load_model, save_checkpoint
+from sdt_lava.io.netx import load_network, save_network
+from sdt_lava.ir import Dense, Graph, Input, Lif
 from sdt_lava.model import SpikeDrivenTransformer
-from sdt_lava.netx import load_network, save_network
 from sdt_lava.nir import NirOptions, from_nir, save_nir, to_nir
 from sdt_lava.quantize.post_training import CalibrationData, quantize
 from tests.checkpoint.official_cases import (

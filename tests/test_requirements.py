@@ -38,7 +38,7 @@ _DISTRIBUTIONS = {
 # (lava-dl) by users who train or run networks with it, and by the tests.
 _IMPORTED_ELSEWHERE = {"lava": {"lava-dl", "setuptools"}, "events": {"aedat"}}
 # Modules that are imported only where Lava runs.
-_LAVA_ONLY = re.compile(r"sdt_lava/(processes/|simulate/(lava|loihi/wiring))")
+_LAVA_ONLY = re.compile(r"sdt_lava/(backends/(lava/|board/wiring)|kernels/lava/)")
 
 
 def imports():
@@ -94,8 +94,8 @@ def test_all_imports_are_found():
     found = {(file, module) for file, module, _ in imports()}
     for expected in (
         ("sdt_lava/datasets/images.py", "torchvision"),
-        ("sdt_lava/simulate/engine/engine.py", "torch"),
-        ("sdt_lava/processes/leaves.py", "lava.proc.conv.process"),
+        ("sdt_lava/engine/engine.py", "torch"),
+        ("sdt_lava/backends/lava/processes/leaves.py", "lava.proc.conv.process"),
     ):
         assert expected in found
 

@@ -38,7 +38,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_the_reader_needs_neither_torch_nor_lava_nor_matplotlib(tmp_path):
-    from sdt_lava.netx import save_network
+    from sdt_lava.io.netx import save_network
 
     save_network(chain(), tmp_path / "net.h5")
     code = f"import sdt_lava\nprint(len(sdt_lava.load_network({str(tmp_path / 'net.h5')!r})))"

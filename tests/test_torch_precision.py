@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from sdt_lava.torch_precision import multiply_exactly, precisions
+from sdt_lava.support.torch_precision import multiply_exactly, precisions
 
 HAS_NEW = hasattr(torch._C, "_get_fp32_precision_getter")
 new = pytest.mark.skipif(not HAS_NEW, reason="a release of torch with one setting")

@@ -14,16 +14,16 @@ import pytest
 import torch
 
 import sdt_lava
-from sdt_lava.model.training import accuracy
-from sdt_lava.simulate.engine import Engine, EngineOptions
-from sdt_lava.simulate.reference import run_reference
-from sdt_lava.torch_state import (
+from sdt_lava.engine import Engine, EngineOptions
+from sdt_lava.ir.reference import run_reference
+from sdt_lava.support.torch_state import (
     evaluating,
     exact_arithmetic,
     modes_of,
     random_numbers_apart,
     torch_threads,
 )
+from sdt_lava.training.training import accuracy
 from tests.graphs import random_frames, random_sdt_graph
 from tests.model.networks import lively_network, random_input, tiny_config
 

@@ -23,10 +23,10 @@ from typing import Any
 # One thread: children are forked.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 _IMPORTS = (
-    "matplotlib.figure", "sdt_lava.checkpoint", "sdt_lava.evaluate", "sdt_lava.model",
-    "scipy.optimize", "sdt_lava.nir", "sdt_lava.quantize.export", "sdt_lava.quantize.fine_tune",
+    "matplotlib.figure", "sdt_lava.families", "sdt_lava.evaluate", "sdt_lava.model",
+    "scipy.optimize", "sdt_lava.nir", "sdt_lava.quantize.export", "sdt_lava.training.fine_tune",
     "sdt_lava.report.core_map_figure", "sdt_lava.report.figures", "sdt_lava.report.page",
-    "sdt_lava.simulate.engine", "sdt_lava.simulate.lava", "sdt_lava.simulate.reference", "torch",
+    "sdt_lava.engine", "sdt_lava.backends.lava.run", "sdt_lava.ir.reference", "torch",
 )  # fmt: skip
 _INSIDE = "SDT_LAVA_FAULTS_NAMESPACE"
 
@@ -146,7 +146,7 @@ def show(rows: Sequence[dict[str, Any]], failures: Sequence[str]) -> None:
 def save(rows: Sequence[dict[str, Any]], failures: Sequence[str], seconds: float) -> None:
     """Write the results."""
     from benchmarks.common import RESULTS, machine
-    from sdt_lava.files import write_json
+    from sdt_lava.io.files import write_json
 
     content = {
         "machine": machine(), "command": "make faults", "seconds": round(seconds),

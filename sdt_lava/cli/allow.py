@@ -9,8 +9,8 @@ from typer.core import TyperCommand
 
 from sdt_lava.cli.framework import make_option
 from sdt_lava.cli.places import check_places
-from sdt_lava.files import protecting
-from sdt_lava.limits import allowing, parse
+from sdt_lava.io.files import protecting
+from sdt_lava.io.limits import allowing, parse
 
 
 class Command(TyperCommand):

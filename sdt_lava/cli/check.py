@@ -31,13 +31,13 @@ from sdt_lava.cli.networks import (
     trained_on,
 )
 from sdt_lava.cli.places import Reads, ReadsData
-from sdt_lava.compiler.rules import ERROR, Violation, check_rules
-from sdt_lava.compiler.rules.listing import rule_rows
-from sdt_lava.compiler.targets import BUILT_IN_TARGETS, Target, load_target
+from sdt_lava.hardware.rules import ERROR, Violation, check_rules
+from sdt_lava.hardware.rules.listing import rule_rows
+from sdt_lava.hardware.targets import BUILT_IN_TARGETS, Target, load_target
 
 if TYPE_CHECKING:
-    from sdt_lava.graph import Graph
-    from sdt_lava.quantize.bounds import Extremes
+    from sdt_lava.ir import Graph
+    from sdt_lava.ir.bounds import Extremes
 
 # A network that breaks a rule; distinct from bad input, which is 2.
 BROKEN = 1
@@ -111,8 +111,8 @@ def check_command(
 def _measure(net: Graph, data: str, samples: int | None) -> Mapping[str, Extremes]:
     """Run data through the engine and note the largest magnitudes."""
     from sdt_lava.datasets import SourceOptions
-    from sdt_lava.simulate.engine import Engine
-    from sdt_lava.simulate.inputs import enter
+    from sdt_lava.engine import Engine
+    from sdt_lava.ir.encoding import enter
 
     needed = network_takes(net)
     dataset = load_fitting(

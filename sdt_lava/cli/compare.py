@@ -8,6 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from sdt_lava.backends.lava.presence import require_backend
+from sdt_lava.backends.result import Result
+from sdt_lava.backends.run import HARDWARE_BACKENDS, simulate
 from sdt_lava.cli.console import console, make_table, place_text, print_table, progress_bar
 from sdt_lava.cli.data import (
     Binning,
@@ -24,13 +27,10 @@ from sdt_lava.cli.hardware import ALL_BACKENDS
 from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, Timesteps, load_file
 from sdt_lava.cli.places import Reads, ReadsData, Writes, WritesFigure
 from sdt_lava.errors import ConfigError
-from sdt_lava.file_kinds import NETWORK, file_kind
-from sdt_lava.files import write_json
-from sdt_lava.model.presets import PRESETS
+from sdt_lava.families.sdt1.presets import PRESETS
+from sdt_lava.io.file_kinds import NETWORK, file_kind
+from sdt_lava.io.files import write_json
 from sdt_lava.report.compare import Comparison, compare
-from sdt_lava.simulate.lava_presence import require_backend
-from sdt_lava.simulate.result import Result
-from sdt_lava.simulate.run import HARDWARE_BACKENDS, simulate
 
 _NETWORK_SUFFIXES = (".h5", ".hdf5", ".net")
 
@@ -123,7 +123,7 @@ class _Side:
         if backend not in ALL_BACKENDS:
             raise ConfigError("back end", repr(backend), f"one of {ALL_BACKENDS}")
         if backend in HARDWARE_BACKENDS:
-            from sdt_lava.simulate.loihi.run import require_hardware
+            from sdt_lava.backends.board.run import require_hardware
 
             require_hardware(backend)
         require_backend(backend)

@@ -27,11 +27,16 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from sdt_lava.cli.ending import described_exhaustion, drop_output, orderly_signals, reserve_buffers
+from sdt_lava.backends.lava.process_guard import Terminated
+from sdt_lava.cli.ending import (
+    described_exhaustion,
+    drop_output,
+    orderly_signals,
+    reserve_buffers,
+)
 from sdt_lava.cli.framework import UserError
 from sdt_lava.errors import SdtLavaError
-from sdt_lava.simulate.process_guard import Terminated
-from sdt_lava.text import one_line, printable, quoted
+from sdt_lava.support.text import one_line, printable, quoted
 
 if TYPE_CHECKING:
     from sdt_lava.report.compare import FirstDifference

@@ -19,12 +19,12 @@ from sdt_lava.datasets import (
 )
 from sdt_lava.datasets.source import BINNINGS
 from sdt_lava.errors import ConfigError
-from sdt_lava.graph import Graph
-from sdt_lava.model.config import SdtConfig
-from sdt_lava.text import quoted
+from sdt_lava.families.sdt1.config import SdtConfig
+from sdt_lava.ir import Graph
+from sdt_lava.support.text import quoted
 
 if TYPE_CHECKING:
-    from sdt_lava.model.transformer import SpikeDrivenTransformer
+    from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
 
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help="Folder of the data sets.")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch missing files.")]
@@ -119,7 +119,7 @@ def check_parts(name: str) -> None:
 
 def load_imported(path: Path, config: str | None, *, ema: bool) -> SpikeDrivenTransformer:
     """Read a checkpoint, and say what its import involved; arguments and errors as `load_model`."""
-    from sdt_lava.checkpoint import load_with_report
+    from sdt_lava.families import load_with_report
 
     model, report = load_with_report(path, config, ema)
     for line in report.lines() if report else ():

@@ -16,8 +16,8 @@ from functools import cache
 from types import FrameType
 from typing import Any
 
+from sdt_lava.backends.lava.process_guard import Terminated
 from sdt_lava.errors import ResourceError
-from sdt_lava.simulate.process_guard import Terminated
 
 # [s] What clean-up takes at most, with a Lava network to end. A second Ctrl-C in this time would
 # only cut the clean-up short; after it, something hangs, and the signal counts again.

@@ -14,26 +14,26 @@ from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network
 from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, load_file
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.cli.runtime import RuntimeOption, load_needing, print_bound
-from sdt_lava.compiler.targets import BUILT_IN_TARGETS
+from sdt_lava.counts.counts import count
 from sdt_lava.datasets import Dataset, SourceOptions
 from sdt_lava.errors import ConfigError
-from sdt_lava.graph import Graph
+from sdt_lava.families.sdt1.formula import formula_layers
+from sdt_lava.hardware.targets import BUILT_IN_TARGETS
+from sdt_lava.ir import Graph
 from sdt_lava.report.accounting import Accounting, compare_accountings
 from sdt_lava.report.cores import core_table, map_run
-from sdt_lava.report.counts import count
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
 from sdt_lava.report.energy_table import EnergyTable, energy
-from sdt_lava.report.formula import formula_layers
 from sdt_lava.report.formula_energy import FormulaEnergy, formula_energy
 from sdt_lava.report.rates import read_rates
 from sdt_lava.report.rates import write_rates as write_rates_file
 from sdt_lava.report.runtime_bound import RuntimeBound, runtime_bound
 from sdt_lava.report.runtime_model import RuntimeModel
-from sdt_lava.text import quoted
+from sdt_lava.support.text import quoted
 
 if TYPE_CHECKING:
-    from sdt_lava.compiler.core_map import CoreMap
-    from sdt_lava.simulate.result import Result
+    from sdt_lava.backends.result import Result
+    from sdt_lava.hardware.core_map import CoreMap
 
 _PAPER_MODEL = ENERGY_MODELS[0]
 
@@ -142,7 +142,7 @@ def energy_command(
 def _preset_energy(
     preset: str, changes: dict[str, Any], rates: Path | None, costs: str, json: bool
 ) -> None:
-    from sdt_lava.model.presets import preset as preset_config
+    from sdt_lava.families.sdt1.presets import preset as preset_config
 
     config = preset_config(preset, downsampling=changes["downsampling"])
     if changes["timesteps"] is not None:
@@ -192,7 +192,7 @@ def _run_energy(
     rates: Path | None,
     json: bool,
 ) -> None:
-    from sdt_lava.simulate.run import simulate
+    from sdt_lava.backends.run import simulate
 
     costs = [load_energy_model(name) for name in models]
     with progress_bar(f"engine: {network.name}") as update:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sdt_lava.simulate.engine_options import DEVICES
+from sdt_lava.engine.options import DEVICES
 
 Memory = Annotated[
     str | None,

@@ -9,6 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from sdt_lava.backends.lava.presence import require_backend
+from sdt_lava.backends.lava.process_guard import Terminated
+from sdt_lava.backends.run import BACKENDS
 from sdt_lava.cli.console import (
     console,
     error_console,
@@ -23,12 +26,9 @@ from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, Timesteps, 
 from sdt_lava.cli.places import Reads, ReadsData, WritesInto
 from sdt_lava.datasets import SourceOptions
 from sdt_lava.errors import ConfigError
-from sdt_lava.output_files import EVALUATION_FILES
+from sdt_lava.io.output_files import EVALUATION_FILES
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
-from sdt_lava.simulate.lava_presence import require_backend
-from sdt_lava.simulate.process_guard import Terminated
-from sdt_lava.simulate.run import BACKENDS
-from sdt_lava.text import quoted
+from sdt_lava.support.text import quoted
 
 _MOST_LISTED = 10
 

@@ -20,8 +20,8 @@ from sdt_lava.cli.console import (
 from sdt_lava.cli.data import Binning, DataRoot, Download, Ema, FirstLayer, data_options
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.datasets import SourceOptions
-from sdt_lava.files import write_json
-from sdt_lava.model.presets import PRESETS
+from sdt_lava.families.sdt1.presets import PRESETS
+from sdt_lava.io.files import write_json
 from sdt_lava.quantize.calibration import calibration_data
 from sdt_lava.quantize.report import QuantizationReport, ScaleChoices
 
@@ -63,7 +63,7 @@ def export_command(
     ] = None,
 ) -> None:
     """Quantize a trained model and write it as an HDF5 network file."""
-    from sdt_lava.checkpoint import load_with_report
+    from sdt_lava.families import load_with_report
     from sdt_lava.quantize.export import export
 
     started = time.perf_counter()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sdt_lava.cli.console import console, print_plain_json
-from sdt_lava.text import printable, quoted
+from sdt_lava.support.text import printable, quoted
 
 # The first bytes of what torch writes: a zip archive, or a pickle in older versions.
 _TORCH = (b"PK\x03\x04", b"\x80\x02")
@@ -32,7 +32,7 @@ def is_nir(path: Path) -> bool:
 
 def show_checkpoint(path: Path, config: str | None, *, json: bool) -> None:
     """Print the configuration of a checkpoint, and what importing it involves."""
-    from sdt_lava.checkpoint import load_with_report
+    from sdt_lava.families import load_with_report
 
     model, report = load_with_report(path, config)
     size = sum(parameter.numel() for parameter in model.parameters())

@@ -23,8 +23,8 @@ from sdt_lava.cli.data import (
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.cli.train import training_progress
 from sdt_lava.errors import ConfigError
-from sdt_lava.model.presets import PRESETS
-from sdt_lava.text import quoted
+from sdt_lava.families.sdt1.presets import PRESETS
+from sdt_lava.support.text import quoted
 
 _LARGEST_SEED = 2**63 - 1
 
@@ -56,9 +56,9 @@ def finetune_command(
 ) -> None:
     """Train a model further, with the rounded weights that will be exported."""
     from sdt_lava.datasets import SourceOptions
-    from sdt_lava.model.training import train
     from sdt_lava.quantize.calibration import levels_note, with_levels_of
-    from sdt_lava.quantize.fine_tune import FINE_TUNE_OPTIONS, ROUNDED_OPTIONS, fine_tune
+    from sdt_lava.training.fine_tune import FINE_TUNE_OPTIONS, ROUNDED_OPTIONS, fine_tune
+    from sdt_lava.training.training import train
 
     if bits is None and first_layer != "full":
         raise ConfigError(
@@ -111,8 +111,8 @@ def convert_command(
     ema: Ema = False,
 ) -> None:
     """Replace the max-pool of the pre-activation by what Loihi 2 can do."""
-    from sdt_lava.checkpoint import save_checkpoint
-    from sdt_lava.quantize.fine_tune import convert_pooling
+    from sdt_lava.families import save_checkpoint
+    from sdt_lava.training.fine_tune import convert_pooling
 
     converted = convert_pooling(load_imported(model, config, ema=ema), pooling)
     save_checkpoint(out, converted)

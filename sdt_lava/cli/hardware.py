@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+from sdt_lava.backends.board import HardwareOptions
+from sdt_lava.backends.board.options import RECORDS
+from sdt_lava.backends.lava.presence import default_backend, require_backend
+from sdt_lava.backends.measured import Measured
+from sdt_lava.backends.result import Result
+from sdt_lava.backends.run import BACKENDS, HARDWARE_BACKENDS, simulate
 from sdt_lava.cli.console import console, error_console, make_table, print_table
 from sdt_lava.cli.networks import trained_on
 from sdt_lava.cli.places import Reads
-from sdt_lava.compiler.targets import BUILT_IN_TARGETS, load_target
 from sdt_lava.errors import ConfigError
-from sdt_lava.simulate.lava_presence import default_backend, require_backend
-from sdt_lava.simulate.loihi import HardwareOptions
-from sdt_lava.simulate.loihi.options import RECORDS
-from sdt_lava.simulate.measured import Measured
-from sdt_lava.simulate.result import Result
-from sdt_lava.simulate.run import BACKENDS, HARDWARE_BACKENDS, simulate
-from sdt_lava.text import quoted
+from sdt_lava.hardware.targets import BUILT_IN_TARGETS, load_target
+from sdt_lava.support.text import quoted
 
 if TYPE_CHECKING:
-    from sdt_lava.graph import Graph
+    from sdt_lava.ir import Graph
 
 ALL_BACKENDS = (*BACKENDS, *HARDWARE_BACKENDS)
 
@@ -103,7 +103,7 @@ def choose_backend(
         raise ConfigError(
             "--backend", repr(backend), "none, 'loihi2' or 'machine', with a --target"
         )
-    from sdt_lava.simulate.loihi.run import require_hardware
+    from sdt_lava.backends.board.run import require_hardware
 
     target.board(asked.board)
     require_hardware(target)

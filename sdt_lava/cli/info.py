@@ -30,12 +30,12 @@ from sdt_lava.cli.networks import (
 from sdt_lava.cli.places import Reads
 from sdt_lava.cli.versions import print_versions
 from sdt_lava.errors import ConfigError
-from sdt_lava.model.presets import PRESETS
-from sdt_lava.text import quoted
+from sdt_lava.families.sdt1.presets import PRESETS
+from sdt_lava.support.text import quoted
 
 if TYPE_CHECKING:
     from sdt_lava.compiler.compile import CompiledNetwork
-    from sdt_lava.graph import Graph
+    from sdt_lava.ir import Graph
 
 
 def info_command(
@@ -86,7 +86,7 @@ def info_command(
     elif json:
         print_plain_json(_summary(network, net))
     else:
-        from sdt_lava.simulate.membranes import ends_in_membranes
+        from sdt_lava.backends.membranes import ends_in_membranes
 
         console.print(str(net))
         console.print(f"T = {net.timesteps} steps a sample, input {net.input_shape}")

@@ -26,14 +26,14 @@ from sdt_lava.cli.networks import (
     trained_on,
 )
 from sdt_lava.cli.places import Reads, ReadsData
-from sdt_lava.compiler.targets import BUILT_IN_TARGETS
 from sdt_lava.datasets import SourceOptions
 from sdt_lava.errors import ConfigError
+from sdt_lava.hardware.targets import BUILT_IN_TARGETS
 
 if TYPE_CHECKING:
-    from sdt_lava.graph import Graph
+    from sdt_lava.backends.result import Result
+    from sdt_lava.ir import Graph
     from sdt_lava.report.lowerings import LoweringComparison, LoweringRow
-    from sdt_lava.simulate.result import Result
 
 _MEASURED_SAMPLES = 64
 
@@ -133,7 +133,7 @@ def lower_command(
 
 
 def _run(net: Graph, data: str, options: SourceOptions, samples: int | None) -> Result:
-    from sdt_lava.simulate.run import simulate
+    from sdt_lava.backends.run import simulate
 
     needed = network_takes(net)
     dataset = load_fitting(data, "test", needed, options, samples, at_most=_MEASURED_SAMPLES)

@@ -27,16 +27,16 @@ from sdt_lava.cli.networks import (
 )
 from sdt_lava.cli.places import Reads, ReadsData, WritesFigure
 from sdt_lava.cli.runtime import RuntimeOption, load_needing, print_bound
-from sdt_lava.compiler.targets import BUILT_IN_TARGETS, load_target
+from sdt_lava.hardware.targets import BUILT_IN_TARGETS, load_target
 from sdt_lava.report.runtime_bound import runtime_bound
-from sdt_lava.text import quoted
+from sdt_lava.support.text import quoted
 
 if TYPE_CHECKING:
+    from sdt_lava.backends.result import Result
     from sdt_lava.compiler.compile import CompiledNetwork
-    from sdt_lava.compiler.core_map import CoreMap, LayerMap
     from sdt_lava.datasets import SourceOptions
-    from sdt_lava.graph import Graph
-    from sdt_lava.simulate.result import Result
+    from sdt_lava.hardware.core_map import CoreMap, LayerMap
+    from sdt_lava.ir import Graph
 
 _MEASURED_SAMPLES = 16
 _RESOURCE_TITLES = {
@@ -89,8 +89,8 @@ def map_command(
 ) -> None:
     """Map a network to the cores and chips of a target, and say what fills them."""
     from sdt_lava.compiler.compile import compile_network
-    from sdt_lava.compiler.core_map import map_cores
     from sdt_lava.datasets import SourceOptions
+    from sdt_lava.hardware.core_map import map_cores
 
     model = load_needing(runtime, "--data", data)
     description = load_target(target)
@@ -122,7 +122,7 @@ def map_command(
 
 
 def _measure(net: Graph, data: str, samples: int | None, options: SourceOptions) -> Result:
-    from sdt_lava.simulate.run import simulate
+    from sdt_lava.backends.run import simulate
 
     needed = network_takes(net)
     dataset = load_fitting(data, "test", needed, options, samples, at_most=_MEASURED_SAMPLES)

@@ -10,8 +10,8 @@ import typer
 from sdt_lava.cli.console import error_console
 from sdt_lava.datasets import trained_on as trained_on
 from sdt_lava.errors import ConfigError
-from sdt_lava.graph import Graph, Shape
-from sdt_lava.text import printable
+from sdt_lava.ir import Graph, Shape
+from sdt_lava.support.text import printable
 
 Timesteps = Annotated[
     int | None,
@@ -50,7 +50,7 @@ def load_file(
     NetworkFileError
         If the file cannot be read, or says these things itself.
     """
-    from sdt_lava.netx import load_network
+    from sdt_lava.io.netx import load_network
 
     return load_network(
         path,

@@ -19,11 +19,11 @@ from sdt_lava.cli.networks import (
 )
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.errors import ConfigError
-from sdt_lava.files import write_json
-from sdt_lava.text import quoted
+from sdt_lava.io.files import write_json
+from sdt_lava.support.text import quoted
 
 if TYPE_CHECKING:
-    from sdt_lava.graph import Graph
+    from sdt_lava.ir import Graph
     from sdt_lava.quantize.post_training import CalibrationData
 
 _SUFFIX = ".nir"
@@ -64,7 +64,7 @@ def nir_command(
 ) -> None:
     """Write a network as NIR, or read NIR as a network, by the suffix .nir."""
     from sdt_lava.cli.export import print_report
-    from sdt_lava.netx import save_network
+    from sdt_lava.io.netx import save_network
     from sdt_lava.nir import NirOptions, load_nir
 
     if (source.suffix == _SUFFIX) == (out.suffix == _SUFFIX):
@@ -94,8 +94,8 @@ def nir_command(
 
 
 def _write(graph: Graph, out: Path, dt: float | None) -> None:
+    from sdt_lava.io.nir.units import DEFAULT_DT
     from sdt_lava.nir import save_nir
-    from sdt_lava.nir.units import DEFAULT_DT
 
     save_nir(graph, out, DEFAULT_DT if dt is None else dt)
     console.print(f"wrote {out}: {len(graph)} nodes, weights and thresholds as integers")

@@ -16,8 +16,8 @@ from typer.core import TyperCommand
 
 from sdt_lava.datasets import data_places
 from sdt_lava.errors import ConfigError
-from sdt_lava.files import OutputError, check_folder, check_writable
-from sdt_lava.same_files import Place, check_separate
+from sdt_lava.io.files import OutputError, check_folder, check_writable
+from sdt_lava.io.same_files import Place, check_separate
 
 # Of the formats that matplotlib writes without further programs; without a suffix it is PNG.
 FIGURE_SUFFIXES = (

@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
+from sdt_lava.backends.lava.presence import require_backend
+from sdt_lava.backends.run import BACKENDS
 from sdt_lava.cli.console import console, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
 from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, Timesteps, parse_shape
 from sdt_lava.cli.places import Reads, ReadsData, WritesInto
 from sdt_lava.cli.runtime import RuntimeOption, load_needing
-from sdt_lava.compiler.targets import BUILT_IN_TARGETS
 from sdt_lava.errors import ConfigError
-from sdt_lava.output_files import REPORT_FILES
+from sdt_lava.hardware.targets import BUILT_IN_TARGETS
+from sdt_lava.io.output_files import REPORT_FILES
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
-from sdt_lava.simulate.lava_presence import require_backend
-from sdt_lava.simulate.run import BACKENDS
-from sdt_lava.text import quoted
+from sdt_lava.support.text import quoted
 
 
 def report_command(
@@ -66,7 +66,7 @@ def report_command(
     """Run a network and write a page that explains every number."""
     from sdt_lava.datasets import SourceOptions
     from sdt_lava.evaluate.identity import network_digest
-    from sdt_lava.netx.reader import load_with_content
+    from sdt_lava.io.netx.reader import load_with_content
     from sdt_lava.report.page import ReportOptions, collect_report, write_report
 
     others = tuple(compare_with or ["reference"])

@@ -9,6 +9,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from sdt_lava.backends.lava.presence import has_lava
+from sdt_lava.backends.result import Result
+from sdt_lava.backends.run import COMPILED_BACKENDS, simulate
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
 from sdt_lava.cli.engine import Device, Memory, Threads
@@ -29,12 +32,9 @@ from sdt_lava.cli.hardware import (
 from sdt_lava.cli.lowering import SdsaOption, ShortcutOption, chosen_ways
 from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, Timesteps, load_file
 from sdt_lava.cli.places import Reads, ReadsData, Writes, WritesFigure
+from sdt_lava.counts.synops import ROLES, SynopsTable
 from sdt_lava.datasets.labels import check_classes
-from sdt_lava.files import write_json
-from sdt_lava.report.synops import ROLES, SynopsTable
-from sdt_lava.simulate.lava_presence import has_lava
-from sdt_lava.simulate.result import Result
-from sdt_lava.simulate.run import COMPILED_BACKENDS, simulate
+from sdt_lava.io.files import write_json
 
 # Samples, and values of each, whose output is printed.
 _OUTPUTS_SHOWN, _VALUES_SHOWN = 8, 10

@@ -14,13 +14,13 @@ from sdt_lava.cli.export import calibration_data
 from sdt_lava.cli.places import Reads, ReadsData, WritesInto
 from sdt_lava.datasets import SourceOptions
 from sdt_lava.errors import ConfigError
-from sdt_lava.model.presets import PRESETS
-from sdt_lava.output_files import SWEEP_FILES
+from sdt_lava.families.sdt1.presets import PRESETS
+from sdt_lava.io.output_files import SWEEP_FILES
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
-from sdt_lava.text import quoted
+from sdt_lava.support.text import quoted
 
 if TYPE_CHECKING:
-    from sdt_lava.sweep import Sweep
+    from sdt_lava.evaluate.sweep import Sweep
 
 
 def sweep_command(
@@ -75,7 +75,7 @@ def sweep_command(
 ) -> None:
     """Compare widths of weights and lowerings of a model: accuracy, work, energy, size."""
     from sdt_lava.evaluate import EvaluationOptions
-    from sdt_lava.sweep import SweepOptions, sweep
+    from sdt_lava.evaluate.sweep import SweepOptions, sweep
 
     source = SourceOptions(root=data_root, download=download, binning=binning)
     options = SweepOptions(

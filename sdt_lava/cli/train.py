@@ -11,13 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from sdt_lava.checkpoint.draft import Draft, describe, read_draft
-from sdt_lava.cli.console import (
-    console,
-    error_console,
-    make_table,
-    print_table,
-)
+from sdt_lava.backends.lava.process_guard import Terminated
+from sdt_lava.cli.console import console, error_console, make_table, print_table
 from sdt_lava.cli.data import Binning, DataRoot, Download, check_parts, data_options
 from sdt_lava.cli.places import Reads, ReadsData, Writes, WritesInto
 from sdt_lava.datasets import (
@@ -30,15 +25,15 @@ from sdt_lava.datasets import (
     open_source,
 )
 from sdt_lava.errors import ConfigError
-from sdt_lava.model.presets import PRESETS
-from sdt_lava.output_files import TENSORBOARD_FILES
-from sdt_lava.simulate.process_guard import Terminated
-from sdt_lava.text import quoted
+from sdt_lava.families.draft import Draft, describe, read_draft
+from sdt_lava.families.sdt1.presets import PRESETS
+from sdt_lava.io.output_files import TENSORBOARD_FILES
+from sdt_lava.support.text import quoted
 
 if TYPE_CHECKING:
-    from sdt_lava.model.training import Progress as Report
-    from sdt_lava.model.training import TrainingOptions, TrainingResult
-    from sdt_lava.model.transformer import SpikeDrivenTransformer
+    from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
+    from sdt_lava.training.training import Progress as Report
+    from sdt_lava.training.training import TrainingOptions, TrainingResult
 
 # Enough passes for the presets that train on a CPU.
 EPOCHS = {"digits": 18, "synthetic-dvs": 10}
@@ -93,7 +88,7 @@ class Training:
 
     def options(self) -> TrainingOptions:
         """Return the options of the training loop."""
-        from sdt_lava.model.training import TrainingOptions
+        from sdt_lava.training.training import TrainingOptions
 
         network = self.preset or self.config or ""
         given = {

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from sdt_lava.lazy import lazy
+from sdt_lava.support.lazy import lazy
 
 if TYPE_CHECKING:
     from sdt_lava.compiler.compile import CompiledNetwork, compile_network

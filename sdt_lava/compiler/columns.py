@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import And, Graph, Lif, Node, TokenDilate, TokenSum
-from sdt_lava.numerics import ACTIVATION_LIMIT, DECAY_UNITY, WEIGHT_LIMIT
+from sdt_lava.ir import And, Graph, Lif, Node, TokenDilate, TokenSum
+from sdt_lava.ir.numerics import ACTIVATION_LIMIT, DECAY_UNITY, WEIGHT_LIMIT
 
 AND, COLUMN_GATE, COLUMNLESS, SINGLE_GATE = "and", "column-gate", "columnless", "single-gate"
 WAYS = (AND, COLUMN_GATE, COLUMNLESS, SINGLE_GATE)

@@ -22,18 +22,18 @@ from sdt_lava.compiler.passes.wait_before import wait_before
 from sdt_lava.compiler.process_table import ProcessRow, format_processes, process_rows
 from sdt_lava.compiler.schedule import Schedule, make_schedule, needs_matrix
 from sdt_lava.compiler.streams import RELAY, UNROLLED, forced_relays
-from sdt_lava.compiler.targets import Target, load_target
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import Conv, Graph, Relay
-from sdt_lava.once import cached_property
-from sdt_lava.quantize.proof import convolution_may_wrap
-from sdt_lava.registers import is_matrix
-from sdt_lava.simulate.sigma_delta import keep_starts
+from sdt_lava.hardware.targets import Target, load_target
+from sdt_lava.ir import Conv, Graph, Relay
+from sdt_lava.ir.proof import convolution_may_wrap
+from sdt_lava.ir.registers import is_matrix
+from sdt_lava.ir.sigma_delta_runs import keep_starts
+from sdt_lava.support.once import cached_property
 
 if TYPE_CHECKING:
-    from sdt_lava.compiler.core_map import CoreMap
-    from sdt_lava.compiler.rules import Violation
-    from sdt_lava.processes.blocks import SpikingNetwork
+    from sdt_lava.backends.lava.processes.blocks import SpikingNetwork
+    from sdt_lava.hardware.core_map import CoreMap
+    from sdt_lava.hardware.rules import Violation
 
 CONVOLUTIONS = ("auto", "sparse", "conv")
 # Above this many synapses a convolution stays a convolution in 'auto' mode: unrolled it would
@@ -81,8 +81,8 @@ class CompiledNetwork:
 
     @cached_property
     def violations(self) -> tuple[Violation, ...]:
-        """What the target does not allow, errors first: see :mod:`sdt_lava.compiler.rules`."""
-        from sdt_lava.compiler.rules import check_rules
+        """What the target does not allow, errors first: see :mod:`sdt_lava.hardware.rules`."""
+        from sdt_lava.hardware.rules import check_rules
 
         return check_rules(self)
 
@@ -95,7 +95,7 @@ class CompiledNetwork:
         CompileError
             If the target has no cores, or a neuron needs more than one.
         """
-        from sdt_lava.compiler.core_map import map_cores
+        from sdt_lava.hardware.core_map import map_cores
 
         return map_cores(self)
 
@@ -165,10 +165,10 @@ class CompiledNetwork:
         LavaUnavailableError
             If Lava is not installed.
         """
-        from sdt_lava.simulate.lava_presence import require_lava
+        from sdt_lava.backends.lava.presence import require_lava
 
         require_lava("a network of Lava processes")
-        from sdt_lava.processes.blocks import SpikingNetwork
+        from sdt_lava.backends.lava.processes.blocks import SpikingNetwork
 
         blocks = partition(self.graph, self.schedule, self.observed)
         return SpikingNetwork(blocks, self.graph.input.name, self.graph.input_shape, self.observed)

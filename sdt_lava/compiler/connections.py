@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 
-from sdt_lava.graph import Conv, OrPool, Shape
-from sdt_lava.numerics import IntArray
+from sdt_lava.ir import Conv, OrPool, Shape
+from sdt_lava.ir.numerics import IntArray
 
 IndexArray = NDArray[np.int64]
 

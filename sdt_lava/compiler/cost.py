@@ -8,9 +8,9 @@ from math import prod
 
 import numpy as np
 
-from sdt_lava.graph import Gate, Graph, Input, Lif, MaxRelay, Node, Relay, Signal, Sparse
-from sdt_lava.numerics import IntArray
-from sdt_lava.report.fan_out import fan_out
+from sdt_lava.ir import Gate, Graph, Input, Lif, MaxRelay, Node, Relay, Signal, Sparse
+from sdt_lava.ir.fan_out import fan_out
+from sdt_lava.ir.numerics import IntArray
 
 # Events per neuron and step, where nothing was measured. It decides between lowerings only.
 ASSUMED_RATE = 0.15

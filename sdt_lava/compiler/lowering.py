@@ -12,15 +12,11 @@ from sdt_lava.compiler.passes.lower_columns import lower_columns
 from sdt_lava.compiler.passes.lower_cuba import lower_cuba
 from sdt_lava.compiler.passes.lower_dilation import lower_dilation
 from sdt_lava.compiler.passes.lower_pooling import lower_pooling
-from sdt_lava.compiler.passes.lower_readout import (
-    MEMBRANE_SUFFIX,
-    READOUT_SUFFIX,
-    lower_readout,
-)
+from sdt_lava.compiler.passes.lower_readout import MEMBRANE_SUFFIX, READOUT_SUFFIX, lower_readout
 from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
 from sdt_lava.compiler.streams import RELAY, shortcut_ways
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import (
+from sdt_lava.ir import (
     LIF_KINDS,
     SIGMA_DELTA_KINDS,
     Conv,
@@ -34,7 +30,7 @@ from sdt_lava.graph import (
     Signal,
     Sparse,
 )
-from sdt_lava.simulate.sigma_delta import keep_starts
+from sdt_lava.ir.sigma_delta_runs import keep_starts
 
 Pass = Callable[[Graph], Graph]
 

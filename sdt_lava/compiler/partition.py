@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sdt_lava.compiler.schedule import Schedule
-from sdt_lava.graph import Conv, Dense, Graph, Input, Node, Shape, Signal, Sparse
+from sdt_lava.ir import Conv, Dense, Graph, Input, Node, Shape, Signal, Sparse
 
 
 @dataclass(frozen=True, eq=False)

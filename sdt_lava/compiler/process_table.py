@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sdt_lava.compiler.schedule import Schedule
-from sdt_lava.graph import (
+from sdt_lava.ir import (
     LIF_KINDS,
     SIGMA_DELTA_KINDS,
     Conv,

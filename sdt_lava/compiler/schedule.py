@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sdt_lava.graph import (
+from sdt_lava.ir import (
     LIF_KINDS,
     SIGMA_DELTA_KINDS,
     Conv,
@@ -24,9 +24,9 @@ from sdt_lava.graph import (
     MaxRelay,
     Relay,
 )
-from sdt_lava.numerics import NeuronStates
-from sdt_lava.once import cached_property
-from sdt_lava.sigma_delta import make_population
+from sdt_lava.ir.numerics import NeuronStates
+from sdt_lava.ir.sigma_delta_steps import make_population
+from sdt_lava.support.once import cached_property
 
 # Lava's LIFReset always has an interval: longer than any run, where samples are not reset.
 NO_RESET_INTERVAL = 2**31 - 1
@@ -271,7 +271,7 @@ def make_schedule(
 
 def _starts(graph: Graph, latency: Mapping[str, int], *, reset: bool) -> NeuronStates:
     """Return the states in which sigma-delta neurons that are reset start, flat."""
-    from sdt_lava.simulate.sigma_delta import starting_states, starts_by_itself
+    from sdt_lava.ir.sigma_delta_runs import starting_states, starts_by_itself
 
     if not graph.message_names or (not reset and starts_by_itself(graph, latency)):
         return {}

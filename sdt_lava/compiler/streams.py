@@ -15,9 +15,9 @@ import numpy as np
 
 from sdt_lava.compiler.passes.unroll_convolutions import unrolled_synapses
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import Conv, Graph, Node, Shortcut, Signal, Subsample, TokenMean
-from sdt_lava.quantize.proof import convolution_may_wrap
-from sdt_lava.registers import is_stream
+from sdt_lava.ir import Conv, Graph, Node, Shortcut, Signal, Subsample, TokenMean
+from sdt_lava.ir.proof import convolution_may_wrap
+from sdt_lava.ir.registers import is_stream
 
 RELAY, UNROLLED = "relay", "unrolled"
 # A token mean of a longer sum could exceed the 24-bit payload: the neuron behind it reads at most

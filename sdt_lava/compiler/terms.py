@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 
 from sdt_lava.compiler.connections import convolution, identity, subsample, token_sum
-from sdt_lava.graph import (
+from sdt_lava.ir import (
     Conv,
     Graph,
     MaxPool,
@@ -22,7 +22,7 @@ from sdt_lava.graph import (
     Subsample,
     TokenMean,
 )
-from sdt_lava.numerics import WEIGHT_LIMIT, IntArray, lava_weights
+from sdt_lava.ir.numerics import WEIGHT_LIMIT, IntArray, lava_weights
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from sdt_lava.datasets.source import (
 )
 from sdt_lava.datasets.synthetic_dvs import SyntheticDvsOptions, load_synthetic_dvs
 from sdt_lava.errors import DataError
-from sdt_lava.file_kinds import DATA, misplaced
-from sdt_lava.graph import Graph
-from sdt_lava.lazy import lazy
+from sdt_lava.io.file_kinds import DATA, misplaced
+from sdt_lava.ir import Graph
+from sdt_lava.support.lazy import lazy
 
 __all__ = [
     "DATASETS",

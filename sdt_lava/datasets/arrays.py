@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy_format
 
-from sdt_lava.archives import ZipReader, open_zip
 from sdt_lava.errors import DataError
-from sdt_lava.files import open_regular
-from sdt_lava.limits import limits, remedy
+from sdt_lava.io.archives import ZipReader, open_zip
+from sdt_lava.io.files import open_regular
+from sdt_lava.io.limits import limits, remedy
 
 # Entries that the directory may list.
 _MOST_ENTRIES = 1000

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sdt_lava.arrays import as_numpy
 from sdt_lava.datasets.labels import as_labels
 from sdt_lava.errors import DataError
-from sdt_lava.numerics import FLOAT32_EXACT
+from sdt_lava.ir.numerics import FLOAT32_EXACT
+from sdt_lava.support.arrays import as_numpy
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]

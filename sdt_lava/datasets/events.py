@@ -15,8 +15,8 @@ import numpy as np
 from sdt_lava.datasets.base import FloatArray, check_part
 from sdt_lava.datasets.source import LazySource, SourceOptions, fixed_order, missing_files
 from sdt_lava.errors import DataError
-from sdt_lava.extras import require
-from sdt_lava.files import check_regular
+from sdt_lava.io.files import check_regular
+from sdt_lava.support.extras import require
 
 _SENSOR = (128, 128, 2)
 # Steps of the published configurations.

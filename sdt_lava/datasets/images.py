@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from sdt_lava.datasets.base import FloatArray, check_part
+from sdt_lava.datasets.normalisation import NORMALISATION
 from sdt_lava.datasets.source import LazySource, SourceOptions, fixed_order, missing_files
 from sdt_lava.errors import DataError
-from sdt_lava.extras import require
-from sdt_lava.files import check_regular, open_regular
-from sdt_lava.model.normalisation import NORMALISATION
+from sdt_lava.io.files import check_regular, open_regular
+from sdt_lava.support.extras import require
 
 logger = logging.getLogger(__name__)
 

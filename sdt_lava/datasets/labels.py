@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sdt_lava.arrays import as_numpy
 from sdt_lava.errors import ConfigError, DataError
-from sdt_lava.numerics import IntArray
+from sdt_lava.ir.numerics import IntArray
+from sdt_lava.support.arrays import as_numpy
 
 if TYPE_CHECKING:
-    from sdt_lava.graph import Graph
+    from sdt_lava.ir import Graph
 
 _ALLOWED = "whole numbers (B,) from 0, or one-hot rows (B, classes)"
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from sdt_lava.arrays import as_numpy
 from sdt_lava.datasets.base import Dataset, FloatArray, IntArray
 from sdt_lava.datasets.source import MemorySource, SampleSource, checked_indices, first_samples
 from sdt_lava.errors import DataError
+from sdt_lava.support.arrays import as_numpy
 
 _ALLOWED = (
     "a Dataset, a SampleSource, or an object with __len__ and __getitem__ that returns a sample "

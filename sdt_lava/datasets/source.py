@@ -13,7 +13,7 @@ import numpy as np
 
 from sdt_lava.datasets.base import Dataset, FloatArray, IntArray
 from sdt_lava.errors import DataError
-from sdt_lava.limits import limits
+from sdt_lava.io.limits import limits
 
 # Where files are looked for unless the caller says otherwise.
 ROOT_VARIABLE = "SDT_LAVA_DATA"

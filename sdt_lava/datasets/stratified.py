@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import RandomState
 
-from sdt_lava.numerics import IntArray
+from sdt_lava.ir.numerics import IntArray
 
 
 def stratified_split(labels: IntArray, test: int, seed: int) -> tuple[IntArray, IntArray]:

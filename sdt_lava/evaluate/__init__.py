@@ -2,7 +2,7 @@
 
 from sdt_lava.evaluate.run import EvaluationOptions, evaluate
 from sdt_lava.evaluate.summary import Evaluation
-from sdt_lava.lazy import lazy
+from sdt_lava.support.lazy import lazy
 
 __all__ = ["Evaluation", "EvaluationOptions", "evaluate"]
 

@@ -21,9 +21,9 @@ from sdt_lava.errors import ConfigError, SdtLavaError
 from sdt_lava.evaluate.identity import data_digest, network_digest
 from sdt_lava.evaluate.run import EvaluationOptions, Executor, Shard, open_data
 from sdt_lava.evaluate.sample import SampleResult, evaluate_samples
-from sdt_lava.graph import Graph
-from sdt_lava.limits import allowing
-from sdt_lava.netx import load_network
+from sdt_lava.io.limits import allowing
+from sdt_lava.io.netx import load_network
+from sdt_lava.ir import Graph
 
 logger = logging.getLogger(__name__)
 

@@ -28,13 +28,13 @@ from sdt_lava.evaluate.sample import SampleResult, evaluate_samples
 from sdt_lava.evaluate.selection import select, shards
 from sdt_lava.evaluate.store import ResultStore
 from sdt_lava.evaluate.summary import Evaluation
-from sdt_lava.files import check_folder, make_folder
-from sdt_lava.graph import Graph, Shape
-from sdt_lava.limits import Limits, limits
-from sdt_lava.netx.reader import load_with_content
-from sdt_lava.output_files import EVALUATION_FILES
+from sdt_lava.io.files import check_folder, make_folder
+from sdt_lava.io.limits import Limits, limits
+from sdt_lava.io.netx.reader import load_with_content
+from sdt_lava.io.output_files import EVALUATION_FILES
+from sdt_lava.io.same_files import Place, check_separate
+from sdt_lava.ir import Graph, Shape
 from sdt_lava.report.energy_model import ENERGY_MODELS, EnergyModel, load_energy_model
-from sdt_lava.same_files import Place, check_separate
 
 DATABASE = "results.sqlite"
 ON_BAD = ("stop", "skip")
@@ -73,7 +73,7 @@ class EvaluationOptions:
         Costs.
     timesteps, input_shape, num_layers, skip_layers
         Of SLAYER's network files, which may not say it; as in
-        :func:`sdt_lava.netx.load_network`.
+        :func:`sdt_lava.io.netx.load_network`.
     limits : Limits
         How much is read; for the workers of a cluster, which do not know those that apply here.
     """
@@ -105,7 +105,7 @@ class EvaluationOptions:
             raise ConfigError("shard_size", str(self.shard_size), "at least 1")
 
     def how_to_run(self) -> dict[str, Any]:
-        """Return the arguments of :func:`~sdt_lava.simulate.run.simulate`."""
+        """Return the arguments of :func:`~sdt_lava.backends.run.simulate`."""
         return {"backend": self.backend, "memory": self.memory, "device": self.device}
 
     def changing_results(self) -> dict[str, object]:

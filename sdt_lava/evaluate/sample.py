@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sdt_lava.backends.run import simulate
+from sdt_lava.counts.counts import SYNAPTIC_OPERATIONS, UPDATES
 from sdt_lava.datasets.base import Dataset
 from sdt_lava.datasets.labels import check_classes
 from sdt_lava.datasets.source import SampleSource
 from sdt_lava.errors import DataError
-from sdt_lava.graph import Graph
-from sdt_lava.report.counts import SYNAPTIC_OPERATIONS, UPDATES
-from sdt_lava.simulate.run import simulate
+from sdt_lava.ir import Graph
 
 OPERATIONS = (*SYNAPTIC_OPERATIONS, *UPDATES)
 TOP = 5
@@ -63,7 +63,7 @@ def evaluate_samples(
     indices : sequence of int
         Which samples, in the order of the results.
     **how
-        Back end and its options, as :func:`~sdt_lava.simulate.run.simulate` takes them.
+        Back end and its options, as :func:`~sdt_lava.backends.run.simulate` takes them.
     """
     try:
         batch = next(source.batches(list(indices), len(indices)))

@@ -12,8 +12,8 @@ from types import TracebackType
 from sdt_lava.errors import SdtLavaError
 from sdt_lava.evaluate.identity import check_same
 from sdt_lava.evaluate.sample import OPERATIONS, SampleResult
-from sdt_lava.files import OutputError, check_regular
-from sdt_lava.limits import limits, remedy
+from sdt_lava.io.files import OutputError, check_regular
+from sdt_lava.io.limits import limits, remedy
 
 # How long a writer waits for another process that has the database locked [s].
 _LOCK_TIMEOUT = 10.0

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sdt_lava.evaluate.sample import OPERATIONS, TOP, SampleResult
-from sdt_lava.files import replacing, write_json
+from sdt_lava.io.files import replacing, write_json
 from sdt_lava.report.energy_model import EnergyModel
 
 

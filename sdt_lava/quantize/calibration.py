@@ -16,13 +16,13 @@ from sdt_lava.datasets import (
     fitting_options,
     open_source,
 )
-from sdt_lava.model.config import SdtConfig
-from sdt_lava.model.normalisation import measured_levels
+from sdt_lava.datasets.normalisation import measured_levels
+from sdt_lava.families.sdt1.config import SdtConfig
 from sdt_lava.quantize.post_training import CalibrationData
-from sdt_lava.text import printable
+from sdt_lava.support.text import printable
 
 if TYPE_CHECKING:
-    from sdt_lava.model.transformer import SpikeDrivenTransformer
+    from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
 
 # More samples hardly move extremes and shares, and calibration should not take minutes.
 _CALIBRATION_SAMPLES = 256

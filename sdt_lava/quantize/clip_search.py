@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.errors import QuantizationError
-from sdt_lava.graph import Node
-from sdt_lava.quantize.bounds import bound_nodes
+from sdt_lava.ir import Node
+from sdt_lava.ir.bounds import bound_nodes
 from sdt_lava.quantize.fitting import weights_stay
 from sdt_lava.quantize.forced import ForcedLayers, RecordedBatch, Teacher, record
 from sdt_lava.quantize.groups import LifGroup

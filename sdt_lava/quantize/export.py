@@ -6,13 +6,13 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sdt_lava.graph import Graph
+from sdt_lava.ir import Graph
 from sdt_lava.quantize.calibration import levels_note, with_levels_of
 from sdt_lava.quantize.post_training import CalibrationData, quantize
 from sdt_lava.quantize.report import QuantizationReport
 
 if TYPE_CHECKING:
-    from sdt_lava.model.transformer import SpikeDrivenTransformer
+    from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
 
 
 def to_network(
@@ -34,8 +34,8 @@ def to_network(
     QuantizationError
         If it does not fit the integer ranges.
     """
-    from sdt_lava.model.trace import trace
-    from sdt_lava.simulate.run import simulate
+    from sdt_lava.backends.run import simulate
+    from sdt_lava.families.sdt1.trace import trace
 
     def spikes(x: Any) -> Any:
         return simulate(model, x, "torch").spikes
@@ -94,7 +94,7 @@ def export(
     ConfigError, QuantizationError, NetworkFileError
         If the model cannot be expressed, does not fit, or the file cannot be written.
     """
-    from sdt_lava.netx.writer import save_network
+    from sdt_lava.io.netx.writer import save_network
 
     graph, report = to_network(
         model, bits, calibration, by_channel=by_channel, first_layer=first_layer

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sdt_lava.graph import Graph, Input, Node, Readout, Signal, Synapse
-from sdt_lava.numerics import ACTIVATION_SHIFT
-from sdt_lava.quantize.fold import FloatArray
+from sdt_lava.importers.fold import FloatArray
+from sdt_lava.ir import Graph, Input, Node, Readout, Signal, Synapse
+from sdt_lava.ir.numerics import ACTIVATION_SHIFT
 from sdt_lava.quantize.weight_format import WeightFormat
 
 

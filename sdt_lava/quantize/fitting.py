@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from sdt_lava.graph import LIF_KINDS, CubaLif, Graph
-from sdt_lava.numerics import MAX_WEIGHT_EXPONENT
+from sdt_lava.importers.fold import FloatArray
+from sdt_lava.importers.grid import CLOSE, grid_of, whole
+from sdt_lava.ir import LIF_KINDS, CubaLif, Graph
+from sdt_lava.ir.numerics import MAX_WEIGHT_EXPONENT
 from sdt_lava.quantize.first_layer import effective_weight, least_exponent
-from sdt_lava.quantize.fold import FloatArray
-from sdt_lava.quantize.grid import CLOSE, grid_of, whole
 from sdt_lava.quantize.groups import LifGroup, token_mean_before
 from sdt_lava.quantize.integer import (
     Clips,

@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from sdt_lava.graph import (
+from sdt_lava.engine.arithmetic import largest_in_windows
+from sdt_lava.engine.products import convolve_real
+from sdt_lava.engine.registry import Context, evaluator
+from sdt_lava.engine.synapses import Window
+from sdt_lava.ir import (
     Conv,
     CubaLif,
     Dense,
@@ -24,13 +28,9 @@ from sdt_lava.graph import (
     Shortcut,
     TokenMean,
 )
-from sdt_lava.numerics import DECAY_UNITY
-from sdt_lava.simulate.engine.arithmetic import largest_in_windows
-from sdt_lava.simulate.engine.products import convolve_real
-from sdt_lava.simulate.engine.registry import Context, evaluator
-from sdt_lava.simulate.engine.synapses import Window
-from sdt_lava.simulate.inputs import to_time_first
-from sdt_lava.torch_state import exact_arithmetic
+from sdt_lava.ir.encoding import to_time_first
+from sdt_lava.ir.numerics import DECAY_UNITY
+from sdt_lava.support.torch_state import exact_arithmetic
 
 
 def evaluate(graph: Graph, frames: Tensor) -> dict[str, Tensor]:

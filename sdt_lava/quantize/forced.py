@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sdt_lava.graph import LIF_KINDS, Graph, Input, Node
-from sdt_lava.numerics import IntArray
-from sdt_lava.quantize.bounds import Extremes
-from sdt_lava.simulate.engine.registry import Context, evaluator
-from sdt_lava.simulate.inputs import encode
-from sdt_lava.simulate.integer_run import samples_at_once
-from sdt_lava.torch_state import exact_arithmetic
+from sdt_lava.backends.integer_run import samples_at_once
+from sdt_lava.engine.registry import Context, evaluator
+from sdt_lava.ir import LIF_KINDS, Graph, Input, Node
+from sdt_lava.ir.bounds import Extremes
+from sdt_lava.ir.encoding import encode
+from sdt_lava.ir.numerics import IntArray
+from sdt_lava.support.torch_state import exact_arithmetic
 
 SpikeArrays = Mapping[str, NDArray[np.uint8]]
 # From input (B, *shape) or (B, T, *shape) to the spikes of every LIF, (T, B, *shape).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sdt_lava.graph import LIF_KINDS, Graph, Signal, Synapse, TokenMean, TokenSum
+from sdt_lava.ir import LIF_KINDS, Graph, Signal, Synapse, TokenMean, TokenSum
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 
 from sdt_lava.errors import QuantizationError
-from sdt_lava.graph import (
+from sdt_lava.importers.fold import FloatArray
+from sdt_lava.importers.grid import grid_of, whole
+from sdt_lava.ir import (
     LIF_KINDS,
     CubaLif,
     Graph,
@@ -30,7 +32,7 @@ from sdt_lava.graph import (
     Synapse,
     TokenSum,
 )
-from sdt_lava.numerics import (
+from sdt_lava.ir.numerics import (
     ACTIVATION_LIMIT,
     BIAS_EXPONENT,
     BIAS_EXPONENT_HIGH,
@@ -40,8 +42,6 @@ from sdt_lava.numerics import (
     IntArray,
 )
 from sdt_lava.quantize.first_layer import effective_weight, least_exponent
-from sdt_lava.quantize.fold import FloatArray
-from sdt_lava.quantize.grid import grid_of, whole
 from sdt_lava.quantize.groups import LifGroup, token_count, token_mean_before
 from sdt_lava.quantize.weight_format import WeightFormat
 

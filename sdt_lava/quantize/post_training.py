@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.errors import QuantizationError
-from sdt_lava.graph import Graph
-from sdt_lava.quantize.biases import gather_biases
-from sdt_lava.quantize.bounds import Extremes, bound_extremes
+from sdt_lava.ir import Graph
+from sdt_lava.ir.biases import gather_biases
+from sdt_lava.ir.bounds import Extremes, bound_extremes
 from sdt_lava.quantize.first_layer import input_before
 from sdt_lava.quantize.reachable import check_alive
 from sdt_lava.quantize.report import (
@@ -300,8 +300,8 @@ def _check_finite(graph: Graph) -> None:
 
 def _measure(graph: Graph, data: CalibrationData) -> dict[str, Extremes]:
     # Imported here: torch is needed for measuring only, not for the proof.
-    from sdt_lava.simulate.engine import Engine
-    from sdt_lava.simulate.inputs import encode
+    from sdt_lava.engine import Engine
+    from sdt_lava.ir.encoding import encode
 
     engine = Engine(graph, strict=False)
     frames = encode(graph, data.x)

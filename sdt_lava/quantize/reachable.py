@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from sdt_lava.errors import QuantizationError
-from sdt_lava.graph import (
+from sdt_lava.importers.fold import FloatArray
+from sdt_lava.ir import (
     LIF_KINDS,
     And,
     Conv,
@@ -34,9 +35,8 @@ from sdt_lava.graph import (
     TokenMean,
     TokenSum,
 )
-from sdt_lava.numerics import BIAS_EXPONENT, DECAY_UNITY
+from sdt_lava.ir.numerics import BIAS_EXPONENT, DECAY_UNITY
 from sdt_lava.quantize.first_layer import effective_weight
-from sdt_lava.quantize.fold import FloatArray
 from sdt_lava.quantize.integer import is_silent, powers
 
 Range = tuple[FloatArray, FloatArray]

@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sdt_lava.graph import LIF_KINDS, CubaLif, Graph, Lif, Readout, Synapse
-from sdt_lava.numerics import (
-    ACTIVATION_LIMIT,
-    ACTIVATION_SHIFT,
-    STATE_LIMIT,
-)
-from sdt_lava.quantize.bounds import Extremes
+from sdt_lava.ir import LIF_KINDS, CubaLif, Graph, Lif, Readout, Synapse
+from sdt_lava.ir.bounds import Extremes
+from sdt_lava.ir.numerics import ACTIVATION_LIMIT, ACTIVATION_SHIFT, STATE_LIMIT
 from sdt_lava.quantize.first_layer import effective_weight
 from sdt_lava.quantize.integer import is_silent, powers
 

@@ -7,9 +7,9 @@ from math import prod
 
 import numpy as np
 
-from sdt_lava.graph import Graph
-from sdt_lava.graph.work import multiplications
-from sdt_lava.numerics import IntArray
+from sdt_lava.ir import Graph
+from sdt_lava.ir.numerics import IntArray
+from sdt_lava.ir.work import multiplications
 from sdt_lava.quantize.groups import LifGroup
 
 # The update of a neuron costs about as much as this many multiplications.

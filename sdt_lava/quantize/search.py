@@ -8,9 +8,9 @@ from math import ceil, log2
 
 import numpy as np
 
-from sdt_lava.graph import Graph, Lif, Node
-from sdt_lava.numerics import BIAS_MANTISSA_HIGH, THRESHOLD_LIMIT
-from sdt_lava.quantize.bounds import Extremes
+from sdt_lava.ir import Graph, Lif, Node
+from sdt_lava.ir.bounds import Extremes
+from sdt_lava.ir.numerics import BIAS_MANTISSA_HIGH, THRESHOLD_LIMIT
 from sdt_lava.quantize.first_layer import least_exponent
 from sdt_lava.quantize.fitting import SAME_SCALE, exact_scale, filling_scale, fitting_scale
 from sdt_lava.quantize.groups import LifGroup, lif_groups, token_count, token_mean_before

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sdt_lava.graph import Graph
-from sdt_lava.model.presets import preset
+from sdt_lava.families.sdt1.presets import preset
+from sdt_lava.ir import Graph
 from sdt_lava.quantize.post_training import quantize_unmeasured
 
 
@@ -32,9 +32,9 @@ def untrained_network(name: str, seed: int = 0) -> Graph:
     """
     config = preset(name)
     # Imported here: torch takes seconds, and a wrong name should not.
-    from sdt_lava.model.trace import trace
-    from sdt_lava.model.transformer import SpikeDrivenTransformer
-    from sdt_lava.torch_state import random_numbers_apart
+    from sdt_lava.families.sdt1.trace import trace
+    from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
+    from sdt_lava.support.torch_state import random_numbers_apart
 
     with random_numbers_apart(seed):
         model = SpikeDrivenTransformer(config).eval()

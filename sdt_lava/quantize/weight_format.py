@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sdt_lava.errors import QuantizationError
-from sdt_lava.numerics import MAX_WEIGHT_EXPONENT, IntArray
-from sdt_lava.quantize.fold import FloatArray
+from sdt_lava.importers.fold import FloatArray
+from sdt_lava.ir.numerics import MAX_WEIGHT_EXPONENT, IntArray
 
 MIN_BITS, MAX_BITS = 2, 8
 FIRST_LAYERS = ("full", "fitted")

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sdt_lava.lazy import lazy
+from sdt_lava.support.lazy import lazy
 
 if TYPE_CHECKING:
+    from sdt_lava.counts.counts import count, merge
     from sdt_lava.report import figures
     from sdt_lava.report.accounting import compare_accountings
-    from sdt_lava.report.counts import count, merge
     from sdt_lava.report.energy_table import energy
 
 __all__ = ["compare_accountings", "count", "energy", "figures", "merge"]
@@ -25,8 +25,8 @@ __getattr__ = lazy(
     __name__,
     {
         "compare_accountings": "accounting",
-        "count": "counts",
+        "count": "sdt_lava.counts.counts",
         "energy": "energy_table",
-        "merge": "counts",
+        "merge": "sdt_lava.counts.counts",
     },
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sdt_lava.report.counts import ConnectionCounts, Counts
+from sdt_lava.counts.counts import ConnectionCounts, Counts
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sdt_lava.families.sdt1.formula import vanilla_attention
 from sdt_lava.report.energy_model import EnergyModel
-from sdt_lava.report.formula import vanilla_attention
 from sdt_lava.report.formula_energy import cost_of
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sdt_lava.graph import Graph
+from sdt_lava.ir import Graph
 
 if TYPE_CHECKING:
-    from sdt_lava.simulate.result import Result
+    from sdt_lava.backends.result import Result
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def bias_driven_activity(net: Graph, timesteps: int | None = None) -> BiasDriven
     timesteps : int, optional
         Steps of the sample; by default the network's.
     """
-    from sdt_lava.simulate.run import simulate
+    from sdt_lava.backends.run import simulate
 
     steps = timesteps or net.timesteps
     result = simulate(net, np.zeros((1, steps, *net.input_shape), np.float32), "engine")

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from sdt_lava.backends.result import Result
 from sdt_lava.errors import DataError
-from sdt_lava.simulate.result import Result
 
 
 @dataclass(frozen=True)

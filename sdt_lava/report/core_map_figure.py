@@ -13,9 +13,9 @@ from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from sdt_lava.compiler.core_map import Core, CoreMap
+from sdt_lava.hardware.core_map import Core, CoreMap
 from sdt_lava.report.figures import save_figure
-from sdt_lava.text import figure_label
+from sdt_lava.support.text import figure_label
 
 _EMPTY = (0.92, 0.92, 0.92)
 # Of the parts of one block, such as attention and MLP: saturation and value.

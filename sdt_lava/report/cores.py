@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sdt_lava.graph import Graph
+from sdt_lava.backends.result import Result
+from sdt_lava.ir import Graph
 from sdt_lava.report.runtime_bound import RuntimeBound
-from sdt_lava.simulate.result import Result
 
 if TYPE_CHECKING:
-    from sdt_lava.compiler.core_map import CoreMap
+    from sdt_lava.hardware.core_map import CoreMap
 
 
 def map_run(net: Graph, result: Result, target: str, board: str | None = None) -> CoreMap:
@@ -32,8 +32,8 @@ def map_run(net: Graph, result: Result, target: str, board: str | None = None) -
         If the target does not exist, or cannot hold the network.
     """
     from sdt_lava.compiler.compile import compile_network
-    from sdt_lava.compiler.core_map import map_cores
-    from sdt_lava.compiler.targets import load_target
+    from sdt_lava.hardware.core_map import map_cores
+    from sdt_lava.hardware.targets import load_target
 
     description = load_target(target)
     return map_cores(compile_network(net, description, board=board), description, board, result)

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 from sdt_lava.errors import EnergyModelError
-from sdt_lava.toml_tables import TomlTable, read_description
+from sdt_lava.io.toml_tables import TomlTable, read_description
 
 ENERGY_MODELS = ("horowitz45-fp32", "horowitz45-int8", "loihi1")
 

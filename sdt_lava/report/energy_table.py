@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sdt_lava.report.counts import SYNAPTIC_OPERATIONS, UPDATES, Counts
+from sdt_lava.counts.counts import SYNAPTIC_OPERATIONS, UPDATES, Counts
 from sdt_lava.report.energy_model import EnergyModel, load_energy_model
 
 

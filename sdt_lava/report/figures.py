@@ -15,11 +15,11 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from sdt_lava.files import replacing
+from sdt_lava.backends.result import Result
+from sdt_lava.counts.synops import ROLES
+from sdt_lava.io.files import replacing
 from sdt_lava.report.compare import Comparison
-from sdt_lava.report.synops import ROLES
-from sdt_lava.simulate.result import Result
-from sdt_lava.text import figure_label
+from sdt_lava.support.text import figure_label
 
 _MOST_SAMPLES = 8
 # Neurons drawn of each layer, spread evenly over the population.

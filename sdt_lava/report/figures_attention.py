@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from sdt_lava.report.attention_cost import attention_ratio, rate_for_ratio
 from sdt_lava.report.energy_model import EnergyModel
 from sdt_lava.report.figures import save_figure
-from sdt_lava.text import figure_label
+from sdt_lava.support.text import figure_label
 
 # "up to 87.2x lower computation energy than vanilla self-attention" (Yao et al. 2023, abstract).
 PUBLISHED_RATIO = 87.2

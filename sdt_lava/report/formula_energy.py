@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sdt_lava.errors import EnergyModelError
-from sdt_lava.model.config import SdtConfig
-from sdt_lava.report.energy_model import EnergyModel
-from sdt_lava.report.formula import (
+from sdt_lava.families.sdt1.config import SdtConfig
+from sdt_lava.families.sdt1.formula import (
     FormulaLayer,
     formula_layers,
     layer_rates,
     total_parameters,
     vanilla_attention,
 )
+from sdt_lava.report.energy_model import EnergyModel
 
 _COST_OF = {"mac": "mac", "ac": "accumulate"}
 _PJ_PER_MJ = 1e9
@@ -152,7 +152,8 @@ def formula_energy(
     model : EnergyModel
         Costs; it needs those of 'mac' and 'accumulate'.
     rates : mapping of str to float, optional
-        Firing rates by layer or by population, see :func:`sdt_lava.report.formula.layer_rates`.
+        Firing rates by layer or by population, see
+        :func:`sdt_lava.families.sdt1.formula.layer_rates`.
 
     Raises
     ------

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sdt_lava.backends.result import Result
 from sdt_lava.compiler.choose import AUTO, Choice, choose_lowering
 from sdt_lava.compiler.columns import (
     AND,
@@ -32,10 +33,9 @@ from sdt_lava.compiler.passes.relay_shifted import relay_shifted
 from sdt_lava.compiler.passes.split_delays import balance
 from sdt_lava.compiler.schedule import make_schedule
 from sdt_lava.compiler.streams import RELAY, UNROLLED, forced_relays
-from sdt_lava.compiler.targets import Target, load_target
-from sdt_lava.graph import Graph, Input
-from sdt_lava.report.events import count_events
-from sdt_lava.simulate.result import Result
+from sdt_lava.counts.events import count_events
+from sdt_lava.hardware.targets import Target, load_target
+from sdt_lava.ir import Graph, Input
 
 Progress = Callable[[int, int], None]
 

@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from sdt_lava.counts.counts import Counts
 from sdt_lava.errors import DataError
-from sdt_lava.files import open_regular, replacing
-from sdt_lava.limits import limits, remedy
-from sdt_lava.report.counts import Counts
-from sdt_lava.report.formula import FormulaLayer
+from sdt_lava.families.sdt1.formula import FormulaLayer
+from sdt_lava.io.files import open_regular, replacing
+from sdt_lava.io.limits import limits, remedy
 
 HEADER = ("name", "rate")
 # Populations of a network, which the formula needs or not, by block.

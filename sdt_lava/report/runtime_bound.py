@@ -11,8 +11,8 @@ from sdt_lava.errors import RuntimeModelError
 from sdt_lava.report.runtime_model import RuntimeModel
 
 if TYPE_CHECKING:
-    from sdt_lava.compiler.core_map import CoreCounts, CoreMap
-    from sdt_lava.simulate.result import Result
+    from sdt_lava.backends.result import Result
+    from sdt_lava.hardware.core_map import CoreCounts, CoreMap
 
 
 @dataclass(frozen=True)

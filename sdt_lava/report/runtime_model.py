@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sdt_lava.errors import RuntimeModelError
-from sdt_lava.toml_tables import TomlTable, read_description
+from sdt_lava.io.toml_tables import TomlTable, read_description
 
 # What a term may grow with. All but the last two are of the core that has most.
 COUNTS: Mapping[str, str] = {

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sdt_lava.model.transformer import SpikeDrivenTransformer
+from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
 from sdt_lava.report.energy_model import EnergyModel
-from sdt_lava.torch_state import evaluating
+from sdt_lava.support.torch_state import evaluating
 
 
 @dataclass(frozen=True)

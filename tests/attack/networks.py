@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sdt_lava.graph import Graph
+from sdt_lava.ir import Graph
 from tests.attack.webs import CHANNELS, random_web
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_chain, random_frames, random_sdt_graph

@@ -9,10 +9,10 @@ import sys
 import numpy as np
 import pytest
 
+from sdt_lava.backends.lava.presence import has_lava
 from sdt_lava.compiler.compile import CONVOLUTIONS
-from sdt_lava.graph import NODE_KINDS
-from sdt_lava.simulate.engine import KERNELS
-from sdt_lava.simulate.lava_presence import has_lava
+from sdt_lava.engine import KERNELS
+from sdt_lava.ir import NODE_KINDS
 from tests.attack import __main__ as program
 from tests.attack import ways, worker
 from tests.attack.networks import FAMILIES, FILLS, make_case
@@ -108,7 +108,7 @@ def test_a_missing_overflow_is_a_finding(monkeypatch):
 # A worker whose kernel of packed spikes reads one value too many.
 OVERREAD = """
 from tests.attack import worker
-from sdt_lava.simulate.engine.plan import signals
+from sdt_lava.engine.plan import signals
 fire = signals.fire_rows
 
 def wide(sums, floats, strides, rows, *rest):

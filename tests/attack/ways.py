@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 import sdt_lava
-from sdt_lava.allocation import GUARDS, guarding
+from sdt_lava.backends.board import HardwareOptions
+from sdt_lava.backends.lava.presence import has_lava
 from sdt_lava.compiler.compile import CONVOLUTIONS
+from sdt_lava.counts.events import count_events
+from sdt_lava.engine import KERNELS, Engine, EngineOptions
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import Signal
-from sdt_lava.report.events import count_events
-from sdt_lava.simulate.engine import KERNELS, Engine, EngineOptions
-from sdt_lava.simulate.lava_presence import has_lava
-from sdt_lava.simulate.loihi import HardwareOptions
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.ir import Signal
+from sdt_lava.ir.reference import run_reference
+from sdt_lava.support.allocation import GUARDS, guarding
 from tests.attack.networks import Case
 from tests.simulate.odd_arrays import FORMS
 

@@ -7,7 +7,7 @@ from math import prod, sqrt
 
 import numpy as np
 
-from sdt_lava.graph import (
+from sdt_lava.ir import (
     LIF_KINDS,
     And,
     CubaLif,
@@ -23,7 +23,7 @@ from sdt_lava.graph import (
     TokenMean,
     TokenSum,
 )
-from sdt_lava.numerics import THRESHOLD_LIMIT
+from sdt_lava.ir.numerics import THRESHOLD_LIMIT
 from tests.cuba_graphs import random_cuba_fields
 from tests.graphs import GraphMaker, random_window
 

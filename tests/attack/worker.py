@@ -91,7 +91,7 @@ def run(number: int) -> dict[str, Any]:
 def always_threads() -> None:
     """Let several threads compute however little there is."""
     # The package has a function of the name of a module.
-    module: Any = import_module("sdt_lava.simulate.engine.engine")
+    module: Any = import_module("sdt_lava.engine.engine")
     module._WORTH_THREADS = 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sdt_lava.checkpoint.official_layout import official_tensors
+from sdt_lava.families.sdt1.official_layout import official_tensors
 from sdt_lava.model import SdtConfig
 
 DATA = Path(__file__).parents[1] / "data" / "sdt"

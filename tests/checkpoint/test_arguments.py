@@ -7,8 +7,8 @@ from argparse import Namespace
 
 import pytest
 
-from sdt_lava.checkpoint import load_model, load_with_report, resolve_config
 from sdt_lava.errors import ConfigError
+from sdt_lava.families import load_model, load_with_report, resolve_config
 from tests.checkpoint.official_cases import (
     YML,
     official_config,

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from sdt_lava.checkpoint import resolve_config
-from sdt_lava.checkpoint.draft import count_weights, read_draft
 from sdt_lava.datasets import Dataset, MemorySource
+from sdt_lava.datasets.normalisation import NORMALISATION, image_levels
 from sdt_lava.errors import ConfigError, DataError, SdtLavaError
+from sdt_lava.families import resolve_config
+from sdt_lava.families.draft import count_weights, read_draft
 from sdt_lava.model import PRESETS, SdtConfig, SpikeDrivenTransformer, preset
-from sdt_lava.model.normalisation import NORMALISATION, image_levels
 from tests.checkpoint.official_cases import YML
 
 SIZE = {"dim": 32, "depth": 1}

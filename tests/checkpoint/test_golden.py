@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-import sdt_lava.model.attention as attention_module
-from sdt_lava.checkpoint import load_model, load_with_report
+import sdt_lava.families.sdt1.attention as attention_module
+from sdt_lava.families import load_model, load_with_report
+from sdt_lava.families.blocks.layers import dilate_image
+from sdt_lava.families.blocks.recording import record_membranes
 from sdt_lava.model import SpikeDrivenTransformer
-from sdt_lava.model.layers import dilate_image
-from sdt_lava.model.recording import record_membranes
 from tests.checkpoint.official_cases import CASES, golden
 
 MEMBRANE_TOLERANCE = 2e-5

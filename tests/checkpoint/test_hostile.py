@@ -10,9 +10,9 @@ from contextlib import suppress
 import pytest
 import torch
 
-from sdt_lava.checkpoint import load_checkpoint, load_model, read_archive
 from sdt_lava.errors import CheckpointError
-from sdt_lava.limits import allowing
+from sdt_lava.families import load_checkpoint, load_model, read_archive
+from sdt_lava.io.limits import allowing
 from tests.checkpoint import hostile
 
 RUNNERS = [

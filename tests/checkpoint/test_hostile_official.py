@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from sdt_lava.checkpoint import load_model
 from sdt_lava.errors import CheckpointError, ConfigError
+from sdt_lava.families import load_model
 from tests.checkpoint import hostile
 from tests.checkpoint.official_cases import official_config, official_content, official_state, save
 

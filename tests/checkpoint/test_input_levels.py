@@ -11,9 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdt_lava.checkpoint import load_model, load_with_report, resolve_config, save_checkpoint
+from sdt_lava.datasets.normalisation import InputLevels, measured_levels
 from sdt_lava.errors import ConfigError
-from sdt_lava.model.normalisation import InputLevels, measured_levels
+from sdt_lava.families import load_model, load_with_report, resolve_config, save_checkpoint
 from sdt_lava.quantize.export import to_network
 from sdt_lava.quantize.post_training import CalibrationData
 from tests.checkpoint.official_cases import (

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from sdt_lava import load_dataset, load_network
-from sdt_lava.checkpoint import load_model, load_with_report, resolve_config, save_checkpoint
 from sdt_lava.errors import CheckpointError, ConfigError, DataError, NetworkFileError
+from sdt_lava.families import load_model, load_with_report, resolve_config, save_checkpoint
 from tests.checkpoint.official_cases import (
     YML,
     official_config,

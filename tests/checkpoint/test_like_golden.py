@@ -13,9 +13,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sdt_lava.checkpoint import load_model
-from sdt_lava.checkpoint.official_layout import official_tensors
-from sdt_lava.model.recording import record_membranes
+from sdt_lava.families import load_model
+from sdt_lava.families.blocks.recording import record_membranes
+from sdt_lava.families.sdt1.official_layout import official_tensors
 from tests.checkpoint.official_cases import official_config, save
 from tests.model.numpy_sdt import NumpySdt
 

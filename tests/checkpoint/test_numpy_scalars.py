@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from sdt_lava.checkpoint import read_archive
 from sdt_lava.errors import CheckpointError
+from sdt_lava.families import read_archive
 from tests.checkpoint import hostile
 from tests.checkpoint.test_hostile_official import Calls, system
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from sdt_lava.checkpoint import load_model, load_with_report, save_checkpoint
 from sdt_lava.errors import CheckpointError, ConfigError
+from sdt_lava.families import load_model, load_with_report, save_checkpoint
 from sdt_lava.model import SdtConfig
 from tests.checkpoint.official_cases import (
     YML,

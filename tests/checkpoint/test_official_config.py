@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sdt_lava.checkpoint import resolve_config
-from sdt_lava.checkpoint.official_config import read_settings, read_yml
+from sdt_lava.datasets.normalisation import NORMALISATION, image_levels
 from sdt_lava.errors import ConfigError
+from sdt_lava.families import resolve_config
+from sdt_lava.families.sdt1.official_config import read_settings, read_yml
 from sdt_lava.model import PRESETS
-from sdt_lava.model.normalisation import NORMALISATION, image_levels
 from tests.checkpoint.official_cases import CASES, YML, golden, write_yml
 
 CIFAR10 = "dataset: torch/cifar10\nnum_classes: 10\nimg_size: 32\npooling_stat: '0011'\n"

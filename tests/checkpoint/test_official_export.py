@@ -10,14 +10,14 @@ import pytest
 
 import sdt_lava
 from sdt_lava import cli
-from sdt_lava.checkpoint import load_model
 from sdt_lava.compiler import lower
-from sdt_lava.graph import Lif, MaxPool, OrPool, TokenDilate
-from sdt_lava.model.trace import trace
+from sdt_lava.families import load_model
+from sdt_lava.families.sdt1.trace import trace
+from sdt_lava.ir import Lif, MaxPool, OrPool, TokenDilate
+from sdt_lava.ir.encoding import encode
+from sdt_lava.ir.reference import run_reference
 from sdt_lava.quantize.export import to_network
 from sdt_lava.quantize.float_run import evaluate
-from sdt_lava.simulate.inputs import encode
-from sdt_lava.simulate.reference import run_reference
 from tests.checkpoint.official_cases import (
     CASES,
     golden,

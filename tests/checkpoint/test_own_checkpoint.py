@@ -8,8 +8,8 @@ import os
 import pytest
 import torch
 
-from sdt_lava.checkpoint import load_model, resolve_config, save_checkpoint
 from sdt_lava.errors import CheckpointError, ConfigError
+from sdt_lava.families import load_model, resolve_config, save_checkpoint
 from sdt_lava.model import PRESETS, SdtConfig, SpikeDrivenTransformer, preset
 
 CONFIG = SdtConfig(

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from sdt_lava import load_model
-from sdt_lava.checkpoint.archive import read_archive
-from sdt_lava.checkpoint.arguments import INERT_CLASSES
-from sdt_lava.checkpoint.official_config import _FIELDS, read_settings
 from sdt_lava.errors import CheckpointError, ConfigError, SdtLavaError
-from sdt_lava.limits import allowing
-from sdt_lava.model.config import SdtConfig
+from sdt_lava.families.arguments import INERT_CLASSES
+from sdt_lava.families.sdt1.config import SdtConfig
+from sdt_lava.families.sdt1.official_config import _FIELDS, read_settings
+from sdt_lava.io.checkpoint.archive import read_archive
+from sdt_lava.io.limits import allowing
 from tests.checkpoint.official_cases import official_config
 
 START = b"\x80\x02"

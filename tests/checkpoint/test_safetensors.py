@@ -11,10 +11,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sdt_lava.checkpoint import load_model, load_with_report
-from sdt_lava.checkpoint.safetensors import read_safetensors
 from sdt_lava.errors import CheckpointError, SdtLavaError
-from sdt_lava.limits import allowing
+from sdt_lava.families import load_model, load_with_report
+from sdt_lava.io.checkpoint.safetensors import read_safetensors
+from sdt_lava.io.limits import allowing
 from tests.checkpoint.official_cases import (
     official_config,
     official_content,

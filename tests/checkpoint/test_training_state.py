@@ -11,8 +11,8 @@ import pytest
 import torch
 import yaml
 
-from sdt_lava.checkpoint import load_model, load_with_report, resolve_config
 from sdt_lava.errors import CheckpointError, ConfigError
+from sdt_lava.families import load_model, load_with_report, resolve_config
 from tests.checkpoint.official_cases import (
     official_config,
     official_content,

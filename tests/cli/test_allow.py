@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sdt_lava.errors import NetworkFileError
-from sdt_lava.limits import DEFAULTS, allowing, limits
-from sdt_lava.netx import load_network, save_network
+from sdt_lava.io.limits import DEFAULTS, allowing, limits
+from sdt_lava.io.netx import load_network, save_network
 from tests.netx.damage import chain
 
 COMMANDS = (

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import sdt_lava
-from sdt_lava.compiler.rules import RULES
-from sdt_lava.graph import Dense, Graph, Input, Lif
+from sdt_lava.hardware.rules import RULES
+from sdt_lava.ir import Dense, Graph, Input, Lif
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def broken(network, tmp_path):
 @pytest.fixture
 def saved(broken, tmp_path, monkeypatch):
     """A stand-in for a file, as the reader of files refuses what is out of range."""
-    monkeypatch.setattr("sdt_lava.netx.load_network", lambda *_, **__: broken)
+    monkeypatch.setattr("sdt_lava.io.netx.load_network", lambda *_, **__: broken)
     return tmp_path / "net.h5"
 
 
@@ -81,7 +81,7 @@ def test_many_findings_of_one_rule_are_cut_short(run, tmp_path, monkeypatch):
         nodes.append(Dense(name=f"fc{index}", inputs=(before,), weight=np.full((2, 2), 2)))
         nodes.append(Lif(name=f"[{index}]", inputs=(f"fc{index}",), threshold=10**6))
     net = Graph.build(nodes, 2)
-    monkeypatch.setattr("sdt_lava.netx.load_network", lambda *_, **__: net)
+    monkeypatch.setattr("sdt_lava.io.netx.load_network", lambda *_, **__: net)
     code, out, _ = run("main", "check", tmp_path / "n.h5")
     assert code == 1 and "and 4 more" in out and "[3]" in out and "[8]" not in out
     code, out, _ = run("main", "check", tmp_path / "n.h5", "--all")
@@ -97,7 +97,7 @@ def test_data_may_show_that_sums_fit(run, tmp_path, monkeypatch, highest, code):
         Lif(name="lif", inputs=("fc",), threshold=100),
     ]
     net = Graph.build(nodes, 2)
-    monkeypatch.setattr("sdt_lava.netx.load_network", lambda *_, **__: net)
+    monkeypatch.setattr("sdt_lava.io.netx.load_network", lambda *_, **__: net)
     x = np.zeros((3, 600), np.float32)
     x[:, :4] = 1
     np.savez(tmp_path / "data.npz", x=x)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import sdt_lava
-from sdt_lava.numerics import WEIGHT_LIMIT
+from sdt_lava.ir.numerics import WEIGHT_LIMIT
 
 ROOT = Path(__file__).resolve().parents[2]
 

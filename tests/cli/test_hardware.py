@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sdt_lava import simulate
+from sdt_lava.backends.measured import Measured
 from sdt_lava.cli import hardware
-from sdt_lava.simulate.measured import Measured
 from tests import fake_loihi
 from tests.graphs import random_chain
 from tests.needs import HAS_LAVA

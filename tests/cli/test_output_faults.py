@@ -181,7 +181,7 @@ def test_a_figure_of_no_format_is_refused_before_anything_runs(write, monkeypatc
         raise AssertionError("something ran")
 
     monkeypatch.setattr("sdt_lava.cli.networks.load_file", never)
-    monkeypatch.setattr("sdt_lava.files.open_regular", never)
+    monkeypatch.setattr("sdt_lava.io.files.open_regular", never)
     code, err, before = write(name, write.folder / f"figure{suffix}")
     assert code == 2 and "a figure in the format" in err and ".png" in err
     assert contents(write.folder) == before

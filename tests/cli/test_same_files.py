@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from sdt_lava import cli, output_files
+from sdt_lava import cli
 from sdt_lava.cli.places import roles
+from sdt_lava.io import output_files
 from tests.cli.writers import WRITERS, make_inputs
 
 COMMANDS = typer.main.get_command(cli._app()).commands
@@ -198,7 +199,7 @@ def test_an_output_in_place_of_the_resume_file(run, inputs, tmp_path):
 
 def test_what_is_read_is_never_replaced(tmp_path):
     """The last line of defence: outputs that no list names."""
-    from sdt_lava.files import OutputError, protecting, write_json
+    from sdt_lava.io.files import OutputError, protecting, write_json
 
     source, link = tmp_path / "in", tmp_path / "link"
     source.write_bytes(b"as it was")

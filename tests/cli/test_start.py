@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from sdt_lava.netx import save_network
+from sdt_lava.io.netx import save_network
 from tests.graphs import random_chain, random_frames
 
 PROGRAM = """

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 import sdt_lava
 from sdt_lava.cli import console as consoles
 from sdt_lava.errors import DataError
-from sdt_lava.text import figure_label, one_line, printable, quoted
+from sdt_lava.support.text import figure_label, one_line, printable, quoted
 from tests.cli.writers import make_inputs, save_untrained
 
 CONTROL = "\x1b]8;;http://evil\x07x\x1b[31m\x9b2J\r\x00\u202egnp.\u200b\u2066\x85\ud800"
@@ -103,7 +103,7 @@ def test_nothing_is_obeyed_on_a_terminal(inputs, tmp_path):
 
 @pytest.fixture
 def hostile_target(tmp_path):
-    text = resources.files("sdt_lava.compiler.targets").joinpath("loihi2.toml").read_text("utf-8")
+    text = resources.files("sdt_lava.hardware.targets").joinpath("loihi2.toml").read_text("utf-8")
     title = json.dumps(f"{CONTROL[:-1]}[/nope]")
     lines = [f"title = {title}" if line.startswith("title") else line for line in text.splitlines()]
     path = tmp_path / "t.toml"

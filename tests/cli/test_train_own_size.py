@@ -13,9 +13,9 @@ from PIL import Image
 
 import sdt_lava
 from sdt_lava import model as sdt_model
-from sdt_lava.checkpoint.draft import Draft
 from sdt_lava.cli import train as command
-from sdt_lava.model.normalisation import NORMALISATION, image_levels
+from sdt_lava.datasets.normalisation import NORMALISATION, image_levels
+from sdt_lava.families.draft import Draft
 
 SIZE = {"dim": 16, "depth": 1, "num_heads": 2, "mlp_ratio": 1.0, "pooling_stat": "1100"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import sdt_lava
-from sdt_lava.checkpoint.draft import read_draft
+from sdt_lava.families.draft import read_draft
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "training.md").read_text(encoding="utf-8")

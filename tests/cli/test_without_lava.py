@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 import sdt_lava
-from sdt_lava.errors import LavaUnavailableError
-from sdt_lava.graph import Dense, Graph, Input, Lif
-from sdt_lava.simulate import lava_presence
-from sdt_lava.simulate.lava_presence import (
+from sdt_lava.backends.lava import presence as lava_presence
+from sdt_lava.backends.lava.presence import (
     MOST_MACHINE_NEURONS,
     default_backend,
     has_lava,
     require_lava,
 )
+from sdt_lava.errors import LavaUnavailableError
+from sdt_lava.ir import Dense, Graph, Input, Lif
 from tests.without import run_command_without, run_without
 
 
@@ -38,7 +38,7 @@ def spikes(tmp_path, network):
 def test_asking_imports_nothing():
     program = """
 import sys
-from sdt_lava.simulate.lava_presence import has_lava
+from sdt_lava.backends.lava.presence import has_lava
 print(has_lava(), sorted(name for name in sys.modules if name.partition(".")[0] == "lava"))
 """
     done = run_without((), program)

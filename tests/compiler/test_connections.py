@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from sdt_lava.compiler import connections
 from sdt_lava.errors import GraphError
-from sdt_lava.graph import Conv, OrPool
+from sdt_lava.ir import Conv, OrPool
 
 PAIR = st.tuples(st.integers(1, 3), st.integers(1, 3))
 SIDES = st.tuples(st.integers(1, 7), st.integers(1, 7))

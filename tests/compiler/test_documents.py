@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sdt_lava.compiler.rules.listing import rules_markdown
-from sdt_lava.compiler.targets import LIMITS, load_target, read_target
+from sdt_lava.hardware.rules.listing import rules_markdown
+from sdt_lava.hardware.targets import LIMITS, load_target, read_target
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

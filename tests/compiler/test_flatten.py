@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import sdt_lava
-from sdt_lava.graph import And, Conv, CubaLif, Dense, Flatten, Graph, Input, Lif
+from sdt_lava.ir import And, Conv, CubaLif, Dense, Flatten, Graph, Input, Lif
 from tests.needs import runnable
 
 

@@ -15,10 +15,11 @@ from sdt_lava.compiler.lowering import lower
 from sdt_lava.compiler.passes.lower_shortcuts import TooManyConnectionsError
 from sdt_lava.compiler.schedule import LONGEST_PATH, make_schedule
 from sdt_lava.compiler.streams import RELAY
-from sdt_lava.compiler.targets import load_target
 from sdt_lava.compiler.terms import Terms
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import (
+from sdt_lava.hardware.targets import load_target
+from sdt_lava.io.limits import allowing
+from sdt_lava.ir import (
     Conv,
     Flatten,
     Graph,
@@ -30,8 +31,7 @@ from sdt_lava.graph import (
     Subsample,
     TokenMean,
 )
-from sdt_lava.limits import allowing
-from sdt_lava.quantize.bounds import bound_extremes
+from sdt_lava.ir.bounds import bound_extremes
 from sdt_lava.report.lowerings import compare_lowerings
 
 DEPTH = 1500

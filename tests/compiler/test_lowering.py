@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
+from sdt_lava.backends.host import network_outputs
+from sdt_lava.backends.machine.run import run_machine
 from sdt_lava.compiler import Lowering, compile_network, lower, streams
 from sdt_lava.compiler.columns import WAYS, MaskWeights, find_columns, obstacles
 from sdt_lava.compiler.streams import forced_relays, stream_names
 from sdt_lava.compiler.terms import split_weights
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import (
+from sdt_lava.ir import (
     And,
     Conv,
     Dense,
@@ -32,10 +34,8 @@ from sdt_lava.graph import (
     TokenMean,
     TokenSum,
 )
-from sdt_lava.numerics import WEIGHT_LIMIT, lava_weights
-from sdt_lava.simulate.host import network_outputs
-from sdt_lava.simulate.machine import run_machine
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.ir.numerics import WEIGHT_LIMIT, lava_weights
+from sdt_lava.ir.reference import run_reference
 from tests.graphs import GraphMaker, random_frames, random_sdt_graph
 
 DOWNSAMPLINGS = ("or", "max", "stride", "subsample", "none")

@@ -17,8 +17,9 @@ from sdt_lava.compiler.passes.lower_readout import lower_readout
 from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
 from sdt_lava.compiler.passes.split_exponents import split_exponents
 from sdt_lava.compiler.passes.unroll_convolutions import unroll_convolutions
+from sdt_lava.engine import Engine
 from sdt_lava.errors import CompileError, TargetError
-from sdt_lava.graph import (
+from sdt_lava.ir import (
     And,
     Conv,
     Dense,
@@ -40,10 +41,9 @@ from sdt_lava.graph import (
     TokenMean,
     TokenSum,
 )
-from sdt_lava.numerics import LifParameters, lif_step
-from sdt_lava.report.fan_out import fan_out
-from sdt_lava.simulate.engine import Engine
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.ir.fan_out import fan_out
+from sdt_lava.ir.numerics import LifParameters, lif_step
+from sdt_lava.ir.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 
 REMOVES = {

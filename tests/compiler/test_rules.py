@@ -10,15 +10,15 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from sdt_lava.compiler import compile_network
-from sdt_lava.compiler.core_map import count_cores
 from sdt_lava.compiler.passes.split_convolutions import split_convolutions
-from sdt_lava.compiler.rules import ERROR, RULES, WARNING, RuleContext
-from sdt_lava.compiler.targets import LIMITS, Board, Limit, load_target
-from sdt_lava.graph import Conv, CubaLif, Dense, Graph, Input, Lif, MaxPool, Relay, Sparse
-from sdt_lava.netx import load_network
-from sdt_lava.numerics import lava_weights
-from sdt_lava.quantize.bounds import Extremes
-from sdt_lava.simulate.engine import Engine
+from sdt_lava.engine import Engine
+from sdt_lava.hardware.core_map import count_cores
+from sdt_lava.hardware.rules import ERROR, RULES, WARNING, RuleContext
+from sdt_lava.hardware.targets import LIMITS, Board, Limit, load_target
+from sdt_lava.io.netx import load_network
+from sdt_lava.ir import Conv, CubaLif, Dense, Graph, Input, Lif, MaxPool, Relay, Sparse
+from sdt_lava.ir.bounds import Extremes
+from sdt_lava.ir.numerics import lava_weights
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 from tests.sigma_delta_graphs import random_sigma_delta_chain
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sdt_lava.backends.machine.run import run_machine
 from sdt_lava.compiler import compile_network, lower
 from sdt_lava.compiler.compile import shifted_sums
 from sdt_lava.compiler.passes.relay_shifted import relay_shifted
-from sdt_lava.compiler.targets import load_target
-from sdt_lava.graph import Conv, Graph, Input, Lif, Relay, Sparse
+from sdt_lava.engine import Engine
+from sdt_lava.hardware.targets import load_target
+from sdt_lava.ir import Conv, Graph, Input, Lif, Relay, Sparse
+from sdt_lava.ir.reference import run_reference
 from sdt_lava.report.lowerings import compare_lowerings
-from sdt_lava.simulate.engine import Engine
-from sdt_lava.simulate.machine import run_machine
-from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_frames, random_sdt_graph
 
 EXPONENTS = {"one": -3, "channels": np.array([-4, 0, -1, 1]), "least": -6}

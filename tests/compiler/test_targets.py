@@ -2,9 +2,9 @@
 
 import pytest
 
-from sdt_lava.compiler.targets import BUILT_IN_TARGETS, LIMITS, load_target, read_target
 from sdt_lava.errors import TargetError
-from sdt_lava.graph import NODE_KINDS
+from sdt_lava.hardware.targets import BUILT_IN_TARGETS, LIMITS, load_target, read_target
+from sdt_lava.ir import NODE_KINDS
 
 MINIMAL = 'title = "Mine"\nkinds = ["lif"]\n'
 

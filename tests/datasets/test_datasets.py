@@ -13,7 +13,7 @@ import pytest
 
 from sdt_lava.datasets import Dataset, load_dataset, load_digits_split, load_npz
 from sdt_lava.errors import DataError
-from sdt_lava.limits import limits
+from sdt_lava.io.limits import limits
 
 IMAGES = np.random.default_rng(0).random((5, 2, 4, 3)).astype(np.float32)
 
@@ -205,7 +205,8 @@ def test_tensors_with_gradients_and_of_any_float_type():
 
 def test_configuration_and_data_do_not_import_torch():
     program = (
-        "import sys, sdt_lava.model.config, sdt_lava.model.presets, sdt_lava.datasets;"
+        "import sys, sdt_lava.families.sdt1.config, sdt_lava.families.sdt1.presets;"
+        "import sdt_lava.datasets;"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

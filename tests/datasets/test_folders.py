@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from sdt_lava.datasets import SourceOptions, has_parts, load_dataset, open_source
+from sdt_lava.datasets.normalisation import NORMALISATION
 from sdt_lava.errors import DataError
-from sdt_lava.model.normalisation import NORMALISATION
 
 CLASSES = ["1", "10", "2"]  # in the order of the alphabet, as DatasetFolder labels them
 

@@ -13,8 +13,8 @@ from sdt_lava.datasets.labels import as_labels
 from sdt_lava.datasets.objects import as_dataset, as_source
 from sdt_lava.errors import ConfigError, DataError
 from sdt_lava.evaluate import EvaluationOptions, evaluate
+from sdt_lava.families.sdt1.presets import preset
 from sdt_lava.model import SpikeDrivenTransformer, TrainingOptions, train
-from sdt_lava.model.presets import preset
 
 DIGITS = load_digits_split("test").head(7)
 

@@ -21,7 +21,7 @@ from sdt_lava.datasets import (
     open_source,
 )
 from sdt_lava.errors import DataError
-from sdt_lava.limits import allowing
+from sdt_lava.io.limits import allowing
 
 MEAN = np.array([0.4914, 0.4822, 0.4465])
 DEVIATION = np.array([0.2470, 0.2435, 0.2616])

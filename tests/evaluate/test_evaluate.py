@@ -17,7 +17,7 @@ from sdt_lava.datasets import LazySource
 from sdt_lava.errors import ConfigError, DataError
 from sdt_lava.evaluate import EvaluationOptions, evaluate, run
 from sdt_lava.evaluate.store import StoreError
-from sdt_lava.files import OutputError
+from sdt_lava.io.files import OutputError
 
 FILES = ("results.json", "predictions.csv")
 

@@ -16,7 +16,7 @@ from sdt_lava.errors import DataError, NetworkFileError
 from sdt_lava.evaluate import EvaluationOptions, evaluate
 from sdt_lava.evaluate import run as evaluation_run
 from sdt_lava.evaluate.identity import data_digest, network_digest
-from sdt_lava.netx.reader import load_with_content
+from sdt_lava.io.netx.reader import load_with_content
 from tests.cli.writers import save_untrained
 
 
@@ -73,7 +73,7 @@ def test_the_network_that_was_read(place, tmp_path, monkeypatch):
     path = Path(shutil.copy(place / "net.h5", tmp_path))
     net, content = load_with_content(path)
     assert content == path.read_bytes() and str(net) == str(sdt_lava.load_network(path))
-    from sdt_lava.netx import reader
+    from sdt_lava.io.netx import reader
 
     read = reader._read
 

@@ -129,7 +129,7 @@ def report(run: Run) -> None:
 def write(run: Run, path: Path, command: str) -> None:
     """Write the figures with the machine they were measured on."""
     from benchmarks.common import machine
-    from sdt_lava.files import write_json
+    from sdt_lava.io.files import write_json
     from tests.fuzz.case import ALLOWANCE
     from tests.fuzz.driver import CASE_LIMIT_S
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from sdt_lava.graph import Conv, Graph, Input, Lif, MaxPool, Node, Shortcut, Subsample, TokenMean
-from sdt_lava.netx import save_network
+from sdt_lava.io.netx import save_network
+from sdt_lava.ir import Conv, Graph, Input, Lif, MaxPool, Node, Shortcut, Subsample, TokenMean
 
 # Python's hash of an integer is its remainder by this.
 _HASH_MODULUS = 2**61 - 1

@@ -19,8 +19,7 @@ import typer
 import yaml
 
 from sdt_lava import export
-from sdt_lava.checkpoint import load_with_report, resolve_config, save_checkpoint
-from sdt_lava.checkpoint.draft import read_draft
+from sdt_lava.backends.run import simulate
 from sdt_lava.cli.check import check_command
 from sdt_lava.cli.info import info_command
 from sdt_lava.cli.networks import load_file
@@ -29,16 +28,17 @@ from sdt_lava.compiler.compile import compile_network
 from sdt_lava.datasets import load_dataset
 from sdt_lava.errors import CompileError, SdtLavaError
 from sdt_lava.evaluate.run import DATABASE, EvaluationOptions, evaluate
-from sdt_lava.graph import Graph
+from sdt_lava.families import load_with_report, resolve_config, save_checkpoint
+from sdt_lava.families.draft import read_draft
+from sdt_lava.families.sdt1.formula import formula_layers
+from sdt_lava.io.netx import save_network
+from sdt_lava.ir import Graph
 from sdt_lava.model import SpikeDrivenTransformer
-from sdt_lava.netx import save_network
 from sdt_lava.nir import NirOptions, load_nir
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
-from sdt_lava.report.formula import formula_layers
 from sdt_lava.report.formula_energy import formula_energy
 from sdt_lava.report.lowerings import compare_lowerings
 from sdt_lava.report.rates import read_rates
-from sdt_lava.simulate.run import simulate
 from tests.checkpoint import hostile
 from tests.checkpoint.official_cases import YML, official_config, official_content, official_state
 from tests.fuzz import bombs, mutate_hdf5, mutate_sqlite, mutate_zip

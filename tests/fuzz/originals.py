@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from sdt_lava.netx import save_network
+from sdt_lava.io.netx import save_network
 from sdt_lava.nir import save_nir
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_chain, random_sdt_graph

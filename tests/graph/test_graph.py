@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sdt_lava.errors import GraphError
-from sdt_lava.graph import (
+from sdt_lava.ir import (
     And,
     Conv,
     Dense,

@@ -11,8 +11,8 @@ import pytest
 
 import sdt_lava
 from sdt_lava.errors import GraphError
-from sdt_lava.graph import Dense, Graph, Input, Lif, OrPool
-from sdt_lava.numerics import POOL_WINDOW_LIMIT
+from sdt_lava.ir import Dense, Graph, Input, Lif, OrPool
+from sdt_lava.ir.numerics import POOL_WINDOW_LIMIT
 from tests.needs import runnable
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from sdt_lava.checkpoint import load_model, save_checkpoint
 from sdt_lava.errors import ConfigError
+from sdt_lava.families import load_model, save_checkpoint
+from sdt_lava.families.blocks.neurons import FloatLif, Lif
 from sdt_lava.model import SdtConfig
-from sdt_lava.model.neurons import FloatLif, Lif
 from tests.model.networks import TINY, lively_network, random_input, tiny_config
 
 

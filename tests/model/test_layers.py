@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from sdt_lava.families.blocks.layers import Norm, batch_norm, conv1x1, conv3x3
+from sdt_lava.families.blocks.synapses import Synapse
 from sdt_lava.model import SpikeDrivenTransformer
-from sdt_lava.model.layers import Norm, batch_norm, conv1x1, conv3x3
-from sdt_lava.model.synapses import Synapse
 from tests.model.networks import lively_network, random_input, tiny_config
 
 

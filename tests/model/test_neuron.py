@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sdt_lava.model.neurons import Lif
+from sdt_lava.families.blocks.neurons import Lif
 
 SHAPES = [(6, 5, 4, 3), (1, 1, 1, 1), (3, 7, 5, 9), (2, 5)]
 

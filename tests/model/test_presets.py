@@ -9,8 +9,8 @@ import pytest
 
 import sdt_lava
 from benchmarks import presets as benchmark
-from sdt_lava.checkpoint.official_layout import official_tensors
-from sdt_lava.checkpoint.tensors import expected_tensors
+from sdt_lava.families.sdt1.official_layout import official_tensors
+from sdt_lava.families.tensors import expected_tensors
 from sdt_lava.model import PRESETS
 from tests.model.test_parameter_counts import PAPER
 

@@ -9,9 +9,9 @@ import torch
 from lava.lib.dl import slayer
 from torch import nn
 
-from sdt_lava.model.layers import batch_norm
-from sdt_lava.model.neurons import SCALE_GRAD, TAU_GRAD, Lif
-from sdt_lava.model.synapses import Synapse
+from sdt_lava.families.blocks.layers import batch_norm
+from sdt_lava.families.blocks.neurons import SCALE_GRAD, TAU_GRAD, Lif
+from sdt_lava.families.blocks.synapses import Synapse
 from tests.model.networks import lively_network, random_input, tiny_config
 
 pytestmark = pytest.mark.lava

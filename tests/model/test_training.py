@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from sdt_lava.checkpoint import load_model, read_archive
 from sdt_lava.datasets import Dataset, load_digits_split
 from sdt_lava.errors import CheckpointError, ConfigError, DataError
+from sdt_lava.families import load_model, read_archive
 from sdt_lava.model import SpikeDrivenTransformer, TrainingOptions, accuracy, preset, train
-from sdt_lava.model.augment import shift_randomly
+from sdt_lava.training.augment import shift_randomly
 from tests.model.networks import tiny_config
 
 CONFIG = tiny_config(in_channels=1, num_classes=2, dim=8, depth=1, timesteps=2, num_heads=1)

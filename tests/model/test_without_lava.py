@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import sdt_lava
-from sdt_lava.checkpoint import load_model
-from sdt_lava.netx import save_network
+from sdt_lava.families import load_model
+from sdt_lava.io.netx import save_network
 from tests.netx.damage import chain
 from tests.test_supply_chain import HEAVY, REPOSITORY
 

@@ -8,7 +8,7 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.io.source import RingBuffer as Source
 
-from sdt_lava.simulate.lava_session import LavaSession
+from sdt_lava.backends.lava.session import LavaSession
 
 _CONFIG = Loihi2SimCfg(select_tag="fixed_pt")
 _TIMEOUT = 90

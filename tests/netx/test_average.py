@@ -8,8 +8,8 @@ import pytest
 
 import sdt_lava
 from sdt_lava.errors import NetworkFileError
-from sdt_lava.graph import Conv, Flatten, Graph, GroupSum, Input, Lif
-from sdt_lava.netx import load_network, save_network
+from sdt_lava.io.netx import load_network, save_network
+from sdt_lava.ir import Conv, Flatten, Graph, GroupSum, Input, Lif
 from tests.graphs import assert_same_graph
 from tests.needs import back_ends, runnable
 from tests.recordings.netx import spikes

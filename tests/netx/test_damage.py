@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from sdt_lava.errors import NetworkFileError
-from sdt_lava.graph import Graph
-from sdt_lava.limits import allowing
-from sdt_lava.netx import load_network, save_network
+from sdt_lava.io.limits import allowing
+from sdt_lava.io.netx import load_network, save_network
+from sdt_lava.ir import Graph
 from tests.netx.damage import (
     apply,
     both,

@@ -14,7 +14,7 @@ import pytest
 import sdt_lava
 from sdt_lava import cli
 from sdt_lava.errors import NetworkFileError
-from sdt_lava.netx import load_network, save_network
+from sdt_lava.io.netx import load_network, save_network
 from tests.graphs import assert_same_graph, random_sdt_graph
 from tests.netx.damage import both, drop, edit, put
 

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sdt_lava.errors import NetworkFileError
-from sdt_lava.graph import Graph
-from sdt_lava.netx import load_network, save_network
+from sdt_lava.io.netx import load_network, save_network
+from sdt_lava.ir import Graph
 from tests.graphs import assert_same_graph
 from tests.netx.damage import ORIGINALS
 

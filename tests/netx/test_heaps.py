@@ -6,8 +6,8 @@ import h5py
 import pytest
 
 from sdt_lava.errors import NetworkFileError
-from sdt_lava.netx import load_network
-from sdt_lava.netx.heaps import check_heaps
+from sdt_lava.io.netx import load_network
+from sdt_lava.io.netx.heaps import check_heaps
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sdt_lava.errors import GraphError, NetworkFileError, QuantizationError, SdtLavaError
-from sdt_lava.graph import (
+from sdt_lava.io.netx import load_network, save_network
+from sdt_lava.ir import (
     NODE_KINDS,
     Conv,
     Dense,
@@ -21,8 +22,7 @@ from sdt_lava.graph import (
     Readout,
     Synapse,
 )
-from sdt_lava.netx import load_network, save_network
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.ir.reference import run_reference
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import (
     GraphMaker,

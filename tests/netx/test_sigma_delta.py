@@ -10,8 +10,8 @@ import pytest
 
 import sdt_lava
 from sdt_lava.errors import NetworkFileError
-from sdt_lava.graph import Delta, Sigma, SigmaDelta
-from sdt_lava.netx import load_network, save_network
+from sdt_lava.io.netx import load_network, save_network
+from sdt_lava.ir import Delta, Sigma, SigmaDelta
 from tests.graphs import assert_same_graph
 from tests.needs import back_ends, runnable
 from tests.recordings.netx import MESSAGES, STOCK_MESSAGES, messages, seeds_of

@@ -10,10 +10,10 @@ from lava.lib.dl import slayer
 from lava.lib.dl.netx import hdf5
 
 from sdt_lava.errors import NetworkFileError
-from sdt_lava.graph import Graph
-from sdt_lava.netx import load_network, save_network
-from sdt_lava.netx.stock_rules import find_chain
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.io.netx import load_network, save_network
+from sdt_lava.io.netx.stock_rules import find_chain
+from sdt_lava.ir import Graph
+from sdt_lava.ir.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 from tests.netx.stock_lava import run_stock
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import sdt_lava
+from sdt_lava.backends.result import spike_differences
 from sdt_lava.errors import NetworkFileError
-from sdt_lava.graph import CubaLif, Dense, Flatten, Graph, Input, Lif, Readout
-from sdt_lava.netx import load_network, save_network
-from sdt_lava.netx.stock_rules import find_chain, survive_scaling
-from sdt_lava.simulate.result import spike_differences
+from sdt_lava.io.netx import load_network, save_network
+from sdt_lava.io.netx.stock_rules import find_chain, survive_scaling
+from sdt_lava.ir import CubaLif, Dense, Flatten, Graph, Input, Lif, Readout
 from tests.cuba_graphs import random_cuba_fields
 from tests.graphs import GraphMaker, assert_same_graph, random_frames
 from tests.needs import back_ends, runnable

@@ -8,7 +8,7 @@ import pytest
 
 from sdt_lava import simulate
 from sdt_lava.errors import GraphError, NirError, QuantizationError
-from sdt_lava.graph import Conv, Dense, Flatten, Lif, Readout
+from sdt_lava.ir import Conv, Dense, Flatten, Lif, Readout
 from sdt_lava.nir import NirOptions, from_nir
 from sdt_lava.quantize.post_training import CalibrationData
 from tests.nir.euler import run_nir

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sdt_lava.errors import GraphError, NetworkFileError, NirError
-from sdt_lava.limits import allowing
+from sdt_lava.io.limits import allowing
 from sdt_lava.nir import NirOptions, load_nir, save_nir
 from tests.graphs import random_chain
 

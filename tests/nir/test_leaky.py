@@ -8,10 +8,10 @@ import pytest
 
 import sdt_lava
 from sdt_lava.errors import NirError, NumericOverflowError
-from sdt_lava.graph import CubaLif, Lif
-from sdt_lava.netx import load_network, save_network
+from sdt_lava.io.netx import load_network, save_network
+from sdt_lava.ir import CubaLif, Lif
+from sdt_lava.ir.numerics import THRESHOLD_LIMIT
 from sdt_lava.nir import NirOptions, from_nir, load_nir, save_nir, to_nir
-from sdt_lava.numerics import THRESHOLD_LIMIT
 from tests.needs import back_ends
 from tests.nir.euler import run_nir
 from tests.nir.test_structures import chain, cuba, ends, fire, frames_for, graph, lif, whole

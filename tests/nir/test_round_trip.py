@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from sdt_lava import simulate
 from sdt_lava.errors import GraphError, NirError, QuantizationError
-from sdt_lava.graph import Conv, CubaLif, Dense, Graph, Input, Lif, Readout
-from sdt_lava.netx import load_network, save_network
-from sdt_lava.nir import NirOptions, exporter, from_nir, load_nir, save_nir, to_nir
-from sdt_lava.nir.exporter import _FIELDS, _WRITERS
+from sdt_lava.io.netx import load_network, save_network
+from sdt_lava.io.nir import exporter
+from sdt_lava.io.nir.exporter import _FIELDS, _WRITERS
+from sdt_lava.ir import Conv, CubaLif, Dense, Graph, Input, Lif, Readout
+from sdt_lava.ir.reference import run_reference
+from sdt_lava.nir import NirOptions, from_nir, load_nir, save_nir, to_nir
 from sdt_lava.quantize.untrained import untrained_network
-from sdt_lava.simulate.reference import run_reference
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import (
     GraphMaker,

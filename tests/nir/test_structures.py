@@ -13,7 +13,7 @@ import pytest
 
 import sdt_lava
 from sdt_lava.errors import NirError
-from sdt_lava.graph import Conv, CubaLif, Dense, Lif, Readout
+from sdt_lava.ir import Conv, CubaLif, Dense, Lif, Readout
 from sdt_lava.nir import NirOptions, from_nir, load_nir
 from tests.nir.euler import run_nir
 

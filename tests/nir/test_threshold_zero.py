@@ -9,7 +9,7 @@ import pytest
 
 from sdt_lava import simulate
 from sdt_lava.errors import SdtLavaError
-from sdt_lava.graph import Lif
+from sdt_lava.ir import Lif
 from sdt_lava.nir import NirOptions, load_nir, save_nir
 from tests.graphs import random_chain
 

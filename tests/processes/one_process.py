@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from lava.proc import io
 
-from sdt_lava.processes.run_config import run_config
-from sdt_lava.simulate.lava_session import LavaSession
+from sdt_lava.backends.lava.processes.run_config import run_config
+from sdt_lava.backends.lava.session import LavaSession
 
 
 def run_process(

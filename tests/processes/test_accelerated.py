@@ -15,11 +15,11 @@ from lava.proc.sparse.process import DelaySparse, Sparse
 from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix
 
+from sdt_lava.backends.lava.processes.accelerated import ACCELERATED_MODELS
+from sdt_lava.backends.lava.processes.accelerated.sparse import split_by_delay
+from sdt_lava.backends.lava.processes.run_config import run_config
+from sdt_lava.backends.lava.session import EXECUTORS, LavaSession
 from sdt_lava.errors import LavaRuntimeError
-from sdt_lava.processes.accelerated import ACCELERATED_MODELS
-from sdt_lava.processes.accelerated.sparse import split_by_delay
-from sdt_lava.processes.run_config import run_config
-from sdt_lava.simulate.lava_session import EXECUTORS, LavaSession
 from tests.processes.one_process import assert_same, run_process
 
 pytestmark = pytest.mark.lava
@@ -378,7 +378,7 @@ def test_variables_that_another_process_writes_take_effect():
 
 
 def test_every_process_that_networks_are_made_of_is_accelerated():
-    from sdt_lava.processes.host_io import SpikeRecorder
+    from sdt_lava.backends.lava.processes.host_io import SpikeRecorder
 
     standard = {LIF, LIFReset, GradedVec, Sparse, DelaySparse, Dense, DelayDense, Conv}
     assert set(ACCELERATED_MODELS) == standard | {SpikeRecorder}

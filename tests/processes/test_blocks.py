@@ -13,15 +13,15 @@ from lava.proc.lif.process import LIF, LIFReset
 from lava.proc.sparse.process import DelaySparse, Sparse
 
 import sdt_lava
-from sdt_lava.model import SpikeDrivenTransformer, preset
-from sdt_lava.processes.blocks.process import (
+from sdt_lava.backends.lava.processes.blocks.process import (
     ClassificationHead,
     PatchSplitting,
     SpikeDrivenSelfAttention,
     SpikingMlp,
 )
-from sdt_lava.processes.host_io import FrameSource, SpikeRecorder
-from sdt_lava.simulate.lava import build_processes
+from sdt_lava.backends.lava.processes.host_io import FrameSource, SpikeRecorder
+from sdt_lava.backends.lava.run import build_processes
+from sdt_lava.model import SpikeDrivenTransformer, preset
 
 pytestmark = pytest.mark.lava
 
@@ -48,7 +48,7 @@ def expand(process):
 
 
 def test_blocks_are_hierarchical_processes(compiled, lava_network):
-    from sdt_lava.processes.blocks.models import SubSpikingNetworkModel
+    from sdt_lava.backends.lava.processes.blocks.models import SubSpikingNetworkModel
 
     model = SubSpikingNetworkModel(lava_network.network)
     blocks = [getattr(model, f"block_{index}") for index in range(6)]

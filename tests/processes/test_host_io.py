@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from lava.magma.core.run_configs import Loihi2SimCfg
 
+from sdt_lava.backends.lava.processes.host_io import FrameSource, RecordedSignal, SpikeRecorder
+from sdt_lava.backends.lava.session import LavaSession
 from sdt_lava.errors import DataError, LavaRuntimeError
-from sdt_lava.processes.host_io import FrameSource, RecordedSignal, SpikeRecorder
-from sdt_lava.simulate.lava_session import LavaSession
 
 pytestmark = [pytest.mark.lava, pytest.mark.timeout(120)]
 

@@ -12,10 +12,10 @@ import torch
 
 import sdt_lava
 from sdt_lava import cli
-from sdt_lava.checkpoint import load_model, save_checkpoint
 from sdt_lava.datasets import Dataset, load_digits_split
+from sdt_lava.families import load_model, save_checkpoint
 from sdt_lava.model import SdtConfig, SpikeDrivenTransformer, TrainingOptions, train
-from sdt_lava.quantize.fine_tune import ROUNDED_OPTIONS, convert_pooling, fine_tune
+from sdt_lava.training.fine_tune import ROUNDED_OPTIONS, convert_pooling, fine_tune
 from tests.model.networks import lively_network
 from tests.quantize.test_grid_kept import LEVELS, network
 

@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdt_lava.compiler.compile import lower
+from sdt_lava.engine import Engine
+from sdt_lava.engine.options import EngineOptions
 from sdt_lava.errors import NumericOverflowError
-from sdt_lava.graph import Conv, Graph, Input, Lif, TokenSum
-from sdt_lava.quantize.bounds import bound, bound_extremes, bound_nodes
+from sdt_lava.ir import Conv, Graph, Input, Lif, TokenSum
+from sdt_lava.ir.bounds import bound, bound_extremes, bound_nodes
+from sdt_lava.ir.intervals import Interval
+from sdt_lava.ir.reference import run_reference
 from sdt_lava.quantize.groups import lif_groups
-from sdt_lava.quantize.intervals import Interval
 from sdt_lava.quantize.report import fits
-from sdt_lava.simulate.engine import Engine
-from sdt_lava.simulate.engine_options import EngineOptions
-from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 from tests.overflow_graphs import random_overflow_frames, random_overflow_graph
 

@@ -11,20 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sdt_lava
-from sdt_lava.checkpoint import load_model
-from sdt_lava.graph import Conv, Dense, Graph, Input, Lif, Shortcut, Synapse
-from sdt_lava.model.trace import trace
-from sdt_lava.numerics import WEIGHT_LIMIT
-from sdt_lava.quantize.biases import gather_biases
+from sdt_lava.engine import Engine
+from sdt_lava.families import load_model
+from sdt_lava.families.sdt1.trace import trace
+from sdt_lava.ir import Conv, Dense, Graph, Input, Lif, Shortcut, Synapse
+from sdt_lava.ir.biases import gather_biases
+from sdt_lava.ir.encoding import encode
+from sdt_lava.ir.numerics import WEIGHT_LIMIT
+from sdt_lava.ir.reference import run_reference
 from sdt_lava.quantize.clip_search import ClipSearch
 from sdt_lava.quantize.float_run import evaluate, teacher_of
 from sdt_lava.quantize.post_training import CalibrationData, quantize
 from sdt_lava.quantize.samples import spread
 from sdt_lava.quantize.search import ScaleSearch
 from sdt_lava.quantize.weight_format import WeightFormat
-from sdt_lava.simulate.engine import Engine
-from sdt_lava.simulate.inputs import encode
-from sdt_lava.simulate.reference import run_reference
 from tests.checkpoint.official_cases import golden
 from tests.model.networks import lively_network, random_input, tiny_config
 from tests.quantize.test_quantize import float_graph, wide_graph

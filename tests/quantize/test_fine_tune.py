@@ -9,13 +9,14 @@ import pytest
 import torch
 
 import sdt_lava
-from sdt_lava.checkpoint import load_model
 from sdt_lava.datasets import Dataset, load_digits_split
 from sdt_lava.errors import ConfigError
-from sdt_lava.graph import Conv
+from sdt_lava.families import load_model
+from sdt_lava.families.sdt1.trace import trace
+from sdt_lava.ir import Conv
 from sdt_lava.model import TrainingOptions, accuracy
-from sdt_lava.model.trace import trace
-from sdt_lava.quantize.fine_tune import (
+from sdt_lava.quantize.post_training import CalibrationData
+from sdt_lava.training.fine_tune import (
     FoldedNorm,
     RoundedWeights,
     _Average,
@@ -24,7 +25,6 @@ from sdt_lava.quantize.fine_tune import (
     fine_tune,
     fold_model,
 )
-from sdt_lava.quantize.post_training import CalibrationData
 from tests.model.networks import lively_network, random_input, tiny_config
 
 # Made by `sdt-lava train --preset digits --seed 0`.

@@ -11,7 +11,7 @@ import pytest
 
 import sdt_lava
 from sdt_lava.errors import QuantizationError
-from sdt_lava.graph import Conv, Dense, Flatten, Graph, Input, Lif, Readout
+from sdt_lava.ir import Conv, Dense, Flatten, Graph, Input, Lif, Readout
 from sdt_lava.nir import NirOptions, from_nir
 from sdt_lava.quantize.post_training import CalibrationData, quantize, quantize_unmeasured
 from sdt_lava.quantize.weight_format import WeightFormat

@@ -10,18 +10,18 @@ import torch
 
 import sdt_lava
 from sdt_lava.datasets.base import Dataset
-from sdt_lava.graph import Dense, Graph, Input, Lif, Readout
-from sdt_lava.model.config import SdtConfig
-from sdt_lava.model.trace import trace
-from sdt_lava.quantize.fine_tune import (
+from sdt_lava.families.sdt1.config import SdtConfig
+from sdt_lava.families.sdt1.trace import trace
+from sdt_lava.importers.grid import grid_of
+from sdt_lava.ir import Dense, Graph, Input, Lif, Readout
+from sdt_lava.quantize.post_training import CalibrationData, quantize
+from sdt_lava.training.fine_tune import (
     ROUNDED_OPTIONS,
     RoundedWeights,
     _Rounding,
     fine_tune,
     fold_model,
 )
-from sdt_lava.quantize.grid import grid_of
-from sdt_lava.quantize.post_training import CalibrationData, quantize
 from tests.model.networks import lively_network
 
 # Channels, levels of a unit and range of the input, as importing derives them from a data set.

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdt_lava.numerics import decay, divide_by_power
-from sdt_lava.quantize.leaks import EXACT_STEPS, Climb, reached, settled
+from sdt_lava.ir.leaks import EXACT_STEPS, Climb, reached, settled
+from sdt_lava.ir.numerics import decay, divide_by_power
 
 
 def _followed(climb, steps):

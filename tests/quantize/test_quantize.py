@@ -10,8 +10,10 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sdt_lava.engine import Engine
 from sdt_lava.errors import QuantizationError
-from sdt_lava.graph import (
+from sdt_lava.importers.fold import BatchNorm, fold_batch_norm
+from sdt_lava.ir import (
     Conv,
     Dense,
     Graph,
@@ -24,16 +26,14 @@ from sdt_lava.graph import (
     TokenMean,
     TokenSum,
 )
-from sdt_lava.numerics import BIAS_MANTISSA_HIGH, THRESHOLD_LIMIT, WEIGHT_LIMIT
-from sdt_lava.quantize.biases import gather_biases
-from sdt_lava.quantize.bounds import bound_extremes
-from sdt_lava.quantize.fold import BatchNorm, fold_batch_norm
+from sdt_lava.ir.biases import gather_biases
+from sdt_lava.ir.bounds import bound_extremes
+from sdt_lava.ir.numerics import BIAS_MANTISSA_HIGH, THRESHOLD_LIMIT, WEIGHT_LIMIT
+from sdt_lava.ir.reference import run_reference
 from sdt_lava.quantize.groups import lif_groups, token_mean_before
 from sdt_lava.quantize.integer import encode_bias
 from sdt_lava.quantize.post_training import CalibrationData, quantize, synthetic_calibration
 from sdt_lava.quantize.weight_format import WeightFormat
-from sdt_lava.simulate.engine import Engine
-from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 
 

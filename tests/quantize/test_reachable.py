@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from sdt_lava import simulate
 from sdt_lava.errors import QuantizationError
-from sdt_lava.graph import CubaLif, Dense, Graph, Input, Lif
-from sdt_lava.quantize.grid import grid_of
+from sdt_lava.importers.grid import grid_of
+from sdt_lava.ir import CubaLif, Dense, Graph, Input, Lif
 from sdt_lava.quantize.post_training import quantize
 from sdt_lava.quantize.reachable import reaches
 

@@ -14,8 +14,8 @@ from lava.lib.dl import slayer
 from torch import Tensor, nn
 
 import sdt_lava
-from sdt_lava.graph import Graph, Lif, Synapse
-from sdt_lava.numerics import BIAS_EXPONENT
+from sdt_lava.ir import Graph, Lif, Synapse
+from sdt_lava.ir.numerics import BIAS_EXPONENT
 from tests.model.networks import lively_network, tiny_config
 
 pytestmark = pytest.mark.lava

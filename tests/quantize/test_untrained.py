@@ -6,8 +6,8 @@ import torch
 
 from sdt_lava.cli.networks import read_network
 from sdt_lava.errors import ConfigError
-from sdt_lava.graph import Synapse
-from sdt_lava.quantize.bounds import bound_extremes
+from sdt_lava.ir import Synapse
+from sdt_lava.ir.bounds import bound_extremes
 from sdt_lava.quantize.report import fits
 from sdt_lava.quantize.untrained import untrained_network
 from tests.graphs import assert_same_graph

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from sdt_lava.compiler.compile import CompiledNetwork, compile_network
-from sdt_lava.graph import Graph
-from sdt_lava.netx import load_network, save_network
+from sdt_lava.io.netx import load_network, save_network
+from sdt_lava.ir import Graph
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 from tests.overflow_graphs import random_overflow_frames, random_overflow_graph
 from tests.recordings.store import Case, Cases, file_bytes, temporary_folder, write_file
@@ -129,9 +129,9 @@ def record(subject: str, executor: str = "processes") -> Cases:
 
 
 def _run(name: str, case: Case, folder: Path, executor: str) -> Case:
-    from sdt_lava.processes.run_config import run_config
-    from sdt_lava.simulate.lava import build_processes
-    from sdt_lava.simulate.lava_session import LavaSession
+    from sdt_lava.backends.lava.processes.run_config import run_config
+    from sdt_lava.backends.lava.run import build_processes
+    from sdt_lava.backends.lava.session import LavaSession
 
     compiled, frames = compiled_network(name, case, folder), case["frames"]
     lava = build_processes(compiled, frames, folder)

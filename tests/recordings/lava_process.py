@@ -14,8 +14,8 @@ from lava.proc.sdn.process import ActivationMode, Delta, Sigma, SigmaDelta
 from lava.proc.sparse.process import DelaySparse, Sparse
 from scipy.sparse import csr_matrix
 
-from sdt_lava.processes.run_config import run_config
-from sdt_lava.simulate.lava_session import LavaSession
+from sdt_lava.backends.lava.processes.run_config import run_config
+from sdt_lava.backends.lava.session import LavaSession
 from tests.recordings.store import Case
 
 _TIMEOUT = 120.0  # [s]
@@ -40,7 +40,7 @@ def run(subject: str, case: Case, executor: str, models: str = "lava") -> Case:
     case : dict of str to ndarray
         Its parameters, and under ``received`` the messages ``(T, *shape)``.
     executor : {'processes', 'in-process'}
-        Lava's own runtime, or ours, see :class:`sdt_lava.simulate.lava_session.LavaSession`.
+        Lava's own runtime, or ours, see :class:`sdt_lava.backends.lava.session.LavaSession`.
     models : {'lava', 'accelerated'}
         Lava's own process models, or ours of the same processes.
     """

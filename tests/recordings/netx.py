@@ -14,8 +14,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from sdt_lava.graph import Graph
-from sdt_lava.netx import save_network
+from sdt_lava.io.netx import save_network
+from sdt_lava.ir import Graph
 from tests.graphs import random_chain, random_frames
 from tests.recordings.store import Case, Cases, file_bytes, load, temporary_folder, write_file
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import sdt_lava
+from sdt_lava.backends.host import network_outputs
+from sdt_lava.backends.machine.run import run_machine
+from sdt_lava.backends.streaming import as_samples
 from sdt_lava.errors import NumericOverflowError
-from sdt_lava.simulate.host import network_outputs
-from sdt_lava.simulate.machine import run_machine
-from sdt_lava.simulate.reference import run_reference
-from sdt_lava.simulate.streaming import as_samples
+from sdt_lava.ir.reference import run_reference
 from tests.recordings.graphs import NETWORKS, compiled_network, recorded_steps
 from tests.recordings.store import load, names
 

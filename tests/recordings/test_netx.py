@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import sdt_lava
-from sdt_lava.netx import load_network
+from sdt_lava.io.netx import load_network
 from tests.recordings.netx import stock_networks
 from tests.recordings.store import load, names, write_file
 

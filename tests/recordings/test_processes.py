@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from sdt_lava.backends.machine.run import run_machine
 from sdt_lava.compiler.compile import compile_network
-from sdt_lava.graph import (
+from sdt_lava.engine import Engine
+from sdt_lava.ir import (
     Conv,
     CubaLif,
     Delta,
@@ -22,11 +24,9 @@ from sdt_lava.graph import (
     SigmaDelta,
     Sparse,
 )
-from sdt_lava.numerics import LifParameters, lif_step, power_shift, wrap_int32
-from sdt_lava.sigma_delta import make_population
-from sdt_lava.simulate.engine import Engine
-from sdt_lava.simulate.machine import run_machine
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.ir.numerics import LifParameters, lif_step, power_shift, wrap_int32
+from sdt_lava.ir.reference import run_reference
+from sdt_lava.ir.sigma_delta_steps import make_population
 from tests.recordings.store import load, names
 
 # What a graph's input, and so a relay, holds.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sdt_lava.netx.stock_rules import survive_scaling
-from sdt_lava.numerics import lava_weights
+from sdt_lava.io.netx.stock_rules import survive_scaling
+from sdt_lava.ir.numerics import lava_weights
 from sdt_lava.quantize.integer import WeightFormat
 from tests.recordings.store import load
 from tests.recordings.weights import BITS, FACTORS

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sdt_lava.backends.result import Result
 from sdt_lava.errors import DataError
 from sdt_lava.report.compare import compare
 from sdt_lava.report.figures import plot_comparison
-from sdt_lava.simulate.result import Result
 
 
 def results(**right_spikes):

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import sdt_lava
+from sdt_lava.counts.counts import SYNAPTIC_OPERATIONS, merge
 from sdt_lava.errors import DataError
-from sdt_lava.graph import Dense, Graph, Input, Lif
+from sdt_lava.ir import Dense, Graph, Input, Lif
+from sdt_lava.ir.reference import run_reference
 from sdt_lava.report.accounting import compare_accountings
-from sdt_lava.report.counts import SYNAPTIC_OPERATIONS, merge
 from sdt_lava.report.energy_model import load_energy_model, read_energy_model
 from sdt_lava.report.energy_table import energy
-from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 from tests.needs import back_ends
 
@@ -78,7 +78,7 @@ def test_merged_parts_equal_the_whole():
 
 
 def test_the_float_model_has_no_counts():
-    from sdt_lava.simulate.result import Result
+    from sdt_lava.backends.result import Result
 
     with pytest.raises(DataError, match="torch"):
         sdt_lava.report.count(Result("torch", np.zeros((1, 2)), {}, 0.0))

@@ -8,14 +8,14 @@ import torch
 
 import sdt_lava
 from sdt_lava.errors import DataError, EnergyModelError
+from sdt_lava.families.sdt1.config import SdtConfig
+from sdt_lava.families.sdt1.formula import formula_layers, layer_rates
+from sdt_lava.families.sdt1.presets import PRESETS
 from sdt_lava.model import SpikeDrivenTransformer
-from sdt_lava.model.config import SdtConfig
-from sdt_lava.model.presets import PRESETS
 from sdt_lava.quantize.export import to_network
 from sdt_lava.report.accounting import compare_accountings
 from sdt_lava.report.attention_cost import attention_ratio, rate_for_ratio
 from sdt_lava.report.energy_model import load_energy_model, read_energy_model
-from sdt_lava.report.formula import formula_layers, layer_rates
 from sdt_lava.report.formula_energy import formula_energy
 from sdt_lava.report.rates import read_rates, write_rates
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sdt_lava
-from sdt_lava.graph import CubaLif, Dense, Graph, Input, Lif, Readout
-from sdt_lava.numerics import THRESHOLD_LIMIT
-from sdt_lava.report.events import count_events
-from sdt_lava.report.fused_counts import counted, fused_counts
+from sdt_lava.counts.events import count_events
+from sdt_lava.counts.fused_counts import counted, fused_counts
+from sdt_lava.ir import CubaLif, Dense, Graph, Input, Lif, Readout
+from sdt_lava.ir.numerics import THRESHOLD_LIMIT
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 
 

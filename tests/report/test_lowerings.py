@@ -10,9 +10,9 @@ import pytest
 import sdt_lava
 from sdt_lava.compiler import Lowering, compile_network, lower
 from sdt_lava.compiler.cost import count_lowering, estimated_rates
-from sdt_lava.graph import Gate, Signal
+from sdt_lava.ir import Gate, Signal
+from sdt_lava.ir.reference import run_reference
 from sdt_lava.report.lowerings import compare_lowerings
-from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import sdt_lava
-from sdt_lava.graph import Conv, Dense, Signal
+from sdt_lava.ir import Conv, Dense, Signal
+from sdt_lava.ir.reference import run_reference
 from sdt_lava.report.accounting import compare_accountings
-from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 
 ops = pytest.importorskip("syops.ops", reason="needs syops-counter")

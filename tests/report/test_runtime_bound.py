@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from sdt_lava.backends.run import simulate
 from sdt_lava.compiler import compile_network
-from sdt_lava.compiler.core_map import map_cores
 from sdt_lava.errors import RuntimeModelError
+from sdt_lava.hardware.core_map import map_cores
 from sdt_lava.report.runtime_bound import runtime_bound
 from sdt_lava.report.runtime_model import COUNTS, load_runtime_model
-from sdt_lava.simulate.run import simulate
 from tests.compiler.core_map.targets import small_target
 from tests.graphs import random_frames, random_sdt_graph
 

@@ -6,8 +6,8 @@ import torch
 
 import sdt_lava
 from sdt_lava.errors import ConfigError
+from sdt_lava.families.sdt1.config import SdtConfig
 from sdt_lava.model import SpikeDrivenTransformer
-from sdt_lava.model.config import SdtConfig
 from sdt_lava.report.energy_model import load_energy_model
 from sdt_lava.report.shortcut_cost import count_shortcut_cost
 

@@ -13,16 +13,16 @@ from sdt_lava.compiler import compile_network
 from sdt_lava.compiler.connections import convolution
 from sdt_lava.compiler.partition import partition
 from sdt_lava.errors import DataError
-from sdt_lava.graph import Conv
-from sdt_lava.report.fan_out import fan_out
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.ir import Conv
+from sdt_lava.ir.fan_out import fan_out
+from sdt_lava.ir.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 
 
 def emitted_connections(compiled):
     """Yield (source, reader, synapses per source neuron) of every emitted connection process."""
-    from sdt_lava.processes.blocks.models import SubLayersModel
-    from sdt_lava.processes.blocks.process import Layers
+    from sdt_lava.backends.lava.processes.blocks.models import SubLayersModel
+    from sdt_lava.backends.lava.processes.blocks.process import Layers
 
     for plan in partition(compiled.graph, compiled.schedule, ()):
         model = SubLayersModel(Layers(plan))
@@ -154,7 +154,7 @@ def test_fan_out_of_a_convolution(sides, kernel, stride, padding, dilation):
 
 
 def test_the_float_model_has_no_synops():
-    from sdt_lava.simulate.result import Result
+    from sdt_lava.backends.result import Result
 
     result = Result("torch", np.zeros((1, 2)), {}, 0.0)
     with pytest.raises(DataError, match="torch"):

@@ -7,7 +7,7 @@ from tempfile import TemporaryFile
 
 import numpy as np
 
-from sdt_lava.allocation import GUARDS, guarded_empty
+from sdt_lava.support.allocation import GUARDS, guarded_empty
 
 # What lies between the values: no number that a result could hide.
 _FILL = 0xCD

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sdt_lava
+from sdt_lava.backends.result import spike_differences
+from sdt_lava.engine import Engine
 from sdt_lava.errors import ConfigError, DataError, NumericOverflowError
-from sdt_lava.graph import Conv, Dense, Graph, Input, Lif, Synapse
-from sdt_lava.simulate.engine import Engine
-from sdt_lava.simulate.reference import run_reference
-from sdt_lava.simulate.result import spike_differences
+from sdt_lava.ir import Conv, Dense, Graph, Input, Lif, Synapse
+from sdt_lava.ir.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 
 LAVA_TIMEOUT = 120.0

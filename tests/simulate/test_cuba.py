@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sdt_lava
+from sdt_lava.backends.machine.run import run_machine
+from sdt_lava.backends.result import spike_differences
 from sdt_lava.compiler.compile import lower
-from sdt_lava.cuba import CubaPopulation, cuba_parameters
+from sdt_lava.engine import Engine
 from sdt_lava.errors import GraphError, NumericOverflowError
-from sdt_lava.graph import CubaLif, Dense, Graph, Input, Lif
-from sdt_lava.quantize.bounds import bound_extremes
-from sdt_lava.simulate.engine import Engine
-from sdt_lava.simulate.machine import run_machine
-from sdt_lava.simulate.reference import run_reference
-from sdt_lava.simulate.result import spike_differences
+from sdt_lava.ir import CubaLif, Dense, Graph, Input, Lif
+from sdt_lava.ir.bounds import bound_extremes
+from sdt_lava.ir.cuba_steps import CubaPopulation, cuba_parameters
+from sdt_lava.ir.reference import run_reference
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_frames
 

@@ -9,8 +9,8 @@ import pytest
 
 import sdt_lava
 from sdt_lava.errors import DataError
-from sdt_lava.graph import Dense, Graph, Input, Lif
-from sdt_lava.simulate.inputs import to_time_first
+from sdt_lava.ir import Dense, Graph, Input, Lif
+from sdt_lava.ir.encoding import to_time_first
 
 
 def network(shape=(4,), **entry) -> Graph:

@@ -12,9 +12,9 @@ from lava.magma.core.process.variable import VarServer
 from lava.proc.dense.process import Dense
 from lava.proc.lif.process import LIF
 
-from sdt_lava.processes.run_config import run_config
-from sdt_lava.simulate import lava_compile
-from sdt_lava.simulate.lava_compile import compile_processes, forget
+from sdt_lava.backends.lava import compile as lava_compile
+from sdt_lava.backends.lava.compile import compile_processes, forget
+from sdt_lava.backends.lava.processes.run_config import run_config
 from tests.lava_faults import Fault, NoModel
 
 pytestmark = pytest.mark.lava

@@ -15,8 +15,8 @@ from lava.proc.dense.process import Dense
 from lava.proc.lif.process import LIF
 from lava.proc.monitor.process import Monitor
 
+from sdt_lava.backends.lava.session import LavaSession
 from sdt_lava.errors import ConfigError, LavaRuntimeError, LavaTimeoutError
-from sdt_lava.simulate.lava_session import LavaSession
 from tests.lava_faults import Fault
 from tests.lava_networks import SIZE, STEPS, Network, nothing_left_behind, run_config
 from tests.left_behind import children

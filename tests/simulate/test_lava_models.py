@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sdt_lava
+from sdt_lava.backends.lava.processes.fused.populations import group_class
+from sdt_lava.backends.lava.processes.run_config import MODELS, run_config
+from sdt_lava.backends.lava.run import run_lava
+from sdt_lava.backends.result import spike_differences
 from sdt_lava.compiler.compile import CONVOLUTIONS
 from sdt_lava.errors import CompileError, ConfigError
-from sdt_lava.graph import Conv, Dense, Graph, Input, Lif, Relay
-from sdt_lava.numerics import IntArray
-from sdt_lava.processes.fused.populations import group_class
-from sdt_lava.processes.run_config import MODELS, run_config
-from sdt_lava.simulate.lava import run_lava
-from sdt_lava.simulate.reference import run_reference
-from sdt_lava.simulate.result import spike_differences
+from sdt_lava.ir import Conv, Dense, Graph, Input, Lif, Relay
+from sdt_lava.ir.numerics import IntArray
+from sdt_lava.ir.reference import run_reference
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 
@@ -227,7 +227,7 @@ def test_in_operating_system_processes_of_their_own(models):
 
 def test_kernels_are_compiled_once_for_all_networks():
     """Whatever a network needs has been compiled, or loaded from disk, before it starts."""
-    from sdt_lava.processes import kernels
+    from sdt_lava.kernels import lava as kernels
 
     def compiled() -> dict[str, int]:
         return {name: len(getattr(kernels, name).signatures) for name in kernels.__all__}

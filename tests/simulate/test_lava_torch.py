@@ -72,7 +72,7 @@ def test_the_danger_is_real_or_this_file_shows_nothing(tmp_path):
 
 def test_a_model_that_calls_torch_works_once_the_engine_is_there(tmp_path):
     """A forked child of a program with the engine computes on one thread."""
-    assert output_of("import sdt_lava.torch_state" + CONTROL, str(tmp_path)) == "ran"
+    assert output_of("import sdt_lava.support.torch_state" + CONTROL, str(tmp_path)) == "ran"
 
 
 @pytest.mark.parametrize("models", ["lava", "accelerated", "fused"])

@@ -10,8 +10,8 @@ import pytest
 from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.io.source import RingBuffer as Source
 
+from sdt_lava.backends.lava.session import LavaSession
 from sdt_lava.errors import LavaRuntimeError, LavaTimeoutError
-from sdt_lava.simulate.lava_session import LavaSession
 from tests.lava_networks import nothing_left_behind, run_config
 from tests.left_behind import children
 

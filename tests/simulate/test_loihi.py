@@ -10,8 +10,14 @@ import numpy as np
 import pytest
 
 from sdt_lava import simulate
+from sdt_lava.backends.board import HardwareOptions, backend
+from sdt_lava.backends.board import run as loihi_run
+from sdt_lava.backends.board.host import connected
+from sdt_lava.backends.board.profile import read_profilers
+from sdt_lava.backends.board.wiring import build_adapted, signed
+from sdt_lava.backends.board.worker import in_child
+from sdt_lava.backends.lava.session import LavaSession
 from sdt_lava.compiler import compile_network
-from sdt_lava.compiler.targets import Limit, load_target
 from sdt_lava.errors import (
     CompileError,
     ConfigError,
@@ -19,13 +25,7 @@ from sdt_lava.errors import (
     LavaRuntimeError,
     LavaTimeoutError,
 )
-from sdt_lava.simulate.lava_session import LavaSession
-from sdt_lava.simulate.loihi import HardwareOptions, backend
-from sdt_lava.simulate.loihi import run as loihi_run
-from sdt_lava.simulate.loihi.host import connected
-from sdt_lava.simulate.loihi.profile import read_profilers
-from sdt_lava.simulate.loihi.wiring import build_adapted, signed
-from sdt_lava.simulate.loihi.worker import in_child
+from sdt_lava.hardware.targets import Limit, load_target
 from tests import fake_loihi
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 from tests.left_behind import becomes, processes_where, unused_shared_memory
@@ -217,7 +217,8 @@ def test_trouble_with_the_board_is_one_error(extension, trouble, kind, said):
 
 def test_a_host_process_that_raises(extension):
     """Lava would wait for ever."""
-    extension.setattr("sdt_lava.processes.host_io.models.PyFrameSourceModel.run_spk", _boom)
+    models = "sdt_lava.backends.lava.processes.host_io.models"
+    extension.setattr(f"{models}.PyFrameSourceModel.run_spk", _boom)
     net = small()
     with pytest.raises(LavaRuntimeError, match="boom"):
         simulate(net, images(net), "loihi2", timeout=60)
@@ -276,7 +277,7 @@ def test_the_adapted_network_is_the_same_on_the_cpu(tmp_path):
     """The hardware's process graph with the simulator's run configuration."""
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    from sdt_lava.simulate.lava import cut_samples
+    from sdt_lava.backends.lava.run import cut_samples
 
     net = random_sdt_graph(np.random.default_rng(2), image=(1, 4, 4), channels=4, timesteps=2)
     compiled = compile_network(net, "loihi2")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import sdt_lava
+from sdt_lava.backends.result import spike_differences
 from sdt_lava.errors import ConfigError, DataError
-from sdt_lava.simulate.result import spike_differences
 from tests.graphs import random_frames, random_sdt_graph
 from tests.needs import runnable
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import sdt_lava
+from sdt_lava.backends.machine.run import run_machine
 from sdt_lava.compiler import compile_network
 from sdt_lava.compiler.schedule import make_schedule
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import Dense, Gate, Graph, Input, Lif
-from sdt_lava.simulate.machine import run_machine
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.ir import Dense, Gate, Graph, Input, Lif
+from sdt_lava.ir.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 from tests.needs import back_ends
 

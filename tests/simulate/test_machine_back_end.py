@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 import sdt_lava
+from sdt_lava.backends.board import HardwareOptions
+from sdt_lava.backends.machine.connections import magnitude, weighted_sums
+from sdt_lava.backends.machine.run import run_machine, suitable_lanes
+from sdt_lava.backends.result import spike_differences
 from sdt_lava.compiler.compile import CONVOLUTIONS, compile_network
 from sdt_lava.errors import ConfigError, NumericOverflowError
-from sdt_lava.graph import Conv, Dense, Graph, GroupSum, Input, Lif, Sparse
-from sdt_lava.simulate.loihi import HardwareOptions
-from sdt_lava.simulate.machine import run_machine, suitable_lanes
-from sdt_lava.simulate.machine_connections import magnitude, weighted_sums
-from sdt_lava.simulate.reference import evaluate
-from sdt_lava.simulate.result import spike_differences
+from sdt_lava.ir import Conv, Dense, Graph, GroupSum, Input, Lif, Sparse
+from sdt_lava.ir.reference import evaluate
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_chain, random_frames, random_sdt_graph, random_window
 from tests.overflow_graphs import random_overflow_frames, random_overflow_graph

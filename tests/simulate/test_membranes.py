@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import sdt_lava
-from sdt_lava.graph import Conv, CubaLif, Dense, Graph, Input, Lif
-from sdt_lava.netx import load_network, save_network
-from sdt_lava.simulate.membranes import ends_in_membranes
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.backends.membranes import ends_in_membranes
+from sdt_lava.io.netx import load_network, save_network
+from sdt_lava.ir import Conv, CubaLif, Dense, Graph, Input, Lif
+from sdt_lava.ir.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 from tests.needs import back_ends, runnable
 
@@ -189,7 +189,7 @@ def test_the_membrane_of_stock_netx(tmp_path):
     from lava.magma.core.run_configs import Loihi2SimCfg
     from lava.proc.io.source import RingBuffer as Source
 
-    from sdt_lava.simulate.lava_session import LavaSession
+    from sdt_lava.backends.lava.session import LavaSession
 
     rng = np.random.default_rng(3)
     steps, hidden, end = 16, 2 * rng.integers(-20, 30, (8, 6)), 2 * rng.integers(-20, 20, (1, 8))

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 import sdt_lava
+from sdt_lava.engine import Engine, EngineOptions
 from sdt_lava.errors import DataError
+from sdt_lava.families.sdt1.config import SdtConfig
+from sdt_lava.ir.reference import run_reference
 from sdt_lava.model import SpikeDrivenTransformer
-from sdt_lava.model.config import SdtConfig
-from sdt_lava.simulate.engine import Engine, EngineOptions
-from sdt_lava.simulate.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 from tests.needs import back_ends
 from tests.simulate.odd_arrays import FORMS

@@ -10,17 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sdt_lava
+from sdt_lava.backends.host import network_outputs
+from sdt_lava.backends.machine.run import run_machine
 from sdt_lava.compiler.compile import compile_network
+from sdt_lava.engine import Engine
+from sdt_lava.engine.options import EngineOptions
 from sdt_lava.errors import NumericOverflowError
-from sdt_lava.graph import Conv, Dense, Graph, Input, Lif, Readout, Shortcut, TokenMean
-from sdt_lava.quantize.bounds import bound
-from sdt_lava.quantize.proof import unproved
-from sdt_lava.registers import SUM24, Watch
-from sdt_lava.simulate.engine import Engine
-from sdt_lava.simulate.engine_options import EngineOptions
-from sdt_lava.simulate.host import network_outputs
-from sdt_lava.simulate.machine import run_machine
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.ir import Conv, Dense, Graph, Input, Lif, Readout, Shortcut, TokenMean
+from sdt_lava.ir.bounds import bound
+from sdt_lava.ir.proof import unproved
+from sdt_lava.ir.reference import run_reference
+from sdt_lava.ir.registers import SUM24, Watch
 from tests.needs import runnable
 from tests.overflow_graphs import random_overflow_frames, random_overflow_graph
 
@@ -125,7 +125,7 @@ def test_sums_that_cancel_are_seen_where_they_overflow():
 @pytest.mark.parametrize("models", ["lava", "accelerated", "fused"])
 @pytest.mark.parametrize("convolutions", ["auto", "sparse", "conv"])
 def test_a_convolution_of_lava_wraps_at_24_bits(convolutions, models):
-    from sdt_lava.simulate.lava import run_lava
+    from sdt_lava.backends.lava.run import run_lava
 
     graph, frames = _cancelling()
     expected = run_reference(graph, frames, strict=False)["out"]

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sdt_lava
+from sdt_lava.backends.machine.run import run_machine
 from sdt_lava.errors import NumericOverflowError
-from sdt_lava.graph import Delta, Dense, Graph, Input, Sigma, SigmaDelta
-from sdt_lava.quantize.bounds import bound
-from sdt_lava.sigma_delta import make_population
-from sdt_lava.simulate.inputs import enter
-from sdt_lava.simulate.machine import run_machine
-from sdt_lava.simulate.sigma_delta import starting_states
+from sdt_lava.ir import Delta, Dense, Graph, Input, Sigma, SigmaDelta
+from sdt_lava.ir.bounds import bound
+from sdt_lava.ir.encoding import enter
+from sdt_lava.ir.sigma_delta_runs import starting_states
+from sdt_lava.ir.sigma_delta_steps import make_population
 from tests.needs import runnable
 from tests.sigma_delta_graphs import random_sigma_delta_chain
 

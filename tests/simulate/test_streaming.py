@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import sdt_lava
+from sdt_lava.backends.result import Result, spike_differences
+from sdt_lava.backends.streaming import as_samples, as_stream
 from sdt_lava.errors import ConfigError, DataError
-from sdt_lava.graph import Dense, Graph, Input, Lif
-from sdt_lava.simulate.result import Result, spike_differences
-from sdt_lava.simulate.streaming import as_samples, as_stream
+from sdt_lava.ir import Dense, Graph, Input, Lif
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 from tests.needs import back_ends
 

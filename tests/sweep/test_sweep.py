@@ -13,9 +13,9 @@ import sdt_lava
 from sdt_lava import cli
 from sdt_lava.errors import ConfigError, SdtLavaError
 from sdt_lava.evaluate import EvaluationOptions
-from sdt_lava.files import OutputError
+from sdt_lava.evaluate.sweep import Sweep, SweepOptions, SweepRow, sweep
+from sdt_lava.io.files import OutputError
 from sdt_lava.report.energy_model import load_energy_model
-from sdt_lava.sweep import Sweep, SweepOptions, SweepRow, sweep
 from tests.cli.writers import save_untrained
 
 SAMPLES = 12

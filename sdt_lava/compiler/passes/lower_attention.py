@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sdt_lava.compiler.connections import identity, token_broadcast, token_sum
-from sdt_lava.graph import And, Gate, Graph, Node, Sparse, TokenSum
+from sdt_lava.ir import And, Gate, Graph, Node, Sparse, TokenSum
 
 # Two spikes of weight 2 sum to 4, one to 2: a threshold of 3 separates them. The sums stay far
 # below 64, so the 1/4096 of v that a gate's decay leaves behind is always 0.

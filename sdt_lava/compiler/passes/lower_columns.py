@@ -27,14 +27,9 @@ from sdt_lava.compiler.columns import (
     column_fan_in,
     find_columns,
 )
-from sdt_lava.compiler.connections import (
-    channel_neighbours,
-    identity,
-    token_broadcast,
-    token_sum,
-)
+from sdt_lava.compiler.connections import channel_neighbours, identity, token_broadcast, token_sum
 from sdt_lava.compiler.passes.lower_attention import AND_WEIGHT
-from sdt_lava.graph import Gate, Graph, Node, Sparse
+from sdt_lava.ir import Gate, Graph, Node, Sparse
 
 
 @dataclass

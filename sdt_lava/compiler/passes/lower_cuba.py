@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from sdt_lava.compiler.connections import identity
-from sdt_lava.graph import CubaLif, Delta, Graph, Lif, Node, Signal, Sparse
+from sdt_lava.ir import CubaLif, Delta, Graph, Lif, Node, Signal, Sparse
 
 
 def lower_cuba(graph: Graph) -> Graph:

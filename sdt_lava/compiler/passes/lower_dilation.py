@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sdt_lava.compiler.connections import token_dilation
 from sdt_lava.compiler.passes.lower_pooling import or_gate
-from sdt_lava.graph import Graph, Node, TokenDilate
-from sdt_lava.numerics import POOL_WEIGHT
+from sdt_lava.ir import Graph, Node, TokenDilate
+from sdt_lava.ir.numerics import POOL_WEIGHT
 
 
 def lower_dilation(graph: Graph) -> Graph:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from scipy.sparse import csr_matrix
 
 from sdt_lava.compiler.connections import pooling
-from sdt_lava.graph import Gate, Graph, Node, OrPool, Sparse
-from sdt_lava.numerics import POOL_WEIGHT
+from sdt_lava.ir import Gate, Graph, Node, OrPool, Sparse
+from sdt_lava.ir.numerics import POOL_WEIGHT
 
 # Any sum of at least one spike exceeds 1.
 POOL_THRESHOLD = 1

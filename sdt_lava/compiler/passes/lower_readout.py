@@ -17,7 +17,7 @@ import numpy as np
 from sdt_lava.compiler.connections import identity
 from sdt_lava.compiler.passes.lower_attention import lower_and
 from sdt_lava.compiler.passes.lower_pooling import or_gate
-from sdt_lava.graph import (
+from sdt_lava.ir import (
     And,
     Dense,
     Flatten,
@@ -30,7 +30,7 @@ from sdt_lava.graph import (
     Signal,
     Sparse,
 )
-from sdt_lava.numerics import DECAY_UNITY, POOL_WEIGHT, THRESHOLD_LIMIT
+from sdt_lava.ir.numerics import DECAY_UNITY, POOL_WEIGHT, THRESHOLD_LIMIT
 
 # What reads an image as it reads the flat vector.
 _IN_C_ORDER = (Dense, Sparse)

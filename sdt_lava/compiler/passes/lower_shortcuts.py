@@ -14,7 +14,8 @@ from dataclasses import replace
 from sdt_lava.compiler.streams import stream_names
 from sdt_lava.compiler.terms import Connector, Term, Terms
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import (
+from sdt_lava.io.limits import limits, remedy
+from sdt_lava.ir import (
     LIF_KINDS,
     SIGMA_DELTA_KINDS,
     Gate,
@@ -27,7 +28,6 @@ from sdt_lava.graph import (
     Subsample,
     TokenMean,
 )
-from sdt_lava.limits import limits, remedy
 
 _NEURONS = (*LIF_KINDS, *SIGMA_DELTA_KINDS, Gate, Relay, MaxRelay)
 # Nodes that vanish: what they compute moves into relays and connections.

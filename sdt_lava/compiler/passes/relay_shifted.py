@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from sdt_lava.compiler.connections import identity
-from sdt_lava.graph import Conv, Graph, Node, Relay, Sparse
+from sdt_lava.ir import Conv, Graph, Node, Relay, Sparse
 
 RELAY_SUFFIX = ".sum"
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sdt_lava.graph import Conv, Graph, Node
-from sdt_lava.numerics import WEIGHT_LIMIT, power_shift
+from sdt_lava.ir import Conv, Graph, Node
+from sdt_lava.ir.numerics import WEIGHT_LIMIT, power_shift
 
 
 def split_convolutions(graph: Graph) -> Graph:

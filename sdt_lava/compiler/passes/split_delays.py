@@ -15,8 +15,8 @@ import numpy as np
 from sdt_lava.compiler.connections import identity
 from sdt_lava.compiler.passes.lower_pooling import POOL_THRESHOLD
 from sdt_lava.compiler.schedule import Schedule, make_schedule
-from sdt_lava.graph import Gate, Graph, Input, Node, Relay, Signal, Sparse
-from sdt_lava.numerics import POOL_WEIGHT
+from sdt_lava.ir import Gate, Graph, Input, Node, Relay, Signal, Sparse
+from sdt_lava.ir.numerics import POOL_WEIGHT
 
 
 @dataclass(frozen=True)

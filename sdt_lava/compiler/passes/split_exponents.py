@@ -12,8 +12,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from sdt_lava.compiler.connections import dense_rows
-from sdt_lava.graph import Dense, Graph, Node, Sparse
-from sdt_lava.numerics import IntArray
+from sdt_lava.ir import Dense, Graph, Node, Sparse
+from sdt_lava.ir.numerics import IntArray
 
 
 def split_exponents(graph: Graph) -> Graph:

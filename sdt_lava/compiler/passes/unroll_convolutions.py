@@ -12,7 +12,7 @@ from collections.abc import Collection
 from scipy.sparse import csr_matrix
 
 from sdt_lava.compiler.connections import convolution
-from sdt_lava.graph import Conv, Graph, Node, Sparse
+from sdt_lava.ir import Conv, Graph, Node, Sparse
 
 
 def unroll_convolutions(graph: Graph, names: Collection[str]) -> Graph:

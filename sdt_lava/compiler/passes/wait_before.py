@@ -16,8 +16,8 @@ from sdt_lava.compiler.connections import identity
 from sdt_lava.compiler.passes.lower_pooling import POOL_THRESHOLD
 from sdt_lava.compiler.passes.split_delays import DelaySplit
 from sdt_lava.compiler.schedule import Schedule
-from sdt_lava.graph import Gate, Graph, Node, Relay, Signal, Sparse
-from sdt_lava.numerics import POOL_WEIGHT
+from sdt_lava.ir import Gate, Graph, Node, Relay, Signal, Sparse
+from sdt_lava.ir.numerics import POOL_WEIGHT
 
 
 def wait_before(

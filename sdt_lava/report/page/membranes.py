@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sdt_lava.cuba import CubaPopulation, cuba_parameters
-from sdt_lava.graph import LIF_KINDS, CubaLif, Graph, Lif
-from sdt_lava.numerics import ACTIVATION_SHIFT, IntArray, channel_vector, lif_step
-from sdt_lava.simulate.reference import lif_parameters
-from sdt_lava.simulate.result import Result
+from sdt_lava.backends.result import Result
+from sdt_lava.ir import LIF_KINDS, CubaLif, Graph, Lif
+from sdt_lava.ir.cuba_steps import CubaPopulation, cuba_parameters
+from sdt_lava.ir.numerics import ACTIVATION_SHIFT, IntArray, channel_vector, lif_step
+from sdt_lava.ir.reference import lif_parameters
 
 BINS = 48
 # The range shown, in thresholds; what lies beyond is counted in the outer bins.
@@ -52,7 +52,7 @@ def membrane_histograms(
     names : collection of str, optional
         Populations; all by default.
     """
-    from sdt_lava.simulate.engine import Engine
+    from sdt_lava.engine import Engine
 
     net, frames = result.integer_run("membranes")
     wanted = set(result.spikes if names is None else names)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sdt_lava.backends.result import Result
 from sdt_lava.errors import ConfigError
-from sdt_lava.graph import And, Graph
-from sdt_lava.simulate.result import Result
+from sdt_lava.ir import And, Graph
 
 RASTER_ROWS = 40
 # Sides of the pictures of samples, in pixels before the browser scales them.
@@ -95,7 +95,7 @@ def attention_pictures(
     result: Result, labels: NDArray[np.int64] | None, samples: int
 ) -> tuple[AttentionPicture, ...]:
     """Draw where attention lets queries pass; nothing for networks without attention."""
-    from sdt_lava.simulate.engine import Engine
+    from sdt_lava.engine import Engine
 
     net, frames = result.integer_run("attention")
     masks = [

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
-from sdt_lava.files import make_folder, replacing, write_json
-from sdt_lava.report.counts import SYNAPTIC_OPERATIONS, UPDATES
+from sdt_lava.counts.counts import SYNAPTIC_OPERATIONS, UPDATES
+from sdt_lava.io.files import make_folder, replacing, write_json
 from sdt_lava.report.energy_model import OPERATIONS
 from sdt_lava.report.energy_table import EnergyTable
 from sdt_lava.report.page.collect import Report
 from sdt_lava.report.page.explanations import EXPLANATIONS
 from sdt_lava.report.page.membranes import BINS, HIGH, LOW
-from sdt_lava.text import printable
+from sdt_lava.support.text import printable
 
 PAGE = "index.html"
 

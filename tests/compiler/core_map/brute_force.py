@@ -7,7 +7,7 @@ from itertools import permutations
 
 import numpy as np
 
-from sdt_lava.compiler.core_map import RESOURCES
+from sdt_lava.hardware.core_map import RESOURCES
 from tests.compiler.core_map.validator import Placement
 
 

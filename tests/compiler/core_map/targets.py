@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sdt_lava.compiler.targets import Target, read_target
+from sdt_lava.hardware.targets import Target, read_target
 
 KINDS = ("input", "conv", "dense", "sparse", "lif", "gate", "relay")
 BOARDS = {"one": 1, "four": 4, "many": 1000}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.core_maps import PAGE, page_table, read_runs
-from sdt_lava.model.presets import PRESETS
+from sdt_lava.families.sdt1.presets import PRESETS
 
 
 def test_the_table_is_the_recorded_one():

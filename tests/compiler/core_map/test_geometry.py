@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sdt_lava.compiler.core_map.geometry import ChipMesh, mesh_shape
-from sdt_lava.compiler.targets import Board
+from sdt_lava.hardware.core_map.geometry import ChipMesh, mesh_shape
+from sdt_lava.hardware.targets import Board
 
 
 def mesh(board_chips, chips):

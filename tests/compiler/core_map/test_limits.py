@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from sdt_lava.compiler import compile_network
-from sdt_lava.compiler.core_map import map_cores
-from sdt_lava.compiler.targets import load_target
 from sdt_lava.errors import CompileError, TargetError
+from sdt_lava.hardware.core_map import map_cores
+from sdt_lava.hardware.targets import load_target
 from tests.compiler.core_map.targets import KINDS, small_target
 from tests.compiler.core_map.validator import validate
 from tests.graphs import GraphMaker, random_sdt_graph

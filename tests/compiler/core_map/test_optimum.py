@@ -7,12 +7,12 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from sdt_lava.compiler import compile_network
-from sdt_lava.compiler.core_map import map_cores, placement
-from sdt_lava.compiler.core_map.geometry import ChipMesh
-from sdt_lava.compiler.core_map.placement import Links, place
-from sdt_lava.compiler.targets import Board
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import Lif
+from sdt_lava.hardware.core_map import map_cores, placement
+from sdt_lava.hardware.core_map.geometry import ChipMesh
+from sdt_lava.hardware.core_map.placement import Links, place
+from sdt_lava.hardware.targets import Board
+from sdt_lava.ir import Lif
 from tests.compiler.core_map.brute_force import cheapest_placement, fewest_cores
 from tests.compiler.core_map.targets import small_target
 from tests.compiler.core_map.validator import Placement, expand, validate

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from sdt_lava.compiler.connections import identity, pooling, token_broadcast, token_sum
-from sdt_lava.compiler.core_map.counts import Counter, count_parts
-from sdt_lava.compiler.core_map.factors import as_grid, factor
-from sdt_lava.compiler.core_map.relations import Blocks, Grid, Pattern, grid, window
-from sdt_lava.compiler.core_map.tiling import Split, Tiling, split_counts
-from sdt_lava.graph import OrPool
+from sdt_lava.hardware.core_map.counts import Counter, count_parts
+from sdt_lava.hardware.core_map.factors import as_grid, factor
+from sdt_lava.hardware.core_map.relations import Blocks, Grid, Pattern, grid, window
+from sdt_lava.hardware.core_map.tiling import Split, Tiling, split_counts
+from sdt_lava.ir import OrPool
 
 sides = st.integers(1, 7)
 

@@ -7,12 +7,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from sdt_lava.backends.run import simulate
 from sdt_lava.compiler import compile_network
-from sdt_lava.compiler.core_map import ASSUMED, Activity, map_cores
 from sdt_lava.errors import DataError
-from sdt_lava.graph import Signal
-from sdt_lava.simulate.reference import run_reference
-from sdt_lava.simulate.run import simulate
+from sdt_lava.hardware.core_map import ASSUMED, Activity, map_cores
+from sdt_lava.ir import Signal
+from sdt_lava.ir.reference import run_reference
 from tests.compiler.core_map.targets import small_target
 from tests.compiler.core_map.validator import (
     count_by_core,

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdt_lava.compiler import compile_network
-from sdt_lava.compiler.core_map import map_cores
-from sdt_lava.compiler.targets import load_target
 from sdt_lava.errors import CompileError
-from sdt_lava.graph import CubaLif, Dense, Graph, Input
+from sdt_lava.hardware.core_map import map_cores
+from sdt_lava.hardware.targets import load_target
+from sdt_lava.ir import CubaLif, Dense, Graph, Input
 from tests.compiler.core_map.targets import KINDS, small_target
 from tests.compiler.core_map.validator import validate
 from tests.graphs import random_chain, random_sdt_graph

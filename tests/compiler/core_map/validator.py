@@ -13,8 +13,8 @@ from math import ceil
 import numpy as np
 
 from sdt_lava.compiler import CompiledNetwork
-from sdt_lava.compiler.core_map import RESOURCES, CoreMap
-from sdt_lava.graph import Conv, CubaLif, Dense, Graph, Sparse
+from sdt_lava.hardware.core_map import RESOURCES, CoreMap
+from sdt_lava.ir import Conv, CubaLif, Dense, Graph, Sparse
 
 MISSING = 10**15
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lava.proc.lif.process import LIF
 
-from sdt_lava.processes.kernels import integrate, transpose
-from sdt_lava.processes.kernels.neurons import lif_parameters
+from sdt_lava.kernels.lava import integrate, transpose
+from sdt_lava.kernels.lava.neurons import lif_parameters
 from tests.processes.one_process import assert_same
 
 pytestmark = pytest.mark.lava

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 import sdt_lava
+from sdt_lava.backends.result import Result
 from sdt_lava.errors import ConfigError, DataError
-from sdt_lava.files import OutputError
-from sdt_lava.graph import Lif
+from sdt_lava.io.files import OutputError
+from sdt_lava.ir import Lif
+from sdt_lava.ir.reference import run_reference
 from sdt_lava.report.energy_model import ENERGY_MODELS
 from sdt_lava.report.page import ReportOptions, collect_report, write_report
 from sdt_lava.report.page.explanations import EXPLANATIONS
 from sdt_lava.report.page.membranes import membrane_histograms
 from sdt_lava.report.page.write import render
 from sdt_lava.report.runtime_model import RuntimeModel, RuntimeTerm
-from sdt_lava.simulate.reference import run_reference
-from sdt_lava.simulate.result import Result
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 

@@ -8,9 +8,9 @@ from importlib import import_module
 import numpy as np
 from hypothesis import strategies as st
 
-from sdt_lava.graph import Conv, Graph, Input, Lif
-from sdt_lava.simulate.engine import Engine, EngineOptions
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.engine import Engine, EngineOptions
+from sdt_lava.ir import Conv, Graph, Input, Lif
+from sdt_lava.ir.reference import run_reference
 from tests.graphs import GraphMaker
 
 
@@ -91,7 +91,7 @@ class Case:
 def always_threads(monkeypatch) -> None:
     """Let several threads compute however little there is."""
     # The package has a function of the name of a module.
-    engine = import_module("sdt_lava.simulate.engine.engine")
+    engine = import_module("sdt_lava.engine.engine")
     monkeypatch.setattr(engine, "_WORTH_THREADS", 0)
 
 

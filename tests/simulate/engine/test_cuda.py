@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from torch.nn import functional
 
 import sdt_lava
+from sdt_lava.engine import EngineOptions, exact
+from sdt_lava.engine.arithmetic import power_shift
+from sdt_lava.engine.dense import Matmul32, Matmul64
+from sdt_lava.engine.exact import operators_of
+from sdt_lava.engine.synapses import Weights, Window
 from sdt_lava.errors import ConfigError, HardwareUnavailableError
-from sdt_lava.simulate.engine import EngineOptions, exact
-from sdt_lava.simulate.engine.arithmetic import power_shift
-from sdt_lava.simulate.engine.dense import Matmul32, Matmul64
-from sdt_lava.simulate.engine.exact import operators_of
-from sdt_lava.simulate.engine.synapses import Weights, Window
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.ir.reference import run_reference
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 from tests.simulate.engine.layers import CASES, assert_exact, layer

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from sdt_lava.engine import Engine
+from sdt_lava.engine.options import EngineOptions
 from sdt_lava.errors import NumericOverflowError
-from sdt_lava.graph import Dense, Graph, Input, Lif
-from sdt_lava.simulate.engine import Engine
-from sdt_lava.simulate.engine_options import EngineOptions
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.ir import Dense, Graph, Input, Lif
+from sdt_lava.ir.reference import run_reference
 
 
 def _counting(timesteps):

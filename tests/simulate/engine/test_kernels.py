@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdt_lava.allocation import GUARDS
+from sdt_lava.engine import KERNELS
+from sdt_lava.engine.exact import byte_products_differ
+from sdt_lava.engine.plan.synaptic import SynapticOperation
 from sdt_lava.errors import NumericOverflowError
-from sdt_lava.simulate.engine import KERNELS
-from sdt_lava.simulate.engine.exact import byte_products_differ
-from sdt_lava.simulate.engine.plan.synaptic import SynapticOperation
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.ir.reference import run_reference
+from sdt_lava.support.allocation import GUARDS
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 from tests.simulate.engine.layers import CASES, always_threads, assert_exact, layer, run
 
@@ -82,7 +82,7 @@ def test_an_error_in_one_thread_ends_all(monkeypatch):
     def fail(*_):
         raise RuntimeError("broken kernel")
 
-    signals = import_module("sdt_lava.simulate.engine.plan.signals")
+    signals = import_module("sdt_lava.engine.plan.signals")
     monkeypatch.setattr(signals, "fire_rows", fail)
     with pytest.raises(RuntimeError, match="broken kernel"):
         engine.run(frames)

@@ -7,10 +7,10 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from sdt_lava.graph import Conv, Dense, Flatten, Graph, Input, Lif
-from sdt_lava.report.fused_counts import counted
-from sdt_lava.simulate.engine import Engine, EngineOptions
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.counts.fused_counts import counted
+from sdt_lava.engine import Engine, EngineOptions
+from sdt_lava.ir import Conv, Dense, Flatten, Graph, Input, Lif
+from sdt_lava.ir.reference import run_reference
 from tests.graphs import random_frames, random_sdt_graph
 
 

@@ -12,16 +12,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdt_lava.graph import Conv, Dense, Flatten, Graph, Input, Lif
+from sdt_lava.engine import KERNELS, exact
+from sdt_lava.engine.arithmetic import largest_in_windows
+from sdt_lava.engine.dense import DENSE_KERNELS, Float32, Float64, Loops, OneDnn
+from sdt_lava.engine.exact import ExactSums, choose_dense
+from sdt_lava.engine.probe import difference
+from sdt_lava.engine.products import convolve, convolve_real, linear
+from sdt_lava.engine.synapses import Weights, Window
+from sdt_lava.ir import Conv, Dense, Flatten, Graph, Input, Lif
+from sdt_lava.ir.reference import run_reference
 from sdt_lava.quantize.float_run import evaluate
-from sdt_lava.simulate.engine import KERNELS, exact
-from sdt_lava.simulate.engine.arithmetic import largest_in_windows
-from sdt_lava.simulate.engine.dense import DENSE_KERNELS, Float32, Float64, Loops, OneDnn
-from sdt_lava.simulate.engine.exact import ExactSums, choose_dense
-from sdt_lava.simulate.engine.probe import difference
-from sdt_lava.simulate.engine.products import convolve, convolve_real, linear
-from sdt_lava.simulate.engine.synapses import Weights, Window
-from sdt_lava.simulate.reference import run_reference
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 from tests.simulate.engine.layers import assert_exact, layer, run

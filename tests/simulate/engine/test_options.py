@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import sdt_lava
+from sdt_lava.engine import Engine, EngineOptions
+from sdt_lava.engine.dense import DENSE_KERNELS
+from sdt_lava.engine.options import DENSE_KERNELS as NAMES
+from sdt_lava.engine.options import parse_memory
 from sdt_lava.errors import ConfigError
-from sdt_lava.simulate.engine import Engine, EngineOptions
-from sdt_lava.simulate.engine.dense import DENSE_KERNELS
-from sdt_lava.simulate.engine_options import DENSE_KERNELS as NAMES
-from sdt_lava.simulate.engine_options import parse_memory
 from tests.graphs import random_frames, random_sdt_graph
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import sdt_lava
+from sdt_lava.backends.result import spike_differences
+from sdt_lava.backends.streaming import as_samples, as_stream
+from sdt_lava.engine import Engine, EngineOptions
 from sdt_lava.errors import DataError, NumericOverflowError
-from sdt_lava.graph import CubaLif, Dense, Graph, Input, Lif
-from sdt_lava.simulate.engine import Engine, EngineOptions
-from sdt_lava.simulate.reference import run_reference
-from sdt_lava.simulate.result import spike_differences
-from sdt_lava.simulate.streaming import as_samples, as_stream
+from sdt_lava.ir import CubaLif, Dense, Graph, Input, Lif
+from sdt_lava.ir.reference import run_reference
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 from tests.needs import runnable

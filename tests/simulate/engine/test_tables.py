@@ -9,11 +9,11 @@ from subprocess import run as run_program
 import numpy as np
 import pytest
 
+from sdt_lava.engine import KERNELS, Engine, EngineOptions
+from sdt_lava.engine.plan.synaptic import SynapticOperation
 from sdt_lava.errors import ConfigError
-from sdt_lava.graph import Conv, Dense, Graph, Input, Lif
-from sdt_lava.simulate.engine import KERNELS, Engine, EngineOptions
-from sdt_lava.simulate.engine.plan.synaptic import SynapticOperation
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.ir import Conv, Dense, Graph, Input, Lif
+from sdt_lava.ir.reference import run_reference
 
 MIB = 1 << 20
 
@@ -105,7 +105,7 @@ def test_weights_that_fit_in_no_form_are_refused():
 PROGRAM = """
 import resource, sys
 import numpy as np
-from sdt_lava.simulate.engine import Engine, EngineOptions
+from sdt_lava.engine import Engine, EngineOptions
 from tests.simulate.engine.test_tables import many_layers, spikes
 
 graph = many_layers(40, 512, 512)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import sdt_lava
+from sdt_lava.engine import Engine, EngineOptions
+from sdt_lava.engine.plan.memory import Run, pieces
+from sdt_lava.engine.plan.team import Step, work_through
 from sdt_lava.errors import ConfigError
-from sdt_lava.graph import Dense, Graph, Input, Lif
-from sdt_lava.simulate.engine import Engine, EngineOptions
-from sdt_lava.simulate.engine.plan.memory import Run, pieces
-from sdt_lava.simulate.engine.plan.team import Step, work_through
+from sdt_lava.ir import Dense, Graph, Input, Lif
 from tests.graphs import random_frames, random_sdt_graph
 from tests.simulate.engine.layers import always_threads
 

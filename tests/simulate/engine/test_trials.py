@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+from sdt_lava.engine import Engine, EngineOptions, dense, trials
+from sdt_lava.engine.exact import ExactSums
+from sdt_lava.engine.plan.synaptic import SynapticOperation
+from sdt_lava.engine.synapses import Weights, Window
 from sdt_lava.errors import ResourceError
-from sdt_lava.graph import Conv, Graph, Input, Lif, OrPool
-from sdt_lava.simulate.engine import Engine, EngineOptions, dense, trials
-from sdt_lava.simulate.engine.exact import ExactSums
-from sdt_lava.simulate.engine.plan.synaptic import SynapticOperation
-from sdt_lava.simulate.engine.synapses import Weights, Window
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.ir import Conv, Graph, Input, Lif, OrPool
+from sdt_lava.ir.reference import run_reference
 
-PLAN = "sdt_lava.simulate.engine.plan"
+PLAN = "sdt_lava.engine.plan"
 ALL = (*trials.SUMS, trials.SIGNALS, trials.DENSE, trials.LOOPS)
 
 

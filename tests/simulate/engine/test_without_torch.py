@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdt_lava.allocation import GUARDS
-from sdt_lava.graph import Conv, Graph, Input, Lif, TokenDilate
-from sdt_lava.simulate.engine import Engine, EngineOptions, planner
-from sdt_lava.simulate.engine.plan.synaptic import SynapticOperation
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.engine import Engine, EngineOptions, planner
+from sdt_lava.engine.plan.synaptic import SynapticOperation
+from sdt_lava.ir import Conv, Graph, Input, Lif, TokenDilate
+from sdt_lava.ir.reference import run_reference
+from sdt_lava.support.allocation import GUARDS
 from tests.graphs import GraphMaker, random_frames, random_sdt_graph
 from tests.simulate.engine.layers import CASES, assert_exact
 
@@ -133,7 +133,7 @@ PROGRAM = """
 import sys
 import numpy as np
 import sdt_lava
-from sdt_lava.simulate.reference import run_reference
+from sdt_lava.ir.reference import run_reference
 from tests.graphs import random_chain, random_frames, random_sdt_graph
 
 for seed in range(6):
@@ -157,7 +157,7 @@ def test_a_process_without_torch():
 
 @pytest.mark.parametrize("told, expected", [("3", 3), ("2,4", 2), ("", None), ("x", None)])
 def test_threads_are_those_that_torch_would_use(monkeypatch, told, expected):
-    from sdt_lava import torch_use
+    from sdt_lava.support import torch_use
 
     monkeypatch.setattr(torch_use, "torch_is_loaded", lambda: False)
     monkeypatch.setenv("OMP_NUM_THREADS", told)

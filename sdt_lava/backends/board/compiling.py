@@ -1,0 +1,33 @@
+"""Compile a network as options of a run on hardware say it."""
+
+from __future__ import annotations
+
+from sdt_lava.backends.board.options import HardwareOptions
+from sdt_lava.compiler.choose import Choice
+from sdt_lava.compiler.columns import AND
+from sdt_lava.compiler.compile import CompiledNetwork, compile_network
+from sdt_lava.ir import Graph
+
+
+def compile_for(
+    net: Graph,
+    options: HardwareOptions,
+    timesteps: int,
+    reset: bool,
+    shortcut: Choice | None = None,
+    sdsa: Choice | None = None,
+) -> CompiledNetwork:
+    """Compile a network for the target, board and convolutions that options name.
+
+    Arguments and errors are those of :func:`sdt_lava.compile`.
+    """
+    return compile_network(
+        net,
+        options.target,
+        board=options.board,
+        convolutions=options.convolutions,
+        timesteps=timesteps,
+        reset=reset,
+        shortcut=shortcut,
+        sdsa=AND if sdsa is None else sdsa,
+    )

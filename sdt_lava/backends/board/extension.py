@@ -1,0 +1,70 @@
+"""The border to Intel's extension of Lava, which only members of INRC have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from sdt_lava.backends.lava.presence import require_lava
+from sdt_lava.errors import HardwareUnavailableError
+
+# What the extension brings and we use. The first one is by what Lava itself tells its presence.
+_MODULES = ("lava.utils.loihi2_profiler", "lava.proc.embedded_io.spike")
+_PROFILERS = ("Loihi2Power", "Loihi2ExecutionTime", "Loihi2Activity", "Loihi2Memory")
+_REMEDY = "join INRC and install lava-loihi (docs/loihi2.md), or simulate with --backend machine"
+
+
+@dataclass(frozen=True)
+class Extension:
+    """Parts of the extension.
+
+    Parameters
+    ----------
+    profiler : module
+        ``lava.utils.loihi2_profiler``.
+    """
+
+    profiler: Any
+
+    def profilers(self, num_steps: int) -> dict[str, Any]:
+        """Return new profilers by class name, without those that this version does not have."""
+        arguments: dict[str, Sequence[int]] = {"Loihi2Power": (num_steps,)}
+        return {
+            name: getattr(self.profiler, name)(*arguments.get(name, ()))
+            for name in _PROFILERS
+            if hasattr(self.profiler, name)
+        }
+
+
+def load_extension() -> Extension:
+    """Import the extension.
+
+    Raises
+    ------
+    LavaUnavailableError
+        If Lava is not installed.
+    HardwareUnavailableError
+        If the extension is not installed, or does not fit this version of Lava.
+    """
+    require_lava("Loihi 2")
+    from lava.utils import loihi
+
+    if not loihi.is_installed(_MODULES[0]):
+        raise HardwareUnavailableError(
+            "Loihi 2",
+            "Intel's extension of Lava is not installed",
+            "the package lava-loihi, which members of INRC get",
+            _REMEDY,
+        )
+    try:
+        profiler, _ = map(import_module, _MODULES)
+    except ImportError as error:
+        raise HardwareUnavailableError(
+            "Loihi 2",
+            f"Intel's extension cannot be imported: {error}",
+            "a version that fits lava-nc 0.10",
+            "install the lava-loihi that belongs to this version of Lava",
+        ) from error
+    return Extension(profiler)

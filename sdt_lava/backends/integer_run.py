@@ -1,0 +1,155 @@
+"""What the back ends that run an integer graph have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdt_lava.backends.execution import LavaExecution
+from sdt_lava.backends.host import network_outputs
+from sdt_lava.backends.streaming import continuously
+from sdt_lava.engine.options import EngineOptions
+from sdt_lava.ir import Graph, Sigma
+from sdt_lava.ir.numerics import IntArray
+
+if TYPE_CHECKING:
+    from sdt_lava.backends.recorded import PackedFrames
+    from sdt_lava.compiler.compile import CompiledNetwork
+    from sdt_lava.counts.counts import Counts
+
+Progress = Callable[[int, int], None]
+
+# Memory that the reference's intermediate arrays of one batch may take, as a rule of thumb.
+_BATCH_BYTES = 1 << 30
+# It holds about this many bytes for each neuron and step of the largest layer.
+_BYTES_PER_NEURON = 64
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of :func:`simulate` that only some back ends use, and the compiled network.
+
+    Without a compiled network the integer graph itself runs.
+    """
+
+    strict: bool
+    batch_size: int | None
+    timeout: float | None
+    on_progress: Progress | None
+    reset: bool
+    models: str | None = None
+    compiled: CompiledNetwork | None = None
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    count: bool = False
+
+
+@dataclass(frozen=True)
+class IntegerRun:
+    """What a back end returns.
+
+    Parameters
+    ----------
+    readout : ndarray of int
+        ``(T, B, classes)``.
+    spikes : mapping of str to ndarray of uint8
+        ``(T, B, *shape)`` by LIF.
+    messages : mapping of str to ndarray of int32
+        ``(T, B, *shape)`` by population of sigma-delta neurons.
+    execution : LavaExecution or None
+        How Lava ran.
+    counted : Counts or None
+        What was counted along the way.
+    entered : ndarray of int64, PackedFrames or None
+        The input ``(T, B, *shape)``.
+    """
+
+    readout: IntArray
+    spikes: Mapping[str, NDArray[np.uint8]]
+    messages: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
+    execution: LavaExecution | None = None
+    counted: Counts | None = None
+    entered: IntArray | PackedFrames | None = None
+
+
+def in_batches(
+    net: Graph,
+    frames: IntArray,
+    run: Callable[..., dict[str, IntArray]],
+    options: RunOptions,
+) -> dict[str, IntArray]:
+    """Run some samples after the others; each part goes on where the one before ended, or not."""
+    timesteps, samples = frames.shape[:2]
+    size = options.batch_size or samples_at_once(net, timesteps)
+    run_part = run if options.reset else continuously(run)
+    parts = []
+    for start in range(0, samples, size):
+        parts.append(run_part(frames[:, start : start + size]))
+        tell(options, min(start + size, samples), frames)
+    return joined(parts)
+
+
+def joined(parts: list[dict[str, IntArray]]) -> dict[str, IntArray]:
+    """Put the samples of several parts one after the other."""
+    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+
+
+def what_runs(net: Graph, options: RunOptions) -> tuple[Graph, tuple[str, ...]]:
+    """Return the graph that runs, and the nodes whose output is wanted."""
+    if options.compiled is not None:
+        return options.compiled.graph, options.compiled.observed
+    return net, (*net.memory_names, net.output_name)
+
+
+def samples_at_once(net: Graph, timesteps: int) -> int:
+    """Return how many samples the engine takes in one batch: at least one, 1 GiB at most."""
+    largest = max(int(np.prod(shape)) for shape in net.shapes.values())
+    return max(1, _BATCH_BYTES // (largest * timesteps * _BYTES_PER_NEURON))
+
+
+def unpacked(
+    net: Graph,
+    outputs: dict[str, IntArray],
+    options: RunOptions,
+    execution: LavaExecution | None = None,
+) -> IntegerRun:
+    """Take readout and spikes from what all populations sent."""
+    if options.compiled is not None:
+        outputs = network_outputs(options.compiled, outputs)
+    spikes = {lif: outputs[lif].astype(np.uint8, copy=False) for lif in net.lif_names}
+    readout = outputs[net.output_name]
+    return IntegerRun(readout, spikes, messages_of(net, outputs), execution)
+
+
+def messages_of(net: Graph, outputs: Mapping[str, IntArray]) -> dict[str, NDArray[np.int32]]:
+    """Return what sigma-delta neurons sent, as wide as Lava's messages."""
+    return {name: outputs[name].astype(np.int32, copy=False) for name in net.message_names}
+
+
+def total_output(net: Graph, readout: IntArray) -> IntArray:
+    """Return a network's result: what its output adds up to in a sample.
+
+    Parameters
+    ----------
+    net : Graph
+        Integer graph.
+    readout : ndarray of int
+        What its output sends, ``(T, B, *shape)``.
+
+    Returns
+    -------
+    ndarray of int64
+        ``(B, *shape)``: a sum over T, or the last value of an output that has added up already.
+    """
+    if isinstance(net.nodes[net.output_name], Sigma):
+        return readout[-1].astype(np.int64)
+    return readout.sum(axis=0, dtype=np.int64)
+
+
+def tell(options: RunOptions, done: int, frames: IntArray) -> None:
+    """Report the samples done."""
+    if options.on_progress is not None:
+        options.on_progress(done, frames.shape[1])

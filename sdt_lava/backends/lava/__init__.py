@@ -1,0 +1,5 @@
+"""The back ends that run Lava's CPU simulator."""
+
+from sdt_lava.support.lazy import lazy
+
+__getattr__ = lazy(__name__)

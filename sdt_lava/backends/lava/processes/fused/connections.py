@@ -1,0 +1,172 @@
+"""Connections of a fused model: all matrices in one table, and convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from sdt_lava.backends.lava.processes.fused.populations import Region
+from sdt_lava.compiler.connections import dense_rows
+from sdt_lava.compiler.partition import Connection
+from sdt_lava.errors import CompileError
+from sdt_lava.ir import Conv, Dense, Sparse
+from sdt_lava.ir.eight_bits import eight_bit_weights
+from sdt_lava.ir.numerics import power_shift
+from sdt_lava.kernels.lava import propagate_network
+from sdt_lava.kernels.lava.propagation import (
+    Propagate,
+    propagate_kernels,
+    propagate_matrix,
+    rounded,
+)
+from sdt_lava.kernels.lava.tables import (
+    RunTable,
+    channels_last,
+    column_table,
+    in_few_bytes,
+    run_table,
+)
+from sdt_lava.support.allocation import placed, placed_fields
+
+
+@dataclass(frozen=True)
+class Link:
+    """A connection with its ends: where its source lies among signals, its reader among sums."""
+
+    connection: Connection
+    source: Region
+    target: Region
+
+    @property
+    def exponent(self) -> int:
+        """Weight exponent of a matrix: the compiler has made one connection of each."""
+        return int(self.connection.node.exponent)
+
+
+def is_in_table(link: Link) -> bool:
+    """Tell whether a connection is a matrix whose sums need no rounding.
+
+    Payloads times odd weights with both signs do: Lava stores twice the weights, so that their sums
+    have one bit less. Spikes do not get that far.
+    """
+    node = link.connection.node
+    if not isinstance(node, Sparse | Dense) or link.exponent < 0:
+        return False
+    return not link.connection.graded or _stored(link)[1] >= 0
+
+
+def _stored(link: Link) -> tuple[Any, int]:
+    """Return the weights as Lava stores them, and the exponent; refuse what it would change."""
+    node = link.connection.node
+    assert isinstance(node, Sparse | Dense)
+    weights, exponent = eight_bit_weights(
+        node.weight.data if isinstance(node, Sparse) else node.weight, node
+    )
+    return weights, int(exponent)
+
+
+def _matrix(link: Link, *, as_stored: bool = False) -> csr_matrix:
+    """Return the weights, or what Lava stores, in the order in which signals are kept."""
+    node = link.connection.node
+    assert isinstance(node, Sparse | Dense)
+    # Entries of 0 stay: without them, runs would be short.
+    if isinstance(node, Dense):
+        weights = dense_rows(np.asarray(node.weight), np.arange(len(node.weight)))
+    else:
+        weights = node.weight
+    found, _ = eight_bit_weights(weights.data, node)
+    entries = weights.tocoo()
+    values = found if as_stored else entries.data
+    rows = channels_last(link.target.shape)[entries.row]
+    columns = channels_last(link.source.shape)[entries.col]
+    return csr_matrix((values.astype(np.int32), (rows, columns)), entries.shape)
+
+
+class MatrixTable:
+    """All matrices of a program, in one table that one call goes through.
+
+    Parameters
+    ----------
+    links : sequence of Link
+        Connections for which :func:`is_in_table` holds; at least one.
+    """
+
+    def __init__(self, links: Sequence[Link]) -> None:
+        tables = [run_table(column_table(_matrix(link), link.exponent)) for link in links]
+        columns = np.cumsum([0, *(len(table.start) for table in tables)])
+        runs = np.cumsum([0, *(len(table.first) for table in tables)])
+        weights = np.cumsum([0, *(len(table.weights) for table in tables)]).astype(np.uint64)
+        self._links = placed(np.array(
+            [
+                (column, link.source.start, link.source.size, link.connection.delay,
+                 link.connection.graded)
+                for link, column in zip(links, columns[:-1], strict=True)
+            ],
+            np.int64,
+        ))  # fmt: skip
+        self._table = placed_fields(
+            RunTable(
+                np.concatenate([t.start + run for t, run in zip(tables, runs[:-1], strict=True)]),
+                np.concatenate(
+                    [
+                        t.first + np.uint64(k.target.start)
+                        for t, k in zip(tables, links, strict=True)
+                    ]
+                ),
+                np.concatenate(
+                    [t.offset[:-1] + w for t, w in zip(tables, weights[:-1], strict=True)]
+                    + [weights[-1:]]
+                ),
+                in_few_bytes(np.concatenate([table.weights for table in tables])),
+            )
+        )
+
+    def propagate(self, values: Any, arriving: Any, step: int) -> None:
+        """Add the events of all signals to the sums of the steps in which they arrive.
+
+        Parameters
+        ----------
+        values : ndarray of int32
+            All signals of this step.
+        arriving : ndarray of int32
+            ``(steps, sums)``: the sums of step s are in row ``s % steps``.
+        step : int
+            The next step, which events without a delay reach.
+        """
+        propagate_network(values, self._links, *self._table, arriving, step)
+
+
+def link_function(link: Link) -> Propagate:
+    """Return the function of a connection that is not in the table.
+
+    Raises
+    ------
+    CompileError
+        If there is no fused form of it.
+    """
+    connection = link.connection
+    node = connection.node
+    if isinstance(node, Sparse | Dense):
+        _, exponent = _stored(link)
+        matrix = propagate_matrix(_matrix(link, as_stored=True), exponent, connection.graded)
+        return rounded(matrix, exponent, link.target.size)
+    if not isinstance(node, Conv):
+        raise CompileError(
+            f"connection {node.name!r}",
+            f"kind {node.kind}, which has no fused form",
+            ", ".join(kind.kind for kind in (Sparse, Dense, Conv)),
+            "use models='accelerated'",
+        )
+    # As in Lava's process, which ignores weight exponents: they go into the weights.
+    weight = power_shift(np.asarray(node.weight, np.int64), node.exponent, 0)
+    return propagate_kernels(
+        weight.astype(np.int32).transpose(0, 2, 3, 1),
+        tuple((*region.shape[1:], region.shape[0]) for region in (link.source, link.target)),  # type: ignore[arg-type]
+        (node.stride, node.padding, node.dilation),
+        node.groups,
+        connection.graded,
+    )

@@ -1,0 +1,133 @@
+"""One or more blocks as one program: all populations, then all connections, once a time step."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from sdt_lava.backends.lava.processes.fused.connections import (
+    Link,
+    MatrixTable,
+    is_in_table,
+    link_function,
+)
+from sdt_lava.backends.lava.processes.fused.populations import (
+    Member,
+    Region,
+    dendrite_shape,
+    group_class,
+    group_key,
+)
+from sdt_lava.compiler.partition import BlockPlan, Connection
+from sdt_lava.ir import Shape
+from sdt_lava.kernels.lava import transpose
+from sdt_lava.support.allocation import placed, zeros
+
+
+class FusedProgram:
+    """Populations and connections of some blocks.
+
+    Every connection takes one step or more, so that the populations of a step depend on events of
+    earlier steps only, in whatever order and in whatever circle they are connected.
+
+    Parameters
+    ----------
+    plans : sequence of BlockPlan
+        The blocks.
+    """
+
+    def __init__(self, plans: Sequence[BlockPlan]) -> None:
+        self._shapes = {name: shape for plan in plans for name, shape in plan.shapes.items()}
+        self._signals: dict[str, Region] = {}
+        self._dendrites: dict[str, Region] = {}
+        self._sizes = [0, 0]  # of signals and of dendrites so far
+        self._groups = [self._place(members) for members in _grouped(plans)]
+        for name in dict.fromkeys(source for plan in plans for source in plan.sources):
+            if name not in self._signals:
+                self._place_signal(name, self._shapes[name])
+        connections = [connection for plan in plans for connection in plan.connections]
+        steps = 1 + max((connection.delay for connection in connections), default=0)
+        self._values = zeros(self._sizes[0], np.int32)
+        self._arriving = zeros((steps, self._sizes[1]), np.int32)
+        self._step = 0
+        self._connect(connections)
+
+    def _place(self, members: Sequence[Any]) -> tuple[Any, slice, slice]:
+        """Give a group's populations their places, one after another, and make the group."""
+        signal, dendrite = self._sizes
+        placed = []
+        for node, schedule in members:
+            shape = self._shapes[node.name]
+            arriving = dendrite_shape(node, shape)
+            placed.append(Member(node, Region(self._sizes[0] - signal, shape), schedule))
+            self._place_signal(node.name, shape)
+            self._dendrites[node.name] = Region(self._sizes[1], arriving)
+            self._sizes[1] += self._dendrites[node.name].size
+        group = group_class(members[0][0])(placed)
+        return group, slice(dendrite, self._sizes[1]), slice(signal, self._sizes[0])
+
+    def _place_signal(self, name: str, shape: Shape) -> None:
+        self._signals[name] = Region(self._sizes[0], shape)
+        self._sizes[0] += self._signals[name].size
+
+    def _connect(self, connections: Sequence[Connection]) -> None:
+        links = [
+            Link(connection, self._signals[connection.source], self._dendrites[connection.reader])
+            for connection in connections
+        ]
+        in_table = [link for link in links if is_in_table(link)]
+        self._table = MatrixTable(in_table) if in_table else None
+        self._others = [
+            (link.source.slice, link.target.slice, link.connection.delay, link_function(link))
+            for link in links
+            if not is_in_table(link)
+        ]
+
+    def places(self, names: Sequence[str]) -> Any:
+        """Return where signals are, for :meth:`take`: one after another, in Lava's order."""
+        regions = [self._signals[name] for name in names]
+        ends = np.cumsum([0, *(region.size for region in regions)])
+        table = [
+            (region.start, region.size // region.shape[0], region.shape[0], end)
+            for region, end in zip(regions, ends[:-1], strict=True)
+        ]
+        return placed(np.array(table, np.int64).reshape(-1, 4))
+
+    def take(self, places: Any, out: Any) -> None:
+        """Read signals."""
+        transpose(self._values, places, out)
+
+    def entry(self, name: str) -> Any:
+        """Return where a signal from outside goes, for :meth:`put`."""
+        return placed(self.places([name])[:, ::-1].copy())
+
+    def put(self, entry: Any, values: Any) -> None:
+        """Set a signal from outside."""
+        transpose(values, entry, self._values)
+
+    def advance(self, time_step: int) -> None:
+        """Let every population take what has arrived and send; Lava's time steps begin with 1."""
+        arrived = self._arriving[self._step % len(self._arriving)]
+        for group, dendrites, signals in self._groups:
+            group.fire(arrived[dendrites], self._values[signals], time_step)
+        arrived.fill(0)
+        self._step += 1
+
+    def propagate(self) -> None:
+        """Add the events of this step to the sums of the next ones."""
+        if self._table is not None:
+            self._table.propagate(self._values, self._arriving, self._step)
+        for source, target, delay, add in self._others:
+            arriving = self._arriving[(self._step + delay) % len(self._arriving)]
+            add(self._values[source], arriving[target])
+
+
+def _grouped(plans: Sequence[BlockPlan]) -> list[list[Any]]:
+    groups: dict[Hashable, list[Any]] = {}
+    for plan in plans:
+        for node in plan.populations:
+            group_class(node)  # says what is wrong before anything else does
+            groups.setdefault(group_key(node), []).append((node, plan.schedule))
+    return list(groups.values())

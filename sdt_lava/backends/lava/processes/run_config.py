@@ -1,0 +1,53 @@
+"""Which ProcessModels run: Lava's own, accelerated or fused ones.
+
+The Processes are the same in every case. Lava asks a run configuration for the model of each
+Process, and the map of exceptions answers; so a network built from
+:meth:`~sdt_lava.compiler.compile.CompiledNetwork.build`, or any other network of Lava's standard
+processes, is run with other models by running it with another configuration.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lava.magma.core.run_configs import Loihi2SimCfg
+
+from sdt_lava.errors import ConfigError
+
+FIXED_POINT = "fixed_pt"
+MODELS = ("lava", "accelerated", "fused-blocks", "fused")
+
+
+def run_config(models: str = "lava") -> Loihi2SimCfg:
+    """Return Lava's run configuration for the CPU simulator, in fixed point.
+
+    Parameters
+    ----------
+    models : {'lava', 'accelerated', 'fused-blocks', 'fused'}
+        Lava's own ProcessModels; compiled ones of ours for the standard processes; one ProcessModel
+        for each block of a `SpikingNetwork`, or for the whole of it. All give the same spikes.
+
+    Raises
+    ------
+    ConfigError
+        If there are no such models.
+    """
+    if models not in MODELS:
+        raise ConfigError("models", repr(models), f"one of {MODELS}")
+    return Loihi2SimCfg(select_tag=FIXED_POINT, exception_proc_model_map=_exceptions(models))
+
+
+def _exceptions(models: str) -> dict[Any, Any]:
+    if models == "lava":
+        return {}
+    from sdt_lava.backends.lava.processes.accelerated import ACCELERATED_MODELS
+    from sdt_lava.kernels.lava.warm_up import warm_up
+
+    warm_up()
+    if models == "accelerated":
+        return dict(ACCELERATED_MODELS)
+    from sdt_lava.backends.lava.processes.fused import FUSED_BLOCK_MODELS, FUSED_NETWORK_MODELS
+
+    fused = FUSED_NETWORK_MODELS if models == "fused" else FUSED_BLOCK_MODELS
+    # Standard processes outside of the fused ones, in a larger network, are accelerated.
+    return {**ACCELERATED_MODELS, **fused}

@@ -1,0 +1,223 @@
+"""Populations of the machine: neurons that run from machine step 0 on, and when they are reset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdt_lava.compiler.schedule import Schedule
+from sdt_lava.errors import NumericOverflowError
+from sdt_lava.ir import (
+    CubaLif,
+    Delta,
+    Gate,
+    Lif,
+    MaxRelay,
+    Node,
+    Relay,
+    Sigma,
+    SigmaDelta,
+    Signal,
+)
+from sdt_lava.ir.cuba_steps import CubaPopulation, cuba_parameters
+from sdt_lava.ir.numerics import (
+    ACTIVATION_SHIFT,
+    DECAY_UNITY,
+    GATE_DECAY,
+    THRESHOLD_LIMIT,
+    IntArray,
+    LifParameters,
+    lif_step,
+)
+from sdt_lava.ir.reference import evaluate, lif_parameters
+from sdt_lava.ir.sigma_delta_steps import make_population as make_sigma_delta
+
+Shape = tuple[int, ...]
+
+
+class Population(Protocol):
+    """Neurons with their state."""
+
+    def run(self, arriving: list[IntArray], first: int) -> NDArray[Any]:
+        """Run some steps.
+
+        Parameters
+        ----------
+        arriving : list of ndarray of int64
+            What each connection delivers, ``(steps, lanes, *shape)``.
+        first : int
+            Machine step of the first of them, from 0.
+
+        Returns
+        -------
+        ndarray
+            What is sent, ``(steps, lanes, *shape)``: uint8 spikes, or int32 payloads.
+        """
+        ...
+
+
+class _Resets:
+    """When a population is reset; Lava counts steps from 1."""
+
+    def __init__(self, name: str, schedule: Schedule) -> None:
+        self._interval, self._offset = schedule.reset_interval, schedule.reset_offset(name)
+
+    def at(self, step: int) -> bool:
+        return (step + 1) % self._interval == self._offset
+
+
+class _LifNeurons:
+    """LIF neurons, and gates, which are never reset."""
+
+    def __init__(self, parameters: LifParameters, shape: Shape, resets: _Resets | None) -> None:
+        self._parameters, self._resets = parameters, resets
+        self._rest = np.zeros(shape, np.int64)
+        self._current = self._voltage = self._rest
+
+    def run(self, arriving: list[IntArray], first: int) -> NDArray[Any]:
+        sums = total(arriving)
+        spikes = np.empty(sums.shape, np.uint8)
+        for index, activation in enumerate(sums):
+            if self._resets is not None and self._resets.at(first + index):
+                self._current = self._voltage = self._rest
+            self._current, self._voltage, spikes[index], _ = lif_step(
+                self._current, self._voltage, activation, self._parameters
+            )
+        return spikes
+
+
+class _Membranes(_LifNeurons):
+    """LIF neurons that never fire and whose membranes the host reads: they hold the readout.
+
+    What they return is by how much the membranes have grown in each step, in units of a weight: it
+    adds up to what the host reads after a sample.
+    """
+
+    def __init__(self, node: Lif, shape: Shape, schedule: Schedule) -> None:
+        super().__init__(lif_parameters(node, len(shape) - 1), shape, _Resets(node.name, schedule))
+        self._name = node.name
+
+    def run(self, arriving: list[IntArray], first: int) -> NDArray[Any]:
+        sums = total(arriving)
+        grown = np.empty(sums.shape, np.int64)
+        for index in range(len(sums)):
+            is_reset = self._resets is not None and self._resets.at(first + index)
+            before = self._rest if is_reset else self._voltage
+            if super().run([sums[index : index + 1]], first + index).any():
+                raise NumericOverflowError(
+                    f"{self._name!r}, machine step {first + index}",
+                    "a readout that its membrane cannot hold",
+                    f"sums of up to {THRESHOLD_LIMIT}",
+                    "compile for a target with graded spikes",
+                )
+            grown[index] = (self._voltage - before) >> ACTIVATION_SHIFT
+        return grown
+
+
+class _CubaNeurons:
+    def __init__(self, node: CubaLif, shape: Shape, resets: _Resets) -> None:
+        self._neurons = CubaPopulation(cuba_parameters(node, len(shape) - 1), shape)
+        self._resets = resets
+
+    def run(self, arriving: list[IntArray], first: int) -> NDArray[Any]:
+        sums = total(arriving)
+        spikes = np.empty(sums.shape, np.uint8)
+        for index, activation in enumerate(sums):
+            if self._resets.at(first + index):
+                self._neurons.reset()
+            spikes[index] = self._neurons.step(activation)[0]
+        return spikes
+
+
+class _SigmaDeltaNeurons:
+    """Neurons that send changes; those without starting states are not reset."""
+
+    def __init__(self, node: Node, shape: Shape, schedule: Schedule) -> None:
+        self._node, self._shape = node, shape
+        self._start, self._resets = schedule.starts.get(node.name), _Resets(node.name, schedule)
+        self._neurons = make_sigma_delta(node, shape)
+
+    def run(self, arriving: list[IntArray], first: int) -> NDArray[Any]:
+        sums = total(arriving)
+        sent = np.empty(sums.shape, np.int32)
+        for index, activation in enumerate(sums):
+            if self._start is not None and self._resets.at(first + index):
+                start = [part.reshape(self._shape[1:]) for part in self._start]
+                self._neurons = make_sigma_delta(self._node, self._shape, start)
+            sent[index] = self._neurons.step(activation)[0]
+        return sent
+
+
+class _Memoryless:
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._kind = np.uint8 if node.output_signal([]) is Signal.SPIKE else np.int32
+
+    def run(self, arriving: list[IntArray], first: int) -> NDArray[Any]:
+        return evaluate(self._node, arriving).astype(self._kind)
+
+
+def total(arriving: list[IntArray]) -> IntArray:
+    """Add up what arrives over several connections."""
+    first, *others = arriving
+    for other in others:
+        first = first + other
+    return first
+
+
+def _lif(node: Lif, shape: Shape, schedule: Schedule) -> Population:
+    return _LifNeurons(lif_parameters(node, len(shape) - 1), shape, _Resets(node.name, schedule))
+
+
+def _gate(node: Gate, shape: Shape, schedule: Schedule) -> Population:
+    parameters = LifParameters(
+        threshold=node.threshold,
+        voltage_decay=GATE_DECAY,
+        current_decay=DECAY_UNITY,
+        bias=0,
+        bias_exponent=0,
+    )
+    return _LifNeurons(parameters, shape, None)
+
+
+def _cuba(node: CubaLif, shape: Shape, schedule: Schedule) -> Population:
+    return _CubaNeurons(node, shape, _Resets(node.name, schedule))
+
+
+def _memoryless(node: Node, shape: Shape, schedule: Schedule) -> Population:
+    return _Memoryless(node)
+
+
+_MAKE: dict[type[Node], Callable[[Any, Shape, Schedule], Population]] = {
+    Lif: _lif,
+    CubaLif: _cuba,
+    Gate: _gate,
+    Relay: _memoryless,
+    MaxRelay: _memoryless,
+    SigmaDelta: _SigmaDeltaNeurons,
+    Delta: _SigmaDeltaNeurons,
+    Sigma: _SigmaDeltaNeurons,
+}
+
+
+def make_membranes(node: Any, shape: Shape, schedule: Schedule) -> Population:
+    """Return the neurons in whose membranes a readout adds up; arguments as of the others."""
+    return _Membranes(node, shape, schedule)
+
+
+def make_population(node: Node, shape: Shape, schedule: Schedule) -> Population:
+    """Return the neurons of a node at rest.
+
+    Parameters
+    ----------
+    node : Node
+        A population of a compiled graph.
+    shape : tuple of int
+        ``(lanes, *shape)``.
+    schedule : Schedule
+        When they are reset.
+    """
+    return _MAKE[type(node)](node, shape, schedule)

@@ -1,0 +1,253 @@
+"""What a simulation returns, the same for every back end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdt_lava.backends.execution import LavaExecution
+from sdt_lava.backends.measured import Measured
+from sdt_lava.backends.recorded import PackedFrames
+from sdt_lava.backends.timing import Timing
+from sdt_lava.counts.counts import Counts
+from sdt_lava.counts.events import count_events
+from sdt_lava.counts.fused_counts import fused_counts
+from sdt_lava.counts.synops import SynopsTable, synops_table
+from sdt_lava.errors import DataError
+from sdt_lava.ir import Graph, Sigma
+from sdt_lava.ir.numerics import IntArray
+from sdt_lava.support.once import cached_property
+
+if TYPE_CHECKING:
+    from sdt_lava.compiler.compile import CompiledNetwork
+
+# Back ends in which a frame takes as many machine steps as the network is deep.
+_PIPELINED = ("machine", "lava", "lava-inprocess", "loihi2")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Spikes, logits and counts of a run.
+
+    Parameters
+    ----------
+    backend : str
+        What ran: 'reference', 'engine', 'machine', 'lava', 'lava-inprocess', 'loihi2' or 'torch'.
+    logits : ndarray
+        ``(B, classes)``. Integer back ends: the readout summed over T, int64 (without a
+        readout: spike counts of the last layer, or, if it never fires, its membranes in units of
+        a weight; sigma-delta networks: what the messages of the output add up to). 'torch': the
+        float model's mean over T.
+    spikes : mapping of str to ndarray of uint8
+        ``(T, B, *shape)`` for each LIF, named as in the model.
+    messages : mapping of str to ndarray of int32
+        ``(T, B, *shape)`` for each population of sigma-delta neurons: the graded messages that it
+        sent, 0 where there was none, and what decoders of the output say at each step.
+    seconds : float
+        Wall-clock time of the run.
+    net : Graph or None
+        The integer graph that ran; None for 'torch'.
+    entered : ndarray of int64, PackedFrames or None
+        The integer input ``(T, B, *shape)``: see `frames`.
+    reset : bool
+        Whether every sample started from rest.
+    compiled : CompiledNetwork or None
+        The compiled network that ran; None if the integer graph itself did.
+    measured : Measured or None
+        What the board's instruments measured; None for a simulation.
+    execution : LavaExecution or None
+        How Lava ran: which executor and ProcessModels, and how long each part took.
+    counted : Counts or None
+        What was counted during the run; None if it is counted when somebody asks.
+    """
+
+    backend: str
+    logits: NDArray[np.generic]
+    spikes: Mapping[str, NDArray[np.uint8]]
+    seconds: float
+    net: Graph | None = field(default=None, repr=False)
+    entered: IntArray | PackedFrames | None = field(default=None, repr=False)
+    reset: bool = True
+    compiled: CompiledNetwork | None = field(default=None, repr=False)
+    measured: Measured | None = None
+    execution: LavaExecution | None = field(default=None, repr=False)
+    counted: Counts | None = field(default=None, repr=False)
+    messages: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
+
+    @property
+    def sent(self) -> Mapping[str, NDArray[Any]]:
+        """What every population of neurons with memory sent: spikes and messages."""
+        return {**self.spikes, **self.messages} if self.messages else self.spikes
+
+    @property
+    def outputs(self) -> NDArray[np.float64] | None:
+        """What a decoded output says at each step, in real units, ``(T, B, *shape)``.
+
+        It is that of a sigma-delta network's last layer; None for networks without one.
+        """
+        end = None if self.net is None else self.net.nodes[self.net.output_name]
+        return self.messages[end.name] / end.scale if isinstance(end, Sigma) else None
+
+    @cached_property
+    def membranes(self) -> Mapping[str, IntArray]:
+        """V of the last neurons after the last step of each sample, ``(B, *shape)`` by name.
+
+        In units of 1/64 of a weight, as Lava's v, int64; 0 after a spike. Empty for networks that
+        do not end in spiking neurons.
+
+        Raises
+        ------
+        DataError
+            For the float model, whose membranes are not recorded.
+        """
+        from sdt_lava.backends.membranes import end_membranes
+
+        net, frames = self.integer_run("membranes")
+        return end_membranes(net, frames, self.sent, reset=self.reset)
+
+    @property
+    def is_membrane(self) -> bool:
+        """Whether the logits are membranes, because the last neurons never fire."""
+        from sdt_lava.backends.membranes import ends_in_membranes, last_neurons
+
+        node = None if self.net is None else last_neurons(self.net)
+        if self.net is None or node is None:
+            return False
+        samples = 1 if self.reset else len(self.logits)
+        return ends_in_membranes(self.net, len(self.spikes[node.name]) * samples)
+
+    def with_membranes(self) -> Result:
+        """Return the result whose logits are membranes, if the last neurons never fire."""
+        from sdt_lava.backends.membranes import last_neurons, membrane_logits
+
+        node = None if self.net is None else last_neurons(self.net)
+        if node is None or not self.is_membrane:
+            return self
+        return replace(self, logits=membrane_logits(node, self.membranes[node.name]))
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Predicted class of each sample, ``(B,)``; the lowest index wins a tie."""
+        return np.argmax(self.logits, axis=1)
+
+    @cached_property
+    def frames(self) -> IntArray | None:
+        """The integer input ``(T, B, *shape)``, int64; None for 'torch'."""
+        entered = self.entered
+        return entered.unpack() if isinstance(entered, PackedFrames) else entered
+
+    @cached_property
+    def counts(self) -> Counts:
+        """Exact counts by layer, step and sample, of the network lowered as usual.
+
+        They do not depend on what ran: residual streams are relays, columns of SDSA neurons. What
+        another lowering takes is in `compiled_counts`.
+
+        Raises
+        ------
+        DataError
+            For the float model, whose operations are not the hardware's.
+        """
+        if self.counted is not None:
+            return self.counted
+        net, frames = self.integer_run("counts")
+        if self.backend == "machine":  # which does without torch
+            return count_events(net, frames, self.sent, plain=True)
+        counts = None
+        if self.reset:
+            is_engines = self.backend == "engine" and self.compiled is None
+            counts = fused_counts(net, frames, self.sent, is_engines=is_engines)
+        return count_events(net, frames, self.sent) if counts is None else counts
+
+    @cached_property
+    def synops(self) -> SynopsTable:
+        """Synaptic operations by layer, of the network lowered as usual.
+
+        Raises
+        ------
+        DataError
+            For the float model, whose operations are not the hardware's.
+        """
+        return synops_table(self.counts)
+
+    @cached_property
+    def compiled_counts(self) -> Counts:
+        """Exact counts of the compiled network that ran, which depend on its lowering.
+
+        Raises
+        ------
+        DataError
+            If no compiled network ran.
+        """
+        net, frames = self.integer_run("compiled_counts")
+        if self.compiled is None:
+            raise DataError(
+                "result.compiled_counts",
+                "a run of the integer graph itself",
+                "a run on Lava or the machine, or with a lowering",
+                "pass shortcut='relay' to simulate",
+            )
+        is_plain = self.backend == "machine"
+        return count_events(net, frames, self.sent, self.compiled.graph, plain=is_plain)
+
+    @cached_property
+    def timing(self) -> Timing:
+        """Latency on Lava and Loihi, and the measured throughput.
+
+        Raises
+        ------
+        DataError
+            For the float model, which is not pipelined.
+        """
+        from sdt_lava.compiler.lowering import lower, output_population
+        from sdt_lava.compiler.schedule import make_schedule
+
+        net, frames = self.integer_run("timing")
+        timesteps, samples = frames.shape[:2]
+        schedule = self.compiled.schedule if self.compiled else make_schedule(lower(net), timesteps)
+        end = self.compiled.output_name if self.compiled else output_population(net)
+        machine_steps = schedule.machine_steps(samples)
+        return Timing(
+            timesteps=timesteps,
+            samples=samples,
+            latency=schedule.latency[end],
+            steps=machine_steps if self.backend in _PIPELINED else timesteps * samples,
+            seconds=self.execution.seconds["run"] if self.execution else self.seconds,
+        )
+
+    def integer_run(self, what: str) -> tuple[Graph, IntArray]:
+        """Return network and input of a run of an integer back end.
+
+        Raises
+        ------
+        DataError
+            For the float model; `what` cannot be had from it.
+        """
+        if self.net is None or self.frames is None:
+            raise DataError(
+                f"result.{what}",
+                f"a result of backend {self.backend!r}",
+                "integer back ends: reference, engine, machine, lava",
+                "export the model and simulate the network",
+            )
+        return self.net, self.frames
+
+
+def spike_differences(left: Result, right: Result) -> int:
+    """Count the spikes and messages in which two runs differ, over all neurons, steps and samples.
+
+    Raises
+    ------
+    DataError
+        If the runs recorded different neurons.
+    """
+    ours, theirs = left.sent, right.sent
+    if set(ours) != set(theirs):
+        raise DataError(
+            "results", f"recorded {sorted(ours)} and {sorted(theirs)}", "the same neurons"
+        )
+    return sum(int(np.count_nonzero(ours[name] != theirs[name])) for name in ours)

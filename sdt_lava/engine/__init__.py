@@ -1,0 +1,13 @@
+"""The fast bit-exact simulator: the reference's semantics, vectorised over batch and time.
+
+Weighted sums run in float32, which adds integers exactly while every partial sum stays below
+2^24; where that cannot be proved from the weights, in float64 (below 2^53).
+"""
+
+from sdt_lava.engine.engine import Engine
+from sdt_lava.engine.options import KERNELS, EngineOptions
+from sdt_lava.support.lazy import lazy
+
+__all__ = ["KERNELS", "Engine", "EngineOptions"]
+
+__getattr__ = lazy(__name__)

@@ -1,0 +1,89 @@
+"""How many samples run at once, and the batches of an input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from sdt_lava.engine.options import EngineOptions
+from sdt_lava.engine.plan.memory import Run
+from sdt_lava.engine.plan.plan import Plan
+from sdt_lava.errors import ConfigError
+from sdt_lava.ir import Graph, Input
+from sdt_lava.ir.numerics import IntArray
+
+# More samples at once do not make it faster, once their arrays leave the caches [bytes].
+_CACHE_BYTES = 24 << 20
+# The interpreter holds about this many bytes for each neuron and step of the largest layer.
+_INTERPRETED_BYTES = 64
+
+
+def batch_size(plan: Plan, samples: int, of: Callable[[int], Run], options: EngineOptions) -> int:
+    """Return how many samples run at once: as many as memory and caches hold.
+
+    Parameters
+    ----------
+    plan : Plan
+        What runs.
+    samples : int
+        Samples of the input.
+    of : callable
+        Returns the sizes of a batch of so many samples.
+    options : EngineOptions
+        Memory, and the size if it is given.
+
+    Raises
+    ------
+    ConfigError
+        If the memory does not hold the tables of kernels, or the arrays of one sample.
+    """
+    found = f"{options.memory:,} bytes"
+    if plan.table_bytes > options.memory:
+        allowed = f"{plan.table_bytes:,} for the layers' weights alone"
+        raise ConfigError("memory", found, allowed)
+    if options.batch_size is not None:
+        return options.batch_size
+    size = min(samples, of(samples).workers)
+    if plan.bytes_needed(of(size)) > options.memory:
+        size = 1
+    needed = plan.bytes_needed(of(size))
+    if needed > options.memory:
+        raise ConfigError("memory", found, f"{needed:,} for one sample")
+    while size < samples:
+        larger = of(min(2 * size, samples))
+        leaves_caches = plan.signal_bytes(larger) > _CACHE_BYTES
+        if leaves_caches or plan.bytes_needed(larger) > options.memory:
+            break
+        size = larger.batch
+    return size
+
+
+def interpreted_bytes(graph: Graph, steps: int) -> int:
+    """Estimate what the interpreter holds for one sample [bytes]."""
+    largest = max(int(np.prod(shape)) for shape in graph.shapes.values())
+    return max(1, largest * steps * _INTERPRETED_BYTES)
+
+
+def parts(frames: IntArray, size: int) -> Iterator[tuple[IntArray, int]]:
+    """Cut an input into batches; with each comes the number of samples up to its end."""
+    samples, size = frames.shape[1], max(1, size)
+    for start in range(0, samples, size):
+        yield frames[:, start : start + size], min(start + size, samples)
+
+
+def holds(entry: Input, values: IntArray) -> bool:
+    """Whether all values are in an input's range."""
+    return bool(entry.low <= values.min() and values.max() <= entry.high)
+
+
+def frame_steps_of(frames: IntArray) -> int:
+    """Return 1 if the input is the same at every step, otherwise the steps."""
+    first = frames[0]
+    if len(frames) == 1 or frames.strides[0] == 0:
+        return 1
+    # Nearly always the first sample alone shows that they differ.
+    for part in (slice(0, 1), slice(1, None)):
+        if not all(np.array_equal(frame[part], first[part]) for frame in frames[1:]):
+            return len(frames)
+    return 1

@@ -1,0 +1,445 @@
+"""The engine: a compiled plan where there is one, the interpreter for everything else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdt_lava.engine.batches import (
+    batch_size,
+    frame_steps_of,
+    holds,
+    interpreted_bytes,
+    parts,
+)
+from sdt_lava.engine.fallback import joined, outcome_of, wanted
+from sdt_lava.engine.options import EngineOptions
+from sdt_lava.engine.plan.entry import can_pack
+from sdt_lava.engine.plan.memory import Run
+from sdt_lava.engine.plan.operation import Operation
+from sdt_lava.engine.plan.plan import Outcome, Output, Plan
+from sdt_lava.engine.plan.states import load_states, packs_states, save_states
+from sdt_lava.engine.plan.team import one_thread_each
+from sdt_lava.engine.planner import Planner
+from sdt_lava.engine.registry import Context
+from sdt_lava.engine.trials import SIGNALS, passes
+from sdt_lava.errors import HardwareUnavailableError
+from sdt_lava.ir import SIGMA_DELTA_KINDS, Graph
+from sdt_lava.ir.bounds import Extremes, bound
+from sdt_lava.ir.mapped import Gate, MaxRelay, Relay, Sparse
+from sdt_lava.ir.numerics import ACTIVATION_LIMIT, STATE_LIMIT, IntArray, NeuronStates
+from sdt_lava.ir.proof import unproved_currents
+from sdt_lava.ir.registers import Watch, relayed_currents
+from sdt_lava.ir.sigma_delta_runs import starting_states
+from sdt_lava.ir.states import check_states
+from sdt_lava.support.allocation import guarding
+from sdt_lava.support.forks import ForkSafeLock
+from sdt_lava.support.torch_use import default_threads, exact_if_loaded
+
+logger = logging.getLogger(__name__)
+
+# Connections of compiled graphs are matrices, for which the interpreter is as good; and no kernel
+# takes the messages of sigma-delta neurons, which are as wide as the state.
+_INTERPRETED = (Sparse, Gate, Relay, MaxRelay, *SIGMA_DELTA_KINDS)
+# Below this many multiplications a batch, threads cost more than they save.
+_WORTH_THREADS = 20_000_000
+_NOTHING: Mapping[str, IntArray] = {}
+
+
+class Engine:
+    """Executor of one integer graph.
+
+    What is compiled is kept with the graph: a second engine on the same graph starts at once.
+
+    Parameters
+    ----------
+    graph : Graph
+        Integer graph, traced or compiled.
+    strict : bool
+        Raise when a value does not fit its register (:mod:`sdt_lava.ir.registers`) instead of
+        wrapping and saturating as Lava does.
+    tracked : bool
+        Collect `extremes`.
+    options : EngineOptions
+        Kernels, threads and memory.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        strict: bool = True,
+        tracked: bool = True,
+        options: EngineOptions | None = None,
+    ) -> None:
+        self.graph = graph
+        self.options = options or EngineOptions()
+        self.tracked = tracked
+        self._strict, self._device = strict, _checked_device(self.options.device)
+        self._planner = Planner(graph, self.options)
+        self._extremes: dict[str, Extremes] = {}
+        self._noting = ForkSafeLock()
+
+    @property
+    def extremes(self) -> dict[str, Extremes]:
+        """Largest magnitudes seen in each population of neurons, over all runs."""
+        return self._extremes
+
+    def plan(self, keep: Iterable[str] | None = None) -> Plan:
+        """Return the compiled plan that yields the output of some nodes (by default, of all)."""
+        return self._plan(self.graph.nodes if keep is None else keep, 0, 1)
+
+    def run(
+        self,
+        frames: IntArray,
+        keep: Iterable[str] | None = None,
+        spikes: Mapping[str, NDArray[Any]] | None = None,
+        states: NeuronStates | None = None,
+    ) -> dict[str, IntArray]:
+        """Evaluate the graph.
+
+        Parameters
+        ----------
+        frames : ndarray of int
+            Input ``(T, B, *shape)``.
+        keep : iterable of str, optional
+            Nodes whose output is returned; all of them by default.
+        spikes : mapping of str to ndarray, optional
+            Recorded output of LIF nodes, used instead of simulating these neurons.
+        states : dict of str to tuple of ndarray, optional
+            u and v of each LIF, ``(B, *shape)``: where the run starts (0 where a name is missing)
+            and, afterwards, where it ended, so that another run can go on from there. A run that
+            raises leaves them as they were.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``(T, B, *shape)``: uint8 for spikes, int64 for anything else.
+
+        Raises
+        ------
+        DataError
+            If the states are not those of these neurons, for as many samples.
+        NumericOverflowError
+            If ``strict`` and a value does not fit its register.
+        """
+        kept = frozenset(self.graph.nodes if keep is None else keep)
+        frame_steps = frame_steps_of(frames)
+        check_states(self.graph, states or {}, frames.shape[1])
+        if spikes or not self._is_planned(frames, states, frame_steps):
+            return self._interpret(frames, kept, spikes, states)
+        if states is not None:
+            plan = self._plan(kept, *frames.shape[:2], tracked=True)
+            batches = [self._run_batch(plan, frames, states, frame_steps).outputs]
+        else:
+            batches = [outputs for outputs, _ in self.batches(frames, kept)]
+        return {
+            name: np.concatenate([outputs[name].unpack() for outputs in batches], axis=1)
+            for name in self.graph.order
+            if name in kept
+        }
+
+    def batches(
+        self, frames: IntArray, keep: Iterable[str], *, in_range: bool = False
+    ) -> Iterator[tuple[dict[str, Output], int]]:
+        """Evaluate the graph in as many batches as fit the memory.
+
+        Parameters
+        ----------
+        frames : ndarray of int
+            Input ``(T, B, *shape)``.
+        keep : iterable of str
+            Nodes whose output is wanted.
+        in_range : bool
+            Whether the input is known to be in the declared range, as after `encode`; otherwise it
+            is looked at.
+
+        Yields
+        ------
+        outputs : dict of str to Output
+            Packed outputs of the nodes kept.
+        done : int
+            Samples done so far.
+
+        Raises
+        ------
+        ConfigError
+            If not even one sample fits the memory.
+        NumericOverflowError
+            If ``strict`` and a value does not fit its register.
+        """
+        kept = frozenset(keep)
+        frame_steps = frame_steps_of(frames)
+        if self._is_planned(frames, None, frame_steps, in_range=in_range):
+            plan = self._plan(kept, *frames.shape[:2])
+            for outcome, done in self._outcomes(plan, frames, frame_steps):
+                yield outcome.outputs, done
+            return
+        # A rule of thumb, which no run fails for.
+        size = self.options.memory // self._interpreted_bytes(len(frames))
+        for part, done in parts(frames, self.options.batch_size or size):
+            values = self._interpret(part, kept, None, None)
+            yield {name: Output.of(values[name]) for name in kept}, done
+
+    def spike_batches(
+        self,
+        values: NDArray[Any],
+        keep: Iterable[str],
+        counted: Mapping[str, IntArray] = _NOTHING,
+    ) -> Iterator[tuple[Outcome, int]] | None:
+        """Evaluate the graph as `counted_batches` does, on spikes of any type.
+
+        Nothing is copied or looked at before: values that are no spikes are noticed when they are
+        packed.
+
+        Parameters
+        ----------
+        values : ndarray
+            Input ``(T, B, *shape)``, whatever it holds.
+        keep : iterable of str
+            Nodes whose output is wanted, with the input among them.
+        counted : mapping of str to ndarray
+            As for `counted_batches`.
+
+        Returns
+        -------
+        iterator or None
+            As of `counted_batches`: an outcome whose `is_binary` is false is not valid. None if
+            the network does not take spikes, or not such ones.
+        """
+        entry = self.graph.input
+        takes_spikes = (entry.low, entry.high, entry.scale, entry.offset) == (0, 1, 1, 0)
+        if not takes_spikes or not can_pack(values.dtype):
+            return None
+        if not self._is_planned(values, None, len(values), in_range=True):
+            return None
+        plan = self._plan(keep, *values.shape[:2], counted=counted)
+        return self._outcomes(plan, values, len(values)) if plan.packs_input else None
+
+    def can_count(self, frames: IntArray, *, in_range: bool = False) -> bool:
+        """Whether `counted_batches` takes an input.
+
+        Parameters
+        ----------
+        frames : ndarray of int
+            Input ``(T, B, *shape)``.
+        in_range : bool
+            As for `batches`.
+        """
+        # Whether values differ from step to step matters only to whoever looks at them.
+        shown = len(frames) if in_range else frame_steps_of(frames)
+        return self._is_planned(frames, None, shown, in_range=in_range)
+
+    def counted_batches(
+        self, frames: IntArray, keep: Iterable[str], counted: Mapping[str, IntArray]
+    ) -> Iterator[tuple[Outcome, int]]:
+        """Evaluate the graph as `batches` does, and count events along the way.
+
+        Parameters
+        ----------
+        frames : ndarray of int
+            Input ``(T, B, *shape)`` for which `can_count` is true.
+        keep : iterable of str
+            Nodes whose output is wanted.
+        counted : mapping of str to ndarray
+            Nodes whose events are counted, and the fan-out of their positions, ``(n, H, W)``, for
+            `n` connections. Pass the same object again: what is compiled for it is kept.
+
+        Yields
+        ------
+        outcome : Outcome
+            Packed outputs, and counts by step and sample.
+        done : int
+            Samples done so far.
+
+        Raises
+        ------
+        ConfigError
+            If not even one sample fits the memory.
+        NumericOverflowError
+            If ``strict`` and a value does not fit its register.
+        """
+        plan = self._plan(keep, *frames.shape[:2], counted=counted)
+        yield from self._outcomes(plan, frames, frame_steps_of(frames))
+
+    def _outcomes(
+        self, plan: Plan, frames: IntArray, frame_steps: int
+    ) -> Iterator[tuple[Outcome, int]]:
+        for part, done in parts(frames, self._batch_size(plan, frames, frame_steps)):
+            yield self._run_batch(plan, part, None, frame_steps), done
+
+    def _plan(
+        self,
+        keep: Iterable[str],
+        steps: int,
+        samples: int,
+        *,
+        tracked: bool = False,
+        counted: Mapping[str, IntArray] = _NOTHING,
+    ) -> Plan:
+        tracked = tracked or self.tracked
+        return self._planner.plan(keep, steps, samples, tracked=tracked, counted=counted)
+
+    def _is_planned(
+        self,
+        frames: IntArray,
+        states: NeuronStates | None,
+        frame_steps: int,
+        *,
+        in_range: bool = False,
+    ) -> bool:
+        if self.options.kernels == "interpreter" or not frames.size:
+            return False
+        if self.options.device != "cpu":
+            return False
+        if any(isinstance(node, _INTERPRETED) for node in self.graph):
+            return False
+        # The bounds that make a kernel exact are those of the declared input.
+        if not in_range and not holds(self.graph.input, frames[:frame_steps]):
+            return False
+        return (states is None or packs_states(self.graph, states)) and passes(SIGNALS)
+
+    def _interpret(
+        self,
+        frames: IntArray,
+        keep: frozenset[str],
+        spikes: Mapping[str, NDArray[Any]] | None,
+        states: NeuronStates | None,
+    ) -> dict[str, IntArray]:
+        from sdt_lava.engine.interpreter import Interpreter
+        from sdt_lava.support.torch_state import exact_arithmetic
+
+        context = self._context(states or {}, self._proved(frames, states))
+        context.starts = starting_states(self.graph)
+        with exact_arithmetic():
+            values = frames.astype(np.int64, copy=False)
+            outputs = Interpreter(self.graph, context).run(values, keep, spikes)
+        self._note(context.extremes)
+        if states is not None:
+            states |= context.states
+        return outputs
+
+    def _context(self, states: NeuronStates, proved: frozenset[str]) -> Context:
+        """Return what the nodes of one run share; the states given stay as they are."""
+        return Context(
+            self._strict,
+            states=dict(states),
+            device=self._device,
+            proved=proved,
+            relayed=relayed_currents(self.graph),
+            watch=Watch(self.graph.order),
+        )
+
+    def _note(self, extremes: Mapping[str, Extremes]) -> None:
+        with self._noting.held():
+            for name, seen in extremes.items():
+                self._extremes[name] = seen.or_larger(self._extremes.get(name))
+
+    def _proved(self, frames: IntArray, states: NeuronStates | None) -> frozenset[str]:
+        """Return the nodes that need not be looked at: with inputs that were not declared, none."""
+        graph = self.graph
+        # Messages of sigma-delta neurons add up, and nobody knows how long a stream will be.
+        endless = states is not None and bool(graph.message_names)
+        if endless or not frames.size or not holds(graph.input, frames):
+            return frozenset()
+        if len(frames) > graph.timesteps and graph.message_names:
+            graph = replace(graph, timesteps=self._planner.horizon(len(frames)))
+        return frozenset(graph.nodes) - unproved_currents(graph, bound(graph)).keys()
+
+    def _run_batch(
+        self, plan: Plan, frames: IntArray, states: NeuronStates | None, frame_steps: int
+    ) -> Outcome:
+        run = self._sizes(plan, len(frames), frames.shape[1], frame_steps)
+        kernels, packed = plan.populations, None
+        # A population's state has one owner during a run: the kernels, or the interpreter.
+        left = {name: state for name, state in (states or {}).items() if name not in kernels}
+        context = self._context(left, frozenset(self.graph.nodes) - plan.unproved)
+        with guarding(self.options.guard), exact_if_loaded():
+            if states is not None:
+                packed = load_states(self.graph, states, kernels)
+            outcome = plan.run(frames, run, context, packed)
+        if not outcome.is_binary:
+            return outcome
+        found = context.watch.first is not None or outcome.is_suspicious
+        if found or any(map(_overflows, outcome.extremes.values())):
+            # The interpreter wraps as Lava does, or says which value is the first that has to.
+            return self._compute_again(plan, frames, states)
+        seen = {names[0]: seen for names, seen in outcome.extremes.items() if len(names) == 1}
+        self._note(context.extremes | seen)
+        if states is not None and packed is not None:
+            states |= context.states
+            save_states(self.graph, packed, states, frames.shape[1])
+        return outcome
+
+    def _compute_again(self, plan: Plan, frames: IntArray, states: NeuronStates | None) -> Outcome:
+        keep = wanted(plan)
+        size = self.options.memory // self._interpreted_bytes(len(frames))
+        pieces = [frames] if states is not None else [part for part, _ in parts(frames, size)]
+        values = joined(self._interpret(piece, keep, None, states) for piece in pieces)
+        return outcome_of(plan, values)
+
+    def _sizes(self, plan: Plan, steps: int, batch: int, frame_steps: int) -> Run:
+        threads = self.options.threads or default_threads()
+        # Nodes without a kernel are left to torch, which has threads of its own.
+        worth = plan.macs * steps * batch >= _WORTH_THREADS and not plan.has_generic
+        return Run(batch, steps, frame_steps, threads if worth else 1)
+
+    def profile(self, frames: IntArray, keep: Iterable[str]) -> list[tuple[Operation, float]]:
+        """Run one batch on one thread; return what was computed together, and its seconds.
+
+        Parameters
+        ----------
+        frames : ndarray of int
+            Input of the batch, ``(T, B, *shape)``, inside the declared range.
+        keep : iterable of str
+            Nodes whose output is wanted.
+        """
+        plan = self._plan(keep, *frames.shape[:2])
+        run = self._sizes(plan, len(frames), frames.shape[1], frame_steps_of(frames))
+        with guarding(self.options.guard), exact_if_loaded(), one_thread_each():
+            context = self._context({}, frozenset(self.graph.nodes) - plan.unproved)
+            return plan.profile(frames, run, context)
+
+    def bytes_needed(self, frames: IntArray, keep: Iterable[str]) -> int:
+        """Estimate what kernels' tables and the arrays of one batch take; the graph is left out.
+
+        Parameters
+        ----------
+        frames : ndarray of int
+            Input of the batch, ``(T, B, *shape)``.
+        keep : iterable of str
+            Nodes whose output is wanted.
+        """
+        frame_steps = frame_steps_of(frames)
+        if not self._is_planned(frames, None, frame_steps):
+            return self._interpreted_bytes(len(frames)) * frames.shape[1]
+        plan = self._plan(keep, *frames.shape[:2])
+        return plan.bytes_needed(self._sizes(plan, len(frames), frames.shape[1], frame_steps))
+
+    def _batch_size(self, plan: Plan, frames: IntArray, frame_steps: int) -> int:
+        steps, samples = frames.shape[:2]
+        return batch_size(
+            plan, samples, lambda size: self._sizes(plan, steps, size, frame_steps), self.options
+        )
+
+    def _interpreted_bytes(self, steps: int) -> int:
+        return interpreted_bytes(self.graph, steps)
+
+
+def _checked_device(name: str) -> str:
+    if name == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            found = "no GPU that torch can use is there"
+            raise HardwareUnavailableError("device 'cuda'", found, remedy="leave --device out")
+    return name
+
+
+def _overflows(seen: Extremes) -> bool:
+    return seen.activation > ACTIVATION_LIMIT or seen.membrane > STATE_LIMIT

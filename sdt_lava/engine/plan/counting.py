@@ -1,0 +1,78 @@
+"""Events of a population, counted while its signal is in the cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sdt_lava.engine.layout import INT32, Layout
+from sdt_lava.engine.plan.operation import (
+    Buffer,
+    Operation,
+    Reading,
+    Rows,
+    Spikes,
+    Task,
+    same_rows,
+)
+from sdt_lava.ir import Graph
+from sdt_lava.ir.bounds import bound
+from sdt_lava.ir.numerics import IntArray
+from sdt_lava.kernels.engine.counting import count_events
+from sdt_lava.support.allocation import placed
+
+if TYPE_CHECKING:
+    from sdt_lava.engine.plan.workspace import Workspace
+
+
+def countable(graph: Graph) -> set[str]:
+    """Return the nodes whose events can be counted: images and vectors of 32 bits."""
+    return {
+        name
+        for name, (low, high) in bound(graph).intervals.items()
+        if Layout.of(graph.shapes[name]) is not None
+        and int(low.min(initial=0)) > -INT32
+        and int(high.max(initial=0)) < INT32
+    }
+
+
+class CountOperation(Operation):
+    """Counts events by step and sample.
+
+    Parameters
+    ----------
+    name : str
+        The population.
+    source : Spikes or Buffer
+        Its spikes, or its currents.
+    fan_out : ndarray of int64
+        ``(n, H, W)``: what an event at a position reaches by each of `n` connections.
+    """
+
+    kind = "count"
+
+    def __init__(self, name: str, source: Spikes | Buffer, fan_out: IntArray) -> None:
+        super().__init__((), source.layout)
+        self.name, self.source = name, source
+        self.fan_out = placed(np.array(fan_out, np.int64, order="C"))
+        buffer = source if isinstance(source, Buffer) else source.buffer
+        self.reads = [Reading(buffer, same_rows)]
+
+    def bind(self, work: Workspace) -> Task:
+        """Return the task."""
+        is_spikes = isinstance(self.source, Spikes)
+        array = work.arrays[self.reads[0].buffer.name]
+        layout = self.source.layout
+        first = self.source.first_word if isinstance(self.source, Spikes) else 0
+        words = (array.shape[-1] if is_spikes else layout.words, first, layout.words)
+        size = (work.batch, layout.height, work.steps, layout.width)
+        number = len(self.fan_out)
+        counts = work.new_counts(self.name, 1 + number)
+        signal, fan_out = array.ctypes.data, self.fan_out.ctypes.data
+
+        def run(rows: Rows, worker: int) -> None:
+            own = counts[worker].ctypes.data
+            count_events(signal, is_spikes, size, words, rows, fan_out, number, own)
+
+        return run

@@ -1,0 +1,149 @@
+"""Dense kernels in a plan: rows of spikes or frames are brought to tensors and multiplied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from sdt_lava.engine.exact import ExactSums
+from sdt_lava.engine.layout import Layout
+from sdt_lava.engine.plan.firing import Firing
+from sdt_lava.engine.plan.operation import Buffer, Rows, Spikes, Task, images
+from sdt_lava.engine.plan.sum_kernel import SumKernel
+from sdt_lava.engine.synapses import Synapses
+from sdt_lava.kernels.engine.neurons import fire_rows
+from sdt_lava.kernels.engine.packing import spread_rows
+from sdt_lava.support.allocation import aligned_empty, current_guard, guarding, placed
+from sdt_lava.support.torch_state import inside_torch
+
+if TYPE_CHECKING:
+    from sdt_lava.engine.plan.workspace import Workspace
+
+# A dense operator has a cost of its own for each piece.
+_PIECE_BYTES = 1 << 21
+
+# From an image, the first input row and the one after the last, to the dense kernel's input.
+_Inputs = Callable[[int, int, int], torch.Tensor]
+
+
+class DenseRows(SumKernel):
+    """Dense operators.
+
+    Parameters
+    ----------
+    synapses : Synapses
+        The layer.
+    dense : ExactSums
+        Its sums. Weights get the form of an operator when the first piece is busy.
+    """
+
+    def __init__(self, synapses: Synapses, dense: ExactSums) -> None:
+        super().__init__(synapses)
+        self.dense = dense
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """Name of the operator."""
+        return self.dense.name
+
+    @property
+    def table_bytes(self) -> int:
+        """Memory of the weights in the operator's type."""
+        return self.dense.table_bytes
+
+    def scratch_sizes(self, steps: int) -> dict[str, int]:
+        """Return nothing: tensors are made for each piece."""
+        return {}
+
+    def temporary_bytes(self, steps: int) -> int:
+        """Return the memory that one piece takes, input and output."""
+        target, source, window = self.synapses.target, self.synapses.source, self.synapses.window
+        rows = self._rows_together(steps)
+        wide = source.width + 2 * window.padding[1]
+        input_rows = rows * window.stride[0] + window.reach[0]
+        outputs = rows * steps * target.width * target.padded
+        return 4 * (outputs + steps * input_rows * wide * source.padded)
+
+    def _rows_together(self, steps: int) -> int:
+        target = self.synapses.target
+        row = 4 * steps * target.width * target.padded
+        return max(1, min(target.height, _PIECE_BYTES // row))
+
+    def bind(self, source: Spikes | Buffer, firing: Firing, work: Workspace) -> Task:
+        """Return what computes rows in the arrays of a workspace."""
+        target, window = self.synapses.target, self.synapses.window
+        if isinstance(source, Spikes):
+            inputs, steps = self._spread(source, work), work.steps
+        else:
+            inputs, steps = self._framed(source, work), work.frame_steps
+        together = self._rows_together(steps)
+
+        def piece(image: int, first: int, end: int, worker: int) -> None:
+            top = first * window.stride[0] - window.padding[0]
+            bottom = (end - 1) * window.stride[0] - window.padding[0] + window.reach[0]
+            with inside_torch():
+                sums = placed(_padded(self.dense.sums(inputs(image, top, bottom)), target))
+            # (T, rows, columns, channels); a frame that does not change has one step, seen T times.
+            steps, height, columns, channels = sums.shape
+            strides = (columns * channels, height * columns * channels * (steps > 1), channels)
+            rows = image * target.height + first, image * target.height + end
+            fire_rows(
+                sums.ctypes.data, sums.dtype == np.float32, strides, rows, firing.neuron,
+                firing.targets[worker], firing.sizes, firing.options, firing.extremes[worker],
+            )  # fmt: skip
+
+        # Other threads do not know where this one allocates.
+        guard = current_guard()
+
+        def run(rows: Rows, worker: int) -> None:
+            with guarding(guard):
+                for image, first, end in images(rows, target.height):
+                    for start in range(first, end, together):
+                        piece(image, start, min(start + together, end), worker)
+
+        return run
+
+    def _spread(self, spikes: Spikes, work: Workspace) -> _Inputs:
+        """Return what gives the dense kernel some rows of packed spikes."""
+        array, source = work.arrays[spikes.buffer.name], spikes.layout
+        padding = self.synapses.window.padding[1]
+
+        def inputs(image: int, top: int, bottom: int) -> torch.Tensor:
+            shape = (work.steps, bottom - top, source.width + 2 * padding, source.padded)
+            values = aligned_empty(shape, np.uint8)
+            place = (image * source.height, source.height, top)
+            spread_rows(array, spikes.first_word, source.words, place, padding, values)
+            return torch.from_numpy(values[..., : source.channels]).permute(0, 3, 1, 2)
+
+        return inputs
+
+    def _framed(self, entry: Buffer, work: Workspace) -> _Inputs:
+        """Return what gives the dense kernel some rows of the input's frames."""
+        source, left = entry.layout, self.synapses.window.padding[1]
+        frames = work.arrays[entry.name].reshape(
+            -1, source.height, work.frame_steps, source.width, source.channels
+        )
+
+        def inputs(image: int, top: int, bottom: int) -> torch.Tensor:
+            shape = (work.frame_steps, bottom - top, source.width + 2 * left, source.channels)
+            values = np.zeros(shape, np.int32)
+            first = max(top, 0)
+            end = max(min(bottom, source.height), first)
+            seen = frames[image, first:end].transpose(1, 0, 2, 3)
+            values[:, first - top : end - top, left : left + source.width] = seen
+            return torch.from_numpy(values).permute(0, 3, 1, 2)
+
+        return inputs
+
+
+def _padded(sums: torch.Tensor, target: Layout) -> np.ndarray:
+    """Return sums as ``(T, rows, columns, padded channels)``, contiguous."""
+    # The plan has proved that 32 bits hold them.
+    rows_first = (sums if sums.dtype == torch.float32 else sums.to(torch.int32)).permute(0, 2, 3, 1)
+    if target.padded == target.channels:
+        return rows_first.contiguous().numpy()
+    filled = torch.nn.functional.pad(rows_first, (0, target.padded - target.channels))
+    return filled.contiguous().numpy()

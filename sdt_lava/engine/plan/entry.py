@@ -1,0 +1,80 @@
+"""How the input enters a plan: each worker brings its own rows to the kernels' layout."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdt_lava.engine.layout import rows_first
+from sdt_lava.engine.plan.operation import Buffer, Operation, Rows, Task, images
+from sdt_lava.kernels.engine.packing import pack_rows
+
+if TYPE_CHECKING:
+    from sdt_lava.engine.plan.workspace import Workspace
+
+
+def can_pack(kind: np.dtype[Any]) -> bool:
+    """Whether spikes of a type are packed as they are."""
+    return kind.kind in "biuf" and kind.itemsize in (1, 4, 8) and kind.isnative
+
+
+def packable(frames: NDArray[Any]) -> NDArray[Any]:
+    """Return an input in a form that the kernels can address: a copy if need be.
+
+    They reach elements by distances counted in elements, and read them at addresses that are
+    multiples of their size. NumPy allows more: fields of records, views of bytes, foreign orders.
+    """
+    if not can_pack(frames.dtype):
+        return frames.astype(np.int64)
+    distances = (
+        stride for stride, side in zip(frames.strides, frames.shape, strict=True) if side > 1
+    )
+    whole = all(distance % frames.itemsize == 0 for distance in distances)
+    return frames if whole and frames.flags.aligned else frames.copy()
+
+
+@cache
+def _bits_of_one(kind: np.dtype[Any]) -> int:
+    return int(np.ones(1, kind).view(f"u{kind.itemsize}")[0])
+
+
+class EnterOperation(Operation):
+    """Spikes are packed, and payloads stored with their channels side by side."""
+
+    kind = "enter"
+
+    def __init__(self, out: Buffer) -> None:
+        super().__init__((), out.layout)
+        self.out = out
+        self.writes = [out]
+
+    def bind(self, work: Workspace) -> Task:
+        """Return the task."""
+        return self._pack(work) if self.out.kind == "spikes" else self._store(work)
+
+    def _pack(self, work: Workspace) -> Task:
+        layout, words = self.out.layout, work.arrays[self.out.name].ctypes.data
+        size = (layout.height, work.steps, layout.width, layout.channels)
+
+        def run(rows: Rows, worker: int) -> None:
+            values = rows_first(work.frames, layout)
+            strides = tuple(stride // values.itemsize for stride in values.strides)
+            kind = values.itemsize, _bits_of_one(values.dtype)
+            if not pack_rows(values.ctypes.data, kind, strides, size, rows, words):
+                work.is_binary = False
+
+        return run
+
+    def _store(self, work: Workspace) -> Task:
+        layout, stored = self.out.layout, work.arrays[self.out.name]
+
+        def run(rows: Rows, worker: int) -> None:
+            values = rows_first(work.frames[: work.frame_steps], layout)
+            for image, first, end in images(rows, layout.height):
+                place = slice(image * layout.height + first, image * layout.height + end)
+                stored[place] = values[image, first:end]
+
+        return run

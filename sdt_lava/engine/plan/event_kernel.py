@@ -1,0 +1,121 @@
+"""The event-driven kernel in a plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdt_lava.engine.layout import LANES, Layout
+from sdt_lava.engine.plan.firing import Firing
+from sdt_lava.engine.plan.operation import Buffer, Rows, Spikes, Task
+from sdt_lava.engine.plan.sum_kernel import SumKernel
+from sdt_lava.engine.synapses import Synapses, without_groups
+from sdt_lava.kernels.engine.events import event_rows
+from sdt_lava.kernels.engine.lists import SLACK
+from sdt_lava.kernels.engine.sums import STORED_CHANNELS
+from sdt_lava.support.allocation import aligned_empty
+from sdt_lava.support.once import cached_property
+
+if TYPE_CHECKING:
+    from sdt_lava.engine.plan.workspace import Workspace
+
+# Rows are processed together until the sums of a piece reach about this size [bytes]: they stay in
+# a core's second-level cache.
+_PIECE_BYTES = 1 << 18
+# Weight rows are numbered with 16 bits; one more is empty.
+_MOST_ROWS = 1 << 16
+
+
+def _list_room(source: Layout) -> int:
+    """Return the room that the list of one row and step may take."""
+    return source.width * source.padded + SLACK
+
+
+class EventKernel(SumKernel):
+    """The event-driven kernel: weights lie in tiles of output channels."""
+
+    name = "event"
+
+    def __init__(self, synapses: Synapses) -> None:
+        super().__init__(synapses)
+        outputs = len(synapses.mantissa)
+        # Wide tiles list the events less often, narrow ones waste less of the last tile.
+        narrow, wide = -(-outputs // LANES) * LANES, -(-outputs // (2 * LANES)) * 2 * LANES
+        self.width = 2 * LANES if wide == narrow else LANES
+        self.tiles = -(-outputs // self.width)
+
+    @property
+    def table_bytes(self) -> int:
+        """Memory of the weights: between groups there are zeros."""
+        return self.tiles * (self.synapses.rows + 1) * self.width
+
+    @cached_property
+    def weights(self) -> NDArray[np.int8]:
+        """Rows of weights by tile, and one more, of zeros."""
+        rows = self.synapses.rows
+        weights = aligned_empty((self.tiles, rows + 1, self.width), np.int8)
+        weights[:, rows] = 0
+        # Tile by tile: with groups, all of it at once would take several times as much memory.
+        for tile in range(self.tiles):
+            first = tile * self.width
+            part = without_groups(self.synapses, first, first + self.width)
+            padded = np.zeros((self.width, rows), np.int8)
+            padded[: len(part)] = part.transpose(0, 2, 3, 1).reshape(len(part), rows)
+            by_word = padded.reshape(self.width // LANES, LANES, rows)
+            stored = by_word[:, list(STORED_CHANNELS)].reshape(self.width, rows)
+            weights[tile, :rows] = stored.T
+        return weights
+
+    def rows_together(self, steps: int) -> int:
+        """Output rows whose sums of one tile fill a piece."""
+        row = steps * self.synapses.target.width * self.width * 4
+        return max(1, min(self.synapses.target.height, _PIECE_BYTES // row))
+
+    def scratch_sizes(self, steps: int) -> dict[str, int]:
+        """Elements of the scratch arrays."""
+        source, window = self.synapses.source, self.synapses.window
+        positions = self.rows_together(steps) * steps * self.synapses.target.width
+        lines = window.reach[0] * steps
+        return {
+            "lists": lines * _list_room(source),
+            "list_starts": lines * (source.width + 1),
+            "rows": 2 * window.kernel[0],
+            "events": positions * (self.synapses.rows + 1) + SLACK,
+            "starts": positions + 1,
+            "sums": positions * self.width,
+        }
+
+    @staticmethod
+    def can_compute(synapses: Synapses) -> bool:
+        """Whether the weights of a layer that reads spikes fit."""
+        return synapses.fits_int8 and synapses.rows < _MOST_ROWS
+
+    def bind(self, source: Spikes | Buffer, firing: Firing, work: Workspace) -> Task:
+        """Return what computes rows in the arrays of a workspace."""
+        assert isinstance(source, Spikes)
+        synapses, window, layout = self.synapses, self.synapses.window, self.synapses.source
+        array = work.arrays[source.buffer.name]
+        signal = (
+            work.steps, layout.height, layout.width, array.shape[-1], source.first_word,
+            layout.words, _list_room(layout),
+        )  # fmt: skip
+        geometry = (
+            *window.kernel, *window.stride, *window.padding, *window.dilation, layout.channels
+        )  # fmt: skip
+        tiles = (
+            self.tiles, synapses.rows + 1, self.width, synapses.target.height,
+            self.rows_together(work.steps),
+        )  # fmt: skip
+        scratch = work.scratch(self.scratch_sizes(work.steps))
+        words, weights = array.ctypes.data, self.weights.ctypes.data
+
+        def run(rows: Rows, worker: int) -> None:
+            event_rows(
+                words, signal, geometry, weights, tiles, rows, firing.neuron,
+                firing.targets[worker], firing.sizes, firing.options,
+                (*scratch[worker], firing.extremes[worker]),
+            )  # fmt: skip
+
+        return run

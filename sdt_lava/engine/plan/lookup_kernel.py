@@ -1,0 +1,131 @@
+"""The lookup kernel in a plan: tables of what a few neighbouring inputs add up to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdt_lava.engine.layout import LANES
+from sdt_lava.engine.plan.firing import Firing
+from sdt_lava.engine.plan.operation import Buffer, Rows, Spikes, Task
+from sdt_lava.engine.plan.sum_kernel import SmallWindowKernel
+from sdt_lava.engine.synapses import Synapses, without_groups
+from sdt_lava.kernels.engine.lists import MOST_LOOKUPS
+from sdt_lava.kernels.engine.lookup import lookup_rows
+from sdt_lava.support.allocation import aligned_empty
+from sdt_lava.support.once import cached_property
+
+if TYPE_CHECKING:
+    from sdt_lava.engine.plan.workspace import Workspace
+
+# Bits of a string that can be read at any place.
+_MOST_BITS = 57
+# Sums of tables are added in 16 bits.
+_LARGEST_SUM = 2**15 - 1
+# Tables that stay in a core's first cache, beside what else there is [bytes].
+_TABLE_BYTES = 30 << 10
+_FEWEST_BITS = 4
+
+
+class LookupKernel(SmallWindowKernel):
+    """Tables of sums, for layers whose kernel rows reach few inputs."""
+
+    name = "lookup"
+
+    def __init__(self, synapses: Synapses, halves: int) -> None:
+        super().__init__(synapses, halves)
+        kernel_h, inputs = synapses.window.kernel[0], _inputs_of_row(synapses)
+        bits = _group_bits(kernel_h, inputs, self.tiles * self.width)
+        self.groups = -(-inputs // bits)
+        self.bits = -(-inputs // self.groups)
+
+    @staticmethod
+    def can_compute(synapses: Synapses) -> bool:
+        """Whether tables of a layer that reads spikes are small and its sums fit 16 bits."""
+        return (
+            _inputs_of_row(synapses) <= _MOST_BITS
+            and synapses.source.words == 1
+            and synapses.window.dilation[1] == 1
+            and synapses.bound <= _LARGEST_SUM
+        )
+
+    @property
+    def table_bytes(self) -> int:
+        """Memory of the tables."""
+        rows = self.synapses.window.kernel[0] * (self.groups << self.bits)
+        return 2 * self.tiles * rows * self.width
+
+    @cached_property
+    def tables(self) -> NDArray[np.int16]:
+        """The sums of the weights of every pattern of every group of every kernel row."""
+        kernel_h, inputs = self.synapses.window.kernel[0], _inputs_of_row(self.synapses)
+        weight = without_groups(self.synapses).transpose(2, 3, 1, 0)
+        by_group = np.zeros((kernel_h, self.groups * self.bits, self.tiles * self.width), np.int16)
+        by_group[:, :inputs, : weight.shape[3]] = weight.reshape(kernel_h, inputs, -1)
+        patterns = np.arange(1 << self.bits)[:, None] >> np.arange(self.bits) & 1
+        grouped = by_group.reshape(kernel_h * self.groups, self.bits, self.tiles, self.width)
+        sums = np.einsum("pb,gbtw->tgpw", patterns.astype(np.int16), grouped)
+        tables = aligned_empty(sums.shape, np.int16)
+        tables[...] = sums
+        return tables
+
+    def _room(self) -> int:
+        """Return the words of a string of bits."""
+        source, padding = self.synapses.source, self.synapses.window.padding[1]
+        bits = (source.width + 2 * padding) * source.channels
+        # A word that is read may begin at the last bit.
+        return -(-bits // LANES) + 2
+
+    def scratch_sizes(self, steps: int) -> dict[str, int]:
+        """Return the elements of the scratch arrays."""
+        kernel_h, slots = self.synapses.window.kernel[0], self.synapses.window.reach[0]
+        return {
+            "strings": self._room(),
+            "lists": slots * steps * (self.synapses.target.width * self.groups + MOST_LOOKUPS),
+            "rows": 2 * kernel_h,
+            "sums": steps * self.width,
+        }
+
+    def bind(self, source: Spikes | Buffer, firing: Firing, work: Workspace) -> Task:
+        """Return what computes rows in the arrays of a workspace."""
+        assert isinstance(source, Spikes)
+        synapses, window, layout = self.synapses, self.synapses.window, self.synapses.source
+        array = work.arrays[source.buffer.name]
+        signal = (
+            work.steps, layout.height, layout.width, array.shape[-1], source.first_word,
+            self._room(),
+        )  # fmt: skip
+        geometry = (
+            *window.kernel, *window.stride, *window.padding, *window.dilation, layout.channels
+        )  # fmt: skip
+        tiles = (self.tiles, self.width, synapses.target.height)
+        groups = (self.groups, self.bits, (1 << _inputs_of_row(synapses)) - 1)
+        scratch = work.scratch(self.scratch_sizes(work.steps))
+        words, tables = array.ctypes.data, self.tables.ctypes.data
+
+        def run(rows: Rows, worker: int) -> None:
+            lookup_rows(
+                words, signal, geometry, tables, tiles, groups, rows, firing.neuron,
+                firing.targets[worker], firing.sizes, firing.options,
+                (*scratch[worker], firing.extremes[worker]),
+            )  # fmt: skip
+
+        return run
+
+
+def _inputs_of_row(synapses: Synapses) -> int:
+    """Count the inputs of one row of a window, which lie side by side."""
+    return synapses.window.kernel[1] * synapses.source.channels
+
+
+def _group_bits(kernel_h: int, inputs: int, outputs: int) -> int:
+    """Return the bits of a group: as many as leave the tables in the first cache."""
+    bits = max(_FEWEST_BITS, -(-inputs // MOST_LOOKUPS))
+    while bits < inputs:
+        groups = -(-inputs // (bits + 1))
+        if 2 * kernel_h * groups * outputs << (bits + 1) > _TABLE_BYTES:
+            break
+        bits += 1
+    return bits

@@ -1,0 +1,120 @@
+"""Lowering of the nodes between layers: masks, sums over tokens, pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sdt_lava.engine.layout import INT32
+from sdt_lava.engine.plan.compile import Compiler, lowers
+from sdt_lava.engine.plan.operation import Operation, Spikes
+from sdt_lava.engine.plan.signals import (
+    AndOperation,
+    AnyTokenOperation,
+    PoolOperation,
+    SubsampleOperation,
+    TokenMeanOperation,
+    TokenSumOperation,
+)
+from sdt_lava.ir import And, Lif, MaxPool, Node, OrPool, Subsample, TokenMean, TokenSum
+from sdt_lava.ir.numerics import ACTIVATION_LIMIT, DECAY_UNITY
+
+
+@lowers(And)
+def _and(compiler: Compiler, node: And) -> bool:
+    if _is_part_of_any(compiler, node):
+        return True
+    left, right = (compiler.read_spikes(name) for name in node.inputs)
+    layout = compiler.layout(node.name)
+    if left is None or right is None or layout is None:
+        return False
+    return compiler.add(AndOperation(node, left, right, compiler.write_spikes(node.name, layout)))
+
+
+def _is_part_of_any(compiler: Compiler, node: And) -> bool:
+    """Whether only an OR over tokens reads the mask, which then needs no memory."""
+    readers = compiler.graph.consumers[node.name]
+    shapes = {compiler.graph.shapes[name] for name in node.inputs}
+    if len(readers) != 1 or len(shapes) != 1 or node.name in compiler.keep:
+        return False
+    reader = compiler.graph.nodes[readers[0]]
+    return isinstance(reader, TokenSum) and _any_neurons(compiler, reader) is not None
+
+
+def _any_neurons(compiler: Compiler, node: TokenSum) -> Lif | None:
+    """Return the neurons over a token sum if they fire exactly when any token spikes.
+
+    A spike weighs more than the threshold, and without one nothing is left in v: it was 0 or has
+    just been reset.
+    """
+    readers = compiler.graph.consumers[node.name]
+    if len(readers) != 1 or node.name in compiler.keep or compiler.tracked:
+        return None
+    lif = compiler.graph.nodes[readers[0]]
+    if not isinstance(lif, Lif) or lif.inputs != (node.name,):
+        return None
+    memoryless = lif.current_decay == DECAY_UNITY
+    unbiased = lif.bias is None or not np.any(lif.bias)
+    fires = 0 <= lif.threshold < node.weight
+    fits = compiler.reach(node.name) <= ACTIVATION_LIMIT
+    return lif if memoryless and unbiased and fires and fits else None
+
+
+@lowers(TokenSum)
+def _token_sum(compiler: Compiler, node: TokenSum) -> bool:
+    lif = _any_neurons(compiler, node)
+    if lif is None:
+        source, layout = compiler.read_spikes(node.inputs[0]), compiler.layout(node.name)
+        if source is None or layout is None or compiler.reach(node.name) >= INT32:
+            return False
+        out = compiler.write_current(node.name, layout)
+        return compiler.add(TokenSumOperation(node, source, out))
+    mask = compiler.graph.nodes[node.inputs[0]]
+    taken_along = isinstance(mask, And) and mask.name not in compiler.spikes
+    names = mask.inputs if taken_along and mask.name not in compiler.tensors else node.inputs
+    sources = [compiler.read_spikes(name) for name in names]
+    layout = compiler.layout(node.name)
+    found = [source for source in sources if isinstance(source, Spikes)]
+    if layout is None or len(found) < len(sources):
+        return False
+    out = compiler.write_spikes(lif.name, layout)
+    return compiler.add(AnyTokenOperation((node.name, lif.name), found, out))
+
+
+@lowers(TokenMean)
+def _token_mean(compiler: Compiler, node: TokenMean) -> bool:
+    source, layout = compiler.read_current(node.inputs[0]), compiler.layout(node.name)
+    if source is None or layout is None or compiler.reach(node.name) >= INT32:
+        return False
+    watches = not compiler.unproved.isdisjoint((node.name, *node.inputs))
+    out = compiler.write_current(node.name, layout)
+    return compiler.add(TokenMeanOperation(node, source, out, watches))
+
+
+@lowers(OrPool)
+def _or_pool(compiler: Compiler, node: OrPool) -> bool:
+    source, layout = compiler.read_spikes(node.inputs[0]), compiler.layout(node.name)
+    if source is None or layout is None:
+        return False
+    out = compiler.write_spikes(node.name, layout)
+    return compiler.add(PoolOperation(node, source, out))
+
+
+@lowers(MaxPool)
+def _max_pool(compiler: Compiler, node: MaxPool) -> bool:
+    return _of_current(compiler, node, PoolOperation)
+
+
+@lowers(Subsample)
+def _subsample(compiler: Compiler, node: Subsample) -> bool:
+    return _of_current(compiler, node, SubsampleOperation)
+
+
+def _of_current(compiler: Compiler, node: Node, operation: Callable[..., Operation]) -> bool:
+    """Add an operation that makes one current of another."""
+    source, layout = compiler.read_current(node.inputs[0]), compiler.layout(node.name)
+    if source is None or layout is None:
+        return False
+    out = compiler.write_current(node.name, layout)
+    return compiler.add(operation(node, source, out))

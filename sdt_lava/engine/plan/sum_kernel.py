@@ -1,0 +1,63 @@
+"""What the ways to add up a layer's weights have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from sdt_lava.engine.layout import LANES
+from sdt_lava.engine.plan.firing import Firing
+from sdt_lava.engine.plan.operation import Buffer, Spikes, Task
+from sdt_lava.engine.synapses import Synapses
+
+if TYPE_CHECKING:
+    from sdt_lava.engine.plan.workspace import Workspace
+
+
+class SumKernel(ABC):
+    """Synaptic sums of one layer, for some output rows and all steps, and what becomes of them.
+
+    Parameters
+    ----------
+    synapses : Synapses
+        The layer.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, synapses: Synapses) -> None:
+        self.synapses = synapses
+
+    @property
+    @abstractmethod
+    def table_bytes(self) -> int:
+        """Memory of the weights in a form of its own, which is made when the kernel is bound."""
+
+    @abstractmethod
+    def scratch_sizes(self, steps: int) -> dict[str, int]:
+        """Return the elements of the scratch arrays that a worker needs, by name."""
+
+    def temporary_bytes(self, steps: int) -> int:
+        """Return the memory that a worker allocates for a while."""
+        return 0
+
+    @abstractmethod
+    def bind(self, source: Spikes | Buffer, firing: Firing, work: Workspace) -> Task:
+        """Return what computes rows in the arrays of a workspace."""
+
+
+class SmallWindowKernel(SumKernel):
+    """A kernel for small windows: it has tables or weights of 32 or 64 output channels.
+
+    Parameters
+    ----------
+    synapses : Synapses
+        The layer.
+    halves : int
+        Half words of channels that its neurons want.
+    """
+
+    def __init__(self, synapses: Synapses, halves: int) -> None:
+        super().__init__(synapses)
+        self.width = LANES // 2 if halves == 1 else LANES
+        self.tiles = -(-synapses.target.channels // self.width)

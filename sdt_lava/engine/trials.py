@@ -1,0 +1,241 @@
+"""Try the kernels that numba compiles against the reference, before one is used for the first time.
+
+LLVM decides by version and processor what becomes of a loop, and has been wrong before. In every
+new combination of numba, llvmlite, processor, settings and sources, each kernel first computes
+small networks whose sums are as large as they become, on every form of neuron. What it got right
+is noted beside numba's machine code; a kernel that differs is not used, whatever it costs.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from sdt_lava.engine.plan.memory import Run
+from sdt_lava.engine.plan.plan import Plan
+from sdt_lava.engine.registry import Context
+from sdt_lava.errors import SdtLavaError
+from sdt_lava.io.files import replacing
+from sdt_lava.ir import Conv, Graph, Input, Lif, MaxPool, Node, OrPool, Shortcut
+from sdt_lava.ir.numerics import IntArray
+from sdt_lava.ir.reference import run_reference
+from sdt_lava.kernels.compiled import cache_folder, combination
+from sdt_lava.kernels.engine.neurons import fire_rows
+from sdt_lava.support.torch_use import exact_if_loaded
+
+logger = logging.getLogger(__name__)
+
+# Kernels by their names in a plan; what packs, pools, counts and fires; what surrounds operators
+# of torch, and the one that takes their place.
+SUMS = ("event", "lookup", "int16")
+SIGNALS, DENSE, LOOPS = "signals", "dense", "loops"
+
+_STEPS, _BATCH = 3, 2
+_LARGEST_TAPS = 160
+_TABLE_BYTES = 1 << 28
+# Leaks that have forms of neurons of their own: one half, a short fraction, any other.
+_LEAKS = (2048, 1024, 123)
+_FILE = "exact-{}.json"
+# What was found in this process, by kernel: '' where everything was right.
+_VERDICTS: dict[str, str] = {}
+
+
+class _Trial(NamedTuple):
+    """A network, its input ``(T, B, *shape)``, and the kernel that computes it."""
+
+    graph: Graph
+    frames: IntArray
+    kernels: str
+    with_torch: bool = False
+
+
+def passes(name: str) -> bool:
+    """Whether a kernel has computed what the reference does, here or in an earlier process."""
+    if name not in _VERDICTS:
+        if name in _noted():
+            _VERDICTS[name] = ""
+        else:
+            _VERDICTS[name] = _tried(name)
+    return not _VERDICTS[name]
+
+
+def _tried(name: str) -> str:
+    problem = _problem(name)
+    if problem:
+        logger.warning("kernel %s is not used: it %s (%s)", name, problem, combination())
+    else:
+        logger.info("kernel %s is exact on %s", name, combination())
+        _note(name)
+    return problem
+
+
+def _problem(name: str) -> str:
+    """Return what a kernel does wrong; '' if nothing."""
+    try:
+        if name == LOOPS:
+            return _problem_of_loops()
+        for trial in _TRIALS[name]():
+            if not _is_exact(trial):
+                return "differs from the reference"
+    # Whatever a compiler that does not fit may do.
+    except Exception as error:
+        return f"fails ({type(error).__name__}: {str(error)[:200]})"
+    return ""
+
+
+def _is_exact(trial: _Trial) -> bool:
+    graph, frames = trial.graph, trial.frames
+    expected = run_reference(graph, frames, strict=False)
+    lifs = frozenset(graph.lif_names)
+    everything = frozenset(graph.nodes) - {graph.input.name}
+    fans = {name: np.ones((1, *graph.shapes[name][1:]), np.int64) for name in lifs}
+    frame_steps = 1 if (frames == frames[0]).all() else len(frames)
+    run = Run(frames.shape[1], len(frames), frame_steps, 1)
+    # Where currents are wanted, or extremes, neurons have other forms.
+    for keep, tracked in ((lifs, False), (everything, False), (lifs, True)):
+        plan = Plan(
+            graph, keep, counted=fans, tracked=tracked, kernels=trial.kernels,
+            table_bytes=_TABLE_BYTES, with_torch=trial.with_torch,
+        )  # fmt: skip
+        with exact_if_loaded():
+            outcome = plan.run(frames, run, Context())
+        outputs = {name: output.unpack() for name, output in outcome.outputs.items()}
+        if not all(np.array_equal(outputs[name], expected[name]) for name in keep):
+            return False
+        for name, counts in outcome.counts.items():
+            sent = expected[name].reshape(*frames.shape[:2], -1).sum(axis=2)
+            if not (counts == sent).all():
+                return False
+    return True
+
+
+def _layers(
+    shape: tuple[int, int, int], low: int, high: int, kernels: str, exponent: int = 0
+) -> Iterator[_Trial]:
+    """Yield single layers with neurons of every kind, on input of every density.
+
+    No value leaves its register: what happens then is not the kernels' to say.
+    """
+    rng = np.random.default_rng(0)
+    for number, leak in enumerate(_LEAKS):
+        # Whole words of channels, one and a half, and few.
+        outputs = (128, 70, 5)[number]
+        weight = rng.integers(-128, 128, (outputs, shape[0], 3, 3))
+        # The largest sums that fit, of both signs.
+        weight[[0, -1]] = 0
+        weight.reshape(outputs, -1)[0, :_LARGEST_TAPS] = 127
+        weight.reshape(outputs, -1)[-1, :_LARGEST_TAPS] = -128
+        nodes = [
+            Input(name="input", shape=shape, low=low, high=high),
+            _conv("conv", "input", weight, exponent),
+            _lif("lif", "conv", weight, high * 2.0**exponent, leak),
+        ]
+        graph = Graph.build(nodes, _STEPS)
+        for share in (0.0, 0.3, 1.0):
+            values = rng.integers(low, high + 1, (_STEPS, _BATCH, *shape))
+            drawn = rng.random(values.shape) < share
+            frames = np.full_like(values, high) if share == 1 else np.where(drawn, values, 0)
+            yield _Trial(graph, frames, kernels, with_torch=kernels == "float32")
+
+
+def _signals() -> Iterator[_Trial]:
+    """Yield a network with pools, a shortcut and neurons on stored currents."""
+    rng = np.random.default_rng(1)
+    first, second = (rng.integers(-128, 128, (70, 70, side, side)) for side in (3, 1))
+    nodes = [
+        Input(name="input", shape=(70, 6, 5)),
+        _conv("conv", "input", first),
+        _lif("lif", "conv", first, 1, 2048),
+        OrPool(name="or", inputs=("lif",), kernel=3, stride=2, padding=1),
+        _conv("conv2", "or", second),
+        MaxPool(name="max", inputs=("conv",), kernel=3, stride=2, padding=1),
+        Shortcut(name="sum", inputs=("conv2", "max")),
+        _lif("lif2", "sum", first, 1, 1024),
+    ]
+    graph = Graph.build(nodes, _STEPS)
+    frames = rng.integers(0, 2, (_STEPS, _BATCH, 70, 6, 5))
+    for kernels in SUMS[:2]:
+        if passes(kernels):
+            yield _Trial(graph, frames, kernels)
+            return
+    raise RuntimeError("no kernel of sums is exact")
+
+
+def _problem_of_loops() -> str:
+    from sdt_lava.engine.dense import Loops
+    from sdt_lava.engine.probe import difference
+    from sdt_lava.engine.synapses import Weights, Window
+
+    rng = np.random.default_rng(2)
+    for window in (Window((1, 1)), Window((3, 2), (2, 1), (0, 0), (1, 2), 3)):
+        mantissa = rng.integers(-128, 128, (6 * window.groups, 5, *window.kernel))
+        for reach in (1, 255, 2**30):
+            weights = Weights(mantissa, window, (-reach, reach))
+            problem = difference(partial(Loops, weights), (2, 5 * window.groups, 7, 6))
+            if problem:
+                return problem
+    return ""
+
+
+def _conv(name: str, source: str, mantissa: IntArray, exponent: int = 0) -> Conv:
+    padding = (mantissa.shape[2] // 2, mantissa.shape[3] // 2)
+    return Conv(
+        name=name, inputs=(source,), weight=2 * mantissa, padding=padding, exponent=exponent
+    )
+
+
+def _lif(name: str, source: str, mantissa: IntArray, high: float, leak: int) -> Node:
+    """Return neurons that fire now and then."""
+    spread = np.sqrt((mantissa[0].size * (mantissa.astype(float) ** 2).mean()) * 0.3) * high
+    bias = np.arange(len(mantissa)) - len(mantissa) // 2
+    threshold = int(min(2 * spread, 2**16))
+    return Lif(
+        name=name, inputs=(source,), threshold=threshold, voltage_decay=leak, bias=bias
+    )  # fmt: skip
+
+
+_TRIALS: dict[str, Callable[[], Iterator[_Trial]]] = {
+    "event": lambda: _layers((70, 5, 4), 0, 1, "event"),
+    "lookup": lambda: _layers((3, 5, 9), 0, 1, "lookup"),
+    "int16": lambda: _layers((3, 5, 9), -255, 255, "int16", -6),
+    SIGNALS: _signals,
+    DENSE: lambda: _layers((70, 5, 4), 0, 1, "float32"),
+}
+
+
+def _place() -> Path | None:
+    """Return the file of what was right in this combination, if there is a folder for it."""
+    folder = cache_folder(fire_rows)
+    digest = sha256(combination().encode()).hexdigest()[:16]
+    return None if folder is None else folder / _FILE.format(digest)
+
+
+def _noted() -> frozenset[str]:
+    """Return the kernels that were right; a file that is damaged says nothing."""
+    path = _place()
+    if path is None:
+        return frozenset()
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return frozenset(found["exact"]) if found["combination"] == combination() else frozenset()
+    except (OSError, ValueError, KeyError, TypeError):
+        return frozenset()
+
+
+def _note(name: str) -> None:
+    path = _place()
+    if path is None:
+        return
+    content = {"combination": combination(), "exact": sorted({name, *_noted()})}
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    except SdtLavaError as error:
+        logger.info("kernel %s is tried again next time: %s", name, error)

@@ -1,0 +1,63 @@
+"""Accuracy against energy."""
+
+from __future__ import annotations
+
+import os
+
+from matplotlib.figure import Figure
+
+from sdt_lava.evaluate.sweep.table import Sweep
+from sdt_lava.report.figures import save_figure
+from sdt_lava.support.text import figure_label
+
+_COLORS = ("#1b6ca8", "#c4501b", "#2f7d4f", "#7b4ea3", "#b08900", "#a8325e", "#5b7f95")
+_MARKERS = "osD^vP*X"
+
+
+def plot_pareto(sweep: Sweep, path: str | os.PathLike[str]) -> None:
+    """Draw accuracy against energy, a panel for each energy model, with the Pareto front.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        With accuracies.
+    path : path-like
+        File to write; the suffix gives the format.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    models = sweep.models
+    figure = Figure(figsize=(4.6 * len(models), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(models), squeeze=False, sharey=True)[0]
+    widths = sorted({row.bits for row in sweep.rows})
+    lowerings = list(dict.fromkeys((row.shortcut, row.sdsa) for row in sweep.rows))
+    for axes, model in zip(panels, models, strict=True):
+        front = sweep.pareto(model)
+        axes.plot(
+            [row.energy_nj[model] for row in front],
+            [100 * (row.accuracy or 0.0) for row in front],
+            color="#999999", linewidth=1, zorder=1, drawstyle="steps-post", label="Pareto front",
+        )  # fmt: skip
+        for row in sweep.rows:
+            if row.accuracy is None:
+                continue
+            axes.scatter(
+                row.energy_nj[model], 100 * row.accuracy, s=46, zorder=2,
+                facecolors="none", linewidths=1.5,
+                edgecolors=_COLORS[widths.index(row.bits) % len(_COLORS)],
+                marker=_MARKERS[lowerings.index((row.shortcut, row.sdsa)) % len(_MARKERS)],
+                label=figure_label(row.name),
+            )  # fmt: skip
+        axes.set_title(figure_label(model), fontsize=10)
+        axes.set_xlabel("energy of a sample [nJ]")
+        axes.grid(color="#eeeeee")
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("accuracy [%]")
+    low, high = panels[0].get_ylim()
+    panels[0].set_ylim(low, min(high, 100.5))  # no axis beyond what an accuracy can be
+    handles, labels = panels[-1].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=7, loc="outside right upper")
+    save_figure(figure, path)

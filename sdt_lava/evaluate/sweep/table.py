@@ -1,0 +1,148 @@
+"""The result of a sweep: rows, the Pareto front, files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sdt_lava.io.files import replacing, write_json
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """A network with one width of weights and one lowering.
+
+    Parameters
+    ----------
+    bits : int
+        Width of the weights.
+    shortcut, sdsa : str
+        How shortcuts and SDSA are lowered.
+    accuracy, top5 : float or None
+        Of all samples; None without labels.
+    synops : float
+        Synaptic operations of a sample as lowered, on average.
+    energy_nj : dict of str to float
+        Energy of a sample by model [nJ], on average.
+    not_charged : dict of str to list of str
+        What happened and has no cost in a model.
+    neurons, synapses, weights, processes : int
+        Size as :class:`sdt_lava.compiler.cost.LoweringCounts` defines it; a convolution counts its
+        kernel once as weights, and every connection as synapses.
+    latency : int
+        Machine steps between a frame and the output for it.
+    file_bytes : int
+        Size of the network file, which does not depend on the lowering.
+    """
+
+    bits: int
+    shortcut: str
+    sdsa: str
+    accuracy: float | None
+    top5: float | None
+    synops: float
+    energy_nj: dict[str, float]
+    not_charged: dict[str, list[str]]
+    neurons: int
+    synapses: int
+    weights: int
+    processes: int
+    latency: int
+    file_bytes: int
+
+    @property
+    def name(self) -> str:
+        """Short name, such as '8 bit, relay, and'."""
+        return f"{self.bits} bit, {self.shortcut}, {self.sdsa}"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All rows of a sweep.
+
+    Parameters
+    ----------
+    rows : tuple of SweepRow
+        By width, then by lowering, as they were asked for.
+    samples, counted_samples : int
+        Samples on which accuracy was measured, and those on which work was counted.
+    identity : mapping of str to str
+        What was swept.
+    refused : tuple of dict
+        Lowerings that the network does not allow: ``bits``, ``shortcut``, ``sdsa``, ``reason``.
+    """
+
+    rows: tuple[SweepRow, ...]
+    samples: int
+    counted_samples: int
+    identity: Mapping[str, str]
+    refused: tuple[Mapping[str, Any], ...] = field(default=())
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the energy models."""
+        return tuple(self.rows[0].energy_nj) if self.rows else ()
+
+    def pareto(self, model: str) -> tuple[SweepRow, ...]:
+        """Return the rows that no other beats, by rising energy.
+
+        A row is beaten by one that is at least as accurate and takes no more energy, and is better
+        in one of the two. Without labels there is no accuracy, and no front.
+        """
+        known = [row for row in self.rows if row.accuracy is not None]
+
+        def beats(left: SweepRow, right: SweepRow) -> bool:
+            first, second = _point(left, model), _point(right, model)
+            return first != second and first[0] <= second[0] and first[1] <= second[1]
+
+        front = [row for row in known if not any(beats(other, row) for other in known)]
+        return tuple(sorted(front, key=lambda row: _point(row, model)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {
+            "identity": dict(self.identity),
+            "samples": self.samples,
+            "counted_samples": self.counted_samples,
+            "rows": [asdict(row) for row in self.rows],
+            "pareto": {name: [row.name for row in self.pareto(name)] for name in self.models},
+            "refused": [dict(entry) for entry in self.refused],
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write ``sweep.json``, ``sweep.csv`` and, with labels, ``pareto.png`` and ``.svg``."""
+        write_json(folder / "sweep.json", self.to_dict())
+        _write_csv(folder / "sweep.csv", self)
+        if any(row.accuracy is not None for row in self.rows):
+            from sdt_lava.evaluate.sweep.figure import plot_pareto
+
+            for suffix in ("png", "svg"):
+                plot_pareto(self, folder / f"pareto.{suffix}")
+
+
+def _point(row: SweepRow, model: str) -> tuple[float, float]:
+    """Return energy and error: less of both is better."""
+    return row.energy_nj[model], -(row.accuracy or 0.0)
+
+
+def _write_csv(path: Path, sweep: Sweep) -> None:
+    front = {name: set(map(id, sweep.pareto(name))) for name in sweep.models}
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = [_flat(row, front) for row in sweep.rows]
+        writer = csv.DictWriter(file, fieldnames=list(table[0]) if table else [])
+        writer.writeheader()
+        writer.writerows(table)
+
+
+def _flat(row: SweepRow, front: Mapping[str, set[int]]) -> dict[str, Any]:
+    values = asdict(row)
+    energies = values.pop("energy_nj")
+    missing = values.pop("not_charged")
+    for name, energy in energies.items():
+        values[f"{name} [nJ]"] = energy
+        values[f"{name}: not charged"] = " ".join(missing[name])
+        values[f"{name}: on the front"] = id(row) in front[name]
+    return values

@@ -1,0 +1,44 @@
+"""Checkpoints: written atomically, read without trusting them."""
+
+from typing import TYPE_CHECKING
+
+from sdt_lava.support.lazy import lazy
+
+if TYPE_CHECKING:
+    from sdt_lava.families.config_source import ConfigSource, resolve_config
+    from sdt_lava.families.load import load_model, load_with_report
+    from sdt_lava.families.own import Checkpoint, build_model, load_checkpoint, save_checkpoint
+    from sdt_lava.families.sdt1.official import ImportReport
+    from sdt_lava.io.checkpoint.archive import read_archive, write_archive
+
+__all__ = [
+    "Checkpoint",
+    "ConfigSource",
+    "ImportReport",
+    "build_model",
+    "load_checkpoint",
+    "load_model",
+    "load_with_report",
+    "read_archive",
+    "resolve_config",
+    "save_checkpoint",
+    "write_archive",
+]
+
+# A file that is no checkpoint is refused without torch.
+__getattr__ = lazy(
+    __name__,
+    {
+        "Checkpoint": "own",
+        "ConfigSource": "config_source",
+        "ImportReport": "sdt1.official",
+        "build_model": "own",
+        "load_checkpoint": "own",
+        "load_model": "load",
+        "load_with_report": "load",
+        "read_archive": "sdt_lava.io.checkpoint.archive",
+        "resolve_config": "config_source",
+        "save_checkpoint": "own",
+        "write_archive": "sdt_lava.io.checkpoint.archive",
+    },
+)

@@ -1,0 +1,140 @@
+"""Spiking neurons: a leaky integrator on the grid of the hardware, and that of the authors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sdt_lava.families.blocks.dynamics import (
+    LEVELS,
+    THRESHOLD_LEVELS,
+    Fire,
+    Firing,
+    integrate_levels,
+    integrate_reals,
+)
+from sdt_lava.families.sdt1.config import SdtConfig
+from sdt_lava.ir.numerics import DECAY_UNITY
+
+# Leaky integrator of Yao et al. (tau = 2, decayed input, hard reset to 0) in the doubled variable
+# v' = 2h:  v' <- v'/2 + x,  spike at v' > 2 v_th.  A current decay of 1 forgets the synaptic
+# current after each step, so that the current is the input.
+CURRENT_DECAY = 1.0
+VOLTAGE_DECAY = 0.5
+# Surrogate gradient. SLAYER's defaults (1 and 1) nearly vanish after a few layers.
+TAU_GRAD = 0.005
+SCALE_GRAD = 10.0
+# Units of these two: what SLAYER's CUBA neuron multiplies them by.
+_TAU_UNIT = 100
+_SCALE_UNIT = 0.1
+# Added to the threshold, so that a voltage from there on is one above the threshold.
+_STRICTLY_ABOVE = 0.01 / LEVELS
+# Types in which the levels can be held.
+_WIDE_TYPES = (torch.float32, torch.float64)
+
+
+class _Neuron(nn.Module):
+    """A neuron without parameters and without memory between calls.
+
+    Any batch, image size and number of steps may follow any other.
+    """
+
+    # Lost share of voltage and current per step, in 1/4096.
+    decays = (round(VOLTAGE_DECAY * DECAY_UNITY), round(CURRENT_DECAY * DECAY_UNITY))
+
+    def __init__(self, v_th: float) -> None:
+        super().__init__()
+        self.v_th = v_th
+
+    def extra_repr(self) -> str:
+        """Show the threshold."""
+        return f"v_th={self.v_th}"
+
+
+class Lif(_Neuron):
+    """Leaky integrate-and-fire neuron in steps of 1/4096, which fires above its threshold.
+
+    It computes what the CUBA neuron of lava-dl's SLAYER does with a current decay of 1 and a
+    voltage decay of 1/2: the same spikes, and the same surrogate gradient.
+
+    Parameters
+    ----------
+    v_th : float
+        Firing threshold of the paper's variable ``h``; the neuron's own is twice as large.
+    fires_at_threshold : bool
+        Also spike when the voltage equals the threshold (to within one level, 1/64).
+    """
+
+    def __init__(self, v_th: float, *, fires_at_threshold: bool = False) -> None:
+        super().__init__(v_th)
+        threshold = 2.0 * v_th
+        if fires_at_threshold:
+            # The hardware spikes strictly above its threshold, the paper at it. Where the input is
+            # an integer count the difference is not a matter of rounding, it decides: a count of 1
+            # lands exactly on 2 * 0.5. One level lower makes the interval half-open.
+            threshold -= 1.0 / THRESHOLD_LEVELS
+        self.threshold = int(threshold * THRESHOLD_LEVELS) / THRESHOLD_LEVELS
+        self._firing = _firing(self.threshold, _STRICTLY_ABOVE, LEVELS)
+
+    def forward(self, current: Tensor) -> Tensor:
+        """Return the spikes, 0 or 1.
+
+        Parameters
+        ----------
+        current : Tensor
+            Input of shape ``(B, C, H, W, T)`` or ``(B, C, T)``, time last.
+
+        Returns
+        -------
+        Tensor
+            Spikes of the same shape.
+        """
+        # Of the levels of a batch few would fit a half-precision number.
+        wide = current if current.dtype in _WIDE_TYPES else current.float()
+        spikes: Tensor = Fire.apply(wide, integrate_levels, self._firing)
+        return spikes.to(current.dtype)
+
+    def voltages(self, current: Tensor) -> Tensor:
+        """Return the voltage of each step before its reset, in the shape of the input."""
+        threshold = self._firing.threshold * LEVELS
+        return integrate_levels(current.detach(), threshold).div_(LEVELS).movedim(0, -1)
+
+
+class FloatLif(_Neuron):
+    """The neuron of the published networks, in plain float32.
+
+    ``h <- v + (x - v) / 2``, a spike where ``h >= v_th``, and ``v = 0`` after one. Nothing is
+    rounded to hardware levels, so that networks trained elsewhere spike as they did there. The
+    surrogate gradient is that of `Lif`.
+
+    Parameters
+    ----------
+    v_th : float
+        Firing threshold.
+    """
+
+    def forward(self, current: Tensor) -> Tensor:
+        """Return the spikes, 0 or 1; shapes as in `Lif.forward`."""
+        # As it is now: a threshold may be changed after the network was made.
+        firing = _firing(2.0 * self.v_th)
+        spikes: Tensor = Fire.apply(current, integrate_reals, firing)
+        return spikes
+
+
+def _firing(threshold: float, above: float = 0.0, unit: int = 1) -> Firing:
+    width, height = TAU_GRAD * threshold * _TAU_UNIT, SCALE_GRAD * _SCALE_UNIT
+    return Firing(threshold + above, width, height, unit)
+
+
+def make_lif(config: SdtConfig) -> nn.Module:
+    """Return the neuron that a configuration asks for, with its ordinary threshold."""
+    if config.neuron == "lif":
+        return FloatLif(config.threshold)
+    return Lif(config.threshold)
+
+
+def make_attention_lif(config: SdtConfig) -> nn.Module:
+    """Return the neuron over the token sum, which fires at its threshold whatever its kind."""
+    if config.neuron == "lif":
+        return FloatLif(config.attention_threshold)
+    return Lif(config.attention_threshold, fires_at_threshold=True)

@@ -1,0 +1,168 @@
+"""Turning what the user gave as configuration into an `SdtConfig`."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sdt_lava.errors import ConfigError
+from sdt_lava.families.input_levels import Settings
+from sdt_lava.families.own_notation import typed
+from sdt_lava.families.sdt1.config import SdtConfig
+from sdt_lava.families.sdt1.official_config import (
+    YML_SUFFIXES,
+    complete,
+    in_official_names,
+    in_own_names,
+    read_mapping,
+    read_settings,
+)
+from sdt_lava.families.sdt1.presets import PRESETS
+from sdt_lava.io.file_kinds import CONFIGURATION, misplaced
+from sdt_lava.io.files import open_regular
+from sdt_lava.io.json_text import parse_json
+from sdt_lava.io.limits import limits, remedy
+from sdt_lava.io.toml_tables import TomlTable, read_description
+
+CONFIG_SUFFIXES = (".json", ".toml", *YML_SUFFIXES)
+_JSON_REMEDY = 'write an object of names and values, such as {"dim": 64, "depth": 1}'
+_LEVELS = ("input_scale", "input_range", "input_mean", "input_std")
+
+
+class OfficialValues(dict[Any, Any]):
+    """Arguments of a training, whatever their names."""
+
+
+ConfigSource = str | os.PathLike[str] | Mapping[str, Any] | Namespace | SdtConfig
+
+
+def resolve_config(source: ConfigSource) -> SdtConfig:
+    """Return the configuration that ``source`` means.
+
+    Parameters
+    ----------
+    source : SdtConfig, mapping, Namespace, or str or path-like
+        A configuration, its values, the arguments of the authors' training, the name of a
+        preset, or the path of a JSON, YAML or TOML file, such as an official ``conf.yml``. Values
+        may have the authors' names (``time_steps``, ``layer``, ``img_size``) or those of
+        `SdtConfig`.
+
+    Raises
+    ------
+    ConfigError
+        If it is none of these or the values are wrong.
+    """
+    if isinstance(source, SdtConfig):
+        return source
+    if isinstance(source, str) and source in PRESETS:
+        return PRESETS[source]
+    content = read_content(source)
+    settings = official_settings(content, source_label(source))
+    if settings is not None:
+        return complete(settings, source_label(source))
+    return SdtConfig.from_dict(content, source_label(source))
+
+
+def read_source(source: ConfigSource) -> Settings:
+    """Return what a source says about a network, and nothing that it does not say.
+
+    Returns
+    -------
+    dict
+        Fields of `SdtConfig`.
+
+    Raises
+    ------
+    ConfigError
+        As `resolve_config`.
+    """
+    if isinstance(source, SdtConfig):
+        return dict(vars(source))
+    if isinstance(source, str) and source in PRESETS:
+        return dict(vars(PRESETS[source]))
+    content = read_content(source)
+    settings = official_settings(content, source_label(source))
+    if settings is not None:
+        return settings
+    settings = dict(vars(SdtConfig.from_dict(content, source_label(source))))
+    for field in _LEVELS:
+        if field not in content:
+            del settings[field]
+    return settings
+
+
+def official_settings(content: Mapping[Any, Any], where: str) -> Settings | None:
+    """Return what values in the authors' notation say, or None for any others.
+
+    Raises
+    ------
+    ConfigError
+        If a file cannot be read or a value is of the wrong kind.
+    """
+    if isinstance(content, OfficialValues) or in_official_names(content):
+        return read_settings(content, where)
+    return None
+
+
+def read_content(source: ConfigSource) -> Mapping[Any, Any]:
+    """Return the names and values of a source that is neither a preset nor a configuration.
+
+    Raises
+    ------
+    ConfigError
+        If a file cannot be read, or the source is of another type.
+    """
+    if isinstance(source, Namespace):
+        return OfficialValues(vars(source))
+    if isinstance(source, Mapping):
+        return source
+    if not isinstance(source, (str, os.PathLike)):
+        raise ConfigError(
+            "config",
+            f"a {type(source).__name__}",
+            "a preset name, a JSON or conf.yml file, a dict, a Namespace or an SdtConfig",
+        )
+    suffix = Path(source).suffix.lower()
+    if suffix in YML_SUFFIXES:
+        values = read_mapping(source)
+        return typed(values) if in_own_names(values) else OfficialValues(values)
+    if suffix == ".toml":
+        text = read_description(Path(source), ConfigError)
+        content: dict[Any, Any] = TomlTable.parse(str(source), text, ConfigError).content
+        return content
+    return _read_json(Path(source))
+
+
+def source_label(source: ConfigSource) -> str:
+    """Return what to call a source in messages."""
+    return str(source) if isinstance(source, (str, os.PathLike)) else "the configuration"
+
+
+def _read_json(path: Path) -> Mapping[Any, Any]:
+    where = str(path)
+    most = limits().config_bytes
+    try:
+        with open_regular(path, ConfigError, "a JSON or conf.yml file") as file:
+            text = file.read(most + 1)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            where,
+            f"neither a preset nor a readable file ({error})",
+            f"a JSON or conf.yml file, or one of {sorted(PRESETS)}",
+            "name a file that exists, or a preset",
+        ) from error
+    if len(text) > most:
+        allowed = f"at most {most} bytes of JSON"
+        raise ConfigError(where, "a large file", allowed, remedy("config_bytes"))
+    try:
+        values = parse_json(text)
+    except (ValueError, RecursionError) as error:
+        found, advice = misplaced(where, CONFIGURATION) or (f"not JSON ({error})", _JSON_REMEDY)
+        raise ConfigError(where, found, "a JSON object", advice) from error
+    if not isinstance(values, dict):
+        found, allowed = f"a {type(values).__name__}", "a mapping of names to values"
+        raise ConfigError(where, found, allowed, _JSON_REMEDY)
+    return values

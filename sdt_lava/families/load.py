@@ -1,0 +1,105 @@
+"""Reading a network from a file: our own checkpoints and the authors', told apart by content."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from sdt_lava.errors import CheckpointError
+from sdt_lava.families.arguments import INERT_CLASSES
+from sdt_lava.families.config_source import ConfigSource, resolve_config
+from sdt_lava.io.checkpoint.archive import read_archive
+from sdt_lava.io.checkpoint.safetensors import is_safetensors, read_safetensors
+
+if TYPE_CHECKING:
+    from sdt_lava.families.sdt1.official import ImportReport
+    from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
+
+
+def load_model(
+    path: str | os.PathLike[str], config: ConfigSource | None = None, ema: bool = False
+) -> SpikeDrivenTransformer:
+    """Read a network, ready for inference.
+
+    Parameters
+    ----------
+    path : path-like
+        A checkpoint of `save_checkpoint`, a checkpoint of the authors' training script, or a
+        state dict of either.
+    config : SdtConfig, mapping, Namespace, str or path-like, optional
+        Replaces the configuration in the file: a configuration, its values (under our names or
+        the authors'), the name of a preset or the path of a JSON file or an official
+        ``conf.yml``.
+    ema : bool
+        Take the moving average of the weights from an official checkpoint.
+
+    Returns
+    -------
+    SpikeDrivenTransformer
+        In eval mode, float32, on the CPU. The global random state is left alone.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read safely, has no configuration and none is given, or its
+        tensors do not fit.
+    ConfigError
+        If the configuration is wrong.
+    """
+    return load_with_report(path, config, ema)[0]
+
+
+def load_with_report(
+    path: str | os.PathLike[str], config: ConfigSource | None = None, ema: bool = False
+) -> tuple[SpikeDrivenTransformer, ImportReport | None]:
+    """Read a network and what importing it involved, or None for our own checkpoints.
+
+    Parameters, results and errors are those of `load_model`.
+    """
+    where = str(path)
+    content = read_file(path)
+    # Imported here: what is no checkpoint has been refused without torch.
+    from sdt_lava.families.sdt1.official import import_official, is_official
+    from sdt_lava.io.checkpoint.weights import find_weights
+
+    if not isinstance(content, dict) or "format" in content:
+        return _own(content, where, config, ema), None
+    weights = find_weights(content, where, ema=ema)
+    if weights is None or not is_official(weights.state):
+        return _own(weights.state if weights else content, where, config, ema), None
+    return import_official(content, weights, where, config)
+
+
+def read_file(path: str | os.PathLike[str]) -> Any:
+    """Return what a checkpoint holds, without running any of it.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be read safely, or is another kind of file.
+    """
+    if is_safetensors(path):
+        return read_safetensors(path)
+    return read_archive(path, INERT_CLASSES)
+
+
+def _own(
+    content: Any, where: str, config: ConfigSource | None, ema: bool
+) -> SpikeDrivenTransformer:
+    """Build a network from our own checkpoint or state dict."""
+    if ema:
+        raise CheckpointError(
+            where,
+            "no state_dict_ema",
+            "an official checkpoint with a moving average of the weights",
+            "leave out --ema",
+        )
+    from sdt_lava.families.own import build_model, own_config, parse_checkpoint
+
+    checkpoint = parse_checkpoint(content, where)
+    chosen = None if config is None else resolve_config(config)
+    model = build_model(chosen or own_config(checkpoint, where), checkpoint.state_dict, where)
+    if chosen is None:
+        model.assumes_levels = checkpoint.assumes_levels
+        model.levels_from = checkpoint.levels_from
+    return model

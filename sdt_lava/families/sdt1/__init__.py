@@ -1,0 +1,5 @@
+"""The Spike-driven Transformer of 2023: configuration, torch module, checkpoints, formulas."""
+
+from sdt_lava.support.lazy import lazy
+
+__getattr__ = lazy(__name__)

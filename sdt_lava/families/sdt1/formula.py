@@ -1,0 +1,249 @@
+"""The paper's accounting: floating-point operations of the dense network, times T, times rates.
+
+Source: Yao et al., "Spike-driven Transformer", NeurIPS 2023, main text and supplement: a
+convolution has ``k^2 h w c_in c_out`` operations and a linear layer ``i o`` for each token; the
+first convolution reads real values and multiplies, every other layer reads spikes and only adds.
+A layer of spikes performs ``T R FLOPs`` additions, where R is the firing rate of its *input*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import ceil
+
+from sdt_lava.families.sdt1.config import SdtConfig
+
+KERNEL = 3
+
+
+@dataclass(frozen=True)
+class FormulaLayer:
+    """One row of the paper's accounting.
+
+    Parameters
+    ----------
+    name, block : str
+        Layer, named as in the model.
+    kind : {'conv', 'linear', 'sdsa'}
+        Which formula gives its operations.
+    operation : {'mac', 'ac'}
+        Multiply-and-accumulate for real-valued input, accumulate for spikes.
+    flops : int
+        Operations of a dense pass, one step, one sample.
+    parameters : int
+        Trained numbers of the layer and of its BatchNorm (weight and bias) in the authors'
+        code, whose convolutions proj, fc1 and fc2 have a bias that the BatchNorm absorbs.
+    inputs : tuple of str
+        Populations whose firing rates are added up to R; empty for real-valued input.
+    pooled : bool
+        Whether the spikes are pooled between the population and the layer, so that the rate
+        that the layer sees is higher than the population's.
+    formula : str
+        How `flops` came about, with numbers.
+    pooled_inputs : tuple of str
+        The pools in between, whose rate is the one that the layer sees.
+    """
+
+    name: str
+    block: str
+    kind: str
+    operation: str
+    flops: int
+    parameters: int
+    inputs: tuple[str, ...]
+    pooled: bool
+    formula: str
+    pooled_inputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AttentionCost:
+    """Operations of one attention operator, one step, one sample.
+
+    Parameters
+    ----------
+    qkv : int
+        ``3 N D^2``: the three projections.
+    operator : int
+        ``2 N^2 D``: the products of queries, keys and values.
+    scale : int
+        ``N^2``.
+    softmax : int
+        ``2 N^2``.
+    """
+
+    qkv: int
+    operator: int
+    scale: int
+    softmax: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.qkv + self.operator + self.scale + self.softmax
+
+
+def formula_layers(config: SdtConfig) -> tuple[FormulaLayer, ...]:
+    """List the paper's rows for a network.
+
+    Parameters
+    ----------
+    config : SdtConfig
+        The architecture. Its ``downsampling`` matters: a strided convolution has a quarter of
+        the operations of one whose output is pooled afterwards, as the paper's is.
+
+    Returns
+    -------
+    tuple of FormulaLayer
+        In order of execution; one row ``...attn.sdsa`` a block for the masks and sums.
+    """
+    return (*_patch_splitting(config), *_blocks(config), _head(config))
+
+
+def vanilla_attention(tokens: int, dim: int) -> AttentionCost:
+    """Return the operations of softmax attention over ``tokens`` tokens of ``dim`` channels."""
+    return AttentionCost(
+        qkv=3 * tokens * dim**2,
+        operator=2 * tokens**2 * dim,
+        scale=tokens**2,
+        softmax=2 * tokens**2,
+    )
+
+
+def total_parameters(layers: tuple[FormulaLayer, ...]) -> int:
+    """Return the trained numbers of the whole network."""
+    return sum(layer.parameters for layer in layers)
+
+
+def layer_rates(
+    layers: tuple[FormulaLayer, ...], rates: Mapping[str, float]
+) -> dict[str, float | None]:
+    """Find the rate R of each layer.
+
+    Parameters
+    ----------
+    layers : tuple of FormulaLayer
+        Rows of the accounting.
+    rates : mapping of str to float
+        Firing rates by layer (the rate of what the layer reads, which is used as it is) or by
+        population (used for every layer that reads it; that of a pool rather than that of the
+        neurons before it).
+
+    Returns
+    -------
+    dict of str to float or None
+        R by layer: 1 for real-valued input, None where a rate is not given.
+    """
+    found: dict[str, float | None] = {}
+    for layer in layers:
+        if layer.name in rates:
+            found[layer.name] = rates[layer.name]
+        elif layer.operation == "mac":
+            found[layer.name] = 1.0
+        elif layer.pooled_inputs and all(name in rates for name in layer.pooled_inputs):
+            found[layer.name] = sum(rates[name] for name in layer.pooled_inputs)
+        elif all(name in rates for name in layer.inputs):
+            found[layer.name] = sum(rates[name] for name in layer.inputs)
+        else:
+            found[layer.name] = None
+    return found
+
+
+def _patch_splitting(config: SdtConfig) -> Iterator[FormulaLayer]:
+    height, width = config.image_size
+    channels, source, pool = config.in_channels, "", ""
+    for stage, out in enumerate(config.stage_channels):
+        suffix = str(stage) if stage else ""
+        halves = config.pooling_stat[stage] == "1"
+        halved = (ceil(height / 2), ceil(width / 2)) if halves else (height, width)
+        computed = halved if config.downsampling == "stride" else (height, width)
+        yield _conv(f"proj_conv{suffix}", channels, out, computed, source, pool)
+        (height, width), channels = halved, out
+        source = f"patch_embed.proj_lif{suffix}"
+        pools = halves and config.downsampling != "stride"
+        pool = f"patch_embed.maxpool{suffix}" if pools else ""
+    # The official last stage pools before the neurons, so the positional convolution reads
+    # them as they are.
+    pool = "" if config.downsampling == "max" else pool
+    yield _conv("rpe_conv", config.dim, config.dim, (height, width), source, pool)
+
+
+def _conv(
+    name: str, channels: int, out: int, size: tuple[int, int], source: str, pool: str
+) -> FormulaLayer:
+    height, width = size
+    return FormulaLayer(
+        name=f"patch_embed.{name}",
+        block="patch_embed",
+        kind="conv",
+        operation="ac" if source else "mac",
+        flops=KERNEL**2 * height * width * channels * out,
+        parameters=KERNEL**2 * channels * out + 2 * out,
+        inputs=(source,) if source else (),
+        pooled=bool(pool),
+        formula=f"k^2 h w c_in c_out = {KERNEL}^2 * {height} * {width} * {channels} * {out}",
+        pooled_inputs=(pool,) if pool else (),
+    )
+
+
+def _blocks(config: SdtConfig) -> Iterator[FormulaLayer]:
+    dim, hidden = config.dim, config.hidden_dim
+    for index in range(config.depth):
+        attention, mlp = f"block.{index}.attn", f"block.{index}.mlp"
+        for branch in ("q", "k", "v"):
+            shortcut = (f"{attention}.shortcut_lif",)
+            yield _linear(config, f"{attention}.{branch}_conv", dim, dim, shortcut, bias=False)
+        yield _sdsa(config, attention)
+        masked = (f"{attention}.mask{'_dilate' * config.dvs_mode}",)
+        yield _linear(config, f"{attention}.proj_conv", dim, dim, masked, bias=True)
+        yield _linear(config, f"{mlp}.fc1_conv", dim, hidden, (f"{mlp}.fc1_lif",), bias=True)
+        yield _linear(config, f"{mlp}.fc2_conv", hidden, dim, (f"{mlp}.fc2_lif",), bias=True)
+
+
+def _linear(
+    config: SdtConfig, name: str, width: int, out: int, inputs: tuple[str, ...], *, bias: bool
+) -> FormulaLayer:
+    tokens = config.num_tokens
+    return FormulaLayer(
+        name=name,
+        block=name.rsplit(".", 1)[0],
+        kind="linear",
+        operation="ac",
+        flops=tokens * width * out,
+        parameters=width * out + out * bias + 2 * out,
+        inputs=inputs,
+        pooled=False,
+        formula=f"N i o = {tokens} * {width} * {out}",
+    )
+
+
+def _sdsa(config: SdtConfig, block: str) -> FormulaLayer:
+    # Nothing is multiplied: the two operands of the column sum are spikes, and the paper adds
+    # their rates (its Q and K are the code's k and v). In dvs_mode both are dilated before.
+    spikes = "dilate" if config.dvs_mode else "lif"
+    return FormulaLayer(
+        name=f"{block}.sdsa",
+        block=block,
+        kind="sdsa",
+        operation="ac",
+        flops=config.num_tokens * config.dim,
+        parameters=0,
+        inputs=(f"{block}.k_{spikes}", f"{block}.v_{spikes}"),
+        pooled=False,
+        formula=f"N D = {config.num_tokens} * {config.dim}",
+    )
+
+
+def _head(config: SdtConfig) -> FormulaLayer:
+    return FormulaLayer(
+        name="head",
+        block="head",
+        kind="linear",
+        operation="ac",
+        flops=config.dim * config.num_classes,
+        parameters=config.dim * config.num_classes + config.num_classes,
+        inputs=("head_lif",),
+        pooled=False,
+        formula=f"i o = {config.dim} * {config.num_classes}",
+    )

@@ -1,0 +1,317 @@
+"""Import of the checkpoints that the authors' training script writes.
+
+Their layout differs from ours in three ways: convolutions have no time axis, three of them per
+block have a bias before their batch normalisation, and there are weights that nothing uses.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from sdt_lava.errors import CheckpointError, ConfigError
+from sdt_lava.families.arguments import TrainingArguments, listed_arguments
+from sdt_lava.families.config_source import ConfigSource, read_source, source_label
+from sdt_lava.families.input_levels import Settings, assumes_levels
+from sdt_lava.families.layouts import in_official_names, refuse_other_networks
+from sdt_lava.families.own import build_model
+from sdt_lava.families.sdt1.config import SdtConfig
+from sdt_lava.families.sdt1.official_config import OFFICIAL, complete, read_settings
+from sdt_lava.families.sdt1.official_layout import (
+    BIAS,
+    official_tensors,
+    plain_state,
+    with_other_biases,
+    without_unused,
+)
+from sdt_lava.families.sdt1.official_shapes import contradictions, deduce
+from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
+from sdt_lava.families.tensors import (
+    check_kind,
+    check_layout,
+    check_values,
+    differences,
+    is_counter,
+    listed,
+)
+from sdt_lava.io.checkpoint.weights import Weights
+
+logger = logging.getLogger(__name__)
+
+
+# A wrong preset contradicts nearly every tensor: a few names show where.
+_NAMES_OF_CONTRADICTIONS = 4
+# Entries of a checkpoint that scripts keep their arguments in.
+_ARGUMENTS = ("args", "hyper_parameters", "hparams", "config", "cfg")
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What was done to an official checkpoint.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    weights : str
+        Which set of weights was taken: 'state_dict', 'state_dict_ema' or another entry, or 'file'
+        for a file that is nothing but a state dict.
+    unused : tuple of str
+        Tensors that the network holds and never uses, counters of profilers among them.
+    prefixed : int
+        How many names had a prefix such as ``module.`` of a distributed training, which is removed.
+    configuration : str
+        Where the configuration comes from.
+    notes : tuple of str
+        What was changed in the configuration, and what it overrides; where the input levels come
+        from; which other weights the file has.
+    prefixes : tuple of str
+        The prefixes that were removed.
+    assumes_levels : bool
+        Whether nothing was known of the input, so that its integer levels are assumed.
+    """
+
+    path: str
+    weights: str
+    unused: tuple[str, ...]
+    prefixed: int
+    configuration: str
+    notes: tuple[str, ...]
+    prefixes: tuple[str, ...] = ()
+    assumes_levels: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """Return the report as sentences."""
+        lines = [f"imported {self.weights} of {self.path}"]
+        lines += [f"configuration from {self.configuration}", *self.notes]
+        if self.prefixed:
+            prefixes = ", ".join(map(repr, self.prefixes))
+            lines.append(f"removed the prefix {prefixes} of {self.prefixed} names")
+        if self.unused:
+            lines.append(f"left out, as the network does not use them: {listed(self.unused)}")
+        return lines
+
+
+def is_official(state: Any) -> bool:
+    """Tell whether weights are in another layout than ours, whose convolutions have a time axis."""
+    return not isinstance(state, dict) or not any(
+        isinstance(value, torch.Tensor) and value.ndim == 5 for value in state.values()
+    )
+
+
+def import_official(
+    content: Mapping[Any, Any], weights: Weights, where: str, config: ConfigSource | None = None
+) -> tuple[SpikeDrivenTransformer, ImportReport]:
+    """Build a network from the content of an official checkpoint.
+
+    Parameters
+    ----------
+    content : mapping
+        What `read_archive` returned with `INERT_CLASSES`.
+    weights : Weights
+        Those of the content that are to be taken.
+    where : str
+        The file, for messages.
+    config : SdtConfig, mapping, Namespace, str or path-like, optional
+        Configuration, preset name, or JSON or conf.yml file. By default, the training arguments
+        in the checkpoint. Pooling of the pre-activation and the float neuron are always those
+        of the authors, whatever it says.
+
+    Returns
+    -------
+    model : SpikeDrivenTransformer
+        In eval mode.
+    report : ImportReport
+        What was done; also logged.
+
+    Raises
+    ------
+    CheckpointError
+        If tensors are missing, unexpected, of the wrong shape or contradict the configuration.
+    ConfigError
+        If the configuration is wrong or incomplete.
+    """
+    plain = plain_state(weights.state, where)
+    refuse_other_networks(plain.tensors, where)
+    named, layout = in_official_names(plain.tensors)
+    state, unused = without_unused(named, where)
+    notes = [*weights.notes, *_notes_on(state, layout)]
+    given = _configure(content, config, state, unused, where)
+    if layout is not None:
+        given = given.without_dilations(layout)
+    resolved = given.complete(notes)
+    check_layout(state, with_other_biases(official_tensors(resolved), state), where)
+    model = build_model(resolved, _own_layout(state, where), where)
+    model.assumes_levels = assumes_levels(resolved, given.settings)
+    report = ImportReport(
+        where, weights.name, tuple(unused), plain.prefixed, given.source, tuple(notes),
+        plain.prefixes, model.assumes_levels,
+    )  # fmt: skip
+    for line in report.lines():
+        logger.info("%s", line)
+    return model, report
+
+
+def _notes_on(state: Mapping[str, torch.Tensor], layout: str | None) -> list[str]:
+    """Say in which layout and precision the weights are, if it is not the usual one."""
+    notes = []
+    if layout is not None:
+        notes.append(f"the weights are in the layout of {layout}")
+    types = {str(value.dtype).removeprefix("torch.") for value in state.values() if value.ndim}
+    if types - {"float32"}:
+        notes.append(f"weights of {', '.join(sorted(types))} are computed with in float32")
+    return notes
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What all sources together say about a network.
+
+    Parameters
+    ----------
+    settings : dict
+        Fields of `SdtConfig`.
+    source : str
+        What to call where they come from.
+    notes : tuple of str
+        What differs between sources.
+    asked : dict
+        What the deciding source itself says.
+    """
+
+    settings: Settings
+    source: str
+    notes: tuple[str, ...]
+    asked: Settings
+
+    def without_dilations(self, layout: str) -> _Given:
+        """Return the same for a network that never dilates spikes."""
+        note = f"dvs_mode is false: the network of {layout} dilates no spikes"
+        notes = (note,) if self.settings.get("dvs_mode") else ()
+        settings = {**self.settings, "dvs_mode": False}
+        return replace(self, settings=settings, notes=(*self.notes, *notes))
+
+    def complete(self, notes: list[str]) -> SdtConfig:
+        """Return the configuration, and take notes."""
+        notes += self.notes
+        resolved = complete(self.settings, self.source, notes)
+        notes += (
+            f"{key} is {value!r} as in the official network, not {self.asked[key]!r}"
+            for key, value in OFFICIAL.items()
+            if self.asked.get(key, value) != value
+        )
+        return resolved
+
+
+def _configure(
+    content: Mapping[Any, Any],
+    config: ConfigSource | None,
+    state: Mapping[str, torch.Tensor],
+    unused: Mapping[str, torch.Tensor],
+    where: str,
+) -> _Given:
+    """Join what the user, the training arguments and the shapes of the weights say."""
+    unknown: list[str] | None = None if config is None else []
+    arguments = _arguments(content, where, unknown)
+    given, source = _given(config, arguments, where)
+    notes = [] if config is None else _compare(given, source, arguments, where)
+    if unknown:
+        notes.append(f"arguments of the checkpoint that nobody knows: {listed_arguments(unknown)}")
+    deduced = deduce(state, unused)
+    filled = {key: value for key, (value, _) in deduced.items()}
+    settings = {**arguments, **filled, **given}
+    wrong = contradictions(given, source, deduced)
+    if wrong:
+        raise CheckpointError(
+            where,
+            "; ".join([*wrong, *_tensors_that_differ(settings, state)]),
+            "a configuration that describes these weights",
+            "pass the conf.yml or the preset that the network was trained with",
+        )
+    return _Given(settings, source, tuple(notes), given)
+
+
+def _tensors_that_differ(settings: Settings, state: Mapping[str, torch.Tensor]) -> list[str]:
+    """Name the tensors that a wrong configuration asks for, if it can be completed at all."""
+    try:
+        expected = official_tensors(complete(settings, ""))
+    except ConfigError:
+        return []
+    return differences(state, with_other_biases(expected, state), _NAMES_OF_CONTRADICTIONS)
+
+
+def _given(config: ConfigSource | None, arguments: Settings, where: str) -> tuple[Settings, str]:
+    """Return the settings that decide, and what to call their source."""
+    if config is not None:
+        return read_source(config), source_label(config)
+    if not arguments:
+        raise CheckpointError(
+            where,
+            "no configuration in the file (a state dict does not say T, pooling or image size)",
+            remedy="pass --config with the official conf.yml, a preset name or a JSON file",
+        )
+    return arguments, f"{where}: args"
+
+
+def _arguments(content: Mapping[Any, Any], where: str, unknown: list[str] | None) -> Settings:
+    """Return what the arguments of the training in a checkpoint say."""
+    for key in _ARGUMENTS:
+        arguments = content.get(key)
+        if isinstance(arguments, TrainingArguments):
+            arguments = vars(arguments)
+        if arguments is None or (key != "args" and not isinstance(arguments, dict)):
+            continue
+        if not isinstance(arguments, dict):
+            raise CheckpointError(
+                f"{where}: {key}", f"a {type(arguments).__name__}", "the arguments of a training"
+            )
+        return read_settings(arguments, f"{where}: {key}", unknown)
+    return {}
+
+
+def _compare(given: Settings, source: str, arguments: Settings, where: str) -> list[str]:
+    """Compare a configuration with the arguments of the training, where weights cannot tell."""
+    different = {
+        key: f"{key} {given[key]!r} in {source}, {arguments[key]!r} in the checkpoint's args"
+        for key in ("pooling_stat", "dvs_mode", "timesteps", "image_size", "dataset")
+        if key in given and key in arguments and given[key] != arguments[key]
+    }
+    # Other steps and image sizes are legitimate; another structure gives other numbers silently.
+    wrong = [different[key] for key in ("pooling_stat", "dvs_mode") if key in different]
+    if wrong:
+        raise CheckpointError(
+            where,
+            "; ".join(wrong),
+            "the structure that the network was trained with",
+            "pass the conf.yml of this checkpoint, or none: its own arguments are then used",
+        )
+    return list(different.values())
+
+
+def _own_layout(state: Mapping[str, torch.Tensor], where: str) -> dict[str, torch.Tensor]:
+    """Add the time axis of SLAYER's kernels and take up biases into the normalisations."""
+    own: dict[str, torch.Tensor] = {}
+    for name, value in state.items():
+        if value.ndim == 4:
+            own[name] = value.unsqueeze(-1)
+        elif not BIAS.fullmatch(name) and not is_counter(name):
+            own[name] = value
+    for name, value in state.items():
+        match = BIAS.fullmatch(name)
+        if match is None:
+            continue
+        mean = f"{match[1]}bn{match[2]}.running_mean"
+        for entry in (name, mean):
+            check_kind(state[entry], tuple(value.shape), entry, where)
+            check_values(state[entry], entry, where)
+        # BN(W x + b) with mean m is BN(W x) with mean m - b: exact but for one rounding.
+        own[mean] = own[mean].double() - value.double()
+    return own

@@ -1,0 +1,164 @@
+"""Names and shapes of the tensors in the authors' state dicts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from sdt_lava.errors import CheckpointError
+from sdt_lava.families.sdt1.config import SdtConfig
+from sdt_lava.families.tensors import Shape, expected_tensors, is_counter, listed
+
+# Convolutions that have a bias before their batch normalisation.
+BIASED = ("proj_conv.bias", "fc1_conv.bias", "fc2_conv.bias")
+# Any convolution may have one: the normalisation takes it up.
+BIAS = re.compile(r"(.+_)conv(\d?)\.bias")
+# Left over from an earlier version of the authors' attention.
+_UNUSED = re.compile(r"block\.\d+\.attn\.(talking_heads|attn_lif)\.\w+")
+# Statistics of parts of a batch, which split_bn uses in training only.
+_SPLIT = re.compile(r".*_bn\d?\.aux_bn\.\d+\.\w+")
+# One number that a profiler (thop and others) or an average of weights (torch) leaves in a module.
+_COUNTER = re.compile(
+    r"(.*\.)?(total_(ops|params)|__?\w+__|flops|macs|n_averaged|num_updates|\w+_(flops|macs|calls))"
+)
+# The time constant of a 'plif' neuron.
+_LEARNED_DECAY = re.compile(r".*(_lif\d?|\.lif\d|stages\.\d\.\d)\.w")
+# What training on several GPUs and compiling put in front of names, of the whole or of a part.
+PREFIX = "module."
+_WRAPPERS = ("module", "_orig_mod")
+# What programs around a network call it.
+_OWNERS = ("model", "net", "network", "student", "backbone", "encoder")
+
+
+@dataclass(frozen=True)
+class PlainState:
+    """Tensors by names without wrappers.
+
+    Parameters
+    ----------
+    tensors : dict of str to Tensor
+        By name.
+    prefixes : tuple of str
+        What was removed, such as 'module.'.
+    prefixed : int
+        From how many names.
+    """
+
+    tensors: dict[str, torch.Tensor]
+    prefixes: tuple[str, ...]
+    prefixed: int
+
+
+def official_tensors(config: SdtConfig) -> dict[str, Shape]:
+    """Return the name and shape of every tensor that the authors' network uses."""
+    expected: dict[str, Shape] = {}
+    for name, shape in expected_tensors(config).items():
+        expected[name] = shape[:-1] if len(shape) == 5 else shape
+        bias = name.removesuffix("weight") + "bias"
+        if name.startswith("block.") and bias.endswith(BIASED):
+            expected[bias] = shape[:1]
+    return expected
+
+
+def with_other_biases(
+    expected: Mapping[str, Shape], state: Mapping[str, torch.Tensor]
+) -> dict[str, Shape]:
+    """Add the biases that a state dict has before other batch normalisations."""
+    more = {}
+    for name in state:
+        match = BIAS.fullmatch(name)
+        weight = name.removesuffix("bias") + "weight"
+        if match and weight in expected:
+            more[name] = expected[weight][:1]
+    return {**expected, **more}
+
+
+def plain_state(state: Any, where: str) -> PlainState:
+    """Check that a state dict maps names to tensors, and return it without wrappers.
+
+    Raises
+    ------
+    CheckpointError
+        If it is something else.
+    """
+    if not isinstance(state, dict):
+        raise CheckpointError(where, f"weights that are a {type(state).__name__}", "a dict")
+    wrong = [str(name) for name in state if not isinstance(name, str)]
+    wrong += [str(name) for name, value in state.items() if not isinstance(value, torch.Tensor)]
+    if wrong:
+        raise CheckpointError(where, f"entries {listed(wrong)}", "names with a tensor each")
+    removed: dict[str, None] = {}
+    plain: dict[str, torch.Tensor] = {}
+    original: dict[str, str] = {}
+    owner = _owner(state)
+    prefixed = 0
+    for name, value in state.items():
+        short = _unwrapped(name, removed)
+        if owner and short.startswith(owner):
+            short = short.removeprefix(owner)
+            removed[owner] = None
+        if short in plain:
+            raise CheckpointError(
+                where,
+                f"{listed([original[short], name])}: one name with and without {PREFIX!r}",
+                "each once",
+            )
+        plain[short], original[short] = value, name
+        prefixed += short != name
+    return PlainState(plain, tuple(removed), prefixed)
+
+
+def _unwrapped(name: str, removed: dict[str, None]) -> str:
+    parts = name.split(".")
+    found = [part for part in parts if part in _WRAPPERS]
+    if not found:
+        return name
+    removed.update(dict.fromkeys(f"{part}." for part in found))
+    return ".".join(part for part in parts if part not in _WRAPPERS)
+
+
+def _owner(state: Mapping[str, Any]) -> str:
+    """Return what a program calls the network, if all names of matrices begin with it."""
+    first = {
+        _unwrapped(name, {}).partition(".")[0] for name, value in state.items() if value.ndim > 1
+    }
+    only = first.pop() if len(first) == 1 else ""
+    return f"{only}." if only in _OWNERS else ""
+
+
+def without_unused(
+    state: Mapping[str, torch.Tensor], where: str
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Separate the tensors that the authors' network holds but never uses.
+
+    Returns
+    -------
+    used, unused : dict of str to Tensor
+        Both parts.
+
+    Raises
+    ------
+    CheckpointError
+        If the neurons have learned time constants, which would change every spike.
+    """
+    unused = {name: value for name, value in state.items() if _is_unused(name, value)}
+    used = {name: value for name, value in state.items() if name not in unused}
+    learned = [name for name in used if _LEARNED_DECAY.fullmatch(name)]
+    if learned:
+        raise CheckpointError(
+            where,
+            f"learned time constants {listed(learned)} (spike mode 'plif')",
+            "LIF neurons with tau = 2, as in all published configurations",
+            "train with spike_mode: lif",
+        )
+    return used, unused
+
+
+def _is_unused(name: str, value: torch.Tensor) -> bool:
+    if _UNUSED.fullmatch(name) or _SPLIT.fullmatch(name):
+        return True
+    return value.numel() <= 1 and not is_counter(name) and bool(_COUNTER.fullmatch(name))

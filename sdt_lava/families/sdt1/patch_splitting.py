@@ -1,0 +1,104 @@
+"""Spiking patch splitting: four convolution stages and a positional one."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sdt_lava.families.blocks.layers import Record, batch_norm, conv3x3, keep, max_pool
+from sdt_lava.families.blocks.neurons import make_lif
+from sdt_lava.families.sdt1.config import NUM_STAGES, SdtConfig
+from sdt_lava.families.sdt1.shortcut import ResidualBranch
+
+
+def _suffix(stage: int) -> str:
+    # The published checkpoints name the first stage without a number.
+    return str(stage) if stage else ""
+
+
+class PatchSplitting(ResidualBranch):
+    """Turn an image into the membrane potentials of a grid of tokens.
+
+    The first three stages are ``s = LIF(BN(conv(s)))``, the last leaves its pre-activation
+    ``f`` as membrane shortcut: ``U = f + BN(rpe_conv(LIF(f)))``. Where a stage halves the image
+    depends on ``config.downsampling``; only 'max' at the last stage takes the maximum of real
+    numbers, everything else handles spikes or strides.
+
+    Parameters
+    ----------
+    config : SdtConfig
+        The network's configuration.
+    name : str
+        Prefix of the recorded LIFs.
+    """
+
+    def __init__(self, config: SdtConfig, name: str = "patch_embed") -> None:
+        # The last stage's neurons read the membrane stream already.
+        super().__init__(config, name, reads="", emits="rpe_lif")
+        self.downsampling = config.downsampling
+        self.halves = tuple(flag == "1" for flag in config.pooling_stat)
+        in_channels = config.in_channels
+        for stage, out_channels in enumerate(config.stage_channels):
+            strided = self.halves[stage] and config.downsampling == "stride"
+            conv = conv3x3(in_channels, out_channels, stride=2 if strided else 1)
+            self.add_module(f"proj_conv{_suffix(stage)}", conv)
+            self.add_module(f"proj_bn{_suffix(stage)}", batch_norm(out_channels))
+            self.add_module(f"proj_lif{_suffix(stage)}", make_lif(config))
+            in_channels = out_channels
+        self.rpe_conv = conv3x3(config.dim, config.dim)
+        self.rpe_bn = batch_norm(config.dim)
+
+    def forward(self, x: Tensor, steps: int, record: Record | None = None) -> Tensor:
+        """Return the membrane potentials ``U``.
+
+        Parameters
+        ----------
+        x : Tensor
+            Input ``(B, C, H, W, T)``; T = 1 for an image that is the same at every step.
+        steps : int
+            Number of time steps to expand a T of 1 to.
+        record : dict, optional
+            Takes the spikes of the LIFs.
+
+        Returns
+        -------
+        Tensor
+            Shape ``(B, D, H', W', T)``.
+        """
+        # A static image gives the same current at each step: convolve it once.
+        current = self._current(x, 0)
+        current = current.expand(*current.shape[:-1], steps)
+        last = NUM_STAGES - 1
+        for stage in range(last):
+            spikes = self._fire(current, stage, record)
+            if self.halves[stage] and self.downsampling != "stride":
+                spikes = max_pool(spikes)
+            current = self._current(spikes, stage + 1)
+        potential, spikes = self._last_stage(current, record)
+        stream = potential if self.membrane else spikes
+        position: Tensor = self.rpe_bn(self.rpe_conv(spikes))
+        return stream + self.emit(position, record)
+
+    def _last_stage(self, current: Tensor, record: Record | None) -> tuple[Tensor, Tensor]:
+        """Return the membrane shortcut and the spikes of the last stage."""
+        stage = NUM_STAGES - 1
+        if not self.halves[stage] or self.downsampling == "stride":
+            return current, self._fire(current, stage, record)
+        if self.downsampling == "max":
+            pooled = max_pool(current)
+            return pooled, self._fire(pooled, stage, record)
+        # A maximum of potentials has no spiking counterpart. The spikes are pooled instead, and
+        # the shortcut takes the potentials at the centres of the pooling windows.
+        spikes = max_pool(self._fire(current, stage, record))
+        return current[:, :, ::2, ::2], spikes
+
+    def _current(self, x: Tensor, stage: int) -> Tensor:
+        conv = getattr(self, f"proj_conv{_suffix(stage)}")
+        norm = getattr(self, f"proj_bn{_suffix(stage)}")
+        current: Tensor = norm(conv(x))
+        return current
+
+    def _fire(self, current: Tensor, stage: int, record: Record | None) -> Tensor:
+        lif = f"proj_lif{_suffix(stage)}"
+        spikes: Tensor = getattr(self, lif)(current)
+        keep(record, f"{self.name}.{lif}", spikes)
+        return spikes

@@ -1,0 +1,110 @@
+"""The Spike-driven Transformer as a torch module."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from sdt_lava.errors import DataError
+from sdt_lava.families.blocks.layers import Record, keep
+from sdt_lava.families.blocks.neurons import make_lif
+from sdt_lava.families.sdt1.attention import SpikeDrivenSelfAttention
+from sdt_lava.families.sdt1.config import SdtConfig
+from sdt_lava.families.sdt1.mlp import SpikingMlp
+from sdt_lava.families.sdt1.patch_splitting import PatchSplitting
+
+
+class EncoderBlock(nn.Module):
+    """Spike-driven self-attention followed by the spiking MLP."""
+
+    def __init__(self, config: SdtConfig, name: str) -> None:
+        super().__init__()
+        self.attn = SpikeDrivenSelfAttention(config, f"{name}.attn")
+        self.mlp = SpikingMlp(config, f"{name}.mlp")
+
+    def forward(self, potential: Tensor, record: Record | None = None) -> Tensor:
+        """Map membrane potentials ``(B, D, H, W, T)`` to membrane potentials."""
+        out: Tensor = self.mlp(self.attn(potential, record), record)
+        return out
+
+
+class SpikeDrivenTransformer(nn.Module):
+    """Spike-driven Transformer (Yao et al., NeurIPS 2023, arXiv 2307.01694).
+
+    Module names are those of the published checkpoints. The initial weights come from torch's
+    global random generator: call ``torch.manual_seed`` before.
+
+    Parameters
+    ----------
+    config : SdtConfig
+        The architecture.
+
+    Attributes
+    ----------
+    config : SdtConfig
+        The architecture.
+    assumes_levels : bool
+        Whether the configuration's input levels are only assumed, as nothing was known of the
+        data; export with calibration data and training then choose them on these.
+    levels_from : str
+        From what they were chosen; empty if they were given, known or assumed.
+    """
+
+    def __init__(self, config: SdtConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.assumes_levels = False
+        self.levels_from = ""
+        self.patch_embed = PatchSplitting(config)
+        self.block = nn.ModuleList(
+            EncoderBlock(config, f"block.{index}") for index in range(config.depth)
+        )
+        self.head_lif = make_lif(config)
+        self.head = nn.Linear(config.dim, config.num_classes)
+
+    def forward(self, x: Tensor, record: Record | None = None) -> Tensor:
+        """Return the logits, averaged over time.
+
+        Parameters
+        ----------
+        x : Tensor
+            Images ``(B, C, H, W)``, presented for ``config.timesteps`` steps, or event frames
+            ``(B, T, C, H, W)``, whose number gives the steps.
+        record : dict, optional
+            Takes the spikes of every LIF by its name: uint8 ``(T, B, C, H, W)``, or
+            ``(T, B, C)`` for ``block.J.attn.talking_heads_lif`` and ``head_lif``.
+
+        Returns
+        -------
+        Tensor
+            Logits ``(B, classes)``.
+
+        Raises
+        ------
+        DataError
+            If the input has the wrong number of axes or channels.
+        """
+        return self.step_logits(x, record).mean(dim=0)
+
+    def step_logits(self, x: Tensor, record: Record | None = None) -> Tensor:
+        """Return the logits of each step ``(T, B, classes)``; arguments as in ``forward``."""
+        frames, steps = self._frames(x)
+        potential = self.patch_embed(frames, steps, record)
+        for block in self.block:
+            potential = block(potential, record)
+        spikes = self.head_lif(potential.mean(dim=(2, 3)))
+        keep(record, "head_lif", spikes)
+        logits: Tensor = self.head(spikes.permute(2, 0, 1))
+        return logits
+
+    def _frames(self, x: Tensor) -> tuple[Tensor, int]:
+        """Return the input as ``(B, C, H, W, T)``, with T = 1 if static, and the steps."""
+        channels = self.config.in_channels
+        if x.ndim not in (4, 5) or x.shape[-3] != channels or 0 in x.shape:
+            raise DataError(
+                "input",
+                f"shape {tuple(x.shape)}",
+                f"(B, C, H, W) or (B, T, C, H, W) with C = {channels} and no empty axis",
+            )
+        if x.ndim == 4:
+            return x.unsqueeze(-1), self.config.timesteps
+        return x.permute(0, 2, 3, 4, 1), x.shape[1]

@@ -1,0 +1,103 @@
+"""How often each neuron sends: measured in a run, or assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sdt_lava.errors import DataError
+from sdt_lava.ir import Graph, Signal
+from sdt_lava.ir.numerics import IntArray
+
+if TYPE_CHECKING:
+    from sdt_lava.backends.result import Result
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """Events of every neuron over a number of steps.
+
+    Parameters
+    ----------
+    events : mapping of str to ndarray of int64
+        ``(*shape)`` for each population, the input included: spikes, or graded spikes that are
+        not 0. A population that is missing sends one event a neuron and step.
+    steps : int
+        Steps over which they are counted: samples times steps of a sample.
+    source : str
+        Where the numbers come from, for reports.
+    """
+
+    events: Mapping[str, IntArray]
+    steps: int
+    source: str
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether events were counted in a run."""
+        return bool(self.events)
+
+
+ASSUMED = Activity({}, 1, "assumed: every neuron sends in every step")
+
+
+def as_activity(graph: Graph, run: Result | Activity | None) -> Activity:
+    """Return the activity of a run.
+
+    Parameters
+    ----------
+    graph : Graph
+        Compiled graph.
+    run : Result, Activity or None
+        Result of an integer back end on the same network; None assumes that every neuron sends
+        in every step.
+
+    Raises
+    ------
+    DataError
+        If the result is of another network or of the float model.
+    """
+    if run is None:
+        return ASSUMED
+    if isinstance(run, Activity):
+        activity = run
+    else:
+        _check_same(graph, run)
+        activity = _measure(graph, run)
+    for name, events in activity.events.items():
+        if name not in graph.nodes or graph.shapes[name] != np.shape(events):
+            raise DataError(
+                "activity",
+                f"events of {name!r} of shape {np.shape(events)}",
+                f"populations of the mapped network: {graph.shapes.get(name, 'no such name')}",
+            )
+    return activity
+
+
+def _check_same(graph: Graph, result: Result) -> None:
+    _, frames = result.integer_run("traffic")
+    recorded = {name: values.shape[2:] for name, values in result.sent.items()}
+    recorded[graph.input.name] = frames.shape[2:]
+    for name in (graph.input.name, *graph.memory_names):
+        if recorded.get(name) != graph.shapes[name]:
+            raise DataError(
+                "run",
+                f"{name!r} of shape {recorded.get(name, 'none')}",
+                f"{graph.shapes[name]}, as in the mapped network",
+            )
+
+
+def _measure(graph: Graph, result: Result) -> Activity:
+    from sdt_lava.counts.events import replay
+
+    _, frames = result.integer_run("traffic")
+    steps, samples = frames.shape[:2]
+    populations = [name for name in graph.order if graph.signals[name] is not Signal.CURRENT]
+    events = {name: np.zeros(graph.shapes[name], np.int64) for name in populations}
+    for _, values in replay(graph, frames, result.sent, populations):
+        for name in populations:
+            events[name] += np.count_nonzero(values[name], axis=(0, 1))
+    return Activity(events, steps * samples, f"measured: {samples} samples of {steps} steps")

@@ -1,0 +1,56 @@
+"""The list of design rules, with a target's limits and where they are known from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sdt_lava.hardware.rules import RULES
+from sdt_lava.hardware.targets import Target
+
+
+@dataclass(frozen=True)
+class RuleRow:
+    """A rule as a target applies it.
+
+    Parameters
+    ----------
+    name, summary : str
+        What the rule is.
+    limits : mapping of str to int
+        The target's limits that it applies, by name.
+    source : str
+        Where they are known from.
+    """
+
+    name: str
+    summary: str
+    limits: Mapping[str, int]
+    source: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return asdict(self)
+
+
+def rule_rows(target: Target) -> tuple[RuleRow, ...]:
+    """Return a row for each rule."""
+    return tuple(
+        RuleRow(
+            rule.name,
+            rule.summary,
+            {name: value for name in rule.limits if (value := target.limit(name)) is not None},
+            "; ".join(dict.fromkeys(filter(None, map(target.source, rule.limits)))),
+        )
+        for rule in RULES.values()
+    )
+
+
+def rules_markdown(target: Target) -> str:
+    """Return the rows as a table in Markdown, as docs/design-rules.md has it."""
+    lines = ["| rule | demands | limits | source |", "|---|---|---|---|"]
+    for row in rule_rows(target):
+        limits = ", ".join(f"`{name}` = {value:,}" for name, value in row.limits.items())
+        lines.append(f"| `{row.name}` | {row.summary} | {limits} | {row.source} |")
+    return "\n".join(lines)

@@ -1,0 +1,104 @@
+"""Targets from TOML files: the ones that come along, and the user's own."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from sdt_lava.errors import TargetError
+from sdt_lava.hardware.targets.description import LIMITS, Board, Limit, Target
+from sdt_lava.io.toml_tables import TomlTable, read_description
+
+BUILT_IN_TARGETS = ("loihi2", "loihi1", "lava-cpu")
+# Larger than any count or range of a chip, and safe in 64-bit products.
+MAX_VALUE = 2**40
+
+_TOP_KEYS = {
+    "title",
+    "kinds",
+    "kinds_source",
+    "processes",
+    "default_board",
+    "boards",
+    "limits",
+}
+
+
+def load_target(name: str | Path) -> Target:
+    """Return a target by name or from a TOML file.
+
+    Parameters
+    ----------
+    name : str or path
+        'loihi2', 'loihi1', 'lava-cpu', or the path of a ``.toml`` file of the same form.
+
+    Returns
+    -------
+    Target
+        The description.
+
+    Raises
+    ------
+    TargetError
+        If there is no such target, or its file is not a valid description.
+    """
+    if str(name) in BUILT_IN_TARGETS:
+        text = resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
+        return read_target(str(name), text)
+    path = Path(name)
+    if path.suffix != ".toml":
+        raise TargetError(
+            "target", repr(str(name)), f"one of {list(BUILT_IN_TARGETS)}, or a .toml file"
+        )
+    return read_target(path.stem, read_description(path, TargetError))
+
+
+def read_target(name: str, text: str) -> Target:
+    """Read a target's description.
+
+    Parameters
+    ----------
+    name : str
+        Name of the target.
+    text : str
+        The description, in TOML.
+
+    Raises
+    ------
+    TargetError
+        Naming the first entry that is missing, unknown or of the wrong type.
+    """
+    where = f"target {name!r}"
+    table = TomlTable.parse(where, text, TargetError)
+    table.check_keys(_TOP_KEYS, required={"title", "kinds"})
+    boards = {key: _board(key, board) for key, board in table.tables("boards", "board").items()}
+    limits = {key: _limit(key, limit) for key, limit in table.tables("limits", "limit").items()}
+    default_board = table.text("default_board")
+    if default_board not in boards and (default_board or boards):
+        raise TargetError(
+            where, f"default_board = {default_board!r}", f"one of the boards {list(boards)}"
+        )
+    return Target(
+        name=name,
+        title=table.text("title"),
+        kinds=table.texts("kinds"),
+        kinds_source=table.text("kinds_source"),
+        processes=table.texts("processes"),
+        limits=limits,
+        boards=boards,
+        default_board=default_board,
+    )
+
+
+def _board(name: str, table: TomlTable) -> Board:
+    table.check_keys({"chips", "source", "partitions"}, required={"chips"})
+    chips = table.integer("chips", 1, MAX_VALUE)
+    return Board(name, chips, table.text("source"), table.texts("partitions"))
+
+
+def _limit(name: str, table: TomlTable) -> Limit:
+    if name not in LIMITS:
+        raise TargetError(table.where, "no limit of that name", f"one of {sorted(LIMITS)}")
+    table.check_keys({"value", "source"}, required={"value", "source"})
+    lowest = -MAX_VALUE if name.endswith("_min") else 0
+    return Limit(table.integer("value", lowest, MAX_VALUE), table.text("source"))

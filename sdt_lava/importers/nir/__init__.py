@@ -1,0 +1,5 @@
+"""NIR graphs as float graphs."""
+
+from sdt_lava.support.lazy import lazy
+
+__getattr__ = lazy(__name__)

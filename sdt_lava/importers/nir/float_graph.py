@@ -1,0 +1,347 @@
+"""A NIR graph as a float graph: one synapse from population to population, one sum in each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any
+
+import nir
+import numpy as np
+
+from sdt_lava.errors import NirError
+from sdt_lava.importers.grid import grid_of
+from sdt_lava.importers.nir.delays import read_delay
+from sdt_lava.importers.nir.entry import frame_shape, input_node, input_shape
+from sdt_lava.importers.nir.layers import LAYERS, layer_operator
+from sdt_lava.importers.nir.neurons import LEAKY, NEURONS, NeuronForm, neuron_form
+from sdt_lava.importers.nir.operators import Matrix, Operator, Reshape, as_matrix
+from sdt_lava.importers.nir.populations import (
+    Arriving,
+    Layout,
+    Population,
+    by_channel,
+    constant_source,
+    decay_field,
+    layout_of,
+    scaled_rows,
+    synapse_node,
+)
+from sdt_lava.importers.nir.readout import check_is_last, read_output
+from sdt_lava.importers.nir.structure import Structure, Way, read_structure
+from sdt_lava.io.limits import limits, remedy
+from sdt_lava.io.nir.values import FloatArray
+from sdt_lava.ir import CubaLif, Flatten, Lif, Node, Shape
+
+# Relative distance below which thresholds are the same number computed in another way.
+_SAME = 1e-9
+# Integers that a weight of 8 bits can be.
+_STEPS = 127
+
+
+@dataclass
+class FloatMaker:
+    """Translate population by population.
+
+    Parameters
+    ----------
+    source : nir.NIRGraph
+        The graph.
+    dt : float
+        Time step [s].
+    entry : tuple or None
+        Scale, low and high of the input; None for a graph of ours, whose metadata say them.
+    shape : tuple of int, optional
+        Shape of the input, if the caller says it.
+
+    Attributes
+    ----------
+    notes : list of str
+        What was left out, rounded or moved.
+    metadata : dict
+        Metadata of the NIR nodes by name.
+    """
+
+    source: nir.NIRGraph
+    dt: float
+    entry: tuple[float, int, int] | None
+    shape: Shape | None = None
+    notes: list[str] = field(default_factory=list)
+    metadata: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    sent: dict[str, Population] = field(default_factory=dict)
+    layers: dict[str, Operator] = field(default_factory=dict)
+    structure: Structure = field(init=False)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the graph is one of ours: every node stays what it is."""
+        return self.entry is None
+
+    def make(self) -> list[Node]:
+        """Return the nodes of the float graph, inputs first."""
+        structure = self.structure = read_structure(self.source, SUPPORTED, tuple(_SENDERS))
+        self.notes += structure.notes
+        for name, node in structure.nodes.items():
+            self.metadata[name] = node.metadata if isinstance(node.metadata, dict) else {}
+        for name in structure.order:
+            if name in structure.senders:
+                _SENDERS[type(structure.nodes[name])](self, name, structure.nodes[name])
+        read_output(self)
+        return list(self.nodes.values())
+
+    def add(self, node: Node, main: str = "") -> None:
+        """Append a node; texts come from a NIR node, by default the one of the same name."""
+        metadata = self.metadata.get(main or node.name, {})
+        for key in ("block", "origin"):
+            text = metadata.get(key)
+            if isinstance(text, str) and not getattr(node, key):
+                node = replace(node, **{key: text})  # type: ignore[arg-type]
+        shape = node.output_shape([self.shapes[name] for name in node.inputs])
+        most = limits().population
+        if prod(shape) > most:
+            raise NirError(node.name, f"{shape} outputs", f"at most {most}", remedy("population"))
+        self.shapes[node.name] = shape
+        self.nodes[node.name] = node
+
+    def free_name(self, wanted: str) -> str:
+        """Return a name that no node has or will have."""
+        if wanted in self.structure.nodes and wanted not in self.nodes:
+            return wanted
+        name = wanted
+        while name in self.nodes or name in self.structure.nodes:
+            name += "_"
+        return name
+
+    def operators(self, way: Way, shape: Shape) -> tuple[list[Operator], Shape]:
+        """Return the layers of a way as operators, and the shape behind them."""
+        found = []
+        for name in way.layers:
+            layer = self.layers.get(name)
+            if layer is None:
+                layer = layer_operator(self.structure.nodes[name], name, shape)
+                self.layers[name] = layer
+            if layer.before != shape:
+                raise NirError(
+                    name, f"currents of shapes {layer.before} and {shape} that add up", "one shape"
+                )
+            found.append(layer)
+            shape = layer.after
+        return found, shape
+
+    def arriving(self, name: str) -> tuple[list[Arriving], list[Arriving], Shape]:
+        """Return what arrives at a node from others and from itself, and its shape."""
+        ways = self.structure.ways_to(name)
+        others: list[Arriving] = []
+        for way in ways:
+            if way.source != name:
+                sender = self.sent[way.source]
+                operators, shape = self.operators(way, sender.shape)
+                others.append(Arriving(sender.node, sender.shape, sender.ours, operators, shape))
+        if not others:
+            raise NirError(name, "neurons that read nothing", "a synapse before them")
+        shape = others[0].after
+        if any(arrives.after != shape for arrives in others):
+            shapes = sorted({arrives.after for arrives in others})
+            raise NirError(name, f"currents of shapes {shapes} that add up", "one shape")
+        own: list[Arriving] = []
+        for way in ways:
+            if way.source == name:
+                operators, back = self.operators(way, shape)
+                if back != shape:
+                    raise NirError(name, f"{back} values that come back to {shape}", "one shape")
+                own.append(Arriving(name, shape, shape, operators, back))
+        return others, own, shape
+
+    def add_synapses(self, name: str, arriving: list[Arriving], layout: Layout) -> list[str]:
+        """Add the synapses of a population and return their names."""
+        return [self._add_synapse(name, arrives, layout.convolves) for arrives in arriving]
+
+    def _add_synapse(self, name: str, arrives: Arriving, convolves: bool) -> str:
+        source = arrives.node
+        weights = [layer for layer in arrives.layers if not isinstance(layer, Reshape)]
+        main = weights[-1].name if weights else f"{name}.input"
+        if len(weights) == 1 and isinstance(weights[0], Matrix):
+            source = self.add_flattens(arrives)
+        node = synapse_node(self.free_name(main), source, arrives, convolves, name)
+        self.add(node, main)
+        if len(weights) > 1:
+            merged = ", ".join(layer.name for layer in weights[:-1])
+            self.notes.append(f"{node.name}: one layer with {merged} before it")
+        return node.name
+
+    def add_flattens(self, arrives: Arriving) -> str:
+        """Keep the nodes that flatten an image before a matrix; return what sends then."""
+        source = arrives.node
+        for layer in arrives.layers:
+            if not isinstance(layer, Reshape):
+                break
+            flattens = isinstance(self.structure.nodes.get(layer.name), nir.Flatten)
+            if flattens and self.metadata[layer.name].get("implicit") is None:
+                if layer.name not in self.nodes:
+                    self.add(Flatten(name=layer.name, inputs=(source,)))
+                source = layer.name
+        return source
+
+
+def _read_input(maker: FloatMaker, name: str, node: nir.Input) -> None:
+    shape, note = input_shape(maker.structure, name, maker.shape)
+    if note:
+        maker.notes.append(note)
+    ours = frame_shape(shape)
+    if ours != shape:
+        maker.notes.append(f"{name}: frames of shape {shape} are presented as {ours}")
+    maker.add(input_node(name, ours, maker.metadata[name], maker.entry))
+    maker.sent[name] = Population(name, shape, ours)
+
+
+def _read_neurons(maker: FloatMaker, name: str, node: Any) -> None:
+    others, own, shape = maker.arriving(name)
+    form = neuron_form(node, name, shape, maker.dt, integers=maker.exact)
+    maker.notes += form.notes
+    constant = np.zeros(())
+    for arrives in (*others, *own):
+        more = arrives.constant()
+        constant = constant if more is None else constant + more
+    layout = layout_of(name, others, shape, (*_arrays(form), constant))
+    weight_rec = None
+    if own:
+        size = prod(shape)
+        weight_rec = sum(as_matrix(arrives.layers, shape, size, name) for arrives in own)
+    if maker.exact and maker.metadata[name].get("kind") == CubaLif.kind:
+        _add_as_it_is(maker, name, form, others, weight_rec, layout)
+        return
+    synapses = maker.add_synapses(name, others, layout)
+    thresholds, factors = _threshold(maker, name, form, layout, synapses, weight_rec)
+    if factors is not None:
+        form = replace(form, bias=form.bias * factors.form)
+        constant = constant * factors.form
+        weight_rec = None if weight_rec is None else weight_rec * factors.rows(shape)
+        for synapse in synapses:
+            maker.nodes[synapse] = scaled_rows(maker.nodes[synapse], factors.channels)
+    bias = form.bias
+    if form.remembers and constant.any():
+        synapses.append(constant_source(maker, name, others, layout, by_channel(constant, layout)))
+    else:
+        bias = bias + constant
+    maker.add(_population(name, synapses, form, thresholds, bias, weight_rec, layout))
+    maker.sent[name] = Population(name, shape, layout.ours)
+
+
+def _read_leaky(maker: FloatMaker, name: str, node: Any) -> None:
+    check_is_last(maker.structure, name, node)
+    _read_neurons(maker, name, node)
+
+
+def _arrays(form: NeuronForm) -> tuple[FloatArray, ...]:
+    arrays = form.voltage_decay, form.current_decay, form.threshold, form.bias
+    return arrays if form.gain is None else (*arrays, form.gain)
+
+
+@dataclass(frozen=True)
+class _Factors:
+    """What the rows of the weights before a population are multiplied by."""
+
+    form: FloatArray
+    channels: FloatArray
+
+    def rows(self, shape: Shape) -> FloatArray:
+        return np.broadcast_to(self.form, shape).reshape(-1, 1)
+
+
+def _threshold(
+    maker: FloatMaker,
+    name: str,
+    form: NeuronForm,
+    layout: Layout,
+    synapses: list[str],
+    weight_rec: Any,
+) -> tuple[FloatArray | float, _Factors | None]:
+    """Return the threshold, and the factors of weights that make it one for all neurons.
+
+    Weights and thresholds that lie on grids are kept: rounding would have nothing to do.
+    """
+    if form.gain is not None and not maker.exact:
+        # All membranes are NIR's times one scale then.
+        return np.inf, _Factors(form.gain, by_channel(form.gain, layout))
+    common = float(form.threshold.min())
+    if np.ptp(form.threshold) <= _SAME * common:
+        return common, None
+    weights = [maker.nodes[synapse].weight for synapse in synapses]  # type: ignore[attr-defined]
+    if weight_rec is not None:
+        weights.append(weight_rec)
+    if all(grid_of(values, _STEPS) is not None for values in (*weights, form.threshold)):
+        return by_channel(form.threshold, layout), None
+    factors = common / form.threshold
+    maker.notes.append(f"{name}: thresholds of the channels are in the weights before it")
+    return common, _Factors(factors, by_channel(factors, layout))
+
+
+def _population(
+    name: str,
+    synapses: list[str],
+    form: NeuronForm,
+    threshold: Any,
+    bias: FloatArray,
+    weight_rec: Any,
+    layout: Layout,
+) -> Lif | CubaLif:
+    values = by_channel(bias, layout)
+    common: dict[str, Any] = {
+        "name": name,
+        "inputs": tuple(synapses),
+        "threshold": threshold,
+        "bias": values if values.any() else None,
+    }
+    decays = {
+        key: decay_field(getattr(form, key), layout) for key in ("voltage_decay", "current_decay")
+    }
+    if weight_rec is None and not any(np.ndim(value) for value in (threshold, *decays.values())):
+        return Lif(**common, **decays)
+    return CubaLif(**common, **decays, weight_rec=weight_rec)
+
+
+def _add_as_it_is(
+    maker: FloatMaker,
+    name: str,
+    form: NeuronForm,
+    others: list[Arriving],
+    weight_rec: Any,
+    layout: Layout,
+) -> None:
+    """Add CUBA neurons of ours, whose integers the metadata restore."""
+    synapses = []
+    for arrives in others:
+        if all(isinstance(layer, Reshape) for layer in arrives.layers):
+            source = maker.add_flattens(arrives)
+            synapses.append(source)
+            layout = Layout(arrives.after, maker.shapes[source], True)
+        else:
+            synapses += maker.add_synapses(name, [arrives], layout)
+    node = CubaLif(
+        name=name,
+        inputs=tuple(synapses),
+        threshold=by_channel(form.threshold, layout),  # type: ignore[arg-type]
+        voltage_decay=by_channel(form.voltage_decay, layout).astype(np.int64),
+        current_decay=by_channel(form.current_decay, layout).astype(np.int64),
+        bias=by_channel(form.bias + _constants(others), layout),
+        weight_rec=weight_rec,
+    )
+    maker.add(node)
+    maker.sent[name] = Population(name, others[0].after, layout.ours)
+
+
+def _constants(others: list[Arriving]) -> FloatArray:
+    found = [arrives.constant() for arrives in others]
+    return np.sum([values for values in found if values is not None], axis=0, dtype=np.float64)
+
+
+_SENDERS: Mapping[type, Callable[[FloatMaker, str, Any], None]] = {
+    nir.Input: _read_input,
+    **dict.fromkeys(NEURONS, _read_neurons),
+    **dict.fromkeys(LEAKY, _read_leaky),
+    nir.Delay: read_delay,
+}
+SUPPORTED = (*_SENDERS, *LAYERS, nir.I)

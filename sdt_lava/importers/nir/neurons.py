@@ -1,0 +1,257 @@
+"""NIR's neurons with a time step: decays, thresholds and biases of a LIF of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import nir
+import numpy as np
+
+from sdt_lava.errors import NirError
+from sdt_lava.importers.nir.layers import fitted
+from sdt_lava.io.nir.units import decays_of, shares_of
+from sdt_lava.io.nir.values import FloatArray, numbers
+from sdt_lava.ir.numerics import DECAY_UNITY, THRESHOLD_LIMIT
+
+# Relative distance below which a rounded decay is the number that float32 could not hold.
+_FLOAT32 = 1e-6
+# An IF whose r is at least this may mean 1/dt with another dt.
+_STEPS_A_SECOND = 50.0
+
+
+@dataclass(frozen=True)
+class NeuronForm:
+    """A population with membranes scaled so that the synaptic sum is added as it is.
+
+    All arrays broadcast over the population; a single value has no axes.
+
+    Parameters
+    ----------
+    voltage_decay, current_decay : ndarray
+        In 1/4096, whole.
+    threshold, bias : ndarray
+        Of the scaled membrane; infinite for neurons that never fire.
+    gain : ndarray or None
+        NIR's membrane over the scaled one, of neurons whose membrane is the result.
+    notes : tuple of str
+        What was rounded.
+    """
+
+    voltage_decay: FloatArray
+    current_decay: FloatArray
+    threshold: FloatArray
+    bias: FloatArray
+    gain: FloatArray | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def remembers(self) -> bool:
+        """Whether some current has a memory."""
+        return bool((self.current_decay != DECAY_UNITY).any())
+
+
+def neuron_form(
+    node: Any, name: str, shape: tuple[int, ...], dt: float, *, integers: bool = False
+) -> NeuronForm:
+    """Return a neuron of NIR in the form that ours has.
+
+    Parameters
+    ----------
+    node : nir.IF, nir.LIF, nir.CubaLIF, nir.LI, nir.CubaLI or nir.Threshold
+        The neurons.
+    name : str
+        Their name, for errors.
+    shape : tuple of int
+        Shape of the population.
+    dt : float
+        Time step [s].
+    integers : bool
+        The neurons are integer ones, whose threshold may be 0.
+
+    Raises
+    ------
+    NirError
+        If a parameter is not finite, of another shape or out of range.
+    """
+    read = _Parameters(node, name, shape)
+    reset = getattr(node, "v_reset", None)
+    # Programs write resets to 0 unasked: of what shape they are says nothing.
+    if reset is not None and np.any(values := numbers(reset, f"{name}: v_reset")):
+        found = f"a reset to {values.flat[np.argmax(np.abs(values))]:g}"
+        raise NirError(f"{name}: v_reset", found, "0: neurons here restart at 0")
+    form = _FORMS[type(node)](read, dt)
+    if form.gain is not None:
+        return _silent(form, integers)
+    lowest = form.threshold.min()
+    if lowest < 0 or (lowest == 0 and not integers):
+        field = "threshold" if isinstance(node, nir.Threshold) else "v_threshold"
+        found = f"{np.min(read.values(field)):g}"
+        remedy = "a neuron that fires at rest has no counterpart here"
+        raise NirError(f"{name}: {field}", found, "above 0", remedy)
+    return form
+
+
+@dataclass(frozen=True)
+class _Parameters:
+    node: Any
+    name: str
+    shape: tuple[int, ...]
+
+    def values(self, field: str) -> FloatArray:
+        """Return a parameter in a form that broadcasts over the population."""
+        where = f"{self.name}: {field}"
+        return fitted(numbers(getattr(self.node, field), where), self.shape, where)
+
+    def positive(self, field: str) -> FloatArray:
+        """Return a parameter that must be above 0."""
+        values = self.values(field)
+        if values.min() <= 0:
+            raise NirError(f"{self.name}: {field}", f"{values.min():g}", "above 0")
+        return values
+
+    def lost(self, field: str, dt: float) -> tuple[FloatArray, FloatArray, tuple[str, ...]]:
+        """Return the decay, in 1/4096, the share that it is, and what was rounded.
+
+        The one rounded number is used everywhere in the neuron's equation. A share that rounds to
+        0 leaves no leak, and its drive is the exact one.
+        """
+        tau = self.positive(field)
+        where = f"{self.name}: {field}"
+        exact = shares_of(tau, dt)
+        decays = decays_of(exact)
+        if decays.max() > DECAY_UNITY:
+            # As many time constants as steps lose everything at once: one step is the least.
+            raise NirError(
+                where, f"{tau.min():g} s, shorter than the step of {dt:g} s", f">= {dt:g} s",
+                f"pass a smaller dt (at most --dt {_rounded_down(float(tau.min()))}); Norse 1.1 "
+                "writes dt * tau, so that its files take its dt squared (--dt 1e-06 for 0.001)",
+            )  # fmt: skip
+        shares = np.where(decays > 0, decays / DECAY_UNITY, exact)
+        notes = tuple(
+            f"{self.name}: dt/{'tau' if field == 'tau' else field} = {share:.6g} "
+            f"rounded to {decay:.0f}/{DECAY_UNITY}"
+            for share, decay in _rounded(exact, decays)
+        )
+        return decays, shares, notes
+
+
+def _rounded(exact: FloatArray, decays: FloatArray) -> list[tuple[float, float]]:
+    """Return the shares that were rounded: all, or the farthest if there are many."""
+    found = {
+        (float(share), float(decay))
+        for share, decay in zip(exact.ravel(), decays.ravel(), strict=True)
+        if abs(share * DECAY_UNITY - decay) > _FLOAT32 * max(decay, 1.0)
+    }
+    by_error = sorted(found, key=lambda pair: -abs(pair[0] * DECAY_UNITY - pair[1]))
+    return by_error[:1]
+
+
+def _rounded_down(seconds: float) -> str:
+    return f"{seconds:.3g}" if float(f"{seconds:.3g}") <= seconds * 1.0001 else f"{seconds:.6g}"
+
+
+def step_gain(read: _Parameters, dt: float) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return what a unit of current adds to an integrator in a step.
+
+    NIR's equation has no time constant here, and most programs take the step as its unit: r = 1
+    adds the current as it is. SpikingJelly, and sdt-lava before, write 1/dt for the same.
+    """
+    gain = read.positive("r")
+    if np.allclose(gain * dt, 1.0, rtol=_FLOAT32, atol=0):
+        return np.ones(()), ()
+    if gain.min() < _STEPS_A_SECOND:
+        return gain, ()
+    found = f"{read.name}: r = {gain.max():g} is taken a step; if it is 1/dt, pass --dt "
+    return gain, (f"{found}{1 / gain.max():g}",)
+
+
+def integrator_gain(
+    node: nir.I, name: str, shape: tuple[int, ...], dt: float
+) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return what a unit of current adds to an integrator without a threshold, and notes."""
+    return step_gain(_Parameters(node, name, shape), dt)
+
+
+def _leaky(read: _Parameters, dt: float) -> NeuronForm:
+    decay, share, notes = read.lost("tau", dt)
+    resistance = read.positive("r")
+    return NeuronForm(
+        voltage_decay=decay,
+        current_decay=np.full((), float(DECAY_UNITY)),
+        threshold=np.full((), np.inf),
+        bias=read.values("v_leak") / resistance,
+        # The sum is added as it is to v / (share R).
+        gain=share * resistance,
+        notes=notes,
+    )
+
+
+def _integrate(read: _Parameters, dt: float) -> NeuronForm:
+    gain, notes = step_gain(read, dt)
+    return NeuronForm(
+        voltage_decay=np.zeros(()),
+        current_decay=np.full((), float(DECAY_UNITY)),
+        threshold=read.values("v_threshold") / gain,
+        bias=np.zeros(()),
+        notes=notes,
+    )
+
+
+def _leaky_current(read: _Parameters, dt: float) -> NeuronForm:
+    decay, share, notes = read.lost("tau_mem", dt)
+    current_decay, current_share, more = read.lost("tau_syn", dt)
+    # What one unit of the sum adds to the current, and that to the membrane.
+    gain = current_share * read.positive("w_in") * read.positive("r")
+    return NeuronForm(
+        voltage_decay=decay,
+        current_decay=current_decay,
+        threshold=np.full((), np.inf),
+        bias=read.values("v_leak") / gain,
+        gain=share * gain,
+        notes=(*notes, *more),
+    )
+
+
+def _firing(
+    integrators: Callable[[_Parameters, float], NeuronForm],
+) -> Callable[[_Parameters, float], NeuronForm]:
+    """Return the form of leaky integrators that fire above a threshold."""
+
+    def form(read: _Parameters, dt: float) -> NeuronForm:
+        leaky = integrators(read, dt)
+        threshold = read.values("v_threshold") / np.asarray(leaky.gain)
+        return replace(leaky, threshold=threshold, gain=None)
+
+    return form
+
+
+def _silent(form: NeuronForm, integers: bool) -> NeuronForm:
+    """Return neurons that never fire; integer ones have the largest threshold there is."""
+    if not integers:
+        return form
+    return replace(form, threshold=THRESHOLD_LIMIT / np.asarray(form.gain))
+
+
+def _threshold(read: _Parameters, dt: float) -> NeuronForm:
+    """Without a memory: what arrives in this step, and nothing else, is compared."""
+    return NeuronForm(
+        voltage_decay=np.full((), float(DECAY_UNITY)),
+        current_decay=np.full((), float(DECAY_UNITY)),
+        threshold=read.values("threshold"),
+        bias=np.zeros(()),
+    )
+
+
+_FORMS: Mapping[type, Callable[[_Parameters, float], NeuronForm]] = {
+    nir.IF: _integrate,
+    nir.LIF: _firing(_leaky),
+    nir.CubaLIF: _firing(_leaky_current),
+    nir.Threshold: _threshold,
+    nir.LI: _leaky,
+    nir.CubaLI: _leaky_current,
+}
+# Leaky integrators, which never fire.
+LEAKY = (nir.LI, nir.CubaLI)
+NEURONS = tuple(kind for kind in _FORMS if kind not in LEAKY)

@@ -1,0 +1,256 @@
+"""The structure of a NIR graph: which node reads which, in order, and what it must not contain."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import networkx as nx
+import nir
+
+from sdt_lava.errors import NirError
+from sdt_lava.io.nir.flat import FlatGraph, flatten_graph, kind_of
+
+# Ways from populations to one reader, through layers without neurons, that are followed.
+_MOST_WAYS = 64
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way of signals from a population through layers without neurons.
+
+    Parameters
+    ----------
+    source : str
+        The population, or the `Input`.
+    layers : tuple of str
+        The layers, in order.
+    """
+
+    source: str
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A NIR graph with one input and one output, of which every node is on a way between them.
+
+    Parameters
+    ----------
+    nodes : mapping of str to NIRNode
+        All nodes.
+    sources : mapping of str to tuple of str
+        Names of the nodes that each node reads.
+    readers : mapping of str to tuple of str
+        Names of the nodes that read each node, `Output` included.
+    order : tuple of str
+        Every node after its sources, but for what a population sends back to itself; `Input`
+        first.
+    senders : frozenset of str
+        The `Input` and all populations.
+    output : str
+        Name of the `Output`.
+    notes : tuple of str
+        What was left out.
+    """
+
+    nodes: Mapping[str, Any]
+    sources: Mapping[str, tuple[str, ...]]
+    readers: Mapping[str, tuple[str, ...]]
+    order: tuple[str, ...]
+    senders: frozenset[str]
+    output: str
+    notes: tuple[str, ...]
+
+    def ways_to(self, name: str) -> list[Way]:
+        """Return all ways from populations to a node that sums up what arrives.
+
+        Raises
+        ------
+        NirError
+            If there are too many.
+        """
+        found: list[Way] = []
+        waiting: list[tuple[str, tuple[str, ...]]] = [
+            (source, ()) for source in reversed(self.sources[name])
+        ]
+        while waiting:
+            present, layers = waiting.pop()
+            if present in self.senders:
+                found.append(Way(present, layers))
+            else:
+                more = (present, *layers)
+                waiting += [(source, more) for source in reversed(self.sources[present])]
+            if len(found) + len(waiting) > _MOST_WAYS:
+                raise NirError(
+                    name, f"more than {_MOST_WAYS} ways of currents that add up",
+                    f"at most {_MOST_WAYS}", "put neurons between the layers that split and join",
+                )  # fmt: skip
+        return found
+
+
+def read_structure(
+    graph: nir.NIRGraph, kinds: Collection[type], senders: tuple[type, ...]
+) -> Structure:
+    """Check nodes and edges.
+
+    Parameters
+    ----------
+    graph : nir.NIRGraph
+        With graphs inside, or without.
+    kinds : collection of type
+        All supported kinds.
+    senders : tuple of type
+        Those that send events: all others compute sums.
+
+    Raises
+    ------
+    NirError
+        If there are nodes of other kinds than the supported ones on a way from the input to the
+        output (all are named), edges to nodes that do not exist, loops other than those of one
+        population, or not exactly one input and one output.
+    """
+    flat = flatten_graph(graph)
+    start, end = _ends(flat)
+    digraph = nx.DiGraph()
+    digraph.add_nodes_from(flat.nodes)
+    digraph.add_edges_from(flat.edges)
+    kept, notes = _on_the_way(flat, digraph, start, end)
+    check_kinds({name: kind_of(flat.nodes[name]) for name in kept}, kinds)
+    digraph = nx.DiGraph(digraph.subgraph(kept))
+    populations = frozenset(
+        name for name in kept if name not in flat.passages and isinstance(flat.nodes[name], senders)
+    )
+    edges = [edge for edge in flat.edges if edge[0] in kept and edge[1] in kept]
+    _check_loops(digraph, populations)
+    return Structure(
+        nodes={name: flat.nodes[name] for name in kept},
+        sources=_neighbours(kept, ((target, source) for source, target in edges)),
+        readers=_neighbours(kept, edges),
+        order=_order(flat, digraph, populations),
+        senders=populations,
+        output=end,
+        notes=(*flat.notes, *notes),
+    )
+
+
+def check_kinds(kinds: Mapping[str, str], supported: Collection[type]) -> None:
+    """Raise `NirError` naming every node of a kind that has no counterpart here."""
+    names = {kind.__name__ for kind in supported}
+    refused = [f"{name!r} ({kind})" for name, kind in kinds.items() if kind not in names]
+    if refused:
+        more = f" and {len(refused) - 40} more" if len(refused) > 40 else ""
+        raise NirError(
+            "NIR graph",
+            f"nodes without counterpart here: {', '.join(refused[:40])}{more}",
+            ", ".join(sorted(names)),
+        )
+
+
+def _ends(flat: FlatGraph) -> tuple[str, str]:
+    """Return the names of the only input and the only output."""
+    found = []
+    for kind, other in ((nir.Input, "other senders"), (nir.Output, "other readers")):
+        names = [
+            name
+            for name, node in flat.nodes.items()
+            if isinstance(node, kind) and name not in flat.passages
+        ]
+        if len(names) != 1:
+            what = f"{len(names)} {kind.__name__} nodes {names}"
+            raise NirError("NIR graph", what, "exactly one", f"leave out the {other}")
+        found.append(names[0])
+    start, end = found
+    reads = [source for source, target in flat.edges if target == start]
+    last = [source for source, target in flat.edges if target == end]
+    if len(last) != 1 or reads:
+        raise NirError(
+            "NIR graph",
+            f"Output {end!r} reads {last}, Input {start!r} reads {reads}",
+            "an Output that reads one node, and an Input that reads none",
+        )
+    return start, end
+
+
+def _on_the_way(
+    flat: FlatGraph, digraph: nx.DiGraph, start: str, end: str
+) -> tuple[list[str], list[str]]:
+    needed = {end, *nx.ancestors(digraph, end)}
+    reached = {start, *nx.descendants(digraph, start)}
+    lonely = [name for name in flat.nodes if name in needed and name not in reached]
+    for name in lonely:
+        if not digraph.in_degree(name):
+            what = "neurons" if _fires(flat.nodes[name]) else f"a {kind_of(flat.nodes[name])}"
+            raise NirError(name, f"{what} that read nothing", "a way from the Input to each node")
+    if lonely:
+        raise NirError(
+            lonely[0], "no way from the Input to it", "a way from the Input to each node"
+        )
+    left = [name for name in flat.nodes if name not in needed]
+    notes = []
+    if left:
+        more = f" and {len(left) - 16} more" if len(left) > 16 else ""
+        notes.append(f"not on a way to the Output, left out: {', '.join(left[:16])}{more}")
+    return [name for name in flat.nodes if name in needed], notes
+
+
+def _fires(node: Any) -> bool:
+    return hasattr(node, "v_threshold")
+
+
+def _neighbours(
+    names: Iterable[str], pairs: Iterable[tuple[str, str]]
+) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {name: [] for name in names}
+    for name, neighbour in pairs:
+        found[name].append(neighbour)
+    return {name: tuple(neighbours) for name, neighbours in found.items()}
+
+
+def _check_loops(digraph: nx.DiGraph, senders: Collection[str]) -> None:
+    between = digraph.subgraph([name for name in digraph if name not in senders])
+    if not nx.is_directed_acyclic_graph(between):
+        raise NirError(
+            "NIR graph",
+            f"recurrent connections without neurons: {_loop(between)}",
+            "loops that go through a population of neurons",
+        )
+    for component in nx.strongly_connected_components(digraph):
+        inside = [name for name in digraph if name in component and name in senders]
+        if len(inside) > 1:
+            raise NirError(
+                "NIR graph",
+                f"recurrent connections through {len(inside)} populations, "
+                f"{', '.join(map(repr, inside[:8]))}: {_loop(digraph.subgraph(component))}",
+                "loops that go through one population",
+                "join the populations into one, whose spikes all come back one step later",
+            )
+
+
+def _loop(digraph: nx.DiGraph) -> str:
+    names = [source for source, _ in nx.find_cycle(digraph)]
+    return " -> ".join(map(repr, [*names, names[0]]))
+
+
+def _order(flat: FlatGraph, digraph: nx.DiGraph, senders: Collection[str]) -> tuple[str, ...]:
+    forward = nx.DiGraph(digraph)
+    for component in nx.strongly_connected_components(digraph):
+        for name in component:
+            if name in senders:
+                # What a population sends to itself arrives in the next step.
+                forward.remove_edges_from(
+                    [edge for edge in digraph.out_edges(name) if edge[1] in component]
+                )
+    rank = {name: _position(flat.nodes[name], at) for at, name in enumerate(flat.nodes)}
+    return tuple(nx.lexicographical_topological_sort(forward, key=rank.__getitem__))
+
+
+def _position(node: Any, index: int) -> int:
+    """Return the position that our writer noted: HDF5 sorts nodes by name."""
+    metadata = getattr(node, "metadata", None)
+    position = metadata.get("position", index) if isinstance(metadata, dict) else index
+    try:
+        return int(position)
+    except (TypeError, ValueError, OverflowError):
+        return index

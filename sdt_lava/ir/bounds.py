@@ -1,0 +1,197 @@
+"""Proof that no integer sum overflows, from weights, biases and thresholds alone.
+
+Every node gets an interval per channel that holds for any input; borders of convolutions only
+shrink it. A neuron that does not fire keeps ``v <= threshold``, so its upper bound does not grow
+with time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sdt_lava.ir import LIF_KINDS, SIGMA_DELTA_KINDS, CubaLif, Graph, Lif, Node, TokenMean
+from sdt_lava.ir.base import EVENTS, Shape
+from sdt_lava.ir.intervals import INTERVALS, Interval, feedback, total
+from sdt_lava.ir.leaks import Climb, reached
+from sdt_lava.ir.message_bounds import MessageSums
+from sdt_lava.ir.numerics import ACTIVATION_SHIFT, DECAY_UNITY, IntArray
+from sdt_lava.ir.registers import SUM24, SUM32, WEIGHTED, is_matrix, sum_limit
+
+# What is kept with a graph.
+_KEY = "bounds"
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """Largest magnitudes in a neuron population.
+
+    Parameters
+    ----------
+    activation : int
+        Largest ``|sum of weighted input|``.
+    membrane : int
+        Largest ``|v|`` before saturation, in the units of the 24-bit state; of sigma-delta
+        neurons, the largest of their states.
+    """
+
+    activation: int
+    membrane: int
+
+    def or_larger(self, other: Extremes | None) -> Extremes:
+        """Return the larger one of each."""
+        if other is None:
+            return self
+        return Extremes(max(self.activation, other.activation), max(self.membrane, other.membrane))
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What every node of an integer graph, traced or compiled, can reach.
+
+    Parameters
+    ----------
+    intervals : dict of str to Interval
+        Lowest and highest value that each node emits, by channel, ``(C,)``.
+    extremes : dict of str to Extremes
+        Of each LIF.
+    """
+
+    intervals: dict[str, Interval]
+    extremes: dict[str, Extremes]
+
+
+def bound(graph: Graph) -> Bounds:
+    """Bound the output of every node, and the state of every LIF, for any input.
+
+    Where a sum may leave its register, its interval has whatever it may wrap to.
+
+    What is found is kept with the graph. Neurons whose leak is slow are bounded for runs of
+    ``graph.timesteps``, the others for runs of any length.
+    """
+    if _KEY not in graph.derived:
+        graph.derived[_KEY] = _bound(graph, graph.nodes)
+    found: Bounds = graph.derived[_KEY]
+    return found
+
+
+def bound_extremes(graph: Graph) -> dict[str, Extremes]:
+    """Bound the activation and membrane of every LIF for any input.
+
+    Returns
+    -------
+    dict of str to Extremes
+        By LIF name.
+    """
+    return bound(graph).extremes
+
+
+def never_fires(graph: Graph, node: Lif | CubaLif, steps: int) -> bool:
+    """Tell whether no input makes some neurons fire, starting from rest.
+
+    Parameters
+    ----------
+    graph : Graph
+        Integer graph that they belong to.
+    node : Lif or CubaLif
+        The neurons.
+    steps : int
+        For how long they integrate.
+    """
+    intervals = bound(graph).intervals
+    arriving = total([intervals[source] for source in node.inputs])
+    # Neurons that never fire send themselves nothing.
+    high = arriving.or_nothing.high << ACTIVATION_SHIFT
+    _, voltage = reached(Climb(high, *_drive(node), None), steps)
+    return bool(np.all(voltage <= np.asarray(node.threshold, np.int64) << ACTIVATION_SHIFT))
+
+
+def bound_nodes(graph: Graph, nodes: Mapping[str, Node]) -> dict[str, Extremes]:
+    """Bound the LIFs of one group whose nodes replace those of a float graph.
+
+    Parameters
+    ----------
+    graph : Graph
+        Graph that the nodes belong to.
+    nodes : mapping of str to Node
+        Integer nodes by name; currents that they read come from one another.
+
+    Returns
+    -------
+    dict of str to Extremes
+        By LIF name.
+    """
+    return _bound(graph, nodes).extremes
+
+
+def _bound(graph: Graph, nodes: Mapping[str, Node]) -> Bounds:
+    intervals: dict[str, Interval] = {}
+    extremes: dict[str, Extremes] = {}
+    sums = MessageSums(graph) if graph.message_names else None
+    for name in graph.order:
+        node = nodes.get(name)
+        # Of the other nodes only those count that send events, whose range knows no weights.
+        if node is None and graph.signals[name] not in EVENTS:
+            continue
+        arriving = [intervals[source] for source in graph.nodes[name].inputs if source in intervals]
+        shapes = [graph.shapes[source] for source in graph.nodes[name].inputs]
+        if isinstance(node, LIF_KINDS):
+            if isinstance(node, CubaLif) and node.weight_rec is not None:
+                arriving.append(feedback(node.weight_rec, graph.shapes[name]))
+            extremes[name] = _lif_extremes(node, total(arriving), graph.timesteps)
+        bounded = graph.nodes[name] if node is None else node
+        if sums is not None and isinstance(bounded, SIGMA_DELTA_KINDS):
+            intervals[name], state = sums.of_neurons(bounded, arriving)
+            extremes[name] = Extremes(0, state)
+            continue
+        emitted = INTERVALS[type(bounded)](bounded, arriving, shapes)
+        intervals[name] = _held(bounded, emitted, arriving, shapes)
+        if sums is not None:
+            sums.follow(bounded, intervals[name])
+    return Bounds(intervals, extremes)
+
+
+def _held(node: Node, emitted: Interval, arriving: list[Interval], shapes: list[Shape]) -> Interval:
+    """Widen what may leave its register to all that it may become when it wraps."""
+    low, high = SUM32.low, SUM32.high
+    if isinstance(node, TokenMean):
+        tokens = shapes[0][1] * shapes[0][2]
+        fits = arriving[0].times(tokens).largest <= high
+        low, high = low >> node.shift, high >> node.shift
+    elif isinstance(node, WEIGHTED):
+        fits = emitted.largest <= sum_limit(node)
+        if not is_matrix(node):
+            low, high = SUM24.low, SUM24.high
+    else:
+        fits = emitted.largest <= high
+    if fits:
+        return emitted
+    return Interval(np.minimum(emitted.low, low), np.maximum(emitted.high, high))
+
+
+def _drive(node: Lif | CubaLif) -> tuple[IntArray, IntArray, IntArray, int]:
+    """Return bias, losses and shift of some neurons, as `Climb` takes them."""
+    bias = np.asarray(0 if node.bias is None else node.bias, np.int64) << node.bias_exponent
+    losses = (np.asarray(node.current_decay, np.int64), np.asarray(node.voltage_decay, np.int64))
+    return bias, *losses, node.drive_shift if isinstance(node, CubaLif) else 0
+
+
+def _lif_extremes(node: Lif | CubaLif, arriving: Interval, timesteps: int) -> Extremes:
+    drive = _drive(node)
+    # After a step the membrane is at most the threshold, or it has fired and is 0.
+    ceiling = np.maximum(np.asarray(node.threshold, np.int64) << ACTIVATION_SHIFT, 0)
+    # Before the first sample nothing arrives.
+    low, high = (end << ACTIVATION_SHIFT for end in arriving.or_nothing)
+    # Rounding is towards zero, so that what falls is the mirror image of what rises.
+    sides = (
+        reached(Climb(-low, -drive[0], *drive[1:], None), timesteps),
+        reached(Climb(high, *drive, ceiling), timesteps),
+    )
+    activation = arriving.largest
+    if np.min(node.current_decay) < DECAY_UNITY:
+        # With memory in u, the current accumulates beyond one step's activation.
+        largest = max(int(current.max(initial=0)) for current, _ in sides)
+        activation = max(activation, largest >> ACTIVATION_SHIFT)
+    return Extremes(activation, max(int(voltage.max(initial=0)) for _, voltage in sides))

@@ -1,0 +1,57 @@
+"""The entry of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sdt_lava.ir.base import Node, Shape, Signal
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Input(Node):
+    """Entry of the network: integers presented at every step.
+
+    ``x_int = clip(rint(x * scale + offset), low, high)`` is applied once, before any back end runs.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of one frame.
+    scale : float
+        Integer levels per unit of the real input.
+    low, high : int
+        Smallest and largest value; ``(0, 1)`` makes the input binary spikes.
+    offset : float
+        Integer that stands for the real 0.
+    widens : bool
+        The range is what to expect, not a limit: a simulation widens it to what its data hold.
+        Files of lava-dl do not say which payloads they take.
+    step : int
+        What lies between two integers is rounded to the nearest multiple of `step` instead, while
+        integers stay: real input of sigma-delta networks is rounded to even numbers, as SLAYER
+        does in training, and integer input of lava-dl's netx is what it is.
+    """
+
+    shape: Shape
+    scale: float = 1.0
+    low: int = 0
+    high: int = 1
+    offset: float = 0.0
+    widens: bool = False
+    step: int = 1
+
+    kind: ClassVar[str] = "input"
+    min_inputs: ClassVar[int] = 0
+    max_inputs: ClassVar[int | None] = 0
+
+    def output_signal(self, signals: Sequence[Signal]) -> Signal:
+        """Binary input is spikes, everything else graded."""
+        return Signal.SPIKE if (self.low, self.high) == (0, 1) else Signal.GRADED
+
+    def output_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return the declared shape."""
+        if not self.shape or any(side < 1 for side in self.shape):
+            raise self.mismatch(f"shape {self.shape}", "positive sides")
+        return self.shape

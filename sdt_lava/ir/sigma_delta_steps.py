@@ -1,0 +1,204 @@
+"""Integer sigma-delta populations step by step, in the 32-bit arithmetic of Lava's process models.
+
+The equations are those of ``lava.proc.sdn`` (lava-nc 0.10.0, fixed point). Lava keeps every state
+in 32 bits and wraps without a word; 24 bits are what it documents for Loihi 2, and what a strict
+run demands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdt_lava.ir.base import Node
+from sdt_lava.ir.numerics import IntArray, channel_vector
+from sdt_lava.ir.sigma_delta import Delta, Sigma, SigmaDelta
+
+Int32Array = NDArray[np.int32]
+States = tuple[NDArray[Any], ...]
+Exact = tuple[IntArray, ...]
+
+
+@dataclass(frozen=True)
+class DeltaParameters:
+    """Integer parameters of what sends changes, in the units of the state.
+
+    Parameters
+    ----------
+    threshold : int
+        Changes below it are kept.
+    state_exponent : int
+        Bits of a change that its message leaves out.
+    input_shift : int
+        Bits by which an encoder shifts its input to the left.
+    bias : int or ndarray of int64
+        Added to sigma, broadcastable to the population.
+    rectified : bool
+        Whether the activation is ``max(x, 0)``.
+    """
+
+    threshold: int
+    state_exponent: int
+    input_shift: int = 0
+    bias: IntArray | int = 0
+    rectified: bool = False
+
+
+def delta_parameters(node: SigmaDelta | Delta, ndim: int) -> DeltaParameters:
+    """Return a population's parameters; a bias broadcasts over shapes of ``ndim`` axes."""
+    shift = node.spike_exponent + node.state_exponent
+    threshold = int(node.threshold) << shift
+    if isinstance(node, Delta):
+        return DeltaParameters(threshold, node.state_exponent, input_shift=shift)
+    bias = 0 if node.bias is None else channel_vector(node.bias, ndim) << shift
+    return DeltaParameters(threshold, node.state_exponent, bias=bias, rectified=node.rectified)
+
+
+@dataclass(frozen=True, eq=False)
+class Reset:
+    """When neurons start anew, and how.
+
+    Parameters
+    ----------
+    start : tuple of ndarray of int32
+        States of a sample's start, flat.
+    interval, offset : int
+        As of LIFReset.
+    """
+
+    start: tuple[Int32Array, ...]
+    interval: int
+    offset: int
+
+
+class SigmaDeltaPopulation:
+    """Neurons that decode, activate and encode; its state is sigma, activation and residue.
+
+    Parameters
+    ----------
+    parameters : DeltaParameters
+        What it computes.
+    shape : tuple of int
+        ``(B, *shape)``: neurons of B samples, which know nothing of one another.
+    """
+
+    def __init__(self, parameters: DeltaParameters, shape: tuple[int, ...]) -> None:
+        self._parameters = parameters
+        self._bias = np.asarray(parameters.bias).astype(np.int32)
+        rest = np.zeros(shape, np.int32)
+        self.state: States = (rest, rest, rest)
+
+    def step(self, arriving: IntArray) -> tuple[Int32Array, Exact]:
+        """Advance by one step.
+
+        Parameters
+        ----------
+        arriving : ndarray of int
+            Sum of the weighted messages of this step, ``(B, *shape)``.
+
+        Returns
+        -------
+        messages : ndarray of int32
+            What is sent.
+        exact : tuple of ndarray of int64
+            What its registers would hold without wrapping, ``(B, *shape)`` each.
+        """
+        before, activation, residue = self.state
+        current = np.asarray(arriving).astype(np.int32)
+        sigma = before + current
+        biased = sigma + self._bias
+        value: Int32Array = np.maximum(biased, np.int32(0))
+        if not self._parameters.rectified:
+            value = biased
+        delta = value - activation + residue
+        exact = (
+            _exact(before) + arriving,
+            _exact(sigma) + self._bias,
+            _exact(value) - activation + residue,
+        )
+        messages, residue = encode(delta, self._parameters)
+        self.state = sigma, value, residue
+        return messages, exact
+
+
+class DeltaPopulation:
+    """Encoders of an input; the state is the last input and the residue. See there for `step`."""
+
+    def __init__(self, parameters: DeltaParameters, shape: tuple[int, ...]) -> None:
+        self._parameters = parameters
+        rest = np.zeros(shape, np.int32)
+        self.state: States = (rest, rest)
+
+    def step(self, arriving: IntArray) -> tuple[Int32Array, Exact]:
+        """Advance by one step, as :meth:`SigmaDeltaPopulation.step`."""
+        activation, residue = self.state
+        value = np.asarray(arriving).astype(np.int32) << np.int32(self._parameters.input_shift)
+        delta = value - activation + residue
+        exact = (
+            _exact(arriving) << self._parameters.input_shift,
+            _exact(value) - activation + residue,
+        )
+        messages, residue = encode(delta, self._parameters)
+        self.state = value, residue
+        return messages, exact
+
+
+class SigmaPopulation:
+    """Decoders of an output; the state is sigma, which they also send. See there for `step`."""
+
+    def __init__(self, parameters: None, shape: tuple[int, ...]) -> None:
+        self.state: States = (np.zeros(shape, np.int32),)
+
+    def step(self, arriving: IntArray) -> tuple[Int32Array, Exact]:
+        """Advance by one step, as :meth:`SigmaDeltaPopulation.step`."""
+        (before,) = self.state
+        sigma = np.add(before, np.asarray(arriving).astype(np.int32), dtype=np.int32)
+        self.state = (sigma,)
+        return sigma, (_exact(before) + arriving,)
+
+
+Population = SigmaDeltaPopulation | DeltaPopulation | SigmaPopulation
+
+
+def encode(delta: Int32Array, parameters: DeltaParameters) -> tuple[Int32Array, Int32Array]:
+    """Return the messages of changes, and what is left of these."""
+    sent = np.where(np.abs(delta) >= parameters.threshold, delta, np.int32(0))
+    return sent >> np.int32(parameters.state_exponent), delta - sent
+
+
+def _exact(values: IntArray | Int32Array) -> IntArray:
+    return np.asarray(values, np.int64)
+
+
+_POPULATIONS: dict[type[Node], Callable[[Any, tuple[int, ...]], Population]] = {
+    SigmaDelta: SigmaDeltaPopulation,
+    Delta: DeltaPopulation,
+    Sigma: SigmaPopulation,
+}
+
+
+def make_population(
+    node: Node, shape: tuple[int, ...], start: Sequence[Any] | None = None
+) -> Population:
+    """Return neurons of a node at the start of a sample.
+
+    Parameters
+    ----------
+    node : SigmaDelta, Delta or Sigma
+        What they compute.
+    shape : tuple of int
+        ``(B, *shape)``.
+    start : tuple of ndarray, optional
+        Their states, broadcastable to the shape; by default they are at rest.
+    """
+    parameters = None
+    if isinstance(node, SigmaDelta | Delta):
+        parameters = delta_parameters(node, len(shape) - 1)
+    population = _POPULATIONS[type(node)](parameters, shape)
+    if start is not None:
+        population.state = tuple(np.broadcast_to(part, shape).astype(np.int32) for part in start)
+    return population

@@ -1,0 +1,62 @@
+"""States of neurons that a caller hands over: names, number, shapes and types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sdt_lava.errors import DataError
+from sdt_lava.ir import CubaLif, Delta, Graph, Lif, Node, Sigma, SigmaDelta
+from sdt_lava.ir.base import Shape
+
+# How many arrays the state of a kind of neuron has.
+_PARTS: dict[type[Node], int] = {Lif: 2, CubaLif: 3, SigmaDelta: 3, Delta: 2, Sigma: 1}
+
+
+def check_states(graph: Graph, states: Mapping[str, Any], batch: int) -> None:
+    """Check states before a run goes on from them.
+
+    Parameters
+    ----------
+    graph : Graph
+        Network that they belong to.
+    states : mapping of str to tuple of ndarray
+        By population.
+    batch : int
+        Samples of the run.
+
+    Raises
+    ------
+    DataError
+        If a name is no population with memory, or its arrays are not those of so many samples.
+    """
+    for name, parts in states.items():
+        where = f"states of {name!r}"
+        if name not in graph.memory_names:
+            allowed = f"neurons with memory, such as {list(graph.memory_names[:3])}"
+            raise DataError(where, "no such neurons", allowed, "leave it out")
+        _check(where, parts, _shapes(graph.nodes[name], (batch, *graph.shapes[name])))
+
+
+def _shapes(node: Node, shape: Shape) -> list[Shape]:
+    shapes = [shape] * _PARTS[type(node)]
+    if isinstance(node, CubaLif):
+        # The spikes of the last steps, which may still be on their way.
+        shapes[-1] = (node.longest_delay + 1, *shape)
+    return shapes
+
+
+def _check(where: str, parts: Any, shapes: list[Shape]) -> None:
+    remedy = "pass what a run of as many samples left behind, or nothing"
+    allowed = f"integers of shapes {', '.join(map(str, shapes))}"
+    if not isinstance(parts, tuple | list) or len(parts) != len(shapes):
+        count = f" of {len(parts)}" if isinstance(parts, tuple | list) else ""
+        raise DataError(where, f"a {type(parts).__name__}{count}", f"a tuple: {allowed}", remedy)
+    for part, shape in zip(parts, shapes, strict=True):
+        if not isinstance(part, np.ndarray):
+            raise DataError(where, f"a {type(part).__name__}", allowed, remedy)
+        if part.shape != shape or part.dtype.kind not in "biu":
+            found = f"an array of shape {part.shape} and type {part.dtype}"
+            raise DataError(where, found, allowed, remedy)

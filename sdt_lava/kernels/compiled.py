@@ -1,0 +1,212 @@
+"""Functions that numba compiles, kept on disk where there is room."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import pickle
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+from llvmlite.binding import ffi
+from numba import njit
+from numba.core import config
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.compiler_lock import global_compiler_lock
+
+from sdt_lava.support.forks import PATIENCE
+
+logger = logging.getLogger(__name__)
+
+_PACKAGE = Path(__file__).parents[1]
+# Settings of numba that machine code depends on.
+_SETTINGS = ("BOUNDSCHECK", "DEBUGINFO_DEFAULT", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE")
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+@cache
+def kernel_sources() -> tuple[Path, ...]:
+    """Return the modules that code and constants of compiled functions come from."""
+    return (_PACKAGE / "ir" / "numerics.py", *sorted(_PACKAGE.glob("kernels/**/*.py")))
+
+
+@cache
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for path in kernel_sources():
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+class _CheckedFiles(IndexDataCacheFile):
+    """Numba's two kinds of files, each with a digest, and each written by one process at a time.
+
+    Numba unpickles what it finds, and numbers files in the order in which processes saw the index:
+    of two processes that compile for different types (or processors) at the same time, one may
+    find the other's machine code under its own entry. Here a file is named after its key and
+    repeats it. Whatever does not agree with its digest is no file.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        """Save an entry. An index that somebody else has written meanwhile loses one at most."""
+        name = self._name_of(key)
+        overloads = self._load_index()
+        if overloads.get(key) != name:
+            self._save_index({**overloads, key: name})
+        self._write(self._data_path(name), (self._source_stamp, key, data))
+
+    def load(self, key: Any) -> Any:
+        """Load an entry; None if it is not there, damaged, or made from other sources."""
+        if key not in self._load_index():
+            return None
+        found = self._read(self._data_path(self._name_of(key)))
+        if not isinstance(found, tuple) or len(found) != 3:
+            return None
+        stamp, saved_key, data = found
+        return data if (stamp, saved_key) == (self._source_stamp, key) else None
+
+    def _name_of(self, key: Any) -> str:
+        digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+        return self._data_name_pattern.replace("{number:d}", digest)
+
+    def _load_index(self) -> dict[Any, str]:
+        found = self._read(self._index_path)
+        if not isinstance(found, tuple) or len(found) != 2 or found[0] != self._source_stamp:
+            return {}
+        return dict(found[1])
+
+    def _save_index(self, overloads: dict[Any, str]) -> None:
+        self._write(self._index_path, (self._source_stamp, overloads))
+
+    def _write(self, path: str, content: Any) -> None:
+        body = numba.__version__.encode() + b"\n" + self._dump(content)
+        with self._open_for_write(path) as file:
+            file.write(hashlib.sha256(body).digest() + body)
+
+    def _read(self, path: str) -> Any:
+        try:
+            found = Path(path).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            logger.info("compiled again, for %s cannot be read: %s", path, error)
+            return None
+        digest, body = found[:_DIGEST_BYTES], found[_DIGEST_BYTES:]
+        version, _, content = body.partition(b"\n")
+        if hashlib.sha256(body).digest() != digest:
+            logger.info("compiled again, for %s is damaged", path)
+            return None
+        return pickle.loads(content) if version.decode() == numba.__version__ else None
+
+
+class _CacheIfPossible(FunctionCache):
+    """Numba's cache, valid as long as no kernel has changed.
+
+    Numba looks at the file of the function itself only, although its machine code contains that of
+    all functions it calls. A disk that is full or read-only, and files that are damaged, cost time
+    and not the run.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file = _CheckedFiles(
+            cache_path=self._cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=(self._impl.locator.get_source_stamp(), _digest()),
+        )
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        # Numba's key has types, processor and bytecode; settings change the machine code as well.
+        settings = tuple((name, repr(getattr(config, name, None))) for name in _SETTINGS)
+        return (*super()._index_key(sig, codegen), llvmlite.__version__, settings)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # intact, but from a numba or LLVM that differs in some way
+            logger.info("%s is compiled again: %r", self, error)
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            logger.info("%s is compiled again next time: %s", self, error)
+
+
+class _CompilersLocks:
+    """Holds numba's and LLVM's locks during a fork: a child could not compile, nor load, without.
+
+    Whoever compiles in another thread comes to an end first.
+    """
+
+    def __init__(self) -> None:
+        # Numba holds its own while it takes LLVM's.
+        self._places = [(global_compiler_lock, "_lock")]
+        llvm = getattr(ffi.lib, "_lock", None)
+        if hasattr(llvm, "_lock"):
+            self._places.append((llvm, "_lock"))
+        self._held = threading.local()
+        os.register_at_fork(
+            before=self._acquire, after_in_parent=self._release, after_in_child=self._renew
+        )
+
+    def _acquire(self) -> None:
+        self._held.locks = [
+            lock
+            for place, name in self._places
+            if (lock := getattr(place, name)).acquire(timeout=PATIENCE)
+        ]
+
+    def _release(self) -> None:
+        for lock in reversed(self._held.locks):
+            lock.release()
+
+    def _renew(self) -> None:
+        self._release()
+        if len(self._held.locks) < len(self._places):
+            for place, name in self._places:
+                setattr(place, name, threading.RLock())
+
+
+_compilers_locks = _CompilersLocks()
+
+
+@cache
+def combination() -> str:
+    """Return what machine code depends on: compiler, processor, settings and sources."""
+    from llvmlite import binding
+
+    processor = config.CPU_NAME or binding.get_host_cpu_name()
+    features = config.CPU_FEATURES
+    if features is None:
+        features = binding.get_host_cpu_features().flatten()
+    settings = (f"{name}={getattr(config, name, None)!r}" for name in _SETTINGS)
+    digest = hashlib.sha256(features.encode()).hexdigest()[:8]
+    versions = f"numba {numba.__version__}, llvmlite {llvmlite.__version__}"
+    return f"{versions}, {processor} {digest}, {' '.join(settings)}, sources {_digest()[:16]}"
+
+
+def cache_folder(function: Any) -> Path | None:
+    """Return where the machine code of a compiled function is kept, if anywhere."""
+    path = getattr(function._cache, "cache_path", None)
+    return None if path is None else Path(path)
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a function with numba, without the interpreter's lock.
+
+    The machine code is cached as with numba's ``cache=True``. Where nothing can be written, which
+    numba answers with an exception, it is compiled in every process.
+    """
+    dispatcher: Any = njit(nogil=True)(function)
+    with suppress(RuntimeError, OSError):  # no folder for the cache
+        dispatcher._cache = _CacheIfPossible(function)
+    return dispatcher

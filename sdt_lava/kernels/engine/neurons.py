@@ -1,0 +1,281 @@
+"""From synaptic sums to membrane, spikes and residual stream, over all time steps in one pass.
+
+Sums, streams and states are 32-bit; states stay in registers from step to step. What a layer does
+not have (no residual stream, nobody reads its currents) is a dummy array with steps of zero: its
+few bytes stay in the first cache, and there is one kernel in place of eight. Only layers that have
+none of it, which are most, have a form of their own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from sdt_lava.kernels.compiled import compiled
+from sdt_lava.kernels.engine.steps import FORMS, Form, Lanes
+from sdt_lava.kernels.engine.vectors import LANES
+from sdt_lava.kernels.llvm import (
+    INT,
+    INT_BYTES,
+    INTS,
+    PART,
+    WORD,
+    WORD_BYTES,
+    constant,
+    counting,
+    element,
+    index,
+    load,
+    store,
+)
+
+# Parameters of 64 channels follow one another: left and right shift of the sums, aligned bias,
+# aligned threshold, and what the leaks keep of v and of u in 1/4096. If the form is leaky, the
+# last two are v's as a factor and a right shift; if it is bare, the first aligns sums, too.
+PARAMETERS = 6
+
+# Lanes that advance together: two vectors hide each other's latency, and layers with few channels
+# do not compute a whole word.
+HALF = LANES // 2
+_VECTORS = HALF // PART
+
+# Elements of the state of 64 neurons (v, then u) and of their extremes (activation, membrane).
+STATE = 2 * LANES
+
+# Arguments of `advance`, in their order, and those that are addresses.
+_ARGUMENTS = (
+    "sums", "sums_step", "parameters", "steps", "stream", "stream_step", "current",
+    "current_step", "words", "words_step", "before", "after", "extremes", "halves", "form",
+)  # fmt: skip
+_ARRAYS = ("sums", "parameters", "stream", "current", "words", "before", "after", "extremes")
+
+
+class _Advance:
+    """Writes the instructions that advance up to 64 neurons over all steps, in one form."""
+
+    def __init__(self, builder: Any, form: Form, arriving: Any, arguments: Any) -> None:
+        self.builder, self.form, self.arriving = builder, form, arriving
+        self.lanes = Lanes(builder)
+        self.given = dict(zip(_ARGUMENTS, arguments, strict=True))
+        types_of = dict.fromkeys(_ARRAYS, INT) | {"sums": arriving, "words": WORD}
+        self.arrays = {
+            name: element(builder, self.given[name], index(0), type_)
+            for name, type_ in types_of.items()
+        }
+
+    def write(self) -> None:
+        """Write the loop over the halves of the word."""
+        with counting(self.builder, self.given["halves"]) as loop:
+            self._advance_half(loop.number)
+
+    def _advance_half(self, half: Any) -> None:
+        b, lane = self.builder, self.builder.mul(half, index(HALF))
+        parameters = [self._vectors("parameters", lane, row) for row in range(PARAMETERS)]
+        homes = self._homes("before")
+        first = [self._vectors(array, lane, row) for array, row in homes]
+        with counting(b, self.given["steps"]) as loop:
+            held = [
+                [loop.carried(value) for value in vectors]
+                for vectors in first or [[constant(0)] * _VECTORS]
+            ]
+            after = self._advance_step(loop.number, half, lane, parameters, held)
+            for vectors, values in zip(held, after, strict=True):
+                for phi, value in zip(vectors, values, strict=True):
+                    loop.carry(phi, value)
+        for vectors, (array, row) in zip(held[: len(homes)], self._homes("after"), strict=True):
+            target = b.gep(self.arrays[array], [lane])
+            for part, value in enumerate(vectors):
+                store(b, value, target, row * LANES + part * PART)
+
+    def _homes(self, state: str) -> list[tuple[str, int]]:
+        """Where the states of checked neurons are; others start from rest and keep nothing."""
+        if self.form.states == 1:
+            return []
+        return [(state, 0), (state, 1), ("extremes", 0), ("extremes", 1)]
+
+    def _vectors(self, array: str, lane: Any, row: int) -> list[Any]:
+        base = self.builder.gep(self.arrays[array], [lane])
+        return [
+            load(self.builder, base, INTS, row * LANES + part * PART) for part in range(_VECTORS)
+        ]
+
+    def _at_step(self, array: str, time: Any, lane: Any) -> Any:
+        b = self.builder
+        distance = b.mul(time, self.given[f"{array}_step"])
+        return b.gep(self.arrays[array], [b.add(distance, lane)])
+
+    def _advance_step(
+        self, time: Any, half: Any, lane: Any, parameters: list[list[Any]], held: list[list[Any]]
+    ) -> list[list[Any]]:
+        """Advance by one step, store what comes out, and return the states."""
+        b = self.builder
+        places = [self._at_step(array, time, lane) for array in ("sums", "stream", "current")]
+        after: list[list[Any]] = [[] for _ in held]
+        bits = b.zext(ir.Constant(INT, 0), WORD)
+        for part in range(_VECTORS):
+            x, (bias, threshold, *kept) = self._arriving_current(part, places, parameters)
+            states = [vectors[part] for vectors in held]
+            states = self.form.step(self.lanes, x, bias, states, kept)
+            fired = b.icmp_signed(">", states[0], threshold)
+            states[0] = b.select(fired, constant(0), states[0])
+            fired_bits = b.zext(b.bitcast(fired, ir.IntType(PART)), WORD)
+            bits = b.or_(bits, b.shl(fired_bits, index(PART * part)))
+            for vectors, value in zip(after, states, strict=True):
+                vectors.append(value)
+        self._store_bits(bits, time, half)
+        return after
+
+    def _arriving_current(
+        self, part: int, places: list[Any], parameters: list[list[Any]]
+    ) -> tuple[Any, list[Any]]:
+        """Scale the sums and add the stream; return the current and the neurons' parameters."""
+        b = self.builder
+        sums, stream, current = places
+        up, down, *neuron = (row[part] for row in parameters)
+        x = load(b, sums, ir.VectorType(self.arriving, PART), PART * part)
+        x = b.shl(x if self.arriving is INT else b.fptosi(x, INTS), up)
+        if not self.form.is_bare:
+            x = b.add(b.ashr(x, down), load(b, stream, INTS, PART * part))
+            store(b, x, current, PART * part)
+        return x, neuron
+
+    def _store_bits(self, bits: Any, time: Any, half: Any) -> None:
+        """Store half a word: the lower one clears the upper one, which may not be computed."""
+        b = self.builder
+        place = self._at_step("words", time, index(0))
+        lower = b.icmp_signed("==", half, index(0))
+        before = b.select(lower, index(0), b.load(place))
+        b.store(b.or_(before, b.shl(bits, b.mul(half, index(HALF)))), place)
+
+
+def _make_advance(arriving: Any) -> Any:
+    """Build the function that advances up to 64 neurons, for one type of sums."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        form = arguments[_ARGUMENTS.index("form")]
+        end = builder.append_basic_block("end")
+        unknown = builder.append_basic_block("unknown")
+        choice = builder.switch(form, unknown)
+        builder.position_at_end(unknown)
+        builder.branch(end)
+        for number, (name, form) in enumerate(FORMS.items()):
+            block = builder.append_basic_block(name)
+            choice.add_case(number, block)
+            builder.position_at_end(block)
+            _Advance(builder, form, arriving, arguments).write()
+            builder.branch(end)
+        builder.position_at_end(end)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def advance(
+        typing: Any, sums: Any, sums_step: Any, parameters: Any, steps: Any, stream: Any,
+        stream_step: Any, current: Any, current_step: Any, words: Any, words_step: Any,
+        before: Any, after: Any, extremes: Any, halves: Any, form: Any,
+    ) -> Any:  # fmt: skip
+        """Advance 32 neurons, or 64, over all steps.
+
+        Arrays are given by the address of the first neuron's element at the first step, and by the
+        elements from step to step.
+        """
+        signature = types.void(
+            sums, sums_step, parameters, steps, stream, stream_step, current, current_step, words,
+            words_step, before, after, extremes, halves, form,
+        )  # fmt: skip
+        return signature, codegen
+
+    return advance
+
+
+def _make_fire(arriving: Any) -> Any:
+    """Build `fire` for one type of sums."""
+    advance = _make_advance(arriving)
+
+    @njit(nogil=True)
+    def fire(
+        sums: int, sums_at: int, sums_step: int, chunk: int, row: int, column: int, neuron: int,
+        targets: Any, sizes: Any, options: Any, extremes: int,
+    ) -> None:  # fmt: skip
+        """Advance 64 neurons of one position over all steps.
+
+        Parameters
+        ----------
+        sums : address of int32 or float32
+            Synaptic sums; those of the chunk start at ``sums_at`` and move on by ``sums_step``.
+        chunk, row, column : int
+            Which 64 channels at which position: ``row`` counts through the images of the batch.
+        neuron : address of int32
+            ``(chunks, PARAMETERS, 64)``.
+        targets : tuple of addresses
+            Residual stream read, current written (int32), spikes written (words), state before
+            the first step and after the last (int32).
+        sizes : tuple of int
+            T, columns and chunks of the targets, and half chunks that hold channels.
+        options : tuple of int
+            Whether there is a stream, a current, spikes and a state; number of the neurons' form.
+        extremes : address of int32
+            Collects the largest activations and membranes, 64 of each.
+        """
+        stream, current, words, before, after = targets
+        steps, columns, chunks, halves = sizes
+        reads, writes, fires, keeps, form = options
+        step = columns * chunks
+        at = (row * steps * columns + column) * chunks + chunk
+        state = ((row * columns + column) * chunks + chunk) * STATE * keeps
+        lanes_read, lanes_written = LANES * reads, LANES * writes
+        advance(
+            sums + sums_at * INT_BYTES, sums_step,
+            neuron + chunk * PARAMETERS * LANES * INT_BYTES, steps,
+            stream + at * lanes_read * INT_BYTES, step * lanes_read,
+            current + at * lanes_written * INT_BYTES, step * lanes_written,
+            words + at * fires * WORD_BYTES, step * fires,
+            before + state * INT_BYTES, after + state * INT_BYTES, extremes,
+            min(halves - 2 * chunk, 2), form,
+        )  # fmt: skip
+
+    return fire
+
+
+fire_int = _make_fire(INT)
+fire_float = _make_fire(ir.FloatType())
+
+
+@compiled
+def fire_rows(
+    sums: int, floats: bool, strides: Any, rows: Any, neuron: int, targets: Any, sizes: Any,
+    options: Any, extremes: int,
+) -> None:  # fmt: skip
+    """Advance all neurons of some rows.
+
+    Parameters
+    ----------
+    sums : address
+        Synaptic sums; the channels of a position are neighbours, filled up to words.
+    floats : bool
+        Whether they are float32 in place of int32.
+    strides : tuple of int
+        Distance in ``sums`` from row to row, step to step and column to column.
+    rows : tuple of int
+        First row and the one after the last; ``sums`` starts with the first.
+    neuron, targets, sizes, options, extremes
+        As for ``fire``.
+    """
+    columns, chunks = sizes[1], sizes[2]
+    for row in range(rows[0], rows[1]):
+        for column in range(columns):
+            start = (row - rows[0]) * strides[0] + column * strides[2]
+            for chunk in range(chunks):
+                at = start + chunk * LANES
+                if floats:
+                    fire_float(
+                        sums, at, strides[1], chunk, row, column, neuron, targets, sizes,
+                        options, extremes,
+                    )  # fmt: skip
+                else:
+                    fire_int(
+                        sums, at, strides[1], chunk, row, column, neuron, targets, sizes,
+                        options, extremes,
+                    )  # fmt: skip

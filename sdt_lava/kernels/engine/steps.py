@@ -1,0 +1,173 @@
+"""One time step of 16 neurons, written with vector instructions, in every form that is exact.
+
+The neuron is that of `sdt_lava.ir.numerics`. The plan proves which of the cheaper forms compute the
+same; they come first. A form keeps one vector a state: v, and where it is *checked* also u and the
+largest activation and membrane seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sdt_lava.ir.numerics import ACTIVATION_SHIFT, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT
+from sdt_lava.kernels.llvm import constant
+
+_SPAN = 2 * (STATE_LIMIT + 1)
+
+
+class Lanes:
+    """Integer operations on one vector, to write the neuron as in `sdt_lava.ir.numerics`."""
+
+    def __init__(self, builder: Any) -> None:
+        self.builder = builder
+
+    def larger(self, left: Any, right: Any) -> Any:
+        """Return the larger of two."""
+        return self.builder.select(self.builder.icmp_signed(">", left, right), left, right)
+
+    def magnitude(self, x: Any) -> Any:
+        """Return the absolute value."""
+        negative = self.builder.icmp_signed("<", x, constant(0))
+        return self.builder.select(negative, self.builder.neg(x), x)
+
+    def halve(self, x: Any) -> Any:
+        """Divide by two, rounding towards zero."""
+        b = self.builder
+        return b.ashr(b.sub(x, b.ashr(x, constant(31))), constant(1))
+
+    def decay(self, x: Any, kept: Any) -> Any:
+        """Multiply by ``kept / 4096``, rounding towards zero, without leaving 32 bits."""
+        b = self.builder
+        size = self.magnitude(x)
+        high = b.mul(b.lshr(size, constant(DECAY_SHIFT)), kept)
+        low = b.mul(b.and_(size, constant(DECAY_UNITY - 1)), kept)
+        result = b.add(high, b.lshr(low, constant(DECAY_SHIFT)))
+        return b.select(b.icmp_signed("<", x, constant(0)), b.neg(result), result)
+
+    def multiply(self, x: Any, factor: Any, shift: Any) -> Any:
+        """Multiply by ``factor / 2 ** shift``, rounding towards zero; the product has 32 bits."""
+        b = self.builder
+        rounding = b.sub(b.shl(constant(1), shift), constant(1))
+        towards_zero = b.and_(b.ashr(x, constant(31)), rounding)
+        return b.ashr(b.add(b.mul(x, factor), towards_zero), shift)
+
+    def align(self, x: Any) -> Any:
+        """Shift a sum to where v has its bits."""
+        return self.builder.shl(x, constant(ACTIVATION_SHIFT))
+
+    def wrap(self, x: Any) -> Any:
+        """Keep 24 bits."""
+        b = self.builder
+        above = b.icmp_signed(">", x, constant(STATE_LIMIT + 1))
+        once = b.select(above, b.sub(x, constant(_SPAN)), x)
+        below = b.icmp_signed("<=", once, constant(-STATE_LIMIT - 1))
+        return b.select(below, b.add(x, constant(_SPAN)), once)
+
+    def clip(self, x: Any) -> Any:
+        """Saturate at 24 bits."""
+        b = self.builder
+        x = b.select(b.icmp_signed(">", x, constant(STATE_LIMIT)), constant(STATE_LIMIT), x)
+        low = constant(-STATE_LIMIT)
+        return b.select(b.icmp_signed("<", x, low), low, x)
+
+
+def _bare(lanes: Lanes, x: Any, bias: Any, state: list[Any], _: Any) -> list[Any]:
+    """Advance v where it is always even before it is halved, and sums are aligned already."""
+    b = lanes.builder
+    return [b.add(b.ashr(state[0], constant(1)), b.add(x, bias))]
+
+
+def _proved(lanes: Lanes, x: Any, bias: Any, state: list[Any], _: Any) -> list[Any]:
+    """Advance v; nothing can overflow, the leak is one half and u has no memory."""
+    b = lanes.builder
+    return [b.add(lanes.halve(state[0]), b.add(lanes.align(x), bias))]
+
+
+def _leaky(lanes: Lanes, x: Any, bias: Any, state: list[Any], kept: Any) -> list[Any]:
+    """Advance v with a leak of a short fraction; nothing can overflow and u has no memory."""
+    b = lanes.builder
+    return [b.add(lanes.multiply(state[0], *kept), b.add(lanes.align(x), bias))]
+
+
+def _note(lanes: Lanes, x: Any, peak: Any, state: list[Any]) -> list[Any]:
+    """Note the largest values seen.
+
+    Up to the first value out of range nothing differs from checked neurons; after it, the run is
+    given up.
+    """
+    _, current, activation, membrane = state
+    activation = lanes.larger(activation, lanes.magnitude(x))
+    return [peak, current, activation, lanes.larger(membrane, lanes.magnitude(peak))]
+
+
+def _watched(lanes: Lanes, x: Any, bias: Any, state: list[Any], kept: Any) -> list[Any]:
+    """Advance v like proved neurons, and note the largest values seen."""
+    return _note(lanes, x, _proved(lanes, x, bias, state, kept)[0], state)
+
+
+def _watched_leaky(lanes: Lanes, x: Any, bias: Any, state: list[Any], kept: Any) -> list[Any]:
+    """Advance v like leaky neurons, and note the largest values seen."""
+    return _note(lanes, x, _leaky(lanes, x, bias, state, kept)[0], state)
+
+
+def _add_checked(lanes: Lanes, size: Any, bias: Any, driven: Any, state: list[Any]) -> list[Any]:
+    """Add the current to what the leak left of v, and note the largest values seen.
+
+    ``size`` is the magnitude of what arrived, or of what u became, whichever is larger.
+    """
+    b = lanes.builder
+    voltage, _, activation, membrane = state
+    current = lanes.wrap(driven)
+    peak = b.add(b.add(voltage, current), bias)
+    activation = lanes.larger(activation, size)
+    membrane = lanes.larger(membrane, lanes.magnitude(peak))
+    return [lanes.clip(peak), current, activation, membrane]
+
+
+def _checked(lanes: Lanes, x: Any, bias: Any, state: list[Any], _: Any) -> list[Any]:
+    """Advance v, which may saturate; the leak is one half and u has no memory."""
+    kept = [lanes.halve(state[0]), *state[1:]]
+    return _add_checked(lanes, lanes.magnitude(x), bias, lanes.align(x), kept)
+
+
+def _general(lanes: Lanes, x: Any, bias: Any, state: list[Any], kept: Any) -> list[Any]:
+    """Advance v and u with any leak."""
+    driven = lanes.builder.add(lanes.decay(state[1], kept[1]), lanes.align(x))
+    left = [lanes.decay(state[0], kept[0]), *state[1:]]
+    accumulated = lanes.builder.lshr(lanes.magnitude(driven), constant(ACTIVATION_SHIFT))
+    size = lanes.larger(lanes.magnitude(x), accumulated)
+    return _add_checked(lanes, size, bias, driven, left)
+
+
+@dataclass(frozen=True)
+class Form:
+    """A way to compute neurons.
+
+    Parameters
+    ----------
+    step : callable
+        Advances the states by one step, up to the comparison with the threshold.
+    states : int
+        1 (v), or 4 (v, u and the largest activation and membrane).
+    is_bare : bool
+        Whether there are no currents but the layer's own, nobody reads these, sums are never
+        divided, and the shift of the sums includes their alignment with v.
+    """
+
+    step: Callable[..., list[Any]]
+    states: int
+    is_bare: bool = False
+
+
+# The kernels' numbers of the forms are the positions in this table.
+FORMS = {
+    "bare": Form(_bare, 1, is_bare=True),
+    "proved": Form(_proved, 1),
+    "leaky": Form(_leaky, 1),
+    "watched": Form(_watched, 4),
+    "watched leaky": Form(_watched_leaky, 4),
+    "checked": Form(_checked, 4),
+    "general": Form(_general, 4),
+}

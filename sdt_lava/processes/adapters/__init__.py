@@ -1,5 +1,0 @@
-"""Processes between the host and neuro cores."""
-
-from sdt_lava.processes.adapters.process import InputAdapter, OutputAdapter
-
-__all__ = ["InputAdapter", "OutputAdapter"]

@@ -1,5 +1,0 @@
-"""Recurrent and delayed neurons for the CPU simulator."""
-
-from sdt_lava.processes.cuba.process import CubaLif
-
-__all__ = ["CubaLif"]

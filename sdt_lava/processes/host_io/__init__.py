@@ -1,5 +1,0 @@
-"""Processes that feed a Lava network from a file and record its signals to files."""
-
-from sdt_lava.processes.host_io.process import FrameSource, RecordedSignal, SpikeRecorder
-
-__all__ = ["FrameSource", "RecordedSignal", "SpikeRecorder"]

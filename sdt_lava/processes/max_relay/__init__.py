@@ -1,5 +1,0 @@
-"""Max-pool of currents for the CPU simulator."""
-
-from sdt_lava.processes.max_relay.process import MaxRelay
-
-__all__ = ["MaxRelay"]

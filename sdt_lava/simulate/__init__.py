@@ -1,1 +1,0 @@
-"""Back ends that run the integer graph: reference, engine and Lava."""

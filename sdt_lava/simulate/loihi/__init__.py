@@ -1,5 +1,0 @@
-"""Runs on Loihi 2, through Lava and Intel's extension for members of INRC."""
-
-from sdt_lava.simulate.loihi.options import HardwareOptions
-
-__all__ = ["HardwareOptions"]

@@ -1,0 +1,5 @@
+"""What every floor of the library uses: text, locks, lazy imports, torch's global state."""
+
+from sdt_lava.support.lazy import lazy
+
+__getattr__ = lazy(__name__)
