@@ -182,15 +182,19 @@ def test_wrong_headers(entries, found, path, tmp_path):
         load_model(changed(path, tmp_path, **entries))
 
 
-@pytest.mark.parametrize("key", sorted(CONFIG.to_dict()))
-@pytest.mark.parametrize("value", [None, "text", [[]], -1, {"a": [1]}, 1e308])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (key, value)
+        for key in sorted(CONFIG.to_dict())
+        for value in (None, "text", [[]], -1, {"a": [1]}, 1e308)
+        if (key, value) != ("dataset", "text")  # any text names a data set
+    ],
+)
 def test_a_wrong_configuration_inside_is_a_typed_error(key, value, path, tmp_path):
     file = changed(path, tmp_path, config={**CONFIG.to_dict(), key: value})
-    try:
+    with pytest.raises((CheckpointError, ConfigError), match=key):
         load_model(file)
-    except (CheckpointError, ConfigError):
-        return
-    assert key in ("dataset", "input_scale")
 
 
 @pytest.mark.parametrize("content", [{}, [], 5, "text", {"a": 1}, {1: torch.ones(1)}])

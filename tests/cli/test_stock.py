@@ -63,7 +63,7 @@ def test_sim_and_compare(run, events, tmp_path, name):
     path, data = DATA / f"{name}.net", events(name)
     sim = ("main_sim", path, "--data", data, "--timesteps", 12, "--backend", "engine")
     code, out, _ = run(*sim, "--json", tmp_path / "run.json")
-    assert (code == 0 and "layer.2" in out) or "layer.3" in out
+    assert code == 0 and ("layer.2" in out or "layer.3" in out)
     rows = json.loads((tmp_path / "run.json").read_text())["synops"]["layers"]
     recorded = dict(np.load(DATA / f"{name}.npz"))
     events = {row["name"]: row["events"] for row in rows}

@@ -193,18 +193,23 @@ def test_data_without_labels(case, tmp_path):
     assert len(evaluation.good) == 3
 
 
-@pytest.mark.parametrize("content", [b"", b"SQLite format 3\x00" + b"x" * 200, b"hello " * 1000])
-def test_damaged_results(case, tmp_path, content):
+def resumed_from(content, case, folder):
+    """Evaluate two samples as a run that left these bytes as its results goes on."""
     network, data = case
-    folder = tmp_path / "out"
     folder.mkdir()
     (folder / "results.sqlite").write_bytes(content)
-    options = EvaluationOptions(limit=2, resume=True)
-    if not content:  # an empty file is an empty database: killed before anything was written
-        evaluate(network, str(data), folder, options)
-        return
-    with pytest.raises((StoreError, OutputError)):
-        evaluate(network, str(data), folder, options)
+    return evaluate(network, str(data), folder, EvaluationOptions(limit=2, resume=True))
+
+
+@pytest.mark.parametrize("content", [b"SQLite format 3\x00" + b"x" * 200, b"hello " * 1000])
+def test_damaged_results(case, tmp_path, content):
+    with pytest.raises((StoreError, OutputError), match=r"results\.sqlite"):
+        resumed_from(content, case, tmp_path / "out")
+
+
+def test_empty_results_are_an_empty_database(case, tmp_path):
+    """Such a run was killed before anything was written."""
+    assert len(resumed_from(b"", case, tmp_path / "out").results) == 2
 
 
 def test_folder_that_is_a_file(case, tmp_path):

@@ -71,21 +71,25 @@ def test_changing_what_was_given_after_a_run_changes_no_result():
         assert np.array_equal(sdt_lava.simulate(net, x, backend).spikes["out"], before)
 
 
-@pytest.mark.parametrize(("side", "fits"), [(255, True), (256, False)])
-def test_a_window_of_a_pooling_fits_the_state_of_its_gate(side, fits):
-    """All of it spiking: 65,536 times 2, shifted by 6, is -2^23 in 24 bits, and no spike."""
-    assert (side * side <= POOL_WINDOW_LIMIT) == fits
-    nodes = [
+def pooling(side):
+    return [
         Input(name="input", shape=(1, side, side)),
         OrPool(name="pool", inputs=("input",), kernel=side, stride=1, padding=0),
     ]
-    if not fits:
-        with pytest.raises(GraphError, match="65,536"):
-            Graph.build(nodes, 1)
-        return
+
+
+def test_a_window_of_a_pooling_that_its_gate_cannot_sum_is_refused():
+    """All of it spiking: 65,536 times 2, shifted by 6, is -2^23 in 24 bits, and no spike."""
+    assert 255**2 <= POOL_WINDOW_LIMIT < 256**2
+    with pytest.raises(GraphError, match="65,536"):
+        Graph.build(pooling(256), 1)
+
+
+def test_a_window_of_a_pooling_fits_the_state_of_its_gate():
+    side = 255
     net = Graph.build(
         [
-            *nodes,
+            *pooling(side),
             Dense(name="d", inputs=("pool",), weight=np.full((1, 1), 2)),
             Lif(name="out", inputs=("d",), threshold=1),
         ],

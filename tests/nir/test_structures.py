@@ -408,18 +408,23 @@ def test_one_rounded_decay_is_used_in_the_whole_equation():
         check(built, net, frames_for(built, batch=40))
 
 
-@pytest.mark.parametrize("r", [1.0, 10_000.0])
-@pytest.mark.parametrize("dt", [None, 1e-4, 1.0])
+def integrator(r):
+    return vector(nir.Linear(np.array([[0.0625]])), fire(1, r=r), inputs=1)
+
+
+@pytest.mark.parametrize(
+    ("r", "dt"), [(1.0, None), (1.0, 1e-4), (1.0, 1.0), (10_000.0, None), (10_000.0, 1e-4)]
+)
 def test_an_integrator_takes_one_step_as_its_unit(r, dt):
     """r = 1 a step, as most programs write it, or 1/dt, as SpikingJelly does."""
-    built = vector(nir.Linear(np.array([[0.0625]])), fire(1, r=r), inputs=1)
-    if r != 1.0 and dt == 1.0:
-        with pytest.raises(NirError, match="if it is 1/dt, pass --dt 0.0001"):
-            from_nir(built, NirOptions(timesteps=60, dt=dt))
-        return
-    net, report = from_nir(built, NirOptions(timesteps=60, dt=dt))
+    net, report = from_nir(integrator(r), NirOptions(timesteps=60, dt=dt))
     spikes = sdt_lava.simulate(net, np.ones((1, 60, 1), int), "reference").spikes["if"]
     assert np.flatnonzero(spikes[:, 0, 0]).tolist() == [16, 33, 50] and report.notes == ()
+
+
+def test_an_integrator_whose_unit_is_no_step_is_refused():
+    with pytest.raises(NirError, match=r"if it is 1/dt, pass --dt 0\.0001"):
+        from_nir(integrator(10_000.0), NirOptions(timesteps=60, dt=1.0))
 
 
 @pytest.mark.parametrize(

@@ -43,22 +43,34 @@ def test_bad_options_are_refused(options):
         EngineOptions(**options)
 
 
-@pytest.mark.parametrize("kernels", ["auto", "interpreter"])
-def test_memory_decides_the_batch(kernels):
+def needs_memory(kernels):
+    """Return a network, frames, and the bytes that 1, 2, 3 and 4 samples take."""
     rng = np.random.default_rng(0)
     graph = random_sdt_graph(rng, image=(2, 16, 16), channels=64)
     frames = random_frames(rng, graph, batch=8)
+    engine = Engine(graph, tracked=False, options=EngineOptions(kernels=kernels))
+    names = (graph.output_name,)
+    return graph, frames, [engine.bytes_needed(frames[:, :size], names) for size in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("kernels", ["auto", "interpreter"])
+def test_memory_decides_the_batch(kernels):
+    graph, frames, needed = needs_memory(kernels)
     assert sizes(graph, frames, kernels=kernels) == [8]
     assert sizes(graph, frames, kernels=kernels, batch_size=3) == [3, 3, 2]
-    engine = Engine(graph, tracked=False, options=EngineOptions(kernels=kernels))
-    needed = [engine.bytes_needed(frames[:, :size], (graph.output_name,)) for size in (1, 2, 4)]
-    assert needed == sorted(needed) and len(set(needed)) == 3
+    assert needed == sorted(set(needed))
     assert sizes(graph, frames, kernels=kernels, memory=needed[1]) == [2] * 4
-    if kernels == "interpreter":
-        return
     assert sizes(graph, frames, kernels=kernels, memory=needed[2] - 1) == [2] * 4
+    assert sizes(graph, frames, kernels=kernels, memory=needed[3]) == [4] * 2
+
+
+def test_memory_that_one_sample_does_not_fit_in():
+    """Kernels know what they need and refuse; the interpreter, which estimates, goes on."""
+    graph, frames, needed = needs_memory("auto")
     with pytest.raises(ConfigError, match="one sample"):
-        sizes(graph, frames, kernels=kernels, memory=needed[0] - 1)
+        sizes(graph, frames, memory=needed[0] - 1)
+    graph, frames, needed = needs_memory("interpreter")
+    assert sizes(graph, frames, kernels="interpreter", memory=needed[0] - 1) == [1] * 8
 
 
 def test_options_of_simulate():
