@@ -25,7 +25,7 @@ help:
 	@echo "make fuzz       10 000 damaged files, < 30 min: benchmarks/results/fuzz.json"
 	@echo "make attack     10 000 random networks run in every way, < 30 min: benchmarks/results/attack.json"
 	@echo "make audit      published weaknesses of the installed packages (needs the network)"
-	@echo "make lint       ruff and mypy"
+	@echo "make lint       ruff, mypy and import-linter"
 	@echo "make format     ruff format"
 	@echo "make clean      remove the environment and caches"
 
@@ -81,6 +81,7 @@ lint: setup
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	.venv/bin/lint-imports --no-cache
 
 format: setup
 	$(PY) -m ruff format .
