@@ -26,8 +26,6 @@ def test_the_page_says_what_was_measured():
     rows = content["files"]
     assert {row["format"] for row in rows} == set(FORMATS)
     assert {row["outcome"] for row in rows} <= set(OUTCOMES)
-    assert not [row for row in rows if row["outcome"] == "different"]
-    assert all(row["said"] for row in rows if row["outcome"] == "refused")
 
 
 def networks_in(folder):

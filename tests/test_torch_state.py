@@ -15,6 +15,7 @@ import torch
 
 import sdt_lava
 from sdt_lava.engine import Engine, EngineOptions
+from sdt_lava.errors import DataError
 from sdt_lava.ir.reference import run_reference
 from sdt_lava.support.torch_state import (
     evaluating,
@@ -138,7 +139,7 @@ def test_the_modes_of_every_module_are_put_back():
     images = random_input((3, model.config.in_channels, *model.config.image_size))
     accuracy(model, images, torch.zeros(3, dtype=torch.int64))
     sdt_lava.simulate(model, images.numpy())
-    with pytest.raises(Exception, match=""):
+    with pytest.raises(DataError, match="no empty axis"):
         accuracy(model, images[:, :1, :1], torch.zeros(3, dtype=torch.int64))
     assert [module.training for module in model.modules()] == modes
     assert all(torch.equal(statistics[name], value) for name, value in model.named_buffers())
