@@ -17,7 +17,7 @@ from sdt_lava.hardware.rules.base import (
 
 @rule("cores_per_chip")
 def board_capacity(context: RuleContext) -> Iterator[Violation]:
-    """Networks fit the cores of the board that is asked for."""
+    """Networks fit the cores of the requested board."""
     compiled, target = context.compiled, context.target
     if compiled.board is None:
         return

@@ -11,7 +11,7 @@ from sdt_lava.ir import CubaLif, MaxPool, MaxRelay, Node
 
 @rule()
 def node_kind(context: RuleContext) -> Iterator[Violation]:
-    """Nodes of the compiled graph are of kinds that the target runs."""
+    """The target supports every kind of node in the compiled graph."""
     target = context.target
     for node in context.compiled.graph:
         # These have a rule, and a remedy, of their own.
@@ -40,7 +40,7 @@ def _explain(node: Node, context: RuleContext) -> tuple[str, str]:
 
 @rule()
 def process_kind(context: RuleContext) -> Iterator[Violation]:
-    """Processes have a model for the target."""
+    """Every process has a model for the target."""
     target = context.target
     if not target.processes:
         return
@@ -83,7 +83,7 @@ def sigma_delta_reset(context: RuleContext) -> Iterator[Violation]:
 
 @rule()
 def max_pool(context: RuleContext) -> Iterator[Violation]:
-    """Pooling is of spikes: hardware has no maximum over currents."""
+    """Pools read spikes: hardware cannot compute a maximum over currents."""
     if MaxRelay.kind in context.target.kinds:
         return
     for node in context.compiled.source.of_type(MaxPool):

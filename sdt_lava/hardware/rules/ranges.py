@@ -57,7 +57,7 @@ def payload(context: RuleContext) -> Iterator[Violation]:
 
 @rule("message_bits_max")
 def message_bits(context: RuleContext) -> Iterator[Violation]:
-    """Graded connections ask for no more message bits than there are."""
+    """Graded connections need no more message bits than the target has."""
     limit = context.target.limit("message_bits_max")
     for connection in context.connections:
         if limit is not None and connection.graded and limit < GRADED_BITS:

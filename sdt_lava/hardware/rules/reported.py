@@ -11,7 +11,7 @@ from sdt_lava.ir import Conv
 
 @rule("conv_input_reported")
 def conv_input_size(context: RuleContext) -> Iterator[Violation]:
-    """Inputs of convolutions are not larger than what is reported to run."""
+    """Inputs of convolutions are no larger than the largest reported to run."""
     limit = context.target.limit("conv_input_reported")
     for connection in context.connections:
         size = prod(connection.source_shape)

@@ -90,7 +90,7 @@ def weight_range(context: RuleContext) -> Iterator[Violation]:
 
 @rule("mixed_weight_step")
 def mixed_weight_step(context: RuleContext) -> Iterator[Violation]:
-    """Where both signs occur, weights are multiples of the step, or small: the sign takes a bit."""
+    """Weights of mixed signs are multiples of the step, or small: the sign takes a bit."""
     storage = _Storage.of(context)
     for connection in context.connections if storage else ():
         assert storage is not None
@@ -109,7 +109,7 @@ def mixed_weight_step(context: RuleContext) -> Iterator[Violation]:
 
 @rule()
 def zero_weights(context: RuleContext) -> Iterator[Violation]:
-    """Connections have a weight other than 0: empty ones take memory and do nothing."""
+    """Connections have a weight other than 0: all-zero ones take memory and do nothing."""
     for connection in context.connections:
         if not _weights(connection.node).any():
             yield Violation(
@@ -146,7 +146,7 @@ def weight_exponent(context: RuleContext) -> Iterator[Violation]:
 
 @rule("conv_exponent_max")
 def conv_exponent(context: RuleContext) -> Iterator[Violation]:
-    """Convolutions have no weight exponents, where the target's do not apply them."""
+    """Convolutions have no weight exponents if the target's convolutions ignore them."""
     limit = context.target.limit("conv_exponent_max")
     if limit is None:
         return

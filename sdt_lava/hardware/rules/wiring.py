@@ -33,7 +33,7 @@ def delay(context: RuleContext) -> Iterator[Violation]:
 
 @rule("delay_max")
 def split_delay(context: RuleContext) -> Iterator[Violation]:
-    """Delays that do not fit are split over populations that pass events on."""
+    """Delays that do not fit are split over populations that forward events."""
     limit = context.target.limit("delay_max")
     for split in context.compiled.splits:
         yield Violation(
@@ -68,7 +68,7 @@ def fan_in(context: RuleContext) -> Iterator[Violation]:
 
 @rule("axons_in_per_core")
 def axons(context: RuleContext) -> Iterator[Violation]:
-    """Sources of each single neuron fit the input axons of a core, whatever the mapping."""
+    """The sources of each single neuron fit the input axons of a core."""
     limit = context.target.limit("axons_in_per_core")
     yield from _most_synapses(context, "axons", limit, "sources of one neuron")
 
