@@ -20,7 +20,7 @@ from numba.core.compiler_lock import global_compiler_lock
 import sdt_lava
 from sdt_lava.errors import ConfigError
 from sdt_lava.ir import Conv, Graph, Input, Lif, TokenDilate
-from sdt_lava.kernels.compiled import compiled
+from sdt_lava.kernels.jit import jit
 from sdt_lava.support.forks import ForkSafeLock
 from sdt_lava.support.once import cached_property
 from sdt_lava.support.torch_state import exact_arithmetic, inside_torch, torch_threads
@@ -173,7 +173,7 @@ class _Slow:
 
 def locks() -> None:
     def new():
-        return np.array_equal(compiled(lambda values: values + values)(np.arange(3)), [0, 2, 4])
+        return np.array_equal(jit(lambda values: values + values)(np.arange(3)), [0, 2, 4])
 
     held_elsewhere("numba's lock", lambda: global_compiler_lock, new)
     held_elsewhere("LLVM's lock", lambda: ffi.lib._lock, new)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import sdt_lava
-from sdt_lava.kernels.compiled import _CheckedFiles, compiled, kernel_sources
+from sdt_lava.kernels.jit import _CheckedFiles, jit, kernel_sources
 
 
 def doubled(values):
@@ -19,18 +19,18 @@ def doubled(values):
 
 def test_machine_code_is_kept(monkeypatch, tmp_path):
     monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
-    assert np.array_equal(compiled(doubled)(np.arange(3)), [0, 2, 4])
+    assert np.array_equal(jit(doubled)(np.arange(3)), [0, 2, 4])
     assert list(tmp_path.rglob("*.nbc"))
-    again = compiled(doubled)
+    again = jit(doubled)
     again(np.arange(3))
     assert sum(again.stats.cache_hits.values()) == 1
 
 
 def test_machine_code_is_not_kept_when_another_kernel_changes(monkeypatch, tmp_path):
     monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
-    compiled(doubled)(np.arange(3))
-    monkeypatch.setattr("sdt_lava.kernels.compiled._digest", lambda: "another one")
-    again = compiled(doubled)
+    jit(doubled)(np.arange(3))
+    monkeypatch.setattr("sdt_lava.kernels.jit._digest", lambda: "another one")
+    again = jit(doubled)
     again(np.arange(3))
     assert not sum(again.stats.cache_hits.values())
 
@@ -52,7 +52,7 @@ def test_kernels_are_made_of_known_sources_only():
 
 def test_a_full_disk_costs_time_only(monkeypatch, tmp_path):
     monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
-    function = compiled(doubled)
+    function = jit(doubled)
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (16, old[1]))
     try:
@@ -66,8 +66,8 @@ def test_no_folder_at_all(monkeypatch):
     def refuse(function):
         raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr("sdt_lava.kernels.compiled._CacheIfPossible", refuse)
-    assert np.array_equal(compiled(doubled)(np.arange(3)), [0, 2, 4])
+    monkeypatch.setattr("sdt_lava.kernels.jit._CacheIfPossible", refuse)
+    assert np.array_equal(jit(doubled)(np.arange(3)), [0, 2, 4])
 
 
 def _flip_a_bit(path):
@@ -103,16 +103,16 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_machine_code_is_compiled_again(monkeypatch, tmp_path, damage, kind):
     monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
-    compiled(doubled)(np.arange(3))
+    jit(doubled)(np.arange(3))
     (path,) = tmp_path.rglob(f"*.{kind}")
     DAMAGES[damage](path)
-    again = compiled(doubled)
+    again = jit(doubled)
     assert np.array_equal(again(np.arange(3)), [0, 2, 4])
     assert not sum(again.stats.cache_hits.values())
     if damage == "a folder":  # nothing can be written there: compiled every time
         path.rmdir()
-        compiled(doubled)(np.arange(3))
-    healthy = compiled(doubled)
+        jit(doubled)(np.arange(3))
+    healthy = jit(doubled)
     assert np.array_equal(healthy(np.arange(3)), [0, 2, 4])
     assert sum(healthy.stats.cache_hits.values()) == 1
     assert not list(tmp_path.rglob("*.tmp.*"))
@@ -120,13 +120,13 @@ def test_damaged_machine_code_is_compiled_again(monkeypatch, tmp_path, damage, k
 
 def test_machine_code_that_may_not_be_read_is_compiled_again(monkeypatch, tmp_path):
     monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
-    compiled(doubled)(np.arange(3))
+    jit(doubled)(np.arange(3))
 
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    again = compiled(doubled)
+    again = jit(doubled)
     assert np.array_equal(again(np.arange(3)), [0, 2, 4])
     assert not sum(again.stats.cache_hits.values())
 
@@ -134,19 +134,19 @@ def test_machine_code_that_may_not_be_read_is_compiled_again(monkeypatch, tmp_pa
 def test_a_file_in_place_of_the_folder(monkeypatch, tmp_path):
     (tmp_path / "cache").write_text("not a folder")
     monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path / "cache"))
-    assert np.array_equal(compiled(doubled)(np.arange(3)), [0, 2, 4])
+    assert np.array_equal(jit(doubled)(np.arange(3)), [0, 2, 4])
 
 
 def test_machine_code_of_other_types_is_never_loaded(monkeypatch, tmp_path):
     """Files that change their places, as two processes that number them at once leave them."""
     monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
-    function = compiled(doubled)
+    function = jit(doubled)
     function(np.arange(3)), function(np.arange(3.0))
     first, second = tmp_path.rglob("*.nbc")
     content = first.read_bytes()
     first.write_bytes(second.read_bytes())
     second.write_bytes(content)
-    again = compiled(doubled)
+    again = jit(doubled)
     assert np.array_equal(again(np.arange(3)), [0, 2, 4])
     assert np.array_equal(again(np.arange(3.0) + 0.5), [1.0, 3.0, 5.0])
     assert not sum(again.stats.cache_hits.values())
@@ -169,8 +169,8 @@ def test_processes_that_save_at_the_same_time(monkeypatch, tmp_path):
 
 def test_settings_that_change_the_code_have_code_of_their_own(monkeypatch, tmp_path):
     monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
-    compiled(doubled)(np.arange(3))
+    jit(doubled)(np.arange(3))
     monkeypatch.setattr("numba.core.config.BOUNDSCHECK", 1)
-    checked = compiled(doubled)
+    checked = jit(doubled)
     checked(np.arange(3))
     assert not sum(checked.stats.cache_hits.values())

@@ -21,7 +21,7 @@ from torch.nn import functional
 from sdt_lava.engine.layout import INT32
 from sdt_lava.engine.synapses import Weights
 from sdt_lava.ir.numerics import FLOAT32_EXACT, FLOAT64_EXACT
-from sdt_lava.kernels.engine.plain import add_up
+from sdt_lava.kernels.convolutions import add_up
 from sdt_lava.support.allocation import placed, zeros
 
 _LARGEST_BYTE = 255

@@ -26,8 +26,8 @@ from sdt_lava.io.files import replacing
 from sdt_lava.ir import Conv, Graph, Input, Lif, MaxPool, Node, OrPool, Shortcut
 from sdt_lava.ir.numerics import IntArray
 from sdt_lava.ir.reference import run_reference
-from sdt_lava.kernels.compiled import cache_folder, combination
-from sdt_lava.kernels.engine.neurons import fire_rows
+from sdt_lava.kernels.jit import cache_folder, combination
+from sdt_lava.kernels.neurons import fire_rows
 from sdt_lava.support.torch_use import exact_if_loaded
 
 logger = logging.getLogger(__name__)

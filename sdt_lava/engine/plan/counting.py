@@ -19,7 +19,7 @@ from sdt_lava.engine.plan.operation import (
 from sdt_lava.ir import Graph
 from sdt_lava.ir.bounds import bound
 from sdt_lava.ir.numerics import IntArray
-from sdt_lava.kernels.engine.counting import count_events
+from sdt_lava.kernels.counting import count_events
 from sdt_lava.support.allocation import placed
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from sdt_lava.engine.plan.firing import Firing
 from sdt_lava.engine.plan.operation import Buffer, Rows, Spikes, Task, images
 from sdt_lava.engine.plan.sum_kernel import SumKernel
 from sdt_lava.engine.synapses import Synapses
-from sdt_lava.kernels.engine.neurons import fire_rows
-from sdt_lava.kernels.engine.packing import spread_rows
+from sdt_lava.kernels.neurons import fire_rows
+from sdt_lava.kernels.packing import spread_rows
 from sdt_lava.support.allocation import aligned_empty, current_guard, guarding, placed
 from sdt_lava.support.torch_state import inside_torch
 

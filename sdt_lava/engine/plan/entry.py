@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sdt_lava.engine.layout import rows_first
 from sdt_lava.engine.plan.operation import Buffer, Operation, Rows, Task, images
-from sdt_lava.kernels.engine.packing import pack_rows
+from sdt_lava.kernels.packing import pack_rows
 
 if TYPE_CHECKING:
     from sdt_lava.engine.plan.workspace import Workspace

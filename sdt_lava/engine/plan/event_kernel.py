@@ -12,9 +12,9 @@ from sdt_lava.engine.plan.firing import Firing
 from sdt_lava.engine.plan.operation import Buffer, Rows, Spikes, Task
 from sdt_lava.engine.plan.sum_kernel import SumKernel
 from sdt_lava.engine.synapses import Synapses, without_groups
-from sdt_lava.kernels.engine.events import event_rows
-from sdt_lava.kernels.engine.lists import SLACK
-from sdt_lava.kernels.engine.sums import STORED_CHANNELS
+from sdt_lava.kernels.events import event_rows
+from sdt_lava.kernels.lists import SLACK
+from sdt_lava.kernels.rows import STORED_CHANNELS
 from sdt_lava.support.allocation import aligned_empty
 from sdt_lava.support.once import cached_property
 

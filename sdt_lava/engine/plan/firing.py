@@ -10,8 +10,8 @@ import numpy as np
 from sdt_lava.engine.layout import Layout
 from sdt_lava.engine.plan.neurons import Neurons, halves_exactly, joint_form, kernel_parameters
 from sdt_lava.engine.plan.operation import Buffer, Reading, same_rows
-from sdt_lava.kernels.engine.neurons import HALF
-from sdt_lava.kernels.engine.steps import FORMS
+from sdt_lava.kernels.lif import FORMS
+from sdt_lava.kernels.neurons import HALF
 from sdt_lava.support.allocation import placed
 
 if TYPE_CHECKING:

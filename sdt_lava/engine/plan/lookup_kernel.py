@@ -12,8 +12,8 @@ from sdt_lava.engine.plan.firing import Firing
 from sdt_lava.engine.plan.operation import Buffer, Rows, Spikes, Task
 from sdt_lava.engine.plan.sum_kernel import SmallWindowKernel
 from sdt_lava.engine.synapses import Synapses, without_groups
-from sdt_lava.kernels.engine.lists import MOST_LOOKUPS
-from sdt_lava.kernels.engine.lookup import lookup_rows
+from sdt_lava.kernels.lists import MOST_LOOKUPS
+from sdt_lava.kernels.lookup import lookup_rows
 from sdt_lava.support.allocation import aligned_empty
 from sdt_lava.support.once import cached_property
 

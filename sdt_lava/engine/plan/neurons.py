@@ -19,7 +19,7 @@ from sdt_lava.ir.numerics import (
     STATE_LIMIT,
     IntArray,
 )
-from sdt_lava.kernels.engine.steps import FORMS
+from sdt_lava.kernels.lif import FORMS
 
 _PARAMETERS = 6
 # Largest drive for which 32 bits hold every intermediate value: without memory in u, and with.

@@ -11,7 +11,7 @@ from sdt_lava.engine.plan.firing import Firing
 from sdt_lava.engine.plan.operation import Buffer, Rows, Spikes, Task
 from sdt_lava.engine.plan.sum_kernel import SmallWindowKernel
 from sdt_lava.engine.synapses import Synapses, without_groups
-from sdt_lava.kernels.engine.products import OVERRUN, product_rows
+from sdt_lava.kernels.products import OVERRUN, product_rows
 from sdt_lava.support.allocation import aligned_empty
 from sdt_lava.support.once import cached_property
 

@@ -30,8 +30,8 @@ from sdt_lava.engine.plan.watching import STREAM_LIMIT, exceeds
 from sdt_lava.engine.registry import evaluator
 from sdt_lava.ir import Node, Pool, TokenMean, TokenSum
 from sdt_lava.ir.numerics import INT32_HIGH
-from sdt_lava.kernels.engine.neurons import fire_rows
-from sdt_lava.kernels.engine.pooling import max_pool_rows, or_pool_rows
+from sdt_lava.kernels.neurons import fire_rows
+from sdt_lava.kernels.pooling import max_pool_rows, or_pool_rows
 
 if TYPE_CHECKING:
     from sdt_lava.engine.plan.workspace import Workspace

@@ -16,7 +16,7 @@ from sdt_lava.engine.plan.operation import (
     window_rows,
 )
 from sdt_lava.engine.plan.sum_kernel import SumKernel
-from sdt_lava.kernels.engine.packing import count_spikes
+from sdt_lava.kernels.packing import count_spikes
 
 if TYPE_CHECKING:
     from sdt_lava.engine.plan.workspace import Workspace

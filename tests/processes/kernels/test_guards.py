@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 from lava.proc.conv import utils
 from scipy.sparse import csr_matrix
 
-from sdt_lava.kernels.lava import integrate, record, relay, transpose
-from sdt_lava.kernels.lava.neurons import lif_parameters
-from sdt_lava.kernels.lava.propagation import (
+from sdt_lava.backends.lava.processes.propagation import (
     propagate_kernels,
     propagate_matrix,
     propagate_weights,
     rounded,
 )
+from sdt_lava.kernels.populations import integrate, lif_parameters, record, relay, transpose
 from sdt_lava.support.allocation import GUARDS, guarding, placed, zeros
 
 pytestmark = pytest.mark.lava

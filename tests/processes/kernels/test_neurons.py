@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lava.proc.lif.process import LIF
 
-from sdt_lava.kernels.lava import integrate, transpose
-from sdt_lava.kernels.lava.neurons import lif_parameters
+from sdt_lava.kernels.populations import integrate, lif_parameters, transpose
 from tests.processes.one_process import assert_same
 
 pytestmark = pytest.mark.lava

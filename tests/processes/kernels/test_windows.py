@@ -11,8 +11,8 @@ from lava.proc.conv.process import Conv
 
 from sdt_lava.backends.lava.processes.run_config import run_config
 from sdt_lava.backends.lava.session import EXECUTORS, LavaSession
-from sdt_lava.kernels.lava.vectors import EVENTS_PER_SUM, LANES
-from sdt_lava.kernels.lava.windows import spike_windows
+from sdt_lava.kernels.spike_windows import spike_windows
+from sdt_lava.kernels.vectors import EVENTS_PER_SUM, LANES
 from tests.processes.one_process import assert_same
 
 pytestmark = pytest.mark.lava

@@ -41,7 +41,7 @@ def _exceptions(models: str) -> dict[Any, Any]:
     if models == "lava":
         return {}
     from sdt_lava.backends.lava.processes.accelerated import ACCELERATED_MODELS
-    from sdt_lava.kernels.lava.warm_up import warm_up
+    from sdt_lava.kernels.warm_up import warm_up
 
     warm_up()
     if models == "accelerated":

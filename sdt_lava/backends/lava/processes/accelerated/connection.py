@@ -9,8 +9,8 @@ import numpy as np
 
 from sdt_lava.backends.lava.processes.accelerated.prepared import PreparedModel
 from sdt_lava.backends.lava.processes.ports import Receiver
-from sdt_lava.kernels.lava.propagation import Propagate
-from sdt_lava.kernels.lava.tables import stored_weights
+from sdt_lava.backends.lava.processes.propagation import Propagate
+from sdt_lava.backends.lava.processes.stored_weights import stored_weights
 from sdt_lava.support.allocation import zeros
 
 # Beyond this NumPy's shifts, and so Lava's, no longer multiply by a power of two.

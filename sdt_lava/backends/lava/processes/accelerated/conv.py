@@ -15,8 +15,8 @@ from lava.proc.conv.process import Conv
 
 from sdt_lava.backends.lava.processes.accelerated.prepared import PreparedModel
 from sdt_lava.backends.lava.processes.ports import Receiver
-from sdt_lava.kernels.lava import transpose
-from sdt_lava.kernels.lava.propagation import Propagate, propagate_kernels
+from sdt_lava.backends.lava.processes.propagation import Propagate, propagate_kernels
+from sdt_lava.kernels.populations import transpose
 from sdt_lava.support.allocation import placed, zeros
 
 

@@ -13,7 +13,7 @@ from sdt_lava.backends.lava.processes.accelerated.connection import (
     DelayedConnection,
     PlainConnection,
 )
-from sdt_lava.kernels.lava.propagation import Propagate, propagate_weights, rounded
+from sdt_lava.backends.lava.processes.propagation import Propagate, propagate_weights, rounded
 
 
 @implements(proc=Dense, protocol=LoihiProtocol)

@@ -19,8 +19,7 @@ from lava.proc.lif.process import LIF, LIFReset
 
 from sdt_lava.backends.lava.processes.accelerated.prepared import PreparedModel
 from sdt_lava.backends.lava.processes.ports import Receiver
-from sdt_lava.kernels.lava import integrate, relay
-from sdt_lava.kernels.lava.neurons import lif_parameters
+from sdt_lava.kernels.populations import integrate, lif_parameters, relay
 from sdt_lava.support.allocation import placed, zeros
 
 _INT32 = np.iinfo(np.int32)

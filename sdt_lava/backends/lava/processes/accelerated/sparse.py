@@ -14,7 +14,7 @@ from sdt_lava.backends.lava.processes.accelerated.connection import (
     DelayedConnection,
     PlainConnection,
 )
-from sdt_lava.kernels.lava.propagation import propagate_matrix, rounded
+from sdt_lava.backends.lava.processes.propagation import propagate_matrix, rounded
 
 
 @implements(proc=Sparse, protocol=LoihiProtocol)

@@ -10,20 +10,20 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from sdt_lava.backends.lava.processes.fused.populations import Region
+from sdt_lava.backends.lava.processes.propagation import (
+    Propagate,
+    propagate_kernels,
+    propagate_matrix,
+    rounded,
+)
 from sdt_lava.compiler.connections import dense_rows
 from sdt_lava.compiler.partition import Connection
 from sdt_lava.errors import CompileError
 from sdt_lava.ir import Conv, Dense, Sparse
 from sdt_lava.ir.eight_bits import eight_bit_weights
 from sdt_lava.ir.numerics import power_shift
-from sdt_lava.kernels.lava import propagate_network
-from sdt_lava.kernels.lava.propagation import (
-    Propagate,
-    propagate_kernels,
-    propagate_matrix,
-    rounded,
-)
-from sdt_lava.kernels.lava.tables import (
+from sdt_lava.kernels.matrices import propagate_network
+from sdt_lava.kernels.tables import (
     RunTable,
     channels_last,
     column_table,

@@ -28,9 +28,8 @@ from sdt_lava.ir import (
 from sdt_lava.ir.cuba_steps import CubaPopulation, cuba_parameters
 from sdt_lava.ir.numerics import ACTIVATION_SHIFT, DECAY_UNITY, GATE_DECAY
 from sdt_lava.ir.sigma_delta_steps import make_population
-from sdt_lava.kernels.lava import integrate, relay
-from sdt_lava.kernels.lava.neurons import lif_parameters
-from sdt_lava.kernels.lava.tables import channels_last
+from sdt_lava.kernels.populations import integrate, lif_parameters, relay
+from sdt_lava.kernels.tables import channels_last
 from sdt_lava.support.allocation import zeros
 
 # Below every current, so that padding never wins.

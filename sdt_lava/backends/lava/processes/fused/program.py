@@ -22,7 +22,7 @@ from sdt_lava.backends.lava.processes.fused.populations import (
 )
 from sdt_lava.compiler.partition import BlockPlan, Connection
 from sdt_lava.ir import Shape
-from sdt_lava.kernels.lava import transpose
+from sdt_lava.kernels.populations import transpose
 from sdt_lava.support.allocation import placed, zeros
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sdt_lava.kernels.compiled import compiled
+from sdt_lava.kernels.jit import jit
 
 
-@compiled
+@jit
 def add_up(events: Any, weights: Any, geometry: Any, sums: Any) -> None:
     """Add the weights of what arrives to sums, which are 0 before.
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sdt_lava.kernels.compiled import compiled
-from sdt_lava.kernels.engine.lists import append_indices, copy_shifted
-from sdt_lava.kernels.engine.neurons import fire_int
-from sdt_lava.kernels.engine.sums import EVENTS_PER_SUM, sum_rows_64, sum_rows_128
-from sdt_lava.kernels.engine.vectors import LANES, read, write, write_short
-from sdt_lava.kernels.engine.windows import find_rows
+from sdt_lava.kernels.jit import jit
+from sdt_lava.kernels.lists import append_indices, copy_shifted
+from sdt_lava.kernels.neurons import fire_int
+from sdt_lava.kernels.rows import EVENTS_PER_SUM, sum_rows_64, sum_rows_128
+from sdt_lava.kernels.windows import find_rows
+from sdt_lava.kernels.words import LANES, read, write, write_short
 
 
-@compiled
+@jit
 def _list_position(words: int, at: int, count: int, base: int, events: int, end: int) -> int:
     """Append ``base`` plus the numbers of the channels that spike there; return the new end."""
     for word in range(count):
@@ -27,7 +27,7 @@ def _list_position(words: int, at: int, count: int, base: int, events: int, end:
     return end
 
 
-@compiled
+@jit
 def _list_row(
     words: int, source: Any, channels: int, row: int, slot: int, lists: int, starts: int
 ) -> None:
@@ -47,7 +47,7 @@ def _list_row(
             write(starts, line * (columns + 1) + column + 1, end)
 
 
-@compiled
+@jit
 def _gather(
     source: Any, window: Any, reached: Any, step: int, x: int, lists: int, starts: int,
     events: int, end: int,
@@ -74,7 +74,7 @@ def _gather(
     return end
 
 
-@compiled
+@jit
 def _close_list(events: int, starts: int, position: int, end: int, zero_row: int) -> int:
     """End the list of a position; return where the next one begins.
 
@@ -86,7 +86,7 @@ def _close_list(events: int, starts: int, position: int, end: int, zero_row: int
     return end
 
 
-@compiled
+@jit
 def _sum_tile(
     weights: int, tile: int, row_size: int, width: int, events: int, starts: int, positions: int,
     sums: int,
@@ -109,7 +109,7 @@ def _sum_tile(
                 break
 
 
-@compiled
+@jit
 def _list_inputs(
     words: int, source: Any, window: Any, image: int, y: int, fresh: int, lists: int, starts: int
 ) -> int:
@@ -124,7 +124,7 @@ def _list_inputs(
     return max(first, end)
 
 
-@compiled
+@jit
 def _list_pointwise(
     words: int, source: Any, row: int, position: int, events: int, starts: int, zero_row: int
 ) -> int:  # fmt: skip
@@ -139,7 +139,7 @@ def _list_pointwise(
     return position
 
 
-@compiled
+@jit
 def _list_window(
     words: int, source: Any, window: Any, sizes: Any, image: int, y: int, fresh: int,
     position: int, lists: int, list_starts: int, found: int, events: int, starts: int,
@@ -158,7 +158,7 @@ def _list_window(
     return fresh
 
 
-@compiled
+@jit
 def event_rows(
     words: int, source: Any, window: Any, weights: int, tiles: Any, rows: Any, neuron: int,
     targets: Any, sizes: Any, options: Any, scratch: Any,
@@ -183,7 +183,7 @@ def event_rows(
     rows : tuple of int
         First output row and the one after the last, counted through the images.
     neuron, targets, sizes, options
-        As for :func:`~sdt_lava.kernels.engine.neurons.fire`.
+        As for :func:`~sdt_lava.kernels.neurons.fire`.
     scratch : tuple of addresses
         Lists of input rows (uint16), where their columns start (int64), the rows that a window
         reaches (int64), lists of output positions (uint16), their starts (int64), sums (int32), and

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sdt_lava.kernels.compiled import compiled
-from sdt_lava.kernels.engine.vectors import write
+from sdt_lava.kernels.jit import jit
+from sdt_lava.kernels.words import write
 
 
-@compiled
+@jit
 def find_rows(
     window: Any, height: int, y: int, kernel_row: int, slot: int, found: int
 ) -> int:  # fmt: skip

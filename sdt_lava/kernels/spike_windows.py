@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.kernels.compiled import compiled
-from sdt_lava.kernels.lava.vectors import (
+from sdt_lava.kernels.jit import jit
+from sdt_lava.kernels.llvm import PART
+from sdt_lava.kernels.vectors import (
     EVENTS_PER_SUM,
     LANES,
     append_events,
     sum_rows_32,
     sum_rows_64,
 )
-from sdt_lava.kernels.llvm import PART
 from sdt_lava.support.allocation import placed_fields
 
 _INT8 = np.iinfo(np.int8)
@@ -95,7 +95,7 @@ def spike_windows(
     )
 
 
-@compiled
+@jit
 def _find_events(values: Any, reach: int, first: int, starts: Any, events: Any) -> None:
     """List the events in some columns of an image, row by row.
 
@@ -126,7 +126,7 @@ def _find_events(values: Any, reach: int, first: int, starts: Any, events: Any) 
     starts[rows] = found
 
 
-@compiled
+@jit
 def _add_rows(weights: int, layout: Any, events: int, part: Any, sums: int, at: int) -> None:
     """Add the weight rows of the events from ``part[0]`` to ``part[1]`` to ``sums[at:]``.
 
@@ -146,7 +146,7 @@ def _add_rows(weights: int, layout: Any, events: int, part: Any, sums: int, at: 
         first = end
 
 
-@compiled
+@jit
 def sum_windows(
     values: Any, weights: Any, window: Any, shift: int, starts: Any, events: Any, spare: Any,
     sums: Any,

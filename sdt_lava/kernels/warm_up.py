@@ -6,14 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from sdt_lava.kernels.lava.neurons import (
-    integrate,
-    lif_parameters,
-    record,
-    relay,
-    transpose,
-)
-from sdt_lava.kernels.lava.synapses import (
+from sdt_lava.kernels.matrices import (
     propagate_convolution,
     propagate_dense,
     propagate_network,
@@ -23,7 +16,14 @@ from sdt_lava.kernels.lava.synapses import (
     transpose_sums,
     wrap_sums,
 )
-from sdt_lava.kernels.lava.windows import spike_windows, sum_windows
+from sdt_lava.kernels.populations import (
+    integrate,
+    lif_parameters,
+    record,
+    relay,
+    transpose,
+)
+from sdt_lava.kernels.spike_windows import spike_windows, sum_windows
 
 
 @cache

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from sdt_lava.kernels.compiled import compiled
+from sdt_lava.kernels.jit import jit
 
 # Layouts are (rows, T, W, words) for spikes and (rows, T, W, channels) for currents, where rows
 # count through the images of the batch.
 
 
-@compiled
+@jit
 def or_pool_rows(spikes: Any, height: int, window: Any, rows: Any, pooled: Any) -> None:
     """OR the spikes of each window.
 
@@ -48,7 +48,7 @@ def or_pool_rows(spikes: Any, height: int, window: Any, rows: Any, pooled: Any) 
                     pooled[row, step, x, word] = found
 
 
-@compiled
+@jit
 def max_pool_rows(currents: Any, height: int, window: Any, rows: Any, pooled: Any) -> None:
     """Take the largest current of each window; arguments as for `or_pool_rows`."""
     kernel, stride, padding, out_height = window

@@ -9,8 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from sdt_lava.kernels.compiled import compiled
-from sdt_lava.kernels.engine.vectors import LANES, count_bits, spread_word, write
+from sdt_lava.kernels.jit import jit
 from sdt_lava.kernels.llvm import (
     BYTE,
     INT,
@@ -22,6 +21,7 @@ from sdt_lava.kernels.llvm import (
     load,
     store,
 )
+from sdt_lava.kernels.words import LANES, count_bits, spread_word, write
 
 # Pixels that are packed at once.
 PIXELS = 8
@@ -89,7 +89,7 @@ _pack_bytes, _pack_ints, _pack_longs = map(_make_pack_pixels, _KINDS.values())
 _read_byte, _read_int, _read_long = map(_make_read, _KINDS.values())
 
 
-@compiled
+@jit
 def _pack_line(
     frames: int, kind: Any, start: int, distance: int, channels: int, columns: int, words: int,
     at: int,
@@ -102,14 +102,14 @@ def _pack_line(
     return _pack_longs(frames, start, one, distance, channels, columns, words, at)
 
 
-@compiled
+@jit
 def _read_bits(frames: int, size: int, at: int) -> int:
     if size == 1:
         return _read_byte(frames, at)
     return _read_int(frames, at) if size == 4 else _read_long(frames, at)
 
 
-@compiled
+@jit
 def spread_rows(
     spikes: Any, first_word: int, words: int, image: Any, padding: Any, values: Any
 ) -> None:
@@ -147,7 +147,7 @@ def spread_rows(
                     spread_word(bits, base, at + word * LANES)
 
 
-@compiled
+@jit
 def pack_rows(frames: int, kind: Any, strides: Any, size: Any, rows: Any, words: int) -> bool:
     """Pack some rows of the input's spikes; return whether all values are 0 or 1.
 
@@ -194,7 +194,7 @@ def pack_rows(frames: int, kind: Any, strides: Any, size: Any, rows: Any, words:
     return others == 0
 
 
-@compiled
+@jit
 def count_spikes(spikes: Any, first_word: int, end_word: int) -> int:
     """Count the spikes of some words of ``(rows, T, W, words)``."""
     total = 0

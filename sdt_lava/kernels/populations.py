@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.kernels.compiled import compiled
-from sdt_lava.kernels.lava.vectors import TILE, transpose_tile
+from sdt_lava.kernels.jit import jit
+from sdt_lava.kernels.vectors import TILE, transpose_tile
 from sdt_lava.support.allocation import placed_fields
 
 # lava.proc.lif.models: 24-bit states, decays of 12 bit, activations aligned by 6 bit.
@@ -62,14 +62,14 @@ def lif_parameters(populations: Sequence[tuple[int, Sequence[Any]]]) -> LifParam
     return placed_fields(parameters)
 
 
-@compiled
+@jit
 def _decayed(state: Any, kept: Any) -> Any:
     """Return ``state * kept / 4096`` in int32, rounded towards zero."""
     # In floating point there are vector instructions for it; 32 by 13 bits are exact.
     return np.int32(np.float64(state) * np.float64(kept) * (1 / _UNITY))
 
 
-@compiled
+@jit
 def _driven(current: Any) -> Any:
     """Wrap a current, as Lava does: +2^23 is kept and -2^23 is not."""
     if current > _SPAN:
@@ -77,14 +77,14 @@ def _driven(current: Any) -> Any:
     return np.int32(current + 2 * _SPAN) if current <= -_SPAN else np.int32(current)
 
 
-@compiled
+@jit
 def _charged(voltage: Any, current: Any, bias: Any) -> Any:
     """Add to what is left of a voltage, and saturate."""
     total = np.int32(np.int32(voltage + current) + bias)
     return min(max(total, np.int32(1 - _SPAN)), np.int32(_SPAN - 1))
 
 
-@compiled
+@jit
 def integrate(
     activation: Any,
     current: Any,
@@ -127,7 +127,7 @@ def integrate(
                 voltage[i] = np.int32(0) if fired else v
 
 
-@compiled
+@jit
 def relay(activation: Any, voltage: Any, threshold: int, payload: Any) -> None:
     """Send sums on as graded spikes where their magnitude exceeds a threshold.
 
@@ -150,7 +150,7 @@ def relay(activation: Any, voltage: Any, threshold: int, payload: Any) -> None:
         voltage[i] = 0
 
 
-@compiled
+@jit
 def record(values: Any, row: Any) -> bool:
     """Copy values to a row of a recording, and tell whether all of them fit its type.
 
@@ -168,7 +168,7 @@ def record(values: Any, row: Any) -> bool:
     return fits
 
 
-@compiled
+@jit
 def transpose(source: Any, places: Any, target: Any) -> None:
     """Transpose parts of an array into parts of another.
 

@@ -10,7 +10,7 @@ from lava.proc.conv import utils
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from sdt_lava.kernels.lava.synapses import (
+from sdt_lava.kernels.matrices import (
     propagate_convolution,
     propagate_dense,
     propagate_runs,
@@ -19,7 +19,8 @@ from sdt_lava.kernels.lava.synapses import (
     transpose_sums,
     wrap_sums,
 )
-from sdt_lava.kernels.lava.tables import (
+from sdt_lava.kernels.spike_windows import spike_windows, sum_windows
+from sdt_lava.kernels.tables import (
     channel_stride,
     channels_last,
     column_table,
@@ -28,7 +29,6 @@ from sdt_lava.kernels.lava.tables import (
     run_table,
     window_table,
 )
-from sdt_lava.kernels.lava.windows import spike_windows, sum_windows
 from sdt_lava.support.allocation import zeros
 
 # Adds the weights of all values that are not 0 to sums: (values, sums), both int32 and flat.

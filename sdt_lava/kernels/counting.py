@@ -8,9 +8,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from sdt_lava.kernels.compiled import compiled
-from sdt_lava.kernels.engine.vectors import LANES, count_bits, read, write
+from sdt_lava.kernels.jit import jit
 from sdt_lava.kernels.llvm import INT, INTS, PART, WORD, constant, element, index, load
+from sdt_lava.kernels.words import LANES, count_bits, read, write
 
 
 @intrinsic
@@ -29,7 +29,7 @@ def _count_nonzero(typing: Any, currents: Any, at: Any) -> Any:
     return types.int64(currents, at), codegen
 
 
-@compiled
+@jit
 def _count_position(signal: int, is_spikes: bool, at: int, words: int) -> int:
     total = 0
     for word in range(words):
@@ -40,7 +40,7 @@ def _count_position(signal: int, is_spikes: bool, at: int, words: int) -> int:
     return total
 
 
-@compiled
+@jit
 def count_events(
     signal: int, is_spikes: bool, size: Any, words: Any, rows: Any, fan_out: int, number: int,
     counts: int,

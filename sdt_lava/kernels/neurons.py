@@ -14,9 +14,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from sdt_lava.kernels.compiled import compiled
-from sdt_lava.kernels.engine.steps import FORMS, Form, Lanes
-from sdt_lava.kernels.engine.vectors import LANES
+from sdt_lava.kernels.jit import jit
+from sdt_lava.kernels.lif import FORMS, Form, Lanes
 from sdt_lava.kernels.llvm import (
     INT,
     INT_BYTES,
@@ -31,6 +30,7 @@ from sdt_lava.kernels.llvm import (
     load,
     store,
 )
+from sdt_lava.kernels.words import LANES
 
 # Parameters of 64 channels follow one another: left and right shift of the sums, aligned bias,
 # aligned threshold, and what the leaks keep of v and of u in 1/4096. If the form is leaky, the
@@ -243,7 +243,7 @@ fire_int = _make_fire(INT)
 fire_float = _make_fire(ir.FloatType())
 
 
-@compiled
+@jit
 def fire_rows(
     sums: int, floats: bool, strides: Any, rows: Any, neuron: int, targets: Any, sizes: Any,
     options: Any, extremes: int,

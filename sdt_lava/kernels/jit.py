@@ -34,7 +34,7 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 @cache
 def kernel_sources() -> tuple[Path, ...]:
     """Return the modules that code and constants of compiled functions come from."""
-    return (_PACKAGE / "ir" / "numerics.py", *sorted(_PACKAGE.glob("kernels/**/*.py")))
+    return (_PACKAGE / "ir" / "numerics.py", *sorted(_PACKAGE.glob("kernels/*.py")))
 
 
 @cache
@@ -200,7 +200,7 @@ def cache_folder(function: Any) -> Path | None:
     return None if path is None else Path(path)
 
 
-def compiled(function: Callable[..., Any]) -> Any:
+def jit(function: Callable[..., Any]) -> Any:
     """Compile a function with numba, without the interpreter's lock.
 
     The machine code is cached as with numba's ``cache=True``. Where nothing can be written, which

@@ -8,7 +8,6 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from sdt_lava.kernels.engine.vectors import HAS_BYTE_MULTIPLY, LANES
 from sdt_lava.kernels.llvm import (
     BYTE,
     INT,
@@ -23,6 +22,7 @@ from sdt_lava.kernels.llvm import (
     shuffle,
     store,
 )
+from sdt_lava.kernels.words import HAS_BYTE_MULTIPLY, LANES
 
 # So many events fit a 16-bit sum: 256 * -128 and 256 * 127 are inside its range.
 EVENTS_PER_SUM = 256

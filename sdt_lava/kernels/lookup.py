@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sdt_lava.kernels.compiled import compiled
-from sdt_lava.kernels.engine.lists import MOST_LOOKUPS, append_lookups
-from sdt_lava.kernels.engine.neurons import fire_int
-from sdt_lava.kernels.engine.sums import sum_lookups_32, sum_lookups_64
-from sdt_lava.kernels.engine.vectors import LANES, clear_words, read, read_bits, write
-from sdt_lava.kernels.engine.windows import find_rows
+from sdt_lava.kernels.jit import jit
+from sdt_lava.kernels.lists import MOST_LOOKUPS, append_lookups
 from sdt_lava.kernels.llvm import SHORT_BYTES
+from sdt_lava.kernels.neurons import fire_int
+from sdt_lava.kernels.rows import sum_lookups_32, sum_lookups_64
+from sdt_lava.kernels.windows import find_rows
+from sdt_lava.kernels.words import LANES, clear_words, read, read_bits, write
 
 
-@compiled
+@jit
 def _join_row(
     words: int, source: Any, channels: int, left: int, row: int, step: int, string: int
 ) -> None:
@@ -42,7 +42,7 @@ def _join_row(
     write(string, at, bits)
 
 
-@compiled
+@jit
 def _look_up_row(string: int, distance: int, columns: int, groups: Any, entries: int) -> None:
     """List the table rows that an input row selects, for each output column.
 
@@ -53,7 +53,7 @@ def _look_up_row(string: int, distance: int, columns: int, groups: Any, entries:
         append_lookups(read_bits(string, x * distance) & mask, bits, entries, x * number)
 
 
-@compiled
+@jit
 def lookup_rows(
     words: int, source: Any, window: Any, tables: int, tiles: Any, groups: Any, rows: Any,
     neuron: int, targets: Any, sizes: Any, options: Any, scratch: Any,
@@ -78,7 +78,7 @@ def lookup_rows(
     rows : tuple of int
         First output row and the one after the last, counted through the images.
     neuron, targets, sizes, options
-        As for :func:`~sdt_lava.kernels.engine.neurons.fire`.
+        As for :func:`~sdt_lava.kernels.neurons.fire`.
     scratch : tuple of addresses
         A string of bits (uint64), table rows of input rows (uint16), the rows that a window
         reaches (int64), sums (int32), and the neurons' extremes (int32).

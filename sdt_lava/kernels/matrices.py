@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from sdt_lava.kernels.compiled import compiled
+from sdt_lava.kernels.jit import jit
 
 
-@compiled
+@jit
 def propagate_sparse(
     values: Any, graded: bool, start: Any, rows: Any, weights: Any, sums: Any
 ) -> None:
@@ -38,7 +38,7 @@ def propagate_sparse(
             sums[rows[k]] += np.int32(weights[k] * payload)
 
 
-@compiled
+@jit
 def propagate_runs(
     values: Any, graded: bool, start: Any, first: Any, offset: Any, weights: Any, sums: Any
 ) -> None:
@@ -71,7 +71,7 @@ def propagate_runs(
                     sums[row + k] += weights[begin + k]
 
 
-@compiled
+@jit
 def propagate_network(
     values: Any,
     links: Any,
@@ -113,7 +113,7 @@ def propagate_network(
         )
 
 
-@compiled
+@jit
 def propagate_dense(values: Any, graded: bool, weights: Any, sums: Any) -> None:
     """Add the rows of a transposed dense matrix.
 
@@ -137,7 +137,7 @@ def propagate_dense(values: Any, graded: bool, weights: Any, sums: Any) -> None:
                 sums[k] += row[k]
 
 
-@compiled
+@jit
 def propagate_convolution(
     values: Any, graded: bool, kernel: Any, row_taps: Any, column_runs: Any, sums: Any
 ) -> None:
@@ -150,7 +150,7 @@ def propagate_convolution(
     graded : bool
         Multiply weights by payloads; otherwise an event counts once.
     kernel, row_taps, column_runs
-        Of a :class:`~sdt_lava.kernels.lava.tables.WindowTable`.
+        Of a :class:`~sdt_lava.kernels.tables.WindowTable`.
     sums : ndarray of int32
         ``(rows, columns, outputs)``; added to.
     """
@@ -191,7 +191,7 @@ def propagate_convolution(
                                 flat_sums[target + k] += flat_kernel[source + k]
 
 
-@compiled
+@jit
 def shift_sums(sums: Any, exponent: int, activation: Any) -> None:
     """Add sums times ``2 ** exponent``, rounded down, and clear them.
 
@@ -211,7 +211,7 @@ def shift_sums(sums: Any, exponent: int, activation: Any) -> None:
         sums[i] = 0
 
 
-@compiled
+@jit
 def wrap_sums(sums: Any, activation: Any) -> None:
     """Add a convolution's sums, wrapped to 24 bit, and clear them.
 
@@ -227,7 +227,7 @@ def wrap_sums(sums: Any, activation: Any) -> None:
         sums[i] = 0
 
 
-@compiled
+@jit
 def transpose_sums(sums: Any, activation: Any) -> None:
     """Add sums to an array of the transposed shape, and clear them.
 

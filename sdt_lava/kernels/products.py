@@ -12,9 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from sdt_lava.kernels.compiled import compiled
-from sdt_lava.kernels.engine.neurons import fire_int
-from sdt_lava.kernels.engine.vectors import HAS_BYTE_MULTIPLY, LANES, clear_words, write
+from sdt_lava.kernels.jit import jit
 from sdt_lava.kernels.llvm import (
     INT,
     INT_BYTES,
@@ -34,6 +32,8 @@ from sdt_lava.kernels.llvm import (
     shuffle,
     store,
 )
+from sdt_lava.kernels.neurons import fire_int
+from sdt_lava.kernels.words import HAS_BYTE_MULTIPLY, LANES, clear_words, write
 
 # Zeros that narrow_copy may write beyond the last payload.
 OVERRUN = PART
@@ -119,7 +119,7 @@ _sum_products_32 = _make_sum_products(LANES // 2)
 _sum_products_64 = _make_sum_products(LANES)
 
 
-@compiled
+@jit
 def _read_rows(
     frames: int, source: Any, window: Any, image: int, y: int, fresh: int, payloads: int
 ) -> int:
@@ -139,7 +139,7 @@ def _read_rows(
     return max(fresh, end)
 
 
-@compiled
+@jit
 def _find_pairs(source: Any, window: Any, pairs: int, y: int, offsets: int) -> None:
     """Set where the pairs of an output row's windows are: rows outside the image are empty."""
     steps, height, _, _, room = source
@@ -153,7 +153,7 @@ def _find_pairs(source: Any, window: Any, pairs: int, y: int, offsets: int) -> N
             write(offsets, ky * pairs + pair, place)
 
 
-@compiled
+@jit
 def product_rows(
     frames: int, source: Any, window: Any, weights: int, tiles: Any, rows: Any, neuron: int,
     targets: Any, sizes: Any, options: Any, scratch: Any,
@@ -176,7 +176,7 @@ def product_rows(
     rows : tuple of int
         First output row and the one after the last, counted through the images.
     neuron, targets, sizes, options
-        As for :func:`~sdt_lava.kernels.engine.neurons.fire`.
+        As for :func:`~sdt_lava.kernels.neurons.fire`.
     scratch : tuple of addresses
         Input rows (int16) and one of zeros behind them, places of pairs (int64), sums (int32), and
         the neurons' extremes (int32).

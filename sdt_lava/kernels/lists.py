@@ -8,7 +8,6 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from sdt_lava.kernels.engine.vectors import HAS_COMPRESS, LANES
 from sdt_lava.kernels.llvm import (
     BYTE,
     SHORT,
@@ -22,6 +21,7 @@ from sdt_lava.kernels.llvm import (
     load,
     store,
 )
+from sdt_lava.kernels.words import HAS_COMPRESS, LANES
 
 # Elements that append_indices and copy_shifted may write beyond the last valid one.
 SLACK = 64

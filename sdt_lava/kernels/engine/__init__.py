@@ -1,1 +1,0 @@
-"""Compiled kernels on packed spikes: numba functions around a few vector intrinsics."""
