@@ -1,6 +1,6 @@
-"""Where modules were in 0.2 and earlier: their old names work until 0.4, with a warning.
+"""Redirect imports of module names from 0.2 and earlier, with a warning, until 0.4.
 
-A name and everything below it moved together, unless a longer name says otherwise.
+An entry applies to a module and everything below it, unless a longer entry matches.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 _PACKAGE = "sdt_lava"
-# Old names and new ones, without "sdt_lava.".
+# New names by old name, without the prefix "sdt_lava.".
 MOVED = {
     "allocation": "support.allocation",
     "archives": "io.archives",
@@ -129,17 +129,17 @@ MOVED = {
     "torch_state": "support.torch_state",
     "torch_use": "support.torch_use",
 }
-# A function has this name, which an import of the module would hide.
+# A function has this name; importing the module would hide it.
 _HIDDEN = f"{_PACKAGE}.simulate"
 
 
 def new_name(old: str) -> str | None:
-    """Return the new full name of a module, or None if it did not move.
+    """Return the new full name of a module, or None if it has not moved.
 
     Parameters
     ----------
     old : str
-        Full name.
+        Full name of the module in 0.2.
     """
     head, _, path = old.partition(".")
     if head != _PACKAGE:
@@ -153,14 +153,14 @@ def new_name(old: str) -> str | None:
 
 
 class _Alias(Loader):
-    """Hands out the module of the new name."""
+    """Loader that returns the module under its new name."""
 
     def __init__(self, new: str) -> None:
         self._new = new
         self._spec: ModuleSpec | None = None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Import the module of the new name."""
+        """Import the module by its new name, with a deprecation warning."""
         warnings.warn(
             f"{spec.name} is {self._new} now; the old name goes with the next release",
             DeprecationWarning,
@@ -171,23 +171,23 @@ class _Alias(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Undo what the import system wrote into a module that has its own spec."""
+        """Restore the module's own spec, which the import system has overwritten."""
         module.__spec__ = self._spec
 
 
 class _Finder(MetaPathFinder):
-    """Finds modules by their old names, which no other module has."""
+    """Finder for modules by their old names, which no other module has."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return how to load a module that moved."""
+        """Return the import spec of a module that has moved, or None."""
         new = new_name(fullname)
         return None if new is None else ModuleSpec(fullname, _Alias(new), is_package=True)
 
 
 class _Hidden(ModuleType):
-    """A package that is there for the names below it only."""
+    """A package that only provides access to the old names below it."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -200,9 +200,9 @@ class _Hidden(ModuleType):
 
 
 def install() -> None:
-    """Make the old names importable; a second call changes nothing."""
+    """Make the old names importable; a second call has no effect."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        # First: a folder that an update left behind, with nothing but bytecode in it, is a package
-        # to the import system.
+        # Insert in front: the import system takes a folder that an update left behind, with only
+        # bytecode in it, for a package.
         sys.meta_path.insert(0, _Finder())
         sys.modules.setdefault(_HIDDEN, _Hidden(_HIDDEN))

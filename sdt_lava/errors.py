@@ -1,4 +1,4 @@
-"""Typed errors: each one says where, what was found, what is allowed and what to do."""
+"""Typed errors: each states where it occurred, what was found, what is allowed and the remedy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sdt_lava.support.text import printable
 
 
 class SdtLavaError(Exception):
-    """Base of every error that sdt-lava raises on purpose.
+    """Base class of all errors that sdt-lava raises deliberately.
 
     Parameters
     ----------
@@ -17,13 +17,13 @@ class SdtLavaError(Exception):
     found : str
         What was found there.
     allowed : str, optional
-        What would have been accepted.
+        What is accepted instead.
     remedy : str, optional
-        What the user can do about it.
+        How the user can fix the problem.
     """
 
     exit_code = 2
-    # Whether commands print it in one line, rather than a line for each part.
+    # Whether commands print the error on one line rather than one line for each part.
     is_one_sentence = False
 
     def __init__(self, where: str, found: str, allowed: str = "", remedy: str = "") -> None:
@@ -42,7 +42,7 @@ class SdtLavaError(Exception):
         return printable("; ".join(parts))
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str, str]]:
-        """Survive pickling, so that an error can cross a process boundary."""
+        """Support pickling, so that the error can cross a process boundary."""
         return type(self), (self.where, self.found, self.allowed, self.remedy)
 
 
@@ -55,7 +55,7 @@ class CheckpointError(SdtLavaError):
 
 
 class GraphError(SdtLavaError):
-    """A graph that breaks a legality rule."""
+    """A graph that violates a legality rule."""
 
 
 class QuantizationError(SdtLavaError):
@@ -67,7 +67,7 @@ class NetworkFileError(SdtLavaError):
 
 
 class NirError(SdtLavaError):
-    """A network that NIR cannot hold, or a NIR graph or file that cannot become a network."""
+    """A network that NIR cannot represent, or a NIR graph or file that cannot be converted."""
 
 
 class DataError(SdtLavaError):
@@ -79,39 +79,39 @@ class CompileError(SdtLavaError):
 
 
 class TargetError(SdtLavaError):
-    """A target that does not exist, or whose description is not valid."""
+    """A target that does not exist, or has an invalid description."""
 
 
 class EnergyModelError(SdtLavaError):
-    """An energy model that does not exist, or whose table is not valid."""
+    """An energy model that does not exist, or has an invalid table."""
 
 
 class RuntimeModelError(SdtLavaError):
-    """A runtime model that is not valid, or a run that it cannot bound."""
+    """An invalid runtime model, or a run that it cannot bound."""
 
 
 class HardwareUnavailableError(SdtLavaError):
-    """Hardware, or the software that drives it, that is not there: told in one sentence."""
+    """Hardware, or its driver software, that is unavailable; reported in one sentence."""
 
     exit_code = 3
     is_one_sentence = True
 
 
 class LavaUnavailableError(SdtLavaError):
-    """Lava, which is optional, was asked for and is not installed: told in one sentence."""
+    """Lava, an optional package, was requested but is not installed; reported in one sentence."""
 
     exit_code = 3
     is_one_sentence = True
 
 
 class ResourceError(SdtLavaError):
-    """Memory, disk space, files or processes that the machine does not have, or does not grant."""
+    """Memory, disk space, files or processes that the machine lacks or refuses to provide."""
 
     exit_code = 1
 
 
 class NumericOverflowError(SdtLavaError):
-    """An integer sum that left the hardware's range during a strict simulation."""
+    """An integer sum that exceeded the hardware's range during a strict simulation."""
 
 
 class LavaRuntimeError(SdtLavaError):
@@ -122,9 +122,9 @@ class LavaRuntimeError(SdtLavaError):
     where, found, allowed, remedy : str
         As in `SdtLavaError`.
     process : str, optional
-        Name of the Lava Process that failed; empty when none can be blamed.
+        Name of the Lava Process that failed; empty if it is unknown.
     traceback_text : str, optional
-        The traceback inside that process; empty when there is none, as after a kill.
+        The traceback inside that process; empty if there is none, as after a kill.
     """
 
     exit_code = 1
@@ -144,7 +144,7 @@ class LavaRuntimeError(SdtLavaError):
         self.traceback_text = traceback_text
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Keep the process and its traceback, too, when the error is pickled."""
+        """Include the process and its traceback when the error is pickled."""
         state = {"process": self.process, "traceback_text": self.traceback_text}
         return (*super().__reduce__(), state)
 

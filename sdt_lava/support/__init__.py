@@ -1,4 +1,4 @@
-"""What every floor of the library uses: text, locks, lazy imports, torch's global state."""
+"""Utilities for every floor of the library: text, locks, lazy imports, torch's global state."""
 
 from sdt_lava.support.lazy import lazy
 

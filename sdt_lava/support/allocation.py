@@ -1,9 +1,10 @@
-"""Memory for the arrays of kernels: plain, or between pages that nobody may touch.
+"""Allocate the arrays of kernels, optionally between inaccessible guard pages.
 
-Kernels address memory themselves. Between *guards*, a kernel that reads or writes one byte beyond
-an array ends the process at that instruction; without them, it gives a wrong result at times.
-Pages have a fixed size and arrays have any, so only one side of an array lies at a guard and
-the other one less than a page away: ``"end"`` finds what runs over, ``"start"`` what runs under.
+Kernels compute memory addresses themselves. With *guards*, a kernel that reads or writes a single
+byte outside an array crashes the process at that instruction; without them, it sometimes returns
+a wrong result. Because the size of an array is rarely a multiple of the page size, only one side
+of an array touches a guard; the other side is less than a page away from its guard. ``"end"``
+catches overruns, ``"start"`` underruns.
 """
 
 from __future__ import annotations
@@ -22,30 +23,30 @@ from numpy.typing import NDArray
 
 from sdt_lava.errors import ConfigError, ResourceError
 
-# Sides of an array that may lie at a guard.
+# Sides of an array that can touch a guard.
 GUARDS = ("end", "start")
 
 Table = TypeVar("Table", bound=tuple[Any, ...])
 
 _CACHE_LINE = 64
 _NO_ACCESS = 0
-# What new memory holds: a value that is nothing in particular, so that relying on it shows.
+# New memory is filled with an arbitrary value, so that code that relies on zeros fails.
 _FILL = 0xAB
 _guard: ContextVar[str | None] = ContextVar("guard", default=None)
 
 
 def check_guard(side: str | None) -> None:
-    """Check that there are guards on this system.
+    """Check that this system supports guards.
 
     Parameters
     ----------
     side : {'end', 'start'}, optional
-        Side of the arrays that lies at a guard; None for no guards.
+        Side of the arrays that touches a guard; None for no guards.
 
     Raises
     ------
     ConfigError
-        If there is no such side, or the system protects no pages.
+        If the side is unknown, or the system cannot protect pages.
     """
     if side is None:
         return
@@ -58,17 +59,17 @@ def check_guard(side: str | None) -> None:
 
 @contextmanager
 def guarding(side: str | None) -> Iterator[None]:
-    """Put arrays that are allocated inside the block, in the same thread, between guards.
+    """Allocate arrays between guards inside the block, in the current thread only.
 
     Parameters
     ----------
     side : {'end', 'start'}, optional
-        Side of the arrays that lies at a guard; None leaves it as it is.
+        Side of the arrays that touches a guard; None keeps the current setting.
 
     Raises
     ------
     ConfigError
-        If there are no guards on this system.
+        If this system does not support guards.
     """
     check_guard(side)
     token = _guard.set(side or _guard.get())
@@ -79,17 +80,17 @@ def guarding(side: str | None) -> Iterator[None]:
 
 
 def current_guard() -> str | None:
-    """Return the side of the arrays that lies at a guard, or None."""
+    """Return the side of the arrays that touches a guard, or None without guards."""
     return _guard.get()
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Allocate an array that starts with a cache line, or one between guards.
+    """Allocate an array aligned to a cache line, or between guards if they are enabled.
 
     Raises
     ------
     ResourceError
-        If the system gives no more pages with guards.
+        If the system cannot allocate more guarded pages.
     """
     side = _guard.get()
     if side is not None:
@@ -101,76 +102,76 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
 
 
 def zeros(shape: int | tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Allocate an array of zeros, between guards if that is asked for."""
+    """Allocate an array of zeros, between guards if they are enabled."""
     if _guard.get() is None:
         return np.zeros(shape, dtype)
-    made = aligned_empty(shape if isinstance(shape, tuple) else (shape,), dtype)
-    made[...] = 0
-    return made
+    array = aligned_empty(shape if isinstance(shape, tuple) else (shape,), dtype)
+    array[...] = 0
+    return array
 
 
 def placed(array: NDArray[Any]) -> NDArray[Any]:
-    """Return the array, or a copy between guards if that is asked for.
+    """Return the array itself, or a copy between guards if they are enabled.
 
-    The copy is contiguous: in C order, unless the array is in Fortran's.
+    The copy is contiguous, in C order unless the array is in Fortran order.
     """
     if _guard.get() is None:
         return array
     if array.flags.f_contiguous and not array.flags.c_contiguous:
         return placed(array.T).T
-    made = aligned_empty(array.shape, array.dtype)
-    made[...] = array
-    return made
+    copy = aligned_empty(array.shape, array.dtype)
+    copy[...] = array
+    return copy
 
 
 def placed_fields(table: Table) -> Table:
-    """Return a named tuple whose arrays are `placed`."""
+    """Return a copy of a named tuple after applying `placed` to each of its arrays."""
     fields = (placed(x) if isinstance(x, np.ndarray) else x for x in table)
-    made: Table = table._make(fields)  # type: ignore[attr-defined]
-    return made
+    copy: Table = table._make(fields)  # type: ignore[attr-defined]
+    return copy
 
 
 def guarded_empty(shape: tuple[int, ...], dtype: Any, side: str) -> NDArray[Any]:
-    """Allocate an array one side of which lies at a page that nobody may touch.
+    """Allocate an array with one side adjacent to an inaccessible page.
 
     Parameters
     ----------
     shape : tuple of int
-        Its shape.
+        Shape of the array.
     dtype : dtype
-        Its type. With ``"end"``, the array is aligned to its items only.
+        Type of the array. With ``"end"``, the array is only aligned to its items.
     side : {'end', 'start'}
-        Which side.
+        Side that touches the guard.
 
     Raises
     ------
     ResourceError
-        If the system gives no more pages.
+        If the system cannot allocate more pages.
     """
     page, dtype = mmap.PAGESIZE, np.dtype(dtype)
     size = int(np.prod(shape)) * dtype.itemsize
     body = -(-max(size, 1) // page) * page
     try:
-        # Private, so that a forked process has its own, as of any other memory.
+        # A private mapping: a forked process gets its own copy, as with any other memory.
         raw = mmap.mmap(-1, body + 2 * page, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         memory = np.frombuffer(raw, np.uint8)
         memory[page : page + body] = _FILL
         for offset in (0, page + body):
             _protect(memory.ctypes.data + offset, page)
     except OSError as error:
-        found = f"no {body + 2 * page:,} bytes with guards: {error.strerror}"
+        problem = f"no {body + 2 * page:,} bytes with guards: {error.strerror}"
         remedy = "a smaller network or batch, or a larger vm.max_map_count"
-        raise ResourceError("guard", found, "memory for every array", remedy) from error
+        raise ResourceError("guard", problem, "memory for every array", remedy) from error
     start = page + (body - size if side == "end" else 0)
-    # The array keeps the pages; they are given back with it.
+    # The array keeps the pages alive; they are released together with it.
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def _protect(address: int, size: int) -> None:
-    """Forbid all access to some pages."""
+    """Make a range of pages inaccessible."""
     if _libc().mprotect(address, size, _NO_ACCESS):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Packages that only an extra of the package installs."""
+"""Check for optional packages, which extras of sdt-lava install."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ def require(package: str, extra: str) -> None:
     Parameters
     ----------
     package : str
-        Its name.
+        Name of the package.
     extra : str
         The extra of sdt-lava that installs it.
 
     Raises
     ------
     ConfigError
-        If it is not installed, or does not fit the packages that it is installed beside.
+        If the package is not installed, or is incompatible with other installed packages.
     """
     try:
         import_module(package)
-    # torchvision of another torch ends with a RuntimeError.
+    # A torchvision built for another version of torch raises RuntimeError.
     except (ImportError, RuntimeError) as error:
-        missing = isinstance(error, ModuleNotFoundError) and error.name == package
-        found = "not installed" if missing else f"cannot be imported: {str(error)[:200]}"
-        raise ConfigError(package, found, remedy=f"pip install 'sdt-lava[{extra}]'") from error
+        is_missing = isinstance(error, ModuleNotFoundError) and error.name == package
+        problem = "not installed" if is_missing else f"cannot be imported: {str(error)[:200]}"
+        raise ConfigError(package, problem, remedy=f"pip install 'sdt-lava[{extra}]'") from error

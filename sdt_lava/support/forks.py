@@ -1,7 +1,8 @@
-"""What a forked child inherits from threads that it does not have: locks that nobody releases.
+"""Keep forked children from deadlocking on locks that other threads of the parent hold.
 
-A child has one thread, the one that forked. Locks of our own are new there. For those of others
-(of an import, of LLVM, inside torch) a fork waits until no other thread is in such a place.
+A forked child contains only the thread that called fork; a lock held by another thread is never
+released there. Our own locks are recreated in the child. For locks that we do not control (of
+imports, of LLVM, inside torch), a fork waits until no other thread holds one.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from contextlib import contextmanager
 from importlib import _bootstrap
 from typing import Any
 
-# Locks of modules that are being imported, by weak references.
+# Weak references to the locks of modules that are being imported.
 _module_locks: dict[str, Any] = getattr(_bootstrap, "_module_locks", {})
-# A fork waits so long for other threads, and then takes place all the same [s].
+# Longest time that a fork waits for other threads before it proceeds anyway [s].
 PATIENCE = 30.0
 
 
 class ForkSafeLock:
-    """A lock that nobody holds in a child that has just been forked."""
+    """A reentrant lock that is always free in a newly forked child."""
 
     def __init__(self) -> None:
         self._owned = os.getpid(), threading.RLock()
@@ -37,7 +38,7 @@ class ForkSafeLock:
 
 
 class NoForkInside:
-    """Blocks during which other threads do not fork."""
+    """Delay forks by other threads while a block of code runs."""
 
     def __init__(self) -> None:
         self._gate = threading.RLock()
@@ -48,42 +49,42 @@ class NoForkInside:
 
     @contextmanager
     def block(self) -> Iterator[None]:
-        """Make forks wait for the end of the block."""
-        me = threading.get_ident(), object()
+        """Make forks by other threads wait until the block ends."""
+        entry = threading.get_ident(), object()
         try:
             with self._gate:
-                self._inside.add(me)
+                self._inside.add(entry)
             yield
         finally:
-            self._inside.discard(me)
+            self._inside.discard(entry)
 
     def _close(self) -> None:
         self._is_closed = self._gate.acquire(timeout=PATIENCE)
-        own = threading.get_ident()
-        wait_until(lambda: all(ident == own for ident, _ in list(self._inside)))
+        this_thread = threading.get_ident()
+        wait_until(lambda: all(ident == this_thread for ident, _ in list(self._inside)))
 
     def _open(self) -> None:
         if self._is_closed:
             self._gate.release()
 
     def _begin_anew(self) -> None:
-        own = threading.get_ident()
+        this_thread = threading.get_ident()
         self._gate = threading.RLock()
-        self._inside = {entry for entry in self._inside if entry[0] == own}
+        self._inside = {entry for entry in self._inside if entry[0] == this_thread}
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    """Wait until something holds, for a limited time."""
+    """Wait until a condition holds, for at most `PATIENCE` seconds."""
     deadline = time.monotonic() + PATIENCE
     while not is_so() and time.monotonic() < deadline:
         time.sleep(0.001)
 
 
 def _nobody_imports() -> bool:
-    own = threading.get_ident()
+    this_thread = threading.get_ident()
     locks = [reference() for reference in list(_module_locks.values())]
     owners = {getattr(lock, "owner", None) for lock in locks}
-    return owners <= {None, own}
+    return owners <= {None, this_thread}
 
 
 os.register_at_fork(before=lambda: wait_until(_nobody_imports))

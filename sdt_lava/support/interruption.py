@@ -1,4 +1,4 @@
-"""Exceptions of signal handlers, kept back while something must not be left half done."""
+"""Defer exceptions raised by signal handlers until a critical section ends."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ Handler = Callable[[int, FrameType | None], Any]
 
 
 class Interruption:
-    """Run signal handlers as usual inside the block, and raise what they raise at its end.
+    """Defer the exceptions that signal handlers raise inside the block until the block ends.
 
-    Python calls a handler between any two instructions of the main thread, and Ctrl-C twice calls
-    it twice: no ``finally`` is safe from that. Inside the block nothing is raised; whoever works
-    there looks at `happened` and comes to an end. Handlers that raise nothing are not delayed.
+    Python may call a handler between any two instructions of the main thread, and a second Ctrl-C
+    calls it again, so even a ``finally`` clause can be interrupted. Inside this block, handlers run
+    at once but their exceptions are stored; the code in the block polls `happened` and stops early.
+    Handlers that raise nothing behave as usual.
 
     Examples
     --------
@@ -34,24 +35,24 @@ class Interruption:
 
     @property
     def happened(self) -> bool:
-        """Whether a handler has raised something."""
+        """Whether a handler has raised an exception."""
         return bool(self._errors)
 
     def __enter__(self) -> Interruption:
-        # Outside the main thread no handler is called.
+        # Python calls handlers in the main thread only.
         if threading.current_thread() is not threading.main_thread():
             return self
         try:
             for number in range(1, signal.NSIG):
                 handler = signal.getsignal(number)
                 if callable(handler):
-                    kept = self._keeping(handler)
-                    self._replaced[number] = handler, kept
-                    signal.signal(number, kept)
-        except BaseException:  # of a handler that was not replaced yet
+                    deferring_handler = self._keeping(handler)
+                    self._replaced[number] = handler, deferring_handler
+                    signal.signal(number, deferring_handler)
+        except BaseException:  # raised by a handler that is not replaced yet
             self._put_back()
             raise
-        # Until here the new ones have passed on what they were called for.
+        # Until here, the new handlers have raised exceptions as the original ones do.
         self._is_active = True
         return self
 
@@ -67,14 +68,14 @@ class Interruption:
             raise self._errors[0]
 
     def _put_back(self) -> None:
-        for number, (handler, kept) in self._replaced.items():
+        for number, (handler, deferring_handler) in self._replaced.items():
             # A handler may have installed another one, to end the program at the second Ctrl-C.
-            if signal.getsignal(number) is kept:
+            if signal.getsignal(number) is deferring_handler:
                 signal.signal(number, handler)
 
     def _keeping(self, handler: Handler) -> Handler:
         def handle(number: int, frame: FrameType | None) -> None:
-            # A child that another thread has forked meanwhile takes over the handler.
+            # A child that another thread forks in the meantime inherits this handler.
             if not self._is_active or os.getpid() != self._pid:
                 handler(number, frame)
                 return

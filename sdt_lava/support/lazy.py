@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first used."""
+"""Import the public names of a package when they are first used."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 
 def lazy(package: str, names: Mapping[str, str] | None = None) -> Callable[[str], Any]:
-    """Return the ``__getattr__`` of a package, which also finds its submodules.
+    """Return a ``__getattr__`` for a package that imports names and submodules on demand.
 
     Parameters
     ----------
     package : str
         ``__name__`` of the package.
     names : mapping of str to str, optional
-        Public names and where they are defined, as ``"module"`` below the package (or with its
-        full name, from ``sdt_lava.`` on), or as ``"module:attribute"`` where they have another
-        name there.
+        Public names and the modules that define them: ``"module"``, relative to the package or as
+        a full name that starts with ``sdt_lava.``, or ``"module:attribute"`` if the name differs
+        there.
     """
 
     def resolve(name: str) -> Any:

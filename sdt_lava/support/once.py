@@ -1,4 +1,4 @@
-"""Properties that are computed once."""
+"""A cached property without a lock."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 else:
 
     class cached_property:
-        """``functools.cached_property`` without its lock, as from Python 3.12 on.
+        """Cache the value of a property, like ``functools.cached_property`` but without its lock.
 
-        That lock is one for all instances. If another thread holds it while the process is forked,
-        the child waits for it for ever. Without it two threads may compute a value at the same
-        time; both get the one that is there first.
+        Before Python 3.12, all instances share that lock. If another thread holds it while the
+        process forks, the child deadlocks. Without the lock, two threads may compute the value
+        at the same time; both then return the value that was stored first.
 
         Parameters
         ----------
         function : callable
-            Computes the value of an instance that never changes.
+            Computes the value from an immutable instance.
         """
 
         def __init__(self, function: Callable[[Any], Any]) -> None:

@@ -1,18 +1,18 @@
-"""Text of unknown origin, made safe to show: names in files and paths may hold anything."""
+"""Make untrusted text safe to display; names in files and paths may contain any character."""
 
 from __future__ import annotations
 
 import shlex
 
-# Of a name in a figure, where no terminal cuts it off.
+# Longest label in a figure, where no terminal truncates it.
 _MOST_LABEL = 80
 
 
 def printable(text: str) -> str:
-    r"""Return a text without characters that a terminal obeys; lines stay lines.
+    r"""Replace characters that could affect a terminal by their escapes; keep line breaks.
 
-    Escape sequences, other control characters, letters that turn the direction of writing,
-    invisible ones and halves of surrogates are shown as Python writes them, such as ``\x1b``.
+    Escape sequences, other control characters, characters that change the writing direction,
+    invisible characters and lone surrogates are shown as Python writes them, such as ``\x1b``.
     """
     if text.isprintable():
         return text
@@ -22,20 +22,20 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a printable text in which line breaks are shown, too, such as a name or a path."""
+    """Return a printable text, such as a name or a path, with line breaks escaped as well."""
     return printable(text).replace("\n", "\\n")
 
 
 def quoted(word: object) -> str:
-    """Return a word as it stands in a command that is shown: a shell obeys nothing in it."""
+    """Quote a word for a command that is displayed, so that a shell takes it literally."""
     return one_line(shlex.quote(str(word)))
 
 
 def figure_label(text: str) -> str:
-    """Return a text as matplotlib has to be given it to show it: ``$`` starts no formula there."""
-    line = one_line(text)
-    if len(line) > _MOST_LABEL:
-        line = f"{line[: _MOST_LABEL - 1]}\u2026"
-    # Legends leave out what begins with an underscore.
-    line = f" {line}" if line.startswith("_") else line
-    return line.replace("$", r"\$")
+    """Escape a text for a matplotlib label, so that ``$`` does not start a formula."""
+    label = one_line(text)
+    if len(label) > _MOST_LABEL:
+        label = f"{label[: _MOST_LABEL - 1]}\u2026"
+    # Matplotlib omits labels that start with an underscore from legends.
+    label = f" {label}" if label.startswith("_") else label
+    return label.replace("$", r"\$")

@@ -1,7 +1,8 @@
-"""How exactly torch multiplies numbers of 32 bits, in the old settings and the new ones.
+"""Control the precision of torch's float32 products, through the old and the new settings.
 
-Up to 2.8 torch has one setting, "float32 matmul precision". Since 2.9 each backend and operation
-has one of its own; the old one is still there, but reading it fails where they do not agree.
+Up to version 2.8, torch has a single setting, "float32 matmul precision". Since 2.9, each backend
+and operation has its own; the old setting still exists, but reading it raises an error if the new
+ones contradict one another.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import torch
 
-# What may round, of the new settings: backend and operation.
+# New settings that may permit rounding: backend and operation.
 _PLACES = (("cuda", "matmul"), ("mkldnn", "matmul"), ("mkldnn", "conv"))
 _EXACT = ("ieee", "none")
 
@@ -20,12 +21,12 @@ _write: Any = getattr(torch._C, "_set_fp32_precision_setter", None)
 
 
 def precisions() -> tuple[str, ...]:
-    """Return all settings."""
+    """Return the old setting, or "mixed", followed by all new settings."""
     return (_old_setting() or "mixed", *_new_settings())
 
 
 def multiply_exactly() -> Callable[[], None]:
-    """Have torch multiply exactly; return what puts the settings back."""
+    """Make torch multiply at full precision; return a function that restores the settings."""
     old, new = _old_setting(), _new_settings()
     if old is not None:
         torch.set_float32_matmul_precision("highest")
@@ -43,7 +44,7 @@ def multiply_exactly() -> Callable[[], None]:
 
 
 def _old_setting() -> str | None:
-    """Return the old setting; None if the new ones say something that it cannot."""
+    """Return the old setting, or None if it cannot express the new ones."""
     try:
         return torch.get_float32_matmul_precision()
     except RuntimeError:
@@ -51,5 +52,5 @@ def _old_setting() -> str | None:
 
 
 def _new_settings() -> tuple[str, ...]:
-    """Return the new settings of all places; none where torch has none."""
+    """Return the new settings in the order of `_PLACES`; empty if this torch has none."""
     return () if _read is None else tuple(_read(*place) for place in _PLACES)

@@ -1,8 +1,9 @@
-"""What torch keeps for a whole process, changed in this module only, and put back.
+"""Change torch's process-wide state and restore it; no other module does so.
 
-Some of torch's switches belong to the process, and the mode of a module to whoever holds it. Two
-threads that save, set and restore them by themselves leave them as one of them found them in the
-middle. Here the first one that needs a change saves what there was, and the last one restores it.
+Some of torch's switches apply to the whole process, and all owners of a module share its mode. If
+two threads save, set and restore such state independently, one of them may restore a value that
+the other set temporarily. Here, the first thread that needs a change saves the original value, and
+the last one restores it.
 """
 
 from __future__ import annotations
@@ -25,24 +26,25 @@ Undo = Callable[[], None]
 
 
 class SharedChanges:
-    """Changes that last for as long as somebody needs them."""
+    """Changes that stay in effect for as long as at least one user needs them."""
 
     def __init__(self) -> None:
         self._lock = ForkSafeLock()
-        # Who needs a change, as thread and number, and what undoes it.
+        # For each change: its users, as thread and number, and the function that undoes it.
         self._needed: dict[Hashable, tuple[set[tuple[int, int]], Undo]] = {}
         os.register_at_fork(after_in_child=self._forget_other_threads)
 
     @contextmanager
     def held(self, key: Hashable, change: Callable[[], Undo]) -> Iterator[None]:
-        """Keep a change during the block.
+        """Keep a change in effect inside the block.
 
         Parameters
         ----------
         key : hashable
-            Which one.
+            Identifies the change.
         change : callable
-            Makes it, and returns what undoes it, and may be called twice.
+            Makes the change and returns a function that undoes it. Calling that function twice
+            must be safe.
         """
         need = _Need(self, key)
         try:
@@ -53,14 +55,14 @@ class SharedChanges:
             need.end()
 
     def begin(self, key: Hashable, user: tuple[int, int], change: Callable[[], Undo]) -> None:
-        """Make a change, if nobody else has needed it so far."""
+        """Register a user of a change, and make the change if this is its first user."""
         with self._lock.held():
             if key not in self._needed:
                 self._needed[key] = set(), change()
             self._needed[key][0].add(user)
 
     def end(self, key: Hashable, user: tuple[int, int]) -> None:
-        """Undo a change if nobody else needs it; works twice."""
+        """Remove a user of a change, and undo it after the last user; may be called twice."""
         with self._lock.held():
             users, undo = self._needed.get(key, (set(), None))
             users.discard(user)
@@ -69,23 +71,23 @@ class SharedChanges:
                 self._needed.pop(key, None)
 
     def _forget_other_threads(self) -> None:
-        """Undo in a forked child what threads needed that are not there."""
-        alive = threading.get_ident()
+        """Undo, in a forked child, the changes that only threads of the parent needed."""
+        this_thread = threading.get_ident()
         for key, (users, undo) in list(self._needed.items()):
-            users -= {user for user in users if user[0] != alive}
+            users -= {user for user in users if user[0] != this_thread}
             if not users:
                 undo()
                 del self._needed[key]
 
 
 class _Need:
-    """That somebody needs a change: it ends with this object at the latest.
+    """A user's need for a change, which ends with this object at the latest.
 
-    A signal may interrupt the end of a block, too; what is left of the block is then deleted.
+    A signal may also interrupt the end of a block; deleting this object then ends the need.
     """
 
     _numbers = count()
-    # An interruption may leave an object that was never made: it needs nothing.
+    # For an object whose constructor was interrupted: it needs nothing.
     _has_ended = True
 
     def __init__(self, changes: SharedChanges, key: Hashable) -> None:
@@ -104,14 +106,14 @@ class _Need:
 _changes = SharedChanges()
 
 
-# Torch and the libraries inside it have locks, too, which they hold while they prepare a kernel.
+# Torch and its bundled libraries hold locks, too, while they prepare a kernel.
 inside_torch = NoForkInside().block
 
 
 @contextmanager
 def exact_arithmetic() -> Iterator[None]:
-    """Keep torch from trading exactness for speed, whatever it was told before."""
-    # Autocast belongs to the thread.
+    """Keep torch from trading exactness for speed, whatever its current settings are."""
+    # Autocast is a setting of the thread.
     with _changes.held("exact", _be_exact), torch.no_grad(), torch._C._DisableAutocast():
         yield
 
@@ -129,7 +131,7 @@ def _be_exact() -> Undo:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Have a model in eval mode, without gradients; each of its modules is put back afterwards."""
+    """Put a model into eval mode without gradients, and restore the mode of each module."""
 
     def evaluate() -> Undo:
         undo = modes_of(model)
@@ -141,7 +143,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def modes_of(model: nn.Module) -> Undo:
-    """Return what puts every module of a model back into the mode it is in now."""
+    """Return a function that restores the current mode of every module of a model."""
     modes = [(module, module.training) for module in model.modules()]
 
     def undo() -> None:
@@ -153,13 +155,13 @@ def modes_of(model: nn.Module) -> Undo:
 
 @contextmanager
 def torch_threads(number: int) -> Iterator[None]:
-    """Let torch compute with some threads.
+    """Let torch compute with a given number of threads.
 
     Raises
     ------
     ConfigError
-        In a process that was forked, for more than one: torch's threads would not be there, and it
-        would wait for them.
+        If more than one thread is requested in a forked process: torch's threads do not exist
+        there, and torch would wait for them.
     """
     if number > 1 and _is_forked:
         remedy = "1 thread, or start the process by 'spawn' in place of 'fork'"
@@ -170,7 +172,7 @@ def torch_threads(number: int) -> Iterator[None]:
         try:
             yield
         finally:
-            # Each thread has a number of its own, and a new one takes over the one set last.
+            # Each thread has its own setting, and a new thread inherits the one set last.
             torch.set_num_threads(_threads_before)
 
 
@@ -188,12 +190,12 @@ _random_numbers = ForkSafeLock()
 
 @contextmanager
 def random_numbers_apart(seed: int | None = None) -> Iterator[None]:
-    """Leave torch's random numbers as they were, and those inside to one thread.
+    """Restore torch's random state after the block, which only one thread at a time can enter.
 
     Parameters
     ----------
     seed : int, optional
-        Where they start.
+        Seed of the random numbers inside the block.
     """
     with _random_numbers.held(), torch.random.fork_rng(devices=[]):
         if seed is not None:
@@ -205,9 +207,9 @@ _is_forked = False
 
 
 def _use_one_thread() -> None:
-    """Let a forked child compute with its only thread.
+    """Make torch use one thread in a forked child.
 
-    OpenMP's threads are those of the parent. Torch would wait for them for ever.
+    OpenMP's threads exist in the parent only; torch would wait for them indefinitely.
     """
     global _is_forked
     _is_forked = True

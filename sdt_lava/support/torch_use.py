@@ -1,6 +1,6 @@
-"""Whether torch takes part in a run: it takes seconds to import, and most runs do without it.
+"""Decide whether a run uses torch, which takes seconds to import and which most runs do not need.
 
-Once somebody has imported it, all of its operators are used wherever they are the faster ones.
+Once torch is imported, its operators are used wherever they are faster.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ _SIBLINGS = "topology/thread_siblings_list"
 
 
 class TorchNeeded(Exception):
-    """A plan cannot do without torch; the text says why."""
+    """Raised when a plan requires torch; the message gives the reason."""
 
 
 def torch_is_loaded() -> bool:
-    """Whether the process has imported torch, or is about to."""
+    """Return whether the process has imported torch, or is importing it."""
     return "torch" in sys.modules
 
 
 @contextmanager
 def exact_if_loaded() -> Iterator[None]:
-    """Keep torch from trading exactness for speed, if it is there."""
+    """Keep torch from trading exactness for speed, if it is loaded."""
     if not torch_is_loaded():
         yield
         return
@@ -37,21 +37,21 @@ def exact_if_loaded() -> Iterator[None]:
 
 
 def default_threads() -> int:
-    """Return as many threads as torch uses, or would use if it were there."""
+    """Return the number of threads that torch uses, or would use if it were loaded."""
     if torch_is_loaded():
         import torch
 
         return torch.get_num_threads()
-    told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return int(told) if told.isdecimal() and int(told) else _cores()
+    setting = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(setting) if setting.isdecimal() and int(setting) else _cores()
 
 
 def _cores() -> int:
-    """Return the cores that this process may use; two threads of one core count once."""
+    """Return the number of physical cores that this process may use."""
     if not hasattr(os, "sched_getaffinity"):
         return os.cpu_count() or 1
-    allowed = os.sched_getaffinity(0)
+    cpus = os.sched_getaffinity(0)
     try:
-        return len({(_CPUS / f"cpu{number}" / _SIBLINGS).read_text() for number in allowed})
+        return len({(_CPUS / f"cpu{number}" / _SIBLINGS).read_text() for number in cpus})
     except OSError:
-        return len(allowed)
+        return len(cpus)
