@@ -98,7 +98,7 @@ class MapRun:
 
 def measure(name: str, downsampling: str, shortcut: str, first_layer: str) -> MapRun:
     """Map one network."""
-    from sdt_lava.compiler import compile_network
+    from sdt_lava.backends.deployment import compile_network
     from sdt_lava.hardware.core_map import map_cores
 
     net = _network(name, downsampling, first_layer)

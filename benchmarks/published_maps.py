@@ -51,7 +51,7 @@ _NETWORKS = {"PilotNet LIF": _PILOTNET, "YOLO-KP": _YOLO_KP}
 
 def published_rows() -> list[dict[str, Any]]:
     """Return printed and mapped cores of each network."""
-    from sdt_lava.compiler import compile_network
+    from sdt_lava.backends.deployment import compile_network
     from sdt_lava.hardware.core_map import map_cores
 
     rows = []

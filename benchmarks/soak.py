@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import RESULTS, machine
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.backends.host import with_readout
 from sdt_lava.backends.lava.processes.host_io import FrameSource, RecordedSignal, SpikeRecorder
 from sdt_lava.backends.lava.processes.run_config import run_config
 from sdt_lava.backends.lava.session import LavaSession
-from sdt_lava.compiler.compile import compile_network
 from sdt_lava.datasets import load_dataset
 from sdt_lava.engine import Engine
 from sdt_lava.io.files import write_json

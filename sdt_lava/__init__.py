@@ -19,7 +19,7 @@ from sdt_lava.errors import SdtLavaError
 from sdt_lava.support.lazy import lazy
 
 if TYPE_CHECKING:
-    from sdt_lava.compiler.compile import compile_network as compile
+    from sdt_lava.backends.deployment import compile_network as compile
     from sdt_lava.datasets import load_dataset
     from sdt_lava.families import load_model, save_checkpoint
     from sdt_lava.io.netx import load_network, save_network
@@ -45,7 +45,7 @@ _moved.install()
 __getattr__ = lazy(
     __name__,
     {
-        "compile": "compiler.compile:compile_network",
+        "compile": "backends.deployment:compile_network",
         "export": "quantize.export",
         "load_dataset": "datasets",
         "load_model": "families",

@@ -34,6 +34,7 @@ MOVED = {
     "compiler.eight_bits": "ir.eight_bits",
     "compiler.rules": "hardware.rules",
     "compiler.targets": "hardware.targets",
+    "compiler.targets.description": "compiler.target",
     "cuba": "ir.cuba_steps",
     "extras": "support.extras",
     "file_kinds": "io.file_kinds",

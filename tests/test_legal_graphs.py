@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import sdt_lava
-from sdt_lava.compiler.compile import compile_network
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.errors import GraphError, SdtLavaError
 from sdt_lava.ir import (
     And,

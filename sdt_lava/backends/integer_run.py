@@ -17,8 +17,8 @@ from sdt_lava.ir import Graph, Sigma
 from sdt_lava.ir.numerics import IntArray
 
 if TYPE_CHECKING:
+    from sdt_lava.backends.deployment import Deployment
     from sdt_lava.backends.recorded import PackedFrames
-    from sdt_lava.compiler.compile import CompiledNetwork
     from sdt_lava.counts.counts import Counts
 
 Progress = Callable[[int, int], None]
@@ -42,7 +42,7 @@ class RunOptions:
     on_progress: Progress | None
     reset: bool
     models: str | None = None
-    compiled: CompiledNetwork | None = None
+    compiled: Deployment | None = None
     engine: EngineOptions = field(default_factory=EngineOptions)
     count: bool = False
 

@@ -23,7 +23,7 @@ from sdt_lava.ir.numerics import IntArray
 from sdt_lava.support.once import cached_property
 
 if TYPE_CHECKING:
-    from sdt_lava.compiler.compile import CompiledNetwork
+    from sdt_lava.backends.deployment import Deployment
 
 # Back ends in which a frame takes as many machine steps as the network is deep.
 _PIPELINED = ("machine", "lava", "lava-inprocess", "loihi2")
@@ -55,7 +55,7 @@ class Result:
         The integer input ``(T, B, *shape)``: see `frames`.
     reset : bool
         Whether every sample started from rest.
-    compiled : CompiledNetwork or None
+    compiled : Deployment or None
         The compiled network that ran; None if the integer graph itself did.
     measured : Measured or None
         What the board's instruments measured; None for a simulation.
@@ -72,7 +72,7 @@ class Result:
     net: Graph | None = field(default=None, repr=False)
     entered: IntArray | PackedFrames | None = field(default=None, repr=False)
     reset: bool = True
-    compiled: CompiledNetwork | None = field(default=None, repr=False)
+    compiled: Deployment | None = field(default=None, repr=False)
     measured: Measured | None = None
     execution: LavaExecution | None = field(default=None, repr=False)
     counted: Counts | None = field(default=None, repr=False)

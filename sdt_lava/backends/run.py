@@ -31,8 +31,8 @@ from sdt_lava.ir.numerics import IntArray, NeuronStates
 
 if TYPE_CHECKING:
     from sdt_lava.backends.board import HardwareOptions
+    from sdt_lava.backends.deployment import Deployment
     from sdt_lava.compiler.choose import Choice
-    from sdt_lava.compiler.compile import CompiledNetwork
     from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
 
 
@@ -223,8 +223,8 @@ def _compile(
     *,
     shortcut: Choice | None,
     sdsa: Choice | None,
-) -> CompiledNetwork:
-    from sdt_lava.compiler.compile import compile_network
+) -> Deployment:
+    from sdt_lava.backends.deployment import compile_network
 
     if hardware is not None:
         from sdt_lava.backends.board.compiling import compile_for

@@ -80,7 +80,7 @@ def check_command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, with every finding.")] = False,
 ) -> None:
     """Check a network against the design rules of a target; exit code 1 if one is broken."""
-    from sdt_lava.compiler.compile import compile_network
+    from sdt_lava.backends.deployment import compile_network
 
     description = load_target(target)
     if rules:

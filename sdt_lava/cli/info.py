@@ -76,7 +76,7 @@ def info_command(
     net = _load(network, timesteps, input_shape, num_layers, skip_layers)
     ways = chosen_ways(shortcut, sdsa)
     if schedule or ((compiled or ways) and not json):
-        from sdt_lava.compiler.compile import compile_network
+        from sdt_lava.backends.deployment import compile_network
 
         made = compile_network(net, **ways)
         if schedule:

@@ -88,7 +88,7 @@ def map_command(
     ] = None,
 ) -> None:
     """Map a network to the cores and chips of a target, and say what fills them."""
-    from sdt_lava.compiler.compile import compile_network
+    from sdt_lava.backends.deployment import compile_network
     from sdt_lava.datasets import SourceOptions
     from sdt_lava.hardware.core_map import map_cores
 

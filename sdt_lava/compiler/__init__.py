@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from sdt_lava.support.lazy import lazy
 
 if TYPE_CHECKING:
-    from sdt_lava.compiler.compile import CompiledNetwork, compile_network
+    from sdt_lava.compiler.compile import CompiledNetwork, compile_graph
     from sdt_lava.compiler.lowering import Lowering, lower
     from sdt_lava.compiler.schedule import Schedule
 
-__all__ = ["CompiledNetwork", "Lowering", "Schedule", "compile_network", "lower"]
+__all__ = ["CompiledNetwork", "Lowering", "Schedule", "compile_graph", "lower"]
 
 # What is known about targets is wanted without all that compiles for them.
 __getattr__ = lazy(
@@ -18,7 +18,7 @@ __getattr__ = lazy(
         "CompiledNetwork": "compile",
         "Lowering": "lowering",
         "Schedule": "schedule",
-        "compile_network": "compile",
+        "compile_graph": "compile",
         "lower": "lowering",
     },
 )

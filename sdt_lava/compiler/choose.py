@@ -28,7 +28,7 @@ from sdt_lava.compiler.lowering import Lowering, lower
 from sdt_lava.compiler.passes.lower_shortcuts import TooManyConnectionsError
 from sdt_lava.compiler.passes.split_delays import balance
 from sdt_lava.compiler.streams import RELAY, UNROLLED, forced_relays, stream_names
-from sdt_lava.hardware.targets import Target
+from sdt_lava.compiler.target import Target
 from sdt_lava.ir import Graph, Relay
 
 AUTO = "auto"

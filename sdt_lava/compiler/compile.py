@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sdt_lava.compiler.choose import Choice, choose_lowering
 from sdt_lava.compiler.columns import AND
 from sdt_lava.compiler.cost import ASSUMED_RATE, Rates
 from sdt_lava.compiler.lowering import Lowering, lower, output_population
-from sdt_lava.compiler.partition import partition
 from sdt_lava.compiler.passes.relay_shifted import RELAY_SUFFIX, relay_shifted, unshifted
 from sdt_lava.compiler.passes.split_convolutions import split_convolutions
 from sdt_lava.compiler.passes.split_delays import DelaySplit, balance
@@ -22,18 +19,12 @@ from sdt_lava.compiler.passes.wait_before import wait_before
 from sdt_lava.compiler.process_table import ProcessRow, format_processes, process_rows
 from sdt_lava.compiler.schedule import Schedule, make_schedule, needs_matrix
 from sdt_lava.compiler.streams import RELAY, UNROLLED, forced_relays
+from sdt_lava.compiler.target import Target
 from sdt_lava.errors import CompileError
-from sdt_lava.hardware.targets import Target, load_target
 from sdt_lava.ir import Conv, Graph, Relay
 from sdt_lava.ir.proof import convolution_may_wrap
 from sdt_lava.ir.registers import is_matrix
 from sdt_lava.ir.sigma_delta_runs import keep_starts
-from sdt_lava.support.once import cached_property
-
-if TYPE_CHECKING:
-    from sdt_lava.backends.lava.processes.blocks import SpikingNetwork
-    from sdt_lava.hardware.core_map import CoreMap
-    from sdt_lava.hardware.rules import Violation
 
 CONVOLUTIONS = ("auto", "sparse", "conv")
 # Above this many synapses a convolution stays a convolution in 'auto' mode: unrolled it would
@@ -78,26 +69,6 @@ class CompiledNetwork:
     def output_name(self) -> str:
         """Population whose output is the network's result, before the head's bias."""
         return output_population(self.source, membranes=self.lowering.membranes)
-
-    @cached_property
-    def violations(self) -> tuple[Violation, ...]:
-        """What the target does not allow, errors first: see :mod:`sdt_lava.hardware.rules`."""
-        from sdt_lava.hardware.rules import check_rules
-
-        return check_rules(self)
-
-    @cached_property
-    def core_map(self) -> CoreMap:
-        """Cores and chips of the target that it takes, mapped at first use.
-
-        Raises
-        ------
-        CompileError
-            If the target has no cores, or a neuron needs more than one.
-        """
-        from sdt_lava.hardware.core_map import map_cores
-
-        return map_cores(self)
 
     @property
     def num_processes(self) -> int:
@@ -151,37 +122,15 @@ class CompiledNetwork:
             for name, size in sizes.items()
         )
 
-    def build(self) -> SpikingNetwork:
-        """Make the Lava process of the whole network.
-
-        Returns
-        -------
-        SpikingNetwork
-            Hierarchical process: port ``inp`` for flat frames, ``out_port(name)`` for each
-            observed population. It starts nothing.
-
-        Raises
-        ------
-        LavaUnavailableError
-            If Lava is not installed.
-        """
-        from sdt_lava.backends.lava.presence import require_lava
-
-        require_lava("a network of Lava processes")
-        from sdt_lava.backends.lava.processes.blocks import SpikingNetwork
-
-        blocks = partition(self.graph, self.schedule, self.observed)
-        return SpikingNetwork(blocks, self.graph.input.name, self.graph.input_shape, self.observed)
-
     def __str__(self) -> str:
         table = format_processes(self.processes)
         lines = [table, f"{self.num_processes} Lava processes", *self.notes, str(self.schedule)]
         return "\n".join(lines)
 
 
-def compile_network(
+def compile_graph(
     net: Graph,
-    target: str | Path | Target = "lava-cpu",
+    target: Target,
     *,
     board: str | None = None,
     convolutions: str | None = None,
@@ -193,79 +142,39 @@ def compile_network(
 ) -> CompiledNetwork:
     """Map an integer graph onto Lava's standard processes.
 
-    Parameters
-    ----------
-    net : Graph
-        Integer graph.
-    target : {'lava-cpu', 'loihi2', 'loihi1'}, path or Target
-        Where it will run; a path is that of a target's description, ``*.toml``.
-    board : str, optional
-        Board of the target; its default board if none is named.
-    convolutions : {'auto', 'sparse', 'conv'}, optional
-        Unroll convolutions into sparse connections where they are small, always, or only where
-        a delay demands it. By default 'auto' for a simulator and 'conv' for hardware, where
-        convolutions share the memory of their weights. On a simulator, one whose sums may leave
-        24 bits always stays one: a matrix would hold them in 32.
-    timesteps : int, optional
-        Steps of a sample, for event data that differs from the graph's.
-    reset : bool
-        Start every sample from rest. Otherwise samples are one continuous stream: neurons are
-        reset once, when its first step reaches them.
-    shortcut : {'relay', 'unrolled', 'auto'} or mapping of str to str, optional
-        How membrane shortcuts are carried out: by relays that send residual streams on as graded
-        spikes, by synapses from every producer to every later reader, or the cheaper of both; one
-        way for all residual streams, or a way for each of some, the others by relays. By default
-        'relay', or 'unrolled' for a target without relays.
-    sdsa : {'and', 'column-gate', 'columnless', 'single-gate', 'auto'} or mapping of str to str
-        How the columns of SDSA are carried out (:mod:`sdt_lava.compiler.passes.lower_columns`),
-        for all of them or for each of some, the others by 'and'.
-    rates : float or mapping of str to float
-        Events per neuron and step, of all LIFs or by name, from which 'auto' estimates the work.
-
-    Returns
-    -------
-    CompiledNetwork
-        Compiled graph and schedule.
-
-    Raises
-    ------
-    CompileError
-        If the network has a part that cannot be lowered.
-    TargetError
-        If there is no such target or board.
+    Parameters and errors are those of :func:`sdt_lava.compile`, whose target may be a name, too.
     """
-    description = target if isinstance(target, Target) else load_target(target)
     if board is not None:
-        description.board(board)
+        target.board(board)
     if convolutions is None:
-        convolutions = "conv" if description.is_hardware else "auto"
+        convolutions = "conv" if target.is_hardware else "auto"
     if convolutions not in CONVOLUTIONS:
         raise CompileError("convolutions", repr(convolutions), f"one of {CONVOLUTIONS}")
     if shortcut is None:
-        shortcut = RELAY if Relay.kind in description.kinds else UNROLLED
-    lowering = choose_lowering(net, description, shortcut, sdsa, rates=rates)
+        shortcut = RELAY if Relay.kind in target.kinds else UNROLLED
+    lowering = choose_lowering(net, target, shortcut, sdsa, rates=rates)
     timed = partial(
         make_schedule,
         timesteps=timesteps,
         reset=reset,
-        input_latency=description.limit("input_latency") or 0,
+        input_latency=target.limit("input_latency") or 0,
     )
     lowered = lower(net, lowering)
-    shifted = shifted_sums(lowered, description, convolutions)
+    shifted = shifted_sums(lowered, target, convolutions)
     lowered = keep_starts(net, relay_shifted(lowered, shifted))
-    balanced = balance(lowered, description.limit("delay_max"), timed)
-    largest_matrix = AUTO_UNROLL_LIMIT if description.is_hardware else None
+    balanced = balance(lowered, target.limit("delay_max"), timed)
+    largest_matrix = AUTO_UNROLL_LIMIT if target.is_hardware else None
     # What hardware does with a sum that is too large is for a design rule to say.
-    wrapping = frozenset() if description.is_hardware else _may_wrap(balanced.graph, timesteps)
+    wrapping = frozenset() if target.is_hardware else _may_wrap(balanced.graph, timesteps)
     graph, waiting, least = wait_before(balanced.graph, balanced.schedule, wrapping)
     to_unroll = _to_unroll(graph, balanced.schedule, convolutions, largest_matrix) - wrapping
     graph = unroll_convolutions(graph, to_unroll)
     graph = keep_starts(net, split_exponents(graph))
-    if description.limit("conv_exponent_max") is not None:
+    if target.limit("conv_exponent_max") is not None:
         graph = keep_starts(net, split_convolutions(graph))
     schedule = timed(graph, least={**balanced.least, **least})
     splits = (*balanced.splits, *waiting)
-    return CompiledNetwork(net, graph, schedule, description, board, lowering, splits, shifted)
+    return CompiledNetwork(net, graph, schedule, target, board, lowering, splits, shifted)
 
 
 def shifted_sums(graph: Graph, target: Target, convolutions: str | None = None) -> tuple[str, ...]:
@@ -281,7 +190,7 @@ def shifted_sums(graph: Graph, target: Target, convolutions: str | None = None) 
     target : Target
         Where it will run.
     convolutions : {'auto', 'sparse', 'conv'}, optional
-        As for :func:`compile_network`.
+        As for :func:`compile_graph`.
     """
     if convolutions == "sparse" or Relay.kind not in target.kinds:
         return ()

@@ -31,7 +31,7 @@ def map_run(net: Graph, result: Result, target: str, board: str | None = None) -
     CompileError, TargetError
         If the target does not exist, or cannot hold the network.
     """
-    from sdt_lava.compiler.compile import compile_network
+    from sdt_lava.backends.deployment import compile_network
     from sdt_lava.hardware.core_map import map_cores
     from sdt_lava.hardware.targets import load_target
 

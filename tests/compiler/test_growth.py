@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import sdt_lava
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.compiler.choose import SEARCHED_NODES, choose_lowering
-from sdt_lava.compiler.compile import compile_network
 from sdt_lava.compiler.lowering import lower
 from sdt_lava.compiler.passes.lower_shortcuts import TooManyConnectionsError
 from sdt_lava.compiler.schedule import LONGEST_PATH, make_schedule

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.backends.host import network_outputs
 from sdt_lava.backends.machine.run import run_machine
-from sdt_lava.compiler import Lowering, compile_network, lower, streams
+from sdt_lava.compiler import Lowering, lower, streams
 from sdt_lava.compiler.columns import WAYS, MaskWeights, find_columns, obstacles
 from sdt_lava.compiler.streams import forced_relays, stream_names
 from sdt_lava.compiler.terms import split_weights

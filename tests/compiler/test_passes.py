@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from sdt_lava.compiler import compile_network, lower
+from sdt_lava.backends.deployment import compile_network
+from sdt_lava.compiler import lower
 from sdt_lava.compiler.lowering import LOWERING_PASSES, MAPPABLE_KINDS
 from sdt_lava.compiler.passes.lower_attention import lower_attention
 from sdt_lava.compiler.passes.lower_dilation import lower_dilation

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from sdt_lava.compiler import compile_network
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.compiler.passes.split_convolutions import split_convolutions
 from sdt_lava.engine import Engine
 from sdt_lava.hardware.core_map import count_cores

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.backends.machine.run import run_machine
-from sdt_lava.compiler import compile_network
 from sdt_lava.ir import Dense, Gate, Graph, Input, Lif, Relay, Shortcut, Signal
 from sdt_lava.ir.reference import run_reference
 from tests.graphs import random_frames, random_sdt_graph

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.backends.machine.run import run_machine
-from sdt_lava.compiler import compile_network, lower
+from sdt_lava.compiler import lower
 from sdt_lava.compiler.compile import shifted_sums
 from sdt_lava.compiler.passes.relay_shifted import relay_shifted
 from sdt_lava.engine import Engine

@@ -19,12 +19,12 @@ import typer
 import yaml
 
 from sdt_lava import export
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.backends.run import simulate
 from sdt_lava.cli.check import check_command
 from sdt_lava.cli.info import info_command
 from sdt_lava.cli.networks import load_file
 from sdt_lava.cli.sim import print_synops
-from sdt_lava.compiler.compile import compile_network
 from sdt_lava.datasets import load_dataset
 from sdt_lava.errors import CompileError, SdtLavaError
 from sdt_lava.evaluate.run import DATABASE, EvaluationOptions, evaluate

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from sdt_lava.compiler.compile import CompiledNetwork, compile_network
+from sdt_lava.backends.deployment import compile_network
+from sdt_lava.compiler.compile import CompiledNetwork
 from sdt_lava.io.netx import load_network, save_network
 from sdt_lava.ir import Graph
 from tests.graphs import random_chain, random_frames, random_sdt_graph

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.backends.machine.run import run_machine
-from sdt_lava.compiler.compile import compile_network
 from sdt_lava.engine import Engine
 from sdt_lava.ir import (
     Conv,

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import sdt_lava
-from sdt_lava.compiler import Lowering, compile_network, lower
+from sdt_lava.backends.deployment import compile_network
+from sdt_lava.compiler import Lowering, lower
 from sdt_lava.compiler.cost import count_lowering, estimated_rates
 from sdt_lava.ir import Gate, Signal
 from sdt_lava.ir.reference import run_reference

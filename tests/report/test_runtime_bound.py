@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.backends.run import simulate
-from sdt_lava.compiler import compile_network
 from sdt_lava.errors import RuntimeModelError
 from sdt_lava.hardware.core_map import map_cores
 from sdt_lava.report.runtime_bound import runtime_bound

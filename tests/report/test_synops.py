@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 import sdt_lava
-from sdt_lava.compiler import compile_network
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.compiler.connections import convolution
 from sdt_lava.compiler.partition import partition
 from sdt_lava.errors import DataError

@@ -16,8 +16,8 @@ from sdt_lava.backends.board.host import connected
 from sdt_lava.backends.board.profile import read_profilers
 from sdt_lava.backends.board.wiring import build_adapted, signed
 from sdt_lava.backends.board.worker import in_child
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.backends.lava.session import LavaSession
-from sdt_lava.compiler import compile_network
 from sdt_lava.errors import (
     CompileError,
     ConfigError,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import sdt_lava
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.backends.machine.run import run_machine
-from sdt_lava.compiler import compile_network
 from sdt_lava.compiler.schedule import make_schedule
 from sdt_lava.errors import CompileError
 from sdt_lava.ir import Dense, Gate, Graph, Input, Lif

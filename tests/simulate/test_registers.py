@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sdt_lava
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.backends.host import network_outputs
 from sdt_lava.backends.machine.run import run_machine
-from sdt_lava.compiler.compile import compile_network
 from sdt_lava.engine import Engine
 from sdt_lava.engine.options import EngineOptions
 from sdt_lava.errors import NumericOverflowError

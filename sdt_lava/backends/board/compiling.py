@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sdt_lava.backends.board.options import HardwareOptions
+from sdt_lava.backends.deployment import Deployment, compile_network
 from sdt_lava.compiler.choose import Choice
 from sdt_lava.compiler.columns import AND
-from sdt_lava.compiler.compile import CompiledNetwork, compile_network
 from sdt_lava.ir import Graph
 
 
@@ -16,7 +16,7 @@ def compile_for(
     reset: bool,
     shortcut: Choice | None = None,
     sdsa: Choice | None = None,
-) -> CompiledNetwork:
+) -> Deployment:
     """Compile a network for the target, board and convolutions that options name.
 
     Arguments and errors are those of :func:`sdt_lava.compile`.

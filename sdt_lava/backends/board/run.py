@@ -17,6 +17,7 @@ from sdt_lava.backends.board.extension import Extension, load_extension
 from sdt_lava.backends.board.host import connected
 from sdt_lava.backends.board.options import HardwareOptions
 from sdt_lava.backends.board.worker import in_child
+from sdt_lava.backends.deployment import Deployment
 from sdt_lava.backends.measured import Measured
 from sdt_lava.compiler.choose import Choice
 from sdt_lava.compiler.compile import CompiledNetwork
@@ -77,7 +78,7 @@ def compile_for_run(
     measured: Mapping[str, Extremes],
     shortcut: Choice | None = None,
     sdsa: Choice | None = None,
-) -> CompiledNetwork:
+) -> Deployment:
     """Compile a network, and refuse it if it breaks a design rule.
 
     Raises

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sdt_lava.backends.lava.build import build_network
 from sdt_lava.backends.lava.processes.adapters import InputAdapter, OutputAdapter
 from sdt_lava.backends.lava.processes.blocks import SpikingNetwork
 from sdt_lava.backends.lava.processes.host_io import FrameSource, RecordedSignal, SpikeRecorder
@@ -53,7 +54,7 @@ def build_adapted(
         Machine steps that will be run.
     """
     graph = compiled.graph
-    network = compiled.build()
+    network = build_network(compiled)
     source = FrameSource(write_frames(frames, directory / "frames.npy"))
     into = _input_adapter(compiled)
     source.s_out.connect(into.inp)

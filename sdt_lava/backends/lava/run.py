@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sdt_lava.backends.execution import LavaExecution
+from sdt_lava.backends.lava.build import build_network
 from sdt_lava.backends.lava.processes.blocks import SpikingNetwork
 from sdt_lava.backends.lava.processes.host_io import FrameSource, RecordedSignal, SpikeRecorder
 from sdt_lava.backends.lava.processes.run_config import run_config
@@ -45,7 +46,7 @@ def build_processes(compiled: CompiledNetwork, frames: IntArray, directory: Path
         Existing folder for the files that feed and record.
     """
     graph = compiled.graph
-    network = compiled.build()
+    network = build_network(compiled)
     source = FrameSource(write_frames(frames, directory / "frames.npy"))
     source.s_out.connect(network.inp)
     signals = {

@@ -1,6 +1,6 @@
 """What a network may be compiled for: limits, boards and supported kinds, each with its source."""
 
-from sdt_lava.hardware.targets.description import LIMITS, Board, Limit, Target
+from sdt_lava.compiler.target import LIMITS, Board, Limit, Target
 from sdt_lava.hardware.targets.read import BUILT_IN_TARGETS, load_target, read_target
 
 __all__ = [

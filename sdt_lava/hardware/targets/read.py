@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from sdt_lava.compiler.target import LIMITS, Board, Limit, Target
 from sdt_lava.errors import TargetError
-from sdt_lava.hardware.targets.description import LIMITS, Board, Limit, Target
 from sdt_lava.io.toml_tables import TomlTable, read_description
 
 BUILT_IN_TARGETS = ("loihi2", "loihi1", "lava-cpu")

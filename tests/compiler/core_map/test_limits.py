@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sdt_lava.compiler import compile_network
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.errors import CompileError, TargetError
 from sdt_lava.hardware.core_map import map_cores
 from sdt_lava.hardware.targets import load_target

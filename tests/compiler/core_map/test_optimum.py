@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from sdt_lava.compiler import compile_network
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.errors import CompileError
 from sdt_lava.hardware.core_map import map_cores, placement
 from sdt_lava.hardware.core_map.geometry import ChipMesh

@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.backends.run import simulate
-from sdt_lava.compiler import compile_network
 from sdt_lava.errors import DataError
 from sdt_lava.hardware.core_map import ASSUMED, Activity, map_cores
 from sdt_lava.ir import Signal

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdt_lava.compiler import compile_network
+from sdt_lava.backends.deployment import compile_network
 from sdt_lava.errors import CompileError
 from sdt_lava.hardware.core_map import map_cores
 from sdt_lava.hardware.targets import load_target

@@ -2,7 +2,7 @@
 
 The Processes are the same in every case. Lava asks a run configuration for the model of each
 Process, and the map of exceptions answers; so a network built from
-:meth:`~sdt_lava.compiler.compile.CompiledNetwork.build`, or any other network of Lava's standard
+:meth:`~sdt_lava.backends.deployment.Deployment.build`, or any other network of Lava's standard
 processes, is run with other models by running it with another configuration.
 """
 
