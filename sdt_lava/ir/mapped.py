@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from sdt_lava.ir.base import CURRENTS, EVENTS, Node, Shape, Signal
-from sdt_lava.ir.nodes import Pool, Sum
+from sdt_lava.ir.nodes import Conv, Pool, Sum
 from sdt_lava.ir.numerics import IntArray
 
 if TYPE_CHECKING:
@@ -34,12 +34,16 @@ class Sparse(Node):
     exponent : int or ndarray of int
         Weight exponent, one or one for each output channel (first axis of `shape`); a negative
         one shifts the sum to the right.
+    convolution : Conv, optional
+        What it is written for: this matrix, or this one and others with the same value, hold its
+        synapses. Lava's CPU model wants the matrix; hardware would share the weights.
     """
 
     weight: csr_matrix
     shape: Shape
     role: str
     exponent: int | IntArray = 0
+    convolution: Conv | None = None
 
     kind: ClassVar[str] = "sparse"
     accepts: ClassVar[frozenset[Signal]] = EVENTS

@@ -55,6 +55,7 @@ def _parts(graph: Graph, node: Sparse | Dense) -> list[Node]:
             shape=shape,
             role=role,
             exponent=exponent,
+            convolution=node.convolution if isinstance(node, Sparse) else None,
         )
         for exponent in distinct
     ]

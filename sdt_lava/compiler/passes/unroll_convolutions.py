@@ -37,6 +37,7 @@ def unroll_convolutions(graph: Graph, names: Collection[str]) -> Graph:
                     shape=output,
                     role="synapse",
                     exponent=node.exponent,
+                    convolution=node,
                 )
             )
         else:

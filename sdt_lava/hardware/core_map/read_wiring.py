@@ -32,7 +32,7 @@ from sdt_lava.ir import (
 def read_wiring(compiled: CompiledNetwork, target: Target) -> Wiring:
     """Find the populations and projections of a compiled network.
 
-    Convolutions that the compiler wrote as matrices for the CPU's sake are seen as convolutions.
+    A matrix that the compiler wrote for a convolution is read as that convolution.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def read_wiring(compiled: CompiledNetwork, target: Target) -> Wiring:
     }
     projections = []
     for reader in populations.values():
-        for node in _connections(compiled, reader):
+        for node in _connections(graph, reader):
             _check_kind(node, target)
             source = populations[node.inputs[0]]
             delay = compiled.schedule.delay.get(node.name, 0)
@@ -83,50 +83,19 @@ def _check_kind(node: Node, target: Target) -> None:
         )
 
 
-def _connections(compiled: CompiledNetwork, reader: Population) -> list[Node]:
-    """Return the connections into a population, convolutions in their first form."""
-    graph = compiled.graph
-    found: list[Node] = []
-    parts: dict[tuple[str, str], list[Sparse]] = {}
+def _connections(graph: Graph, reader: Population) -> list[Node]:
+    """Return the connections into a population, with convolutions in place of their matrices."""
+    connections: dict[object, Node] = {}
     for name in graph.nodes[reader.name].inputs:
         node = graph.nodes[name]
-        if not _is_unrolled(node, compiled.source):
-            found.append(node)
-            continue
-        assert isinstance(node, Sparse)
-        whole = _rolled_up(graph, compiled.source.nodes[node.origin], [node])
-        if whole is not None:
-            found.append(whole)
+        convolution = node.convolution if isinstance(node, Sparse) else None
+        if convolution is None:
+            connections[name] = node
         else:
-            parts.setdefault((node.origin, node.inputs[0]), []).append(node)
-    for (origin, _), nodes in parts.items():
-        whole = _rolled_up(graph, compiled.source.nodes[origin], nodes)
-        found += nodes if whole is None else ()
-        found += () if whole is None else (whole,)
-    return found
-
-
-def _is_unrolled(node: Node, source: Graph) -> bool:
-    """Tell whether a matrix may be a convolution of the source graph.
-
-    The connections that read a convolution's relay have that convolution as their origin, too.
-    """
-    is_matrix = isinstance(node, Sparse) and node.role == "synapse"
-    return is_matrix and isinstance(source.nodes.get(node.origin), Conv)
-
-
-def _rolled_up(graph: Graph, convolution: Node, parts: list[Sparse]) -> Conv | None:
-    """Return the convolution that some matrices together are, if they are one."""
-    assert isinstance(convolution, Conv)
-    first = parts[0]
-    source, output = graph.shapes[first.inputs[0]], graph.shapes[first.name]
-    channels = convolution.weight.shape[1] * convolution.groups
-    if len(source) != 3 or source[0] != channels or convolution.output_shape([source]) != output:
-        return None
-    channel, position = _conv_relations(convolution, source, output)
-    if channel.pairs * position.pairs != sum(part.weight.nnz for part in parts):
-        return None
-    return replace(convolution, name=first.name, inputs=first.inputs)
+            # Matrices of several weight exponents are one convolution.
+            whole = replace(convolution, name=name, inputs=node.inputs)
+            connections.setdefault(id(convolution), whole)
+    return list(connections.values())
 
 
 def _conv_relations(
