@@ -93,7 +93,7 @@ def _check_network(path: Path, row: Row, save: Save) -> None:
 
 def _check_nir(path: Path, row: Row, save: Save) -> None:
     from sdt_lava.nir import to_nir
-    from tests.nir.euler import run_nir
+    from tests.importers.nir.euler import run_nir
 
     source, net, report, options = _load_nir(path)
     frames = random_frames(net)
@@ -271,7 +271,7 @@ def _check_stock(path: Path, net: Graph, frames: NDArray[np.int64], result: Any,
 
 
 def _stock(path: Path, net: Graph, frames: NDArray[np.int64]) -> list[NDArray[Any]]:
-    from tests.netx import stock_lava
+    from tests.io.netx import stock_lava
 
     session: dict[str, Any] = {"executor": "in-process", "timeout": _STOCK_SECONDS}
     if net.message_names:

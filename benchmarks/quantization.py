@@ -193,7 +193,7 @@ def _train(path: Path, seed: int, train: Any, test: Any) -> None:
 def recorded_runs(name: str) -> list[QuantizedRun]:
     """Measure one of the recorded networks in tests/data."""
     from sdt_lava.families import load_model
-    from tests.checkpoint.official_cases import golden
+    from tests.families.sdt1.official_cases import golden
 
     case = golden(name)
     model = load_model(case.checkpoint)
@@ -310,7 +310,7 @@ def write_tables(runs: list[QuantizedRun]) -> None:
 
 def cases() -> dict[str, tuple[str, int | None]]:
     """Return network and seed of everything that can be measured, by the name to ask for it."""
-    from tests.checkpoint.official_cases import CASES
+    from tests.families.sdt1.official_cases import CASES
 
     digits = {f"digits-{seed}": ("digits", seed) for seed in SEEDS}
     return {**{name: (name, None) for name in CASES}, **digits}

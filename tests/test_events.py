@@ -11,8 +11,8 @@ from sdt_lava.backends.result import spike_differences
 from sdt_lava.cli.train import Training, run_training
 from sdt_lava.model import SpikeDrivenTransformer, preset
 from sdt_lava.report.bias_driven import bias_driven_activity
+from tests.families.sdt1.networks import lively_network
 from tests.graphs import random_chain
-from tests.model.networks import lively_network
 from tests.needs import runnable
 
 INTEGER_BACKENDS = ("reference", "engine", "lava")

@@ -102,7 +102,7 @@ def test_a_process_that_hangs_or_dies_costs_its_own_file(tmp_path, monkeypatch):
 def test_messages_of_a_file_in_slayer(tmp_path, name, norm):
     """The blocks made of a file send what those that it was written by sent."""
     from benchmarks.slayer_messages import slayer_messages
-    from tests.netx import sigma_delta_nets
+    from tests.io.netx import sigma_delta_nets
 
     network = sigma_delta_nets.Messages(lambda: getattr(sigma_delta_nets, name)(norm))
     path = network.export(tmp_path / "slayer.net")

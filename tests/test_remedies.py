@@ -1,7 +1,7 @@
 """Refusals whose remedy says what to do: each is provoked, its remedy applied, and it helps.
 
 Commands and arguments are taken from the message and run as they stand there. Remedies of lava-dl's
-files are run in `tests/netx/test_front_door.py`, raised limits in `tests/cli/test_allow.py`.
+files are run in `tests/io/netx/test_front_door.py`, raised limits in `tests/cli/test_allow.py`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from sdt_lava.ir import Dense, Graph, Input, Lif
 from sdt_lava.model import SpikeDrivenTransformer
 from sdt_lava.nir import NirOptions, from_nir, save_nir, to_nir
 from sdt_lava.quantize.post_training import CalibrationData, quantize
-from tests.checkpoint.official_cases import (
+from tests.families.sdt1.networks import lively_network, tiny_config
+from tests.families.sdt1.official_cases import (
     YML,
     official_config,
     official_content,
@@ -40,9 +41,8 @@ from tests.checkpoint.official_cases import (
     write_yml,
 )
 from tests.graphs import random_chain, random_sdt_graph
-from tests.model.networks import lively_network, tiny_config
-from tests.netx.test_front_door import write as write_stock
-from tests.nir.test_foreign import DT, chain, conv, cuba, filled, integrate, lif
+from tests.importers.nir.test_foreign import DT, chain, conv, cuba, filled, integrate, lif
+from tests.io.netx.test_front_door import write as write_stock
 from tests.quantize.test_reachable import network
 
 # What refuses, what its remedy says, and what a user does who follows it.

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.netx.damage import chain
+from tests.io.netx.damage import chain
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -49,7 +49,7 @@ def test_the_reader_needs_neither_torch_nor_lava_nor_matplotlib(tmp_path):
 def test_the_reference_runs_without_torch_and_lava(tmp_path):
     code = (
         "import numpy as np, sdt_lava\n"
-        "from tests.netx.damage import chain\n"
+        "from tests.io.netx.damage import chain\n"
         "net = chain()\n"
         "x = np.ones((1, *net.input_shape), np.float32)\n"
         "print(sdt_lava.simulate(net, x, 'reference').logits.shape)\n"
@@ -61,7 +61,7 @@ def test_the_exporter_needs_neither_matplotlib_nor_lavas_processes(tmp_path):
     code = (
         "import sdt_lava\n"
         "from sdt_lava.model import SpikeDrivenTransformer\n"
-        "from tests.checkpoint.official_cases import official_config\n"
+        "from tests.families.sdt1.official_cases import official_config\n"
         "config = official_config(depth=1, downsampling='stride', neuron='lif')\n"
         f"sdt_lava.export(SpikeDrivenTransformer(config), {str(tmp_path / 'net.h5')!r})\n"
         f"print(len(sdt_lava.load_network({str(tmp_path / 'net.h5')!r})))\n"

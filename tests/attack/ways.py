@@ -19,7 +19,7 @@ from sdt_lava.ir import Signal
 from sdt_lava.ir.reference import run_reference
 from sdt_lava.support.allocation import GUARDS, guarding
 from tests.attack.networks import Case
-from tests.simulate.odd_arrays import FORMS
+from tests.backends.odd_arrays import FORMS
 
 MODELS = ("lava", "accelerated", "fused-blocks", "fused")
 SHORTCUTS = ("relay", "unrolled", "auto")

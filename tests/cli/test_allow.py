@@ -7,7 +7,7 @@ import pytest
 from sdt_lava.errors import NetworkFileError
 from sdt_lava.io.limits import DEFAULTS, allowing, limits
 from sdt_lava.io.netx import load_network, save_network
-from tests.netx.damage import chain
+from tests.io.netx.damage import chain
 
 COMMANDS = (
     "train", "export", "sim", "info", "check", "lower", "map", "compare", "evaluate", "sweep",

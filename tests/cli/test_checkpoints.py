@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sdt_lava import load_model, load_network
-from tests.checkpoint.official_cases import (
+from tests.families.sdt1.official_cases import (
     official_config,
     official_content,
     official_state,

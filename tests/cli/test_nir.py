@@ -9,7 +9,7 @@ import numpy as np
 
 import sdt_lava
 from tests.graphs import assert_same_graph, random_chain
-from tests.nir.test_foreign import image_chain
+from tests.importers.nir.test_foreign import image_chain
 
 
 def test_out_and_in(run, tmp_path):

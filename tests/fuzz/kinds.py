@@ -39,8 +39,12 @@ from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
 from sdt_lava.report.formula_energy import formula_energy
 from sdt_lava.report.lowerings import compare_lowerings
 from sdt_lava.report.rates import read_rates
-from tests.checkpoint import hostile
-from tests.checkpoint.official_cases import YML, official_config, official_content, official_state
+from tests.families.sdt1.official_cases import (
+    YML,
+    official_config,
+    official_content,
+    official_state,
+)
 from tests.fuzz import bombs, mutate_hdf5, mutate_sqlite, mutate_zip
 from tests.fuzz.case import Kind, Source
 from tests.fuzz.mutate_bytes import damaged
@@ -48,6 +52,7 @@ from tests.fuzz.mutate_npy import odd_npy
 from tests.fuzz.mutate_pickle import change_objects, damaged_pickle, payload, random_pickle
 from tests.fuzz.mutate_text import damaged_text
 from tests.fuzz.originals import bytes_of, chdir, networks, nirs, small_chain
+from tests.io.checkpoint import hostile
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Larger networks are legal, but take longer than a case of many thousands may.

@@ -16,7 +16,7 @@ from sdt_lava.io.netx import save_network
 from sdt_lava.nir import save_nir
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_chain, random_sdt_graph
-from tests.netx.damage import put
+from tests.io.netx.damage import put
 
 IMAGE = (1, 4, 4)
 

@@ -25,8 +25,8 @@ from sdt_lava.quantize.post_training import CalibrationData, quantize
 from sdt_lava.quantize.samples import spread
 from sdt_lava.quantize.search import ScaleSearch
 from sdt_lava.quantize.weight_format import WeightFormat
-from tests.checkpoint.official_cases import golden
-from tests.model.networks import lively_network, random_input, tiny_config
+from tests.families.sdt1.networks import lively_network, random_input, tiny_config
+from tests.families.sdt1.official_cases import golden
 from tests.quantize.test_quantize import float_graph, wide_graph
 
 

@@ -22,7 +22,7 @@ from sdt_lava.training.fine_tune import (
     fine_tune,
     fold_model,
 )
-from tests.model.networks import lively_network
+from tests.families.sdt1.networks import lively_network
 
 # Channels, levels of a unit and range of the input, as importing derives them from a data set.
 LEVELS = {

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import sdt_lava
 from sdt_lava.ir import Graph, Lif, Synapse
 from sdt_lava.ir.numerics import BIAS_EXPONENT
-from tests.model.networks import lively_network, tiny_config
+from tests.families.sdt1.networks import lively_network, tiny_config
 
 pytestmark = pytest.mark.lava
 

@@ -22,7 +22,7 @@ from tests.recordings.store import Case, Cases, file_bytes, load, temporary_fold
 # With this one no layer of the chains is silent.
 SEED = 20_260_516
 _LAYER = "layer."
-# Name: function of tests.netx.slayer_nets, its arguments, those of the run.
+# Name: function of tests.io.netx.slayer_nets, its arguments, those of the run.
 SPIKES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "windows": ("windows", {}, {}),
     "graded": ("windows", {}, {"high": 16}),
@@ -47,7 +47,7 @@ SPIKES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         for height, kernel in ((5, 2), (7, 2), (6, 3))
     },
 }
-# The same of tests.netx.sigma_delta_nets.
+# The same of tests.io.netx.sigma_delta_nets.
 MESSAGES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "dense": ("dense", {}, {}),
     "dense with biases": ("dense", {"norm": True}, {}),
@@ -127,7 +127,7 @@ def record(subject: str, executor: str = "processes") -> Cases:
 
 
 def _record_spikes(executor: str) -> Cases:
-    from tests.netx import slayer_nets as nets
+    from tests.io.netx import slayer_nets as nets
 
     cases = {}
     for name, (make, arguments, options) in SPIKES.items():
@@ -138,7 +138,7 @@ def _record_spikes(executor: str) -> Cases:
 
 
 def _record_messages(executor: str) -> Cases:
-    from tests.netx import sigma_delta_nets as nets
+    from tests.io.netx import sigma_delta_nets as nets
 
     cases = {}
     for name, (make, arguments, options) in MESSAGES.items():
@@ -157,7 +157,7 @@ def _case(network: Any, outputs: dict[str, np.ndarray]) -> Case:
 
 def _record_stock_spikes(executor: str) -> Cases:
     """Files of ours in stock netx, samples one after another: every layer's spikes."""
-    from tests.netx.stock_lava import run_stock_layers
+    from tests.io.netx.stock_lava import run_stock_layers
 
     cases = {}
     with temporary_folder() as folder:
@@ -216,7 +216,7 @@ def _stock_messages(
     samples: int = 2,
     change: Callable[[h5py.File], object] | None = None,
 ) -> Case:
-    from tests.netx.stock_lava import run_stock_messages
+    from tests.io.netx.stock_lava import run_stock_messages
 
     network = messages(name, seed)
     shape = (samples, 6, *network.x.shape[2:])

@@ -9,8 +9,8 @@ from matplotlib.collections import PatchCollection
 from sdt_lava.backends.deployment import compile_network
 from sdt_lava.hardware.core_map import map_cores
 from sdt_lava.report.core_map_figure import block_colors, core_map_figure, plot_core_map
-from tests.compiler.core_map.targets import small_target
 from tests.graphs import random_sdt_graph
+from tests.hardware.core_map.targets import small_target
 
 
 def core_map(**limits):

@@ -9,8 +9,8 @@ from sdt_lava.errors import RuntimeModelError
 from sdt_lava.hardware.core_map import map_cores
 from sdt_lava.report.runtime_bound import runtime_bound
 from sdt_lava.report.runtime_model import COUNTS, load_runtime_model
-from tests.compiler.core_map.targets import small_target
 from tests.graphs import random_frames, random_sdt_graph
+from tests.hardware.core_map.targets import small_target
 
 TARGET = small_target(neurons_per_core=14, cores_per_chip=3)
 NUMBERS = {
