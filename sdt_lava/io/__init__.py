@@ -1,4 +1,4 @@
-"""Files from outside: checked where they are read, written whole or not at all."""
+"""File input and output: untrusted files are checked on reading, and writing is atomic."""
 
 from sdt_lava.support.lazy import lazy
 

@@ -1,8 +1,9 @@
-"""Zip archives from anywhere: what is read of one is bounded before, and while, it is inflated.
+"""Read untrusted zip archives, limiting their size before and during decompression.
 
-Python's ``zipfile`` makes an object for every entry that the directory lists, knows methods whose
-output has no bound, and believes the sizes. Here the directory is measured first, only members
-that somebody asks for are looked at, and of each no more comes out than it declares.
+Python's ``zipfile`` creates an object for every entry in the directory, supports compression
+methods with unbounded output, and trusts the declared sizes. Here, the number of entries is limited
+while the directory is read, only requested members are accessed, and no member yields more bytes
+than it declares.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from typing import BinaryIO
 
 from sdt_lava.errors import SdtLavaError
 
-# Methods with a bounded output, as numpy.savez, numpy.savez_compressed and torch.save write them.
+# Methods with bounded output, which numpy.savez, numpy.savez_compressed and torch.save use.
 METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflate"}
 # Deflate cannot compress better than 1032:1 (zlib technical notes); more is a bomb.
 RATIO_LIMIT = 1100
 
-# Header before each member: APPNOTE.TXT 6.3.10, section 4.3.7.
+# Local header in front of each member: APPNOTE.TXT 6.3.10, section 4.3.7.
 _LOCAL = struct.Struct("<4s5H3L2H")
 _LOCAL_MAGIC = b"PK\x03\x04"
 _ENCRYPTED, _UTF8 = 0x1, 0x800
-_STEP = 2**20  # [byte] read or inflated at once
+_STEP = 2**20  # [byte] read or decompressed at a time
 
 
 class _TooManyError(Exception):
-    """A directory lists one entry too many."""
+    """Raised when a directory has too many entries."""
 
 
 class _Entries(list[zipfile.ZipInfo]):
@@ -44,7 +45,7 @@ class _Entries(list[zipfile.ZipInfo]):
 
 
 class _Directory(zipfile.ZipFile):
-    """A zip archive whose directory is read up to a number of entries."""
+    """A zip archive whose directory may have a limited number of entries."""
 
     def __init__(self, file: BinaryIO, most: int) -> None:
         self._entries = _Entries(most)
@@ -56,22 +57,22 @@ class _Directory(zipfile.ZipFile):
 
     @filelist.setter
     def filelist(self, empty: list[zipfile.ZipInfo]) -> None:
-        """Keep our own list: the constructor assigns an empty one and then appends to it."""
+        """Keep the limited list: the constructor assigns an empty list and then appends to it."""
 
 
 class ZipReader:
-    """The members of a zip archive, none of which is read unchecked.
+    """Checked access to the members of a zip archive.
 
     Parameters
     ----------
     archive : ZipFile
-        The archive, of which the directory is used.
+        The archive; only its directory is used.
     file : file
-        The same file.
+        The file of the archive.
     where : str
-        The file, for errors.
+        Name of the file in errors.
     error_type : type of SdtLavaError
-        Raised for everything that is wrong with it.
+        Type of all errors about the archive.
     """
 
     def __init__(
@@ -85,12 +86,12 @@ class ZipReader:
         self.where = where
         self._file, self._error = file, error_type
         starts = sorted({entry.header_offset for entry in self.entries})
-        # Where the next member, or the directory, starts: no member reaches beyond.
+        # Start of the next member or of the directory: no member may extend beyond it.
         ends = [*starts[1:], archive.start_dir]
         self._end = dict(zip(starts, ends, strict=True))
 
     def check(self, entry: zipfile.ZipInfo, methods: tuple[int, ...] = tuple(METHODS)) -> None:
-        """Check how a member is stored, without reading it.
+        """Check the compression method and sizes of a member without reading it.
 
         Raises
         ------
@@ -99,62 +100,62 @@ class ZipReader:
         """
         where = f"{self.where}: {entry.filename[:80]!a}"
         if entry.compress_type not in methods:
-            found = f"compression method {entry.compress_type}"
+            problem = f"compression method {entry.compress_type}"
             allowed = " or ".join(f"{method} ({METHODS[method]})" for method in methods)
-            raise self._error(where, found, allowed, "write it again without compression")
+            raise self._error(where, problem, allowed, "write it again without compression")
         if entry.flag_bits & _ENCRYPTED:
             raise self._error(where, "an encrypted entry", "entries without a password")
         stored = entry.compress_type == zipfile.ZIP_STORED
-        most = entry.compress_size * (1 if stored else RATIO_LIMIT)
-        if entry.file_size > most or (stored and entry.file_size != entry.compress_size):
-            found = f"damaged: {entry.file_size} bytes, of which {entry.compress_size} are stored"
+        largest = entry.compress_size * (1 if stored else RATIO_LIMIT)
+        if entry.file_size > largest or (stored and entry.file_size != entry.compress_size):
+            problem = f"damaged: {entry.file_size} bytes, of which {entry.compress_size} are stored"
             allowed = "as many as are stored" if stored else f"at most {RATIO_LIMIT} for one stored"
-            raise self._error(where, found, allowed)
+            raise self._error(where, problem, allowed)
 
     def chunks(self, entry: zipfile.ZipInfo, most: int | None = None) -> Iterator[bytes]:
-        """Yield the content of a member; it has exactly the size that is declared.
+        """Yield the content of a member, whose size must be exactly the declared one.
 
         Parameters
         ----------
         entry : ZipInfo
             A member that `check` accepts.
         most : int, optional
-            Bytes after which the caller has enough: what follows is neither inflated nor checked.
+            Number of bytes that the caller needs: the rest is neither decompressed nor checked.
 
         Raises
         ------
         SdtLavaError
-            If its own header contradicts the directory, it overlaps another one, or its content
-            has another size or checksum than declared.
+            If its local header contradicts the directory, it overlaps another member, or its
+            content does not have the declared size or checksum.
         """
         self.check(entry)
         where = f"{self.where}: {entry.filename[:80]!a}"
         self._file.seek(self._start(entry, where))
         source = self._deflated(entry) if entry.compress_type else self._raw(entry.compress_size)
-        found, checksum = 0, 0
+        size, checksum = 0, 0
         for chunk in source:
-            found += len(chunk)
-            if found > entry.file_size:
+            size += len(chunk)
+            if size > entry.file_size:
                 break
             checksum = zlib.crc32(chunk, checksum)
             yield chunk
-            if most is not None and found >= most:
+            if most is not None and size >= most:
                 return
-        if found != entry.file_size:
-            more = "more" if found > entry.file_size else f"{found}"
-            raise self._error(where, f"damaged: {more} bytes", f"the {entry.file_size} declared")
+        if size != entry.file_size:
+            actual = "more" if size > entry.file_size else f"{size}"
+            raise self._error(where, f"damaged: {actual} bytes", f"the {entry.file_size} declared")
         if checksum != entry.CRC:
             raise self._error(where, "damaged: a wrong checksum", "", "copy the file again")
 
     def read(self, entry: zipfile.ZipInfo) -> bytearray:
-        """Return the content of a member, whose size the caller has limited."""
+        """Return the whole content of a member; the caller must have limited its size."""
         content = bytearray()
         for chunk in self.chunks(entry):
             content += chunk
         return content
 
     def _start(self, entry: zipfile.ZipInfo, where: str) -> int:
-        """Return where the data of a member start, after comparing its two headers."""
+        """Return the offset of a member's data, after comparing its header with the directory."""
         self._file.seek(entry.header_offset)
         header = self._file.read(_LOCAL.size)
         if len(header) < _LOCAL.size or header[:4] != _LOCAL_MAGIC:
@@ -162,8 +163,8 @@ class ZipReader:
         _, _, flags, method, _, _, _, _, _, length, extra = _LOCAL.unpack(header)
         name = self._file.read(length).decode("utf-8" if flags & _UTF8 else "cp437", "replace")
         if method != entry.compress_type or flags & _ENCRYPTED or name != entry.orig_filename:
-            found = "damaged: its header contradicts the directory of the archive"
-            raise self._error(where, found, "the same name and method in both", "pack it again")
+            problem = "damaged: its header contradicts the directory of the archive"
+            raise self._error(where, problem, "the same name and method in both", "pack it again")
         start = entry.header_offset + _LOCAL.size + length + extra
         if start + entry.compress_size > self._end[entry.header_offset]:
             raise self._error(where, "data that reach into another entry", "entries one by one")
@@ -189,32 +190,32 @@ class ZipReader:
 def open_zip(
     file: BinaryIO, where: str, error_type: type[SdtLavaError], most_entries: int, remedy: str = ""
 ) -> Iterator[ZipReader]:
-    """Open a zip archive that may come from anywhere.
+    """Open an untrusted zip archive.
 
     Parameters
     ----------
     file : file
-        Opened for reading.
+        The archive, opened for reading.
     where : str
-        The file, for errors.
+        Name of the file in errors.
     error_type : type of SdtLavaError
-        Raised for everything that is wrong with it.
+        Type of all errors about the archive.
     most_entries : int
-        Entries that it may have.
+        Maximum number of entries.
     remedy : str
-        What to do if it has more.
+        Remedy in the error about too many entries.
 
     Raises
     ------
     SdtLavaError
-        If it has more entries.
+        If it has too many entries.
     BadZipFile
-        If it is no zip archive.
+        If it is not a zip archive.
     """
     try:
         archive = _Directory(file, most_entries)
     except _TooManyError:
-        found = f"more than {most_entries} entries"
-        raise error_type(where, found, f"at most {most_entries}", remedy) from None
+        problem = f"more than {most_entries} entries"
+        raise error_type(where, problem, f"at most {most_entries}", remedy) from None
     with archive:
         yield ZipReader(archive, file, where, error_type)

@@ -1,4 +1,4 @@
-"""What kind of file this is, by its first bytes: for files that are given in another's place."""
+"""Detect the kind of a file from its first bytes, to explain errors about misplaced files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ZIP = b"PK\x03\x04"
 _NPY = b"\x93NUMPY"
 _NIR_SUFFIX = ".nir"
 _TEXT_SUFFIXES = (".yml", ".yaml", ".json")
-# A local header of a zip archive: its name's length, its name, and how much of it is read.
+# A local header of a zip archive: length of the name, offset of the name, and bytes read of a file.
 _NAME_LENGTH = slice(26, 28)
 _NAME = 30
 _HEAD = 1024
@@ -31,9 +31,9 @@ class FileKind:
     name : str
         'network', 'nir', 'checkpoint', 'data', 'configuration' or 'image'.
     what : str
-        What it is, in words.
+        Description of the kind.
     use : str
-        Where it belongs, with ``{}`` in the place of its name.
+        Advice on how to use such a file, with ``{}`` as placeholder for its name.
     """
 
     name: str
@@ -41,7 +41,7 @@ class FileKind:
     use: str
 
     def remedy(self, path: str | os.PathLike[str]) -> str:
-        """Return where a file of this kind belongs, as a command."""
+        """Return advice, as a command, on how to use a file of this kind."""
         return self.use.format(quoted(path))
 
 
@@ -59,9 +59,9 @@ CONFIGURATION = FileKind(
 
 
 def file_kind(path: str | os.PathLike[str]) -> FileKind | None:
-    """Return the kind of a file, or None if it is none of those that commands read.
+    """Return the kind of a file, or None if no command reads such a file.
 
-    A file that cannot be opened is none; reading it says why.
+    The kind of a file that cannot be opened is None; reading the file raises the reason.
     """
     try:
         with open_regular(path, DataError) as file:
@@ -83,13 +83,13 @@ def file_kind(path: str | os.PathLike[str]) -> FileKind | None:
 
 
 def misplaced(path: str | os.PathLike[str], *wanted: FileKind) -> tuple[str, str] | None:
-    """Return what a file is and what to do with it, if it is another kind than wanted."""
+    """Return the description and the remedy of a file that is not of a wanted kind, else None."""
     kind = file_kind(path)
     return None if kind is None or kind in wanted else (kind.what, kind.remedy(path))
 
 
 def _archive(head: bytes) -> FileKind | None:
-    """Tell torch's zip archives from NumPy's, by the name of the first entry."""
+    """Distinguish zip archives of torch and NumPy by the name of their first entry."""
     name = head[_NAME:][: int.from_bytes(head[_NAME_LENGTH], "little")]
     if name.endswith(b".npy"):
         return DATA

@@ -1,4 +1,4 @@
-"""Opening files that are read, and writing files all or nothing."""
+"""Open regular files safely, and write files atomically."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sdt_lava.errors import SdtLavaError
 _ALLOWED = "a path in an existing, writable folder"
 _ALLOWED_FOLDER = "a folder that is writable, or can be made"
 
-# What a path may lead to instead of a regular file.
+# Names of the file types other than regular files.
 _KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a FIFO (pipe)",
@@ -26,7 +26,7 @@ _KINDS = {
     stat.S_IFCHR: "a character device",
     stat.S_IFBLK: "a block device",
 }
-# Device and inode of the files that a command reads: none of its outputs may replace them.
+# Device and inode of a command's input files, which its outputs must not replace.
 _protected: ContextVar[frozenset[tuple[int, int]]] = ContextVar("protected", default=frozenset())
 
 
@@ -37,9 +37,9 @@ class OutputError(SdtLavaError):
 def open_regular(
     path: str | os.PathLike[str], error_type: type[SdtLavaError], allowed: str = "a regular file"
 ) -> BinaryIO:
-    """Open a file for reading if it is a regular one, without ever waiting for another process.
+    """Open a regular file for reading, without ever waiting for another process.
 
-    What is checked is what is opened, whatever becomes of the name in the meantime.
+    The check applies to the opened file, even if the path is replaced in the meantime.
 
     Parameters
     ----------
@@ -48,16 +48,16 @@ def open_regular(
     error_type : type of SdtLavaError
         Raised for a folder, FIFO, socket or device.
     allowed : str
-        What the error says is allowed.
+        What the error states as allowed.
 
     Raises
     ------
     error_type
-        If it is no regular file.
+        If it is not a regular file.
     OSError
-        If it cannot be opened, or there cannot be such a name.
+        If it cannot be opened, or the name is not valid.
     """
-    # Opening a device may already do something, so the name is looked at first.
+    # Check the path first: merely opening a device can have side effects.
     check_regular(path, error_type, allowed)
     with _possible(path):
         # Opening a FIFO would wait for a writer.
@@ -73,19 +73,19 @@ def open_regular(
 def check_regular(
     path: str | os.PathLike[str], error_type: type[SdtLavaError], allowed: str = "a regular file"
 ) -> os.stat_result:
-    """Check that a file which another library opens is a regular one, and return its status.
+    """Check that a path leads to a regular file, for another library to open; return its status.
 
-    Parameters and errors as of `open_regular`.
+    Parameters and errors are those of `open_regular`.
     """
     with _possible(path):
-        found = os.stat(path)
-    _check_kind(found, path, error_type, allowed)
-    return found
+        status = os.stat(path)
+    _check_kind(status, path, error_type, allowed)
+    return status
 
 
 @contextmanager
 def _possible(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what Python says about a null byte, or a letter that no name can hold."""
+    """Convert Python's ValueError about a null byte or an unencodable character to OSError."""
     try:
         yield
     except ValueError as error:
@@ -101,22 +101,22 @@ def _check_kind(
     kind = stat.S_IFMT(found.st_mode)
     if kind != stat.S_IFREG:
         remedy = "" if kind == stat.S_IFDIR else "copy what it gives to a file, and name that"
-        what = _KINDS.get(kind, "something else")
-        raise error_type(str(path), f"not a regular file but {what}", allowed, remedy)
+        description = _KINDS.get(kind, "something else")
+        raise error_type(str(path), f"not a regular file but {description}", allowed, remedy)
 
 
 @contextmanager
 def protecting(paths: Iterable[str | os.PathLike[str]]) -> Iterator[None]:
-    """Let nothing that is written here replace these files: they are what a command reads.
+    """Prevent writes inside the block from replacing these files, a command's inputs.
 
-    Names that lead nowhere protect nothing.
+    Paths that do not exist are ignored.
     """
-    found = set()
+    identities = set()
     for path in paths:
         with suppress(OSError, ValueError):
             status = os.stat(path)
-            found.add((status.st_dev, status.st_ino))
-    token = _protected.set(_protected.get() | found)
+            identities.add((status.st_dev, status.st_ino))
+    token = _protected.set(_protected.get() | identities)
     try:
         yield
     finally:
@@ -127,15 +127,15 @@ def protecting(paths: Iterable[str | os.PathLike[str]]) -> Iterator[None]:
 def replacing(
     path: str | os.PathLike[str], error_type: type[SdtLavaError] = OutputError
 ) -> Iterator[Path]:
-    """Give a temporary name next to ``path``; it takes its place afterwards.
+    """Yield a temporary path next to ``path``, and move that file to ``path`` after the block.
 
-    On any failure the temporary file is removed and what was at ``path`` is left as it was. If
-    ``path`` is a symbolic link, what it points to is replaced.
+    On any failure, the temporary file is removed and ``path`` is left unchanged. If ``path`` is a
+    symbolic link, its target is replaced.
 
     Parameters
     ----------
     path : path-like
-        Where the file shall be in the end.
+        Final path of the file.
     error_type : type of SdtLavaError
         Raised if it cannot be written.
     """
@@ -157,31 +157,31 @@ def replacing(
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Check that a file can be written, before work is done whose result it shall hold.
+    """Check that a file can be written, before computing its content.
 
     Raises
     ------
     OutputError
-        If it cannot.
+        If it cannot be written.
     """
     with _typed(path, _ALLOWED):
         target = _checked_target(path, OutputError)
-        # Without the right to search it, nothing can be made in a folder, either.
+        # Creating a file in a folder also requires permission to search the folder.
         if not os.access(target.parent, os.W_OK | os.X_OK):
             raise OutputError(str(path), "the folder is write-protected", _ALLOWED)
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
-    """Check that a folder is there or can be made, before work is done whose result it shall hold.
+    """Check that a folder exists or can be created, before computing its content.
 
     Raises
     ------
     OutputError
-        If it cannot.
+        If it cannot be created, or is not writable.
     """
     with _typed(path, _ALLOWED_FOLDER):
         folder = Path(_real(path))
-        # Not `os.path.lexists`, which takes what may not be looked at for what is not there.
+        # Not `os.path.lexists`, which returns False for paths that may not be accessed.
         existing = next(parent for parent in (folder, *folder.parents) if _is_there(parent))
         _check_name(folder, existing)
         if not existing.is_dir():
@@ -191,12 +191,12 @@ def check_folder(path: str | os.PathLike[str]) -> None:
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
-    """Make a folder, and those around it, unless it exists.
+    """Create a folder and its parents, unless it exists.
 
     Raises
     ------
     OutputError
-        If it cannot be made.
+        If it cannot be created.
     """
     folder = Path(path)
     with _typed(path, _ALLOWED_FOLDER, "cannot be made"):
@@ -208,7 +208,7 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
 def _typed(
     path: str | os.PathLike[str], allowed: str, found: str = "cannot be written"
 ) -> Iterator[None]:
-    """Turn what the operating system, or Python, says about a name into an `OutputError`."""
+    """Convert the exceptions that Python raises for a path to `OutputError`."""
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:
@@ -216,12 +216,12 @@ def _typed(
 
 
 def _real(path: str | os.PathLike[str]) -> str:
-    """Return the path without symbolic links.
+    """Resolve the symbolic links in a path.
 
     Raises
     ------
     OSError
-        If links lead in a circle, which `os.path.realpath` returns as they are.
+        If the links form a loop, which `os.path.realpath` leaves unresolved.
     """
     text = os.fspath(path)
     if not text:
@@ -233,7 +233,7 @@ def _real(path: str | os.PathLike[str]) -> str:
 
 
 def _is_there(path: Path) -> bool:
-    """Tell whether a path exists; raises `OSError` if that may not be known."""
+    """Return whether a path exists; raise `OSError` if permissions hide the answer."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -242,7 +242,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _check_name(folder: Path, existing: Path) -> None:
-    """Raise `OSError` if the file system cannot hold the names of folders that are to be made."""
+    """Raise `OSError` if a folder to be created has a name too long for the file system."""
     longest = os.pathconf(existing, "PC_NAME_MAX")
     if any(len(os.fsencode(part)) > longest for part in folder.relative_to(existing).parts):
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
@@ -253,10 +253,10 @@ def _checked_target(path: str | os.PathLike[str], error_type: type[SdtLavaError]
         raise error_type(str(path), "ends like a folder", _ALLOWED, "leave the / at its end out")
     target = Path(_real(path))
     try:
-        found = os.stat(target)
+        status = os.stat(target)
     except (FileNotFoundError, NotADirectoryError):
-        found = None
-    if found is not None and not stat.S_ISREG(found.st_mode):
+        status = None
+    if status is not None and not stat.S_ISREG(status.st_mode):
         raise error_type(str(path), "exists and is not a regular file", _ALLOWED)
     if not target.parent.is_dir():
         raise error_type(
@@ -265,8 +265,8 @@ def _checked_target(path: str | os.PathLike[str], error_type: type[SdtLavaError]
             _ALLOWED,
             "create the folder first",
         )
-    if found is not None:
-        if (found.st_dev, found.st_ino) in _protected.get():
+    if status is not None:
+        if (status.st_dev, status.st_ino) in _protected.get():
             raise error_type(str(path), "a file that is read here", "another file than the inputs")
         if not os.access(target, os.W_OK):
             raise error_type(str(path), "the file there is write-protected", _ALLOWED)
@@ -274,7 +274,7 @@ def _checked_target(path: str | os.PathLike[str], error_type: type[SdtLavaError]
 
 
 def _reason(error: BaseException) -> str:
-    """Return what the operating system said, if it is behind another error, as in torch.save."""
+    """Return the operating system's reason, even if another error wraps it, as in torch.save."""
     link: BaseException | None = error
     while link is not None:
         if isinstance(link, OSError):
@@ -292,7 +292,7 @@ def _flush_to_disk(path: Path) -> None:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write plain values as indented JSON, all or nothing.
+    """Write plain values as indented JSON, atomically.
 
     Raises
     ------

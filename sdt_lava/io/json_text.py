@@ -1,4 +1,4 @@
-"""JSON from anywhere: names once, finite numbers."""
+"""Parse untrusted JSON strictly: no duplicate names, only finite numbers."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any, NoReturn
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Return what a JSON text holds.
+    """Parse a JSON text.
 
-    Readers differ in which of two values of one name they take, so there may be one only.
+    Parsers disagree on which value of a duplicate name they use, so duplicates are errors.
 
     Raises
     ------
     ValueError
-        If it is no JSON, has a name twice in one object, or a number that is not finite.
+        If the text is not JSON, or has a duplicate name in an object or a number that is not
+        finite.
     RecursionError
         If it is nested too deeply.
     """
@@ -23,14 +24,14 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = set()
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
+        unique = set()
         for name, _ in pairs:
-            if name in names:
+            if name in unique:
                 raise ValueError(f"the name {short_repr(name)} is used twice")
-            names.add(name)
-    return found
+            unique.add(name)
+    return entries
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -1,7 +1,7 @@
-"""How much a file may make this process read: every limit, in one place.
+"""Limits on the amount of data read from a file, all in one place.
 
-All of them are far above any legitimate file that we know and low enough that none exhausts a
-small machine. Whoever trusts a larger file raises one:
+All limits are far above any legitimate file that we know of, and low enough not to exhaust a
+small machine. For a larger, trusted file, raise one:
 
     with sdt_lava.io.limits.allowing(network_bytes=8 * 2**30):
         graph = sdt_lava.load_network("large.h5")
@@ -25,41 +25,41 @@ _NUMBER = re.compile(r"(\d{1,18})\s*([KMG]i?|)B?")
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Upper bounds of what is read.
+    """Upper bounds on the data that is read.
 
     Parameters
     ----------
     network_bytes : int
-        All arrays of a network or NIR file together, uncompressed; the file itself may be as
-        large, and its metadata more. The largest network of the paper has 0.13 GiB.
+        Size of all arrays of a network or NIR file together, uncompressed; the file may have this
+        size plus that of its metadata. The largest network of the paper has 0.13 GiB.
     metadata_bytes : int
-        JSON text of a network file.
+        Size of the JSON text in a network file.
     network_layers : int
-        Layers of a network file, nodes of a NIR file.
+        Number of layers of a network file, or nodes of a NIR file.
     population : int
-        Values that one node emits in a step.
+        Number of values that a node emits in a step.
     unrolled_connections : int
-        Connections that a lowering with unrolled streams may take beyond those of the network:
-        n sums can stand for 2^n. The paper's deepest network takes about 500.
+        Number of connections that a lowering with unrolled streams may add to those of the
+        network: n sums can expand to 2^n. The paper's deepest network needs about 500.
     checkpoint_bytes : int
-        A checkpoint. The largest published one, with optimizer, has about 1.1 GB.
+        Size of a checkpoint. The largest published one, with optimizer, has about 1.1 GB.
     checkpoint_entries : int
-        Entries of its archive, and tensors.
+        Number of entries in a checkpoint's archive, and number of its tensors.
     checkpoint_structure_bytes : int
-        Its pickle, which holds structure and names only; a byte of it can cost about a hundred
-        in memory.
+        Size of a checkpoint's pickle, which only holds structure and names; each byte can take
+        about a hundred bytes of memory.
     data_values : int
-        Numbers in an array of an ``.npz`` file.
+        Number of values in an array of an ``.npz`` file.
     batch_values : int
-        Numbers of 4 bytes that are loaded from a data set at once.
+        Number of 4-byte values that are loaded from a data set at once.
     config_bytes, yaml_bytes : int
-        A model configuration in JSON, and in YAML.
+        Size of a model configuration in JSON and in YAML.
     description_bytes : int
-        A target or an energy model in TOML.
+        Size of a target or an energy model in TOML.
     rates_bytes : int
-        A table of firing rates in CSV.
+        Size of a table of firing rates in CSV.
     results_bytes : int
-        The database of an evaluation that is resumed; a sample takes about 100 bytes.
+        Size of the database of a resumed evaluation; a sample takes about 100 bytes.
     """
 
     network_bytes: int = 2**31
@@ -90,23 +90,23 @@ _current: ContextVar[Limits] = ContextVar("limits", default=DEFAULTS)
 
 
 def limits() -> Limits:
-    """Return the limits that apply here."""
+    """Return the limits in effect."""
     return _current.get()
 
 
 @contextmanager
 def allowing(**changes: int) -> Iterator[Limits]:
-    """Read with other limits for a while, in this thread.
+    """Change limits inside the block, in the current thread.
 
     Parameters
     ----------
     **changes : int
-        Fields of `Limits`.
+        Fields of `Limits` and their new values.
 
     Raises
     ------
     ConfigError
-        If there is no such limit, or it is not a positive integer.
+        If a limit does not exist, or its value is not a positive integer.
     """
     token = _current.set(_changed(changes))
     try:
@@ -116,20 +116,20 @@ def allowing(**changes: int) -> Iterator[Limits]:
 
 
 def _changed(changes: Mapping[str, int]) -> Limits:
-    known = {field.name for field in fields(Limits)}
-    unknown = sorted(set(changes) - known)
+    names = {field.name for field in fields(Limits)}
+    unknown = sorted(set(changes) - names)
     if unknown:
-        raise ConfigError("limit", repr(option(unknown[0])), f"one of {sorted(map(option, known))}")
+        raise ConfigError("limit", repr(option(unknown[0])), f"one of {sorted(map(option, names))}")
     return replace(limits(), **changes)
 
 
 def option(name: str) -> str:
-    """Return how the command line names a limit."""
+    """Return the name of a limit on the command line."""
     return name.replace("_", "-")
 
 
 def parse(text: str) -> dict[str, int]:
-    """Return the limit that ``NAME=VALUE`` sets.
+    """Parse a limit in the form ``NAME=VALUE``.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def parse(text: str) -> dict[str, int]:
     Raises
     ------
     ConfigError
-        If it has another form.
+        If the text does not have this form.
     """
     name, _, value = text.partition("=")
     match = _NUMBER.fullmatch(value.strip())
@@ -151,7 +151,7 @@ def parse(text: str) -> dict[str, int]:
 
 
 def remedy(name: str) -> str:
-    """Return what to do about a file that exceeds a limit."""
+    """Return the remedy for a file that exceeds a limit."""
     return (
         f"if you trust the file, raise the limit: --allow {option(name)}=VALUE "
         f"(in Python: with sdt_lava.io.limits.allowing({name}=VALUE))"

@@ -1,8 +1,8 @@
-"""What is written into the folders of evaluations, sweeps, reports and trainings."""
+"""File names and patterns of the output of evaluations, sweeps, reports and training runs."""
 
 from __future__ import annotations
 
-# With what SQLite keeps beside a database.
+# Including the files that SQLite keeps beside a database.
 EVALUATION_FILES = ("results.sqlite", "results.sqlite-*", "results.json", "predictions.csv")
 SWEEP_FILES = (
     "identity.json",

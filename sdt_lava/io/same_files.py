@@ -1,4 +1,4 @@
-"""Whether a file that shall be written is one that is read, or is to be written twice."""
+"""Check that no output file is also an input file or written twice."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Place:
     Parameters
     ----------
     label : str
-        What errors call it, such as '--out'.
+        Name in errors, such as '--out'.
     path : str
-        As it was given.
+        The path as the user wrote it.
     beside : tuple of str
-        Of a file that is written: suffixes of others that are written beside it.
+        For an output file: suffixes of other files that are written beside it.
     inside : tuple of str
-        Of a folder that is written: patterns of the files in it, relative to it.
+        For an output folder: patterns of the files in it, relative to the folder.
     """
 
     label: str
@@ -41,7 +41,7 @@ class Place:
         return f"{self.label} {self.path}"
 
     def files(self) -> Iterator[str]:
-        """Yield the paths that are written, of a folder those that are there already."""
+        """Yield the paths that are written; of the files in a folder, only existing ones."""
         yield self.path
         for suffix in self.beside:
             yield f"{self.path}{suffix}"
@@ -51,7 +51,7 @@ class Place:
                 yield from map(str, folder.glob(pattern))
 
     def will_hold(self, path: str) -> bool:
-        """Tell whether a path is that of a file which is written into this folder."""
+        """Return whether a path is one of the files that are written into this folder."""
         with suppress(OSError, ValueError):
             relative = os.path.relpath(os.path.realpath(path), os.path.realpath(self.path))
             return any(fnmatchcase(relative, pattern) for pattern in self.inside)
@@ -59,23 +59,22 @@ class Place:
 
 
 def check_separate(reads: Sequence[Place], writes: Sequence[Place]) -> None:
-    """Check that nothing which is written is read, or written twice, before anything is done.
+    """Check, before any work is done, that no output is also an input or written twice.
 
-    Two paths are one file whatever they look like: through symbolic and hard links, and where
-    the file system does not distinguish letters. Files that are not there yet are compared by
-    their names, without regard to case.
+    Different paths may lead to the same file: through symbolic and hard links, or on a
+    case-insensitive file system. Files that do not exist yet are compared by name, ignoring case.
 
     Parameters
     ----------
     reads : sequence of Place
-        Files, or folders into which nothing may be written.
+        Input files, or folders into which nothing may be written.
     writes : sequence of Place
-        Files, or folders with the files that will be in them.
+        Output files, or folders with the files that will be written into them.
 
     Raises
     ------
     OutputError
-        Naming both.
+        If two of them conflict; the message names both.
     """
     for position, output in enumerate(writes):
         for path in output.files():
@@ -83,11 +82,13 @@ def check_separate(reads: Sequence[Place], writes: Sequence[Place]) -> None:
                 if _is_same(path, other.path):
                     raise _clash(output, path, f"{other}, which is read")
                 if _is_inside(path, other.path):
-                    found = f"inside {other}, which is read"
-                    raise OutputError(_name(output, path), found, _ALLOWED, _REMEDY)
+                    problem = f"inside {other}, which is read"
+                    raise OutputError(_name(output, path), problem, _ALLOWED, _REMEDY)
             for other in writes[:position]:
-                taken = other.will_hold(path) or any(_is_same(path, file) for file in other.files())
-                if taken or output.will_hold(other.path):
+                is_taken = other.will_hold(path) or any(
+                    _is_same(path, file) for file in other.files()
+                )
+                if is_taken or output.will_hold(other.path):
                     raise _clash(output, path, f"{other}, which is also written")
 
 
@@ -100,21 +101,21 @@ def _name(output: Place, path: str) -> str:
 
 
 def _is_same(first: str, second: str) -> bool:
-    one, other = _status(first), _status(second)
-    if one is not None and other is not None:
-        return os.path.samestat(one, other)
-    return one is other and _key(first) == _key(second) is not None
+    first_status, second_status = _status(first), _status(second)
+    if first_status is not None and second_status is not None:
+        return os.path.samestat(first_status, second_status)
+    return first_status is second_status and _key(first) == _key(second) is not None
 
 
 def _is_inside(path: str, folder: str) -> bool:
-    """Tell whether a path lies below a folder that exists, whatever the two look like."""
+    """Return whether a path lies inside an existing folder, after resolving links."""
     if not os.path.isdir(folder):
         return False
     with suppress(OSError, ValueError):
-        of_folder = os.stat(folder)
+        folder_status = os.stat(folder)
         for parent in Path(os.path.realpath(path)).parents:
             status = _status(str(parent))
-            if status is not None and os.path.samestat(status, of_folder):
+            if status is not None and os.path.samestat(status, folder_status):
                 return True
     return False
 
@@ -126,7 +127,7 @@ def _status(path: str) -> os.stat_result | None:
 
 
 def _key(path: str) -> tuple[str, str] | None:
-    """Return folder and name of a file that is not there: links are followed, case is dropped."""
+    """Return folder and name of a file that does not exist, without links and in lower case."""
     with suppress(OSError, ValueError):
         folder, name = os.path.split(os.path.realpath(path))
         return folder, unicodedata.normalize("NFC", name).casefold()

@@ -1,4 +1,4 @@
-"""Descriptions in TOML that users may write: every entry is checked where it is read."""
+"""Read TOML descriptions written by users, checking every entry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# Dots of a line: names like a.b.c make a table for each, and take the square of their number.
+# Dots in a line: each dot of a name like a.b.c makes a table, which takes quadratic time in total.
 _MOST_DOTS = 50
 
 
@@ -26,11 +26,11 @@ class TomlTable:
     Parameters
     ----------
     where : str
-        What it describes, for errors.
+        Name of the described thing in errors.
     content : dict
         The parsed table.
     error_type : type of SdtLavaError
-        Raised for every entry that is wrong.
+        Type of the errors about invalid entries.
     """
 
     def __init__(self, where: str, content: Any, error_type: type[SdtLavaError]) -> None:
@@ -42,21 +42,21 @@ class TomlTable:
 
     @classmethod
     def parse(cls, where: str, text: str, error_type: type[SdtLavaError]) -> TomlTable:
-        """Parse a document."""
+        """Parse a TOML document."""
         for number, line in enumerate(text.split("\n"), 1):
             if line.count(".") > _MOST_DOTS:
-                found = f"line {number} with {line.count('.')} dots"
+                problem = f"line {number} with {line.count('.')} dots"
                 remedy = "break the line, or leave tables of tables out"
-                raise error_type(where, found, f"at most {_MOST_DOTS} in a line", remedy)
+                raise error_type(where, problem, f"at most {_MOST_DOTS} in a line", remedy)
         try:
             return cls(where, tomllib.loads(text), error_type)
-        # The parser's error is a ValueError; Python's, at numbers of thousands of digits, another.
+        # Both the parser, and Python for numbers of thousands of digits, raise ValueError.
         except (ValueError, RecursionError) as error:
-            found, remedy = f"no TOML: {str(error)[:200]}", "correct the line that is named"
-            raise error_type(where, found, "a TOML document", remedy) from None
+            problem, remedy = f"no TOML: {str(error)[:200]}", "correct the line that is named"
+            raise error_type(where, problem, "a TOML document", remedy) from None
 
     def check_keys(self, allowed: set[str], required: set[str]) -> None:
-        """Check that nothing is unknown and nothing is missing."""
+        """Check that no entry is unknown and no required entry is missing."""
         unknown = sorted(set(self.content) - allowed)
         if unknown:
             raise self.error_type(
@@ -69,7 +69,7 @@ class TomlTable:
             )
 
     def tables(self, key: str, what: str) -> dict[str, TomlTable]:
-        """Return the tables ``[key.<name>]`` by name; none if there is no such entry."""
+        """Return the tables ``[key.<name>]`` by name; empty if the entry is missing."""
         value = self.content.get(key, {})
         if not isinstance(value, dict):
             raise self.error_type(
@@ -81,55 +81,55 @@ class TomlTable:
         }
 
     def text(self, key: str, default: str = "") -> str:
-        """Return a string."""
+        """Return a string entry."""
         value = self.content.get(key, default)
         if not isinstance(value, str):
             raise self._wrong(key, "a text in quotes")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """Return a list of strings; empty if there is no such entry."""
+        """Return an entry that is a list of strings; empty if it is missing."""
         value = self.content.get(key, [])
         if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
             raise self._wrong(key, "a list of texts in quotes")
         return tuple(value)
 
     def integer(self, key: str, low: int, high: int) -> int:
-        """Return an integer from ``low`` to ``high``."""
+        """Return an integer entry from ``low`` to ``high``."""
         value = self.content.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise self._wrong(key, f"an integer, {low} to {high}")
         return value
 
     def number(self, key: str, low: float, high: float) -> float:
-        """Return a number from ``low`` to ``high``."""
+        """Return a numeric entry from ``low`` to ``high``."""
         value = self.content.get(key)
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             raise self._wrong(key, "a number")
-        if not low <= value <= high:  # also true of a NaN
+        if not low <= value <= high:  # also true for NaN
             raise self._wrong(key, f"{low:g} to {high:g}")
         return float(value)
 
     def _wrong(self, key: str, allowed: str) -> SdtLavaError:
-        found = f"{key} = {short_repr(self.content.get(key))}"
-        return self.error_type(self.where, found, allowed)
+        problem = f"{key} = {short_repr(self.content.get(key))}"
+        return self.error_type(self.where, problem, allowed)
 
 
 def read_description(path: Path, error_type: type[SdtLavaError]) -> str:
-    """Return the text of a description.
+    """Read the text of a description.
 
     Raises
     ------
     error_type
-        If it cannot be read, is no text, or is too long.
+        If the file cannot be read, is not text, or is too long.
     """
-    most = limits().description_bytes
+    limit = limits().description_bytes
     try:
         with open_regular(path, error_type, "a TOML file") as file:
-            data = file.read(most + 1)
-        if len(data) > most:
-            found = f"more than {most} bytes"
-            raise error_type(str(path), found, "a page of text", remedy("description_bytes"))
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            problem = f"more than {limit} bytes"
+            raise error_type(str(path), problem, "a page of text", remedy("description_bytes"))
         return data.decode("utf-8")
     except OSError as error:
         raise error_type(str(path), f"cannot be read: {error.strerror}") from None
