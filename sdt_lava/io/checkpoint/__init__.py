@@ -1,4 +1,4 @@
-"""The bytes of checkpoints: archives, pickles and tensors, read without trusting them."""
+"""Read untrusted checkpoints: archives, pickles and tensors."""
 
 from sdt_lava.support.lazy import lazy
 

@@ -1,4 +1,4 @@
-"""Reading and writing torch's zip archives without trusting them."""
+"""Write torch's zip archives, and read untrusted ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sdt_lava.io.limits import limits, remedy
 if TYPE_CHECKING:
     from sdt_lava.io.checkpoint.unpickle import InertClasses
 
-# torch.save stores without compression: what comes out of an archive is no more than its size.
+# torch.save does not compress: the members of an archive are no larger than the archive itself.
 MAX_EXPANSION_RATIO = 1
 
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -28,7 +28,7 @@ _RESAVE = (
 
 
 def read_archive(path: str | os.PathLike[str], inert: InertClasses | None = None) -> Any:
-    """Return the content of a file written by ``torch.save``, without running any of it.
+    """Read a file written by ``torch.save`` without executing code from it.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def read_archive(path: str | os.PathLike[str], inert: InertClasses | None = None
     Raises
     ------
     CheckpointError
-        If the file is missing, unreadable, damaged, too large, in an older format than zip, or
-        contains anything else.
+        If the file is missing, unreadable, damaged, too large, in a format older than zip, or
+        contains any other objects.
     """
     where = str(path)
     try:
@@ -59,17 +59,17 @@ def read_archive(path: str | os.PathLike[str], inert: InertClasses | None = None
 
 
 def is_exactly(value: object, expected: str | int) -> bool:
-    """Compare an entry of an archive, which may be anything: a tensor compares to a tensor."""
+    """Return whether an entry, possibly a tensor, has exactly the expected type and value."""
     return type(value) is type(expected) and value == expected
 
 
 def write_archive(path: str | os.PathLike[str], content: Any) -> None:
-    """Write plain containers and tensors with ``torch.save``, all or nothing.
+    """Write plain containers and tensors with ``torch.save``, atomically.
 
     Raises
     ------
     CheckpointError
-        If the file cannot be written; an older file of that name is then left as it was.
+        If the file cannot be written; an existing file is then left unchanged.
     """
     import torch
 
@@ -79,14 +79,15 @@ def write_archive(path: str | os.PathLike[str], content: Any) -> None:
 
 def _read(file: BinaryIO, where: str, inert: InertClasses | None) -> Any:
     magic = file.read(len(_ZIP_MAGIC))
-    # Both ends are looked at: a file that starts as one thing and ends as a zip is neither.
+    # Check the start as well: zip archives are recognized by their end, and a file that starts as
+    # another format but ends as a zip archive is neither.
     if magic != _ZIP_MAGIC:
         raise _no_checkpoint(where) or CheckpointError(where, _describe(magic), _ALLOWED, _RESAVE)
     size = file.seek(0, os.SEEK_END)
     try:
         _check_limit("checkpoint_bytes", size, "bytes", where)
-        most, advice = limits().checkpoint_entries, remedy("checkpoint_entries")
-        with open_zip(file, where, CheckpointError, most, advice) as archive:
+        limit, advice = limits().checkpoint_entries, remedy("checkpoint_entries")
+        with open_zip(file, where, CheckpointError, limit, advice) as archive:
             return _load(archive, _checked_entries(archive, size, where), where, inert)
     except (CheckpointError, ImportError):
         raise
@@ -94,8 +95,8 @@ def _read(file: BinaryIO, where: str, inert: InertClasses | None) -> Any:
         raise CheckpointError(
             where, f"an incomplete or damaged zip archive ({error})", _ALLOWED, "copy it again"
         ) from error
-    # A hostile pickle or zip directory raises whatever it likes, MemoryError and RecursionError
-    # included: this is the boundary behind which all of that is one kind of error.
+    # A malicious pickle or zip directory can raise any exception, including MemoryError and
+    # RecursionError. At this boundary, all of them become CheckpointError.
     except Exception as error:
         reason = str(error)[:200] or type(error).__name__
         raise CheckpointError(
@@ -107,7 +108,7 @@ def _read(file: BinaryIO, where: str, inert: InertClasses | None) -> Any:
 
 
 def _no_checkpoint(where: str) -> CheckpointError | None:
-    """Return what to say of a file that belongs elsewhere."""
+    """Return an error for a file of another known kind, or None."""
     other = misplaced(where, CHECKPOINT)
     return other and CheckpointError(where, other[0], "a checkpoint", other[1])
 
@@ -144,9 +145,9 @@ def _checked_entries(archive: ZipReader, size: int, where: str) -> dict[str, zip
 
 
 def _check_limit(name: str, found: int, what: str, where: str) -> None:
-    most = getattr(limits(), name)
-    if found > most:
-        raise CheckpointError(where, f"{found} {what}", f"at most {most}", remedy(name))
+    limit = getattr(limits(), name)
+    if found > limit:
+        raise CheckpointError(where, f"{found} {what}", f"at most {limit}", remedy(name))
 
 
 def _load(
@@ -175,7 +176,7 @@ def _load(
             raise pickle.UnpicklingError(f"storage {key[:20]!r} is missing")
         return archive.read(entries[name])
 
-    # Imported here: what is no checkpoint has been refused without torch.
+    # Imported here, so that files that are not checkpoints are refused without importing torch.
     from sdt_lava.io.checkpoint.unpickle import TensorUnpickler
 
     content = bytes(archive.read(entries[pickles[0]]))

@@ -1,9 +1,9 @@
-"""Numbers of NumPy inside a pickle, read as Python numbers without NumPy's own reconstruction.
+"""Read NumPy scalars in a pickle as Python numbers, without NumPy's own reconstruction.
 
 A training script that stores ``numpy.float64(91.2)`` as its metric pickles a call of
 ``numpy.core.multiarray.scalar`` with a data type and the bytes of the number. NumPy's function
-accepts any data type, objects included, and believes it. Here the data type is a name in a short
-list, the bytes have exactly its length, and the result is an ``int``, a ``float`` or a ``bool``.
+accepts any data type, even object, and trusts it. Here, the data type must be in a short list of
+names, the bytes must have exactly its size, and the result is an ``int``, ``float`` or ``bool``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pickle
 import struct
 from typing import Any
 
-# Name of the type in a pickle, and the format that `struct` reads it with.
+# Format of `struct` for each name of a type in a pickle.
 _FORMATS = {
     "b1": "?",
     "i1": "b",
@@ -27,28 +27,29 @@ _FORMATS = {
     "f4": "f",
     "f8": "d",
 }
-# What dtype.__reduce__ gives for a type without fields, shape, metadata or alignment of its own;
-# the byte order stands between the version and these.
+# The state from dtype.__reduce__ for a type without fields, shape, metadata or its own alignment:
+# the version, the byte order, and these values.
 _STATE_VERSION = 3
 _PLAIN_STATE = (None, None, None, -1, -1, 0)
-# Protocol 2 has no bytes: they are text, encoded again while reading. The longest number has 8.
+# Protocol 2 has no bytes objects: it stores text, which is encoded on reading. The longest number
+# has 8 bytes.
 _LONGEST = 8
 
 
 class ScalarType:
-    """Stands for a ``numpy.dtype`` of one plain number."""
+    """Stand-in for the ``numpy.dtype`` of a plain number."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.order = ""
 
     def restore(self, state: object) -> None:
-        """Take the byte order from the state that NumPy pickles.
+        """Set the byte order from the state that NumPy pickles.
 
         Raises
         ------
         UnpicklingError
-            If the state is anything but that of a plain little-endian number.
+            If the state is not that of a plain little-endian number.
         """
         expected = "|" if self.name[1] == "1" else "<"
         if not _equal(state, (_STATE_VERSION, expected, *_PLAIN_STATE)):
@@ -62,7 +63,7 @@ def scalar_type(*arguments: Any) -> ScalarType:
     Raises
     ------
     UnpicklingError
-        If the name is not that of a plain number.
+        If the name is not that of a plain numeric type.
     """
     name = arguments[0] if arguments else None
     if type(name) is not str or name not in _FORMATS or not _equal(arguments[1:], (False, True)):
@@ -91,12 +92,12 @@ def scalar(*arguments: Any) -> bool | int | float:
 
 
 def encoded(*arguments: Any) -> bytes:
-    """Stand in for ``_codecs.encode(text, 'latin1')``, with which protocol 2 writes bytes.
+    """Stand in for ``_codecs.encode(text, 'latin1')``, which protocol 2 uses for bytes.
 
     Raises
     ------
     UnpicklingError
-        If it is another encoding or longer than a number.
+        If the encoding is not latin1, or the text is longer than a number.
     """
     if len(arguments) != 2 or not _equal(arguments[1:], ("latin1",)):
         raise pickle.UnpicklingError("text in an encoding that is not latin1")
@@ -107,7 +108,7 @@ def encoded(*arguments: Any) -> bytes:
 
 
 def _equal(found: object, expected: tuple[Any, ...]) -> bool:
-    """Whether a tuple has these entries, of these very types (True is not 1 here)."""
+    """Return whether a tuple has exactly these entries and types (True does not equal 1 here)."""
     return (
         type(found) is tuple
         and len(found) == len(expected)

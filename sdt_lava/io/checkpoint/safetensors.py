@@ -1,9 +1,9 @@
-"""Reading ``.safetensors`` files: a header in JSON and the bytes of tensors, nothing to run.
+"""Read ``.safetensors`` files, which contain a JSON header and raw tensors but no code.
 
 Format: 8 bytes, the length N of the header as little-endian integer; N bytes of JSON, an object
-that gives each tensor's ``dtype``, ``shape`` and ``data_offsets`` (begin and end, counted from the
-end of the header) and may have ``__metadata__``, text by text; the bytes of all tensors,
-little-endian and in C order, one after another without gap or overlap.
+with each tensor's ``dtype``, ``shape`` and ``data_offsets`` (begin and end, counted from the
+end of the header) and optionally ``__metadata__``, which maps text to text; the bytes of all
+tensors, little-endian and in C order, one after another without gap or overlap.
 Source: huggingface/safetensors, README.md, and the checks of ``safetensors/src/tensor.rs``.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SUFFIX = ".safetensors"
 _LENGTH_BYTES = 8
 _METADATA = "__metadata__"
-# torch's names of the types, and their bytes: torch is imported for a file that is in order.
+# Names of torch's types, and their sizes in bytes; torch is only imported for a valid file.
 _DTYPES = {
     "F64": ("float64", 8),
     "F32": ("float32", 4),
@@ -43,9 +43,9 @@ _ALLOWED = "a .safetensors file: length, header in JSON, tensors without gap or 
 
 
 def is_safetensors(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a file is called ``.safetensors``, or begins like one.
+    """Return whether a file has the suffix ``.safetensors`` or starts like such a file.
 
-    A file that cannot be opened is none; reading it as something else says why.
+    The result is False for a file that cannot be opened; reading it later raises the reason.
     """
     if str(path).lower().endswith(SUFFIX):
         return True
@@ -70,7 +70,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
     Raises
     ------
     CheckpointError
-        If the file is missing, damaged or too large, or has numbers that torch has not.
+        If the file is missing, damaged or too large, or has a data type that torch lacks.
     """
     where = str(path)
     try:
@@ -97,21 +97,21 @@ def _read(file: BinaryIO, where: str) -> dict[str, torch.Tensor]:
     for name, entry in sorted(header.items(), key=lambda item: _offsets(item[1])):
         kind, shape, begin, stop = _described(name, entry, where)
         if begin != end or stop > available:
-            found = f"{name[:80]!r} at bytes {begin} to {stop} of {available}, not from {end} on"
-            raise CheckpointError(where, found, _ALLOWED, "copy the file again, or save it again")
+            problem = f"{name[:80]!r} at bytes {begin} to {stop} of {available}, not from {end} on"
+            raise CheckpointError(where, problem, _ALLOWED, "copy the file again, or save it again")
         tensors[name] = _tensor(file, kind, shape, stop - begin, f"{where}: {name[:80]}")
         end = stop
     if end != available:
-        found = f"{available} bytes of tensors, of which {end} are described"
-        raise CheckpointError(where, found, _ALLOWED, "copy the file again, or save it again")
-    # In the file's own order.
+        problem = f"{available} bytes of tensors, of which {end} are described"
+        raise CheckpointError(where, problem, _ALLOWED, "copy the file again, or save it again")
+    # In the order of the header.
     return {name: tensors[name] for name in header}
 
 
 def _check_limit(name: str, found: int, what: str, where: str) -> None:
-    most = getattr(limits(), name)
-    if found > most:
-        raise CheckpointError(where, f"{found} {what}", f"at most {most}", remedy(name))
+    limit = getattr(limits(), name)
+    if found > limit:
+        raise CheckpointError(where, f"{found} {what}", f"at most {limit}", remedy(name))
 
 
 def _header(text: bytes, where: str) -> dict[str, Any]:
@@ -127,13 +127,13 @@ def _header(text: bytes, where: str) -> dict[str, Any]:
 
 
 def _offsets(entry: Any) -> tuple[int, int]:
-    """Return where a tensor is, or the start if that is not said: it is checked later."""
+    """Return the offsets of a tensor; (0, 0) if they are invalid, which is checked later."""
     offsets: Any = entry.get("data_offsets") if isinstance(entry, dict) else None
     return (offsets[0], offsets[1]) if _are_natural(offsets) and len(offsets) == 2 else (0, 0)
 
 
 def _described(name: str, entry: Any, where: str) -> tuple[str, tuple[int, ...], int, int]:
-    """Return type, shape, begin and end of a tensor, which fit each other."""
+    """Return the type, shape, begin and end of a tensor after checking their consistency."""
     place = f"{where}: {name[:80]}"
     if not isinstance(entry, dict) or set(entry) != _FIELDS:
         raise CheckpointError(place, "no tensor", f"an object with {sorted(_FIELDS)}")
@@ -147,8 +147,8 @@ def _described(name: str, entry: Any, where: str) -> tuple[str, tuple[int, ...],
     begin, end = offsets
     size = prod(shape) * _DTYPES[kind][1]
     if end - begin != size:
-        found = f"{end - begin} bytes for {kind} of shape {tuple(shape)}"
-        raise CheckpointError(place, found, f"{size} bytes")
+        problem = f"{end - begin} bytes for {kind} of shape {tuple(shape)}"
+        raise CheckpointError(place, problem, f"{size} bytes")
     return kind, tuple(shape), begin, end
 
 

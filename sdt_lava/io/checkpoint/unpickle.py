@@ -1,9 +1,9 @@
-"""A reader for the pickle inside a torch archive that can build tensors and nothing else.
+"""Read the pickle in a torch archive; only plain containers, numbers, text and tensors are built.
 
-``torch.load`` is not used on files from outside. Without ``weights_only`` it runs whatever code
-the file names; with it, torch 2.3 still believes the sizes written in the pickle, and a tensor
-that claims to be longer than its data is read from whatever memory follows. Here every opcode,
-every name and every size is checked against a short list.
+``torch.load`` is not used for untrusted files. Without ``weights_only``, it executes any code that
+the file names. With it, torch 2.3 still trusts the sizes in the pickle: a tensor that claims to be
+longer than its data reads past the end of the buffer. Here, every opcode and every name must be on
+a short list, and every size is checked.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import torch
 from sdt_lava.io.checkpoint.numpy_scalar import ScalarType, encoded, scalar, scalar_type
 from sdt_lava.io.limits import limits, remedy
 
-# What torch.save writes for containers, numbers, text and tensors: with protocol 2, its default,
-# and with the later ones that `pickle_protocol` may ask for.
+# Opcodes that torch.save writes for containers, numbers, text and tensors, with protocol 2 (the
+# default) and with the later ones that `pickle_protocol` can select.
 _OPCODES = (
     pickle.PROTO,
     pickle.STOP,
@@ -75,13 +75,14 @@ _STORAGE_DTYPES = {
     "BoolStorage": torch.bool,
 }
 _MAX_DIMENSIONS = 16
-# Integers as keys, in all dicts together. Text is hashed with a secret, integers are not: a file
-# can choose them such that each is compared with all others. An optimizer's state has one a tensor.
+# Integer keys of all dicts together. Python randomizes the hashes of text but not of integers, so
+# a file can choose integers that all collide. An optimizer's state has one per tensor.
 _MAX_INTEGER_KEYS = 16_384
 _KEY_LIMIT = 2**63
-_MAX_ATTRIBUTES = 65_536  # of all objects together
+_MAX_ATTRIBUTES = 65_536  # in all objects together
 _MAX_ARGUMENTS = 16
-# Tensors may share storages: so many times as many numbers as are stored, and these beside.
+# Tensors may share storages: all tensors together may have this many times as many numbers as are
+# stored, plus a free allowance.
 _MAX_SHARING = 8
 _FREE_NUMBERS = 2**20
 
@@ -91,7 +92,7 @@ InertClasses = Mapping[tuple[str, str], type]
 
 @dataclass(frozen=True)
 class _Symbol:
-    """What a name in the pickle stands for: never the object of that name itself."""
+    """The stand-in for a name in the pickle; never the object of that name."""
 
     name: str
     dtype: torch.dtype | None = None
@@ -107,14 +108,15 @@ class TensorUnpickler(pickle._Unpickler):
     data : bytes
         The pickle.
     read_record : callable
-        Returns the bytes of the storage with a given key, which become its memory.
+        Returns the bytes of the storage with a given key; the storage uses them without a copy.
     inert : mapping, optional
-        More classes that may occur, by module and name: plain attribute bags that take no
-        constructor arguments, such as ``argparse.Namespace``.
+        Additional permitted classes, by module and name: plain attribute containers whose
+        constructors take no arguments, such as ``argparse.Namespace``.
 
     Notes
     -----
-    ``load`` raises nearly any exception on a malformed pickle; the caller turns them into one.
+    ``load`` can raise almost any exception on a malformed pickle; the caller converts them to one
+    type.
     """
 
     # Attributes of the base class, which is the interpreter's pure-Python unpickler.
@@ -136,7 +138,7 @@ class TensorUnpickler(pickle._Unpickler):
         self._numbers = 0  # in all tensors together
 
     def find_class(self, module: str, name: str) -> _Symbol:
-        """Return the stand-in for a listed name."""
+        """Return the stand-in for a permitted name."""
         full = f"{module}.{name}"
         if module == "torch" and name in _STORAGE_DTYPES:
             return _Symbol(full, dtype=_STORAGE_DTYPES[name])
@@ -149,7 +151,7 @@ class TensorUnpickler(pickle._Unpickler):
         )
 
     def persistent_load(self, pid: Any) -> torch.Tensor:
-        """Return a storage as flat tensor, after checking its length against the archive."""
+        """Return a storage as a flat tensor, after checking its length against the archive."""
         kind, symbol, key, _location, length = pid
         if kind != "storage" or not isinstance(symbol, _Symbol) or symbol.dtype is None:
             raise pickle.UnpicklingError("a reference that is not a tensor storage")
@@ -170,19 +172,19 @@ class TensorUnpickler(pickle._Unpickler):
             raise pickle.UnpicklingError("a call of something that may not be called")
         if len(args) > _MAX_ARGUMENTS:
             raise pickle.UnpicklingError(f"a call with {len(args)} arguments")
-        made = symbol.call(*args)
+        result = symbol.call(*args)
         if symbol.call is _rebuild_tensor:
-            self._count_tensor(made)
-        self.stack[-1] = made
+            self._count_tensor(result)
+        self.stack[-1] = result
 
     def _count_tensor(self, tensor: torch.Tensor) -> None:
-        """Refuse tensors that together are far more than what is stored of them."""
+        """Refuse tensors that together have far more numbers than are stored."""
         self._tensors += 1
         self._numbers += tensor.numel()
-        most = limits().checkpoint_entries
-        if self._tensors > most:
+        limit = limits().checkpoint_entries
+        if self._tensors > limit:
             raise pickle.UnpicklingError(
-                f"more than {most} tensors ({remedy('checkpoint_entries')})"
+                f"more than {limit} tensors ({remedy('checkpoint_entries')})"
             )
         stored = sum(map(len, self._storages.values())) if self._numbers > _FREE_NUMBERS else 0
         if self._numbers > _FREE_NUMBERS + _MAX_SHARING * stored:
@@ -204,10 +206,10 @@ class TensorUnpickler(pickle._Unpickler):
             target.restore(state)
             return
         if type(target) is OrderedDict:
-            return  # the ``_metadata`` attribute of a state dict: not needed
+            return  # ignore the ``_metadata`` attribute of a state dict
         if type(target) not in self._inert.values() or type(state) is not dict:
             raise pickle.UnpicklingError("attributes for an object that may not have any")
-        # One dict may be taken again and again.
+        # The same dict may be used any number of times.
         self._attributes += len(state)
         if self._attributes > _MAX_ATTRIBUTES:
             raise pickle.UnpicklingError(f"more than {_MAX_ATTRIBUTES} attributes of objects")
@@ -244,7 +246,7 @@ class TensorUnpickler(pickle._Unpickler):
         self._put(int.from_bytes(self.read(4), "little"))
 
     def _put(self, number: int) -> None:
-        # Every pickler counts what it stores. Other numbers could be chosen to collide, as keys.
+        # Every pickler numbers its memo consecutively. Other numbers could be chosen to collide.
         if number > len(self.memo):
             raise pickle.UnpicklingError("a memo whose numbers are not consecutive")
         self.memo[number] = self.stack[-1]
@@ -270,8 +272,8 @@ def _require_text(value: object) -> str:
 
 
 def _require_key(value: object) -> bool:
-    """Return whether a key is an integer; it may be text otherwise."""
-    # A nested tuple can take for ever to hash.
+    """Return whether a key is an integer; raise an error unless it is an integer or text."""
+    # Other types are refused: hashing a nested tuple can take unlimited time.
     if type(value) is str:
         return False
     if type(value) is int and -_KEY_LIMIT <= value < _KEY_LIMIT:
@@ -308,7 +310,7 @@ def _flat_tensor(record: bytearray, dtype: torch.dtype, length: int, key: str) -
 
 
 def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_rest: Any) -> torch.Tensor:
-    """Return a view of a storage that is proven to lie inside it."""
+    """Return a view of a storage, after checking that it lies inside the storage."""
     if not isinstance(storage, torch.Tensor) or not isinstance(size, tuple):
         raise pickle.UnpicklingError("a tensor without storage or size")
     if not isinstance(stride, tuple) or len(size) != len(stride) or len(size) > _MAX_DIMENSIONS:
@@ -317,7 +319,7 @@ def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_rest: A
     for extent, step in zip(size, stride, strict=True):
         count *= _require_count(extent)
         last += max(extent - 1, 0) * _require_count(step)
-    # A stride of 0 would let a few bytes stand for a tensor of any size.
+    # With a stride of 0, a few bytes could represent a tensor of any size.
     if count > len(storage) or (count and last >= len(storage)):
         raise pickle.UnpicklingError(f"a tensor of size {size} that reaches beyond its storage")
     return storage.as_strided(size, stride, offset) if count else storage.new_empty(size)
@@ -329,13 +331,13 @@ def _rebuild_parameter(data: Any, *_rest: Any) -> torch.Tensor:
     return data
 
 
-# What a pickle may call, and what is called in its place.
+# Functions that a pickle may call, and the functions that are called instead.
 _CALLS: dict[tuple[str, str], Callable[..., Any]] = {
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
     ("collections", "OrderedDict"): _empty_ordered_dict,
     ("numpy.core.multiarray", "scalar"): scalar,
-    # The same since NumPy 2.
+    # The same function since NumPy 2.
     ("numpy._core.multiarray", "scalar"): scalar,
     ("numpy", "dtype"): scalar_type,
     ("_codecs", "encode"): encoded,

@@ -1,4 +1,4 @@
-"""Where in a checkpoint the weights are: scripts call them by many names."""
+"""Find the weights in a checkpoint, which training scripts store under many names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import torch
 from sdt_lava.errors import CheckpointError
 from sdt_lava.families.tensors import listed
 
-# By precedence. The first is the authors'; then torchvision's and others' scripts, DeepSpeed.
+# In order of precedence: first the authors' name, then those of torchvision, other scripts and
+# DeepSpeed.
 _ORDINARY = (
     "state_dict", "model", "model_state_dict", "net", "network", "module", "net_state_dict",
     "model_state", "weights", "params", "parameters", "student", "backbone",
@@ -25,16 +26,16 @@ _DEEPEST = 3
 
 @dataclass(frozen=True)
 class Weights:
-    """One set of weights of a file.
+    """A set of weights in a file.
 
     Parameters
     ----------
     name : str
-        Its entry, such as 'state_dict' or 'ema.module', or 'file' if the file is nothing else.
+        Path of the entry, such as 'state_dict' or 'ema.module', or 'file' for the whole file.
     state : object
-        What stands there.
+        Value of the entry.
     notes : tuple of str
-        Which other sets the file has.
+        Notes on other sets of weights in the file.
     """
 
     name: str
@@ -43,49 +44,49 @@ class Weights:
 
 
 def find_weights(content: Mapping[Any, Any], where: str, *, ema: bool) -> Weights | None:
-    """Return the weights of a checkpoint, or None if nothing looks like them.
+    """Return the weights of a checkpoint, or None if nothing looks like weights.
 
     Parameters
     ----------
     content : mapping
-        What the file holds.
+        Content of the file.
     where : str
-        The file, for messages.
+        Name of the file in errors.
     ema : bool
-        Take the moving average.
+        Return the moving average instead of the ordinary weights.
 
     Raises
     ------
     CheckpointError
-        If there are weights, but not those that were asked for.
+        If there are weights, but not of the requested kind.
     """
     ordinary = list(_states(content, _ORDINARY))
     averaged = list(_states(content, _AVERAGED))
     if not ordinary and not averaged and _is_state(content):
         ordinary = [("file", content)]
-    wanted, others = (averaged, ordinary) if ema else (ordinary, averaged)
-    if wanted:
-        name, state = wanted[0]
-        return Weights(name, state, tuple(_notes(name, wanted[1:], others, ema=ema)))
+    candidates, others = (averaged, ordinary) if ema else (ordinary, averaged)
+    if candidates:
+        name, state = candidates[0]
+        return Weights(name, state, tuple(_notes(name, candidates[1:], others, ema=ema)))
     if not others:
-        # The authors' entry without tensors: what is wrong with it is said later.
+        # The authors' entry exists but has no tensors: the caller reports what is wrong with it.
         key = "state_dict_ema" if ema else "state_dict"
         if key in content:
             return Weights(key, content[key])
         if not ema:
             return None
-    found = [name for name, _ in others]
+    available = [name for name, _ in others]
     raise CheckpointError(
         where,
         f"no {'state_dict_ema' if ema else 'state_dict'}",
         f"a checkpoint with {'a moving average' if ema else 'ordinary weights'}; this one has "
-        f"{found or 'none that is known'}",
+        f"{available or 'none that is known'}",
         "import the ordinary weights, without --ema" if ema else "pass --ema",
     )
 
 
 def look_like_weights(content: Mapping[Any, Any]) -> list[str]:
-    """Return the entries of a checkpoint, at any depth, that hold tensors by name."""
+    """Return the paths of the entries of a checkpoint, at any depth, that map names to tensors."""
     return [name for name, _ in _states(content, None) if name]
 
 
@@ -106,11 +107,11 @@ def _notes(
 def _states(
     content: Any, names: tuple[str, ...] | None, depth: int = 0
 ) -> Iterator[tuple[str, Any]]:
-    """Yield the state dicts under some names, or under any, and where they are."""
+    """Yield the paths and the state dicts of entries with some names, or any name if None."""
     if not isinstance(content, dict) or depth >= _DEEPEST:
         return
-    # An average may be inside of an ordinary name, and the other way round.
-    through = _ORDINARY if names is not None else ()
+    # An average may be nested inside an ordinary entry, and vice versa.
+    more_names = _ORDINARY if names is not None else ()
     for key in names if names is not None else list(content):
         value = content.get(key)
         if not isinstance(key, str) or not isinstance(value, dict):
@@ -118,13 +119,15 @@ def _states(
         if _is_state(value):
             yield key, value
             continue
-        inner = dict.fromkeys((*(names or ()), *through)) if names is not None else None
-        for name, state in _states(value, None if inner is None else tuple(inner), depth + 1):
+        inner_names = dict.fromkeys((*(names or ()), *more_names)) if names is not None else None
+        for name, state in _states(
+            value, None if inner_names is None else tuple(inner_names), depth + 1
+        ):
             yield f"{key}.{name}", state
 
 
 def _is_state(value: Any) -> bool:
-    """Tell whether a dict names matrices or kernels: optimizers have numbers as names."""
+    """Return whether a dict maps names to matrices or kernels; optimizers use integers as keys."""
     return isinstance(value, dict) and any(
         isinstance(name, str) and isinstance(tensor, torch.Tensor) and tensor.ndim > 1
         for name, tensor in value.items()
