@@ -36,7 +36,7 @@ _PATCH = 4
 _SECONDS = 4.0
 _ROUNDS = (5, 30)
 
-_MEASURED = {"ms": "time [ms]", "sdsa_ms": "of it SDSA's masks [ms]", "megabytes": "memory [MB]"}
+_MEASURED = {"ms": "time [ms]", "sdsa_ms": "SDSA's masks [ms]", "megabytes": "memory [MB]"}
 
 AXES: dict[str, tuple[int, ...]] = {
     "tokens": (64, 144, 256, 400, 576),

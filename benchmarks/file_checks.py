@@ -58,7 +58,7 @@ def check_file(path: Path, row: Row, save: Save) -> None:
     """
     with path.open("rb") as file:
         if file.read(len(_LFS)) == _LFS:
-            row |= {"outcome": "absent", "said": ["a pointer of Git LFS, without its content"]}
+            row |= {"outcome": "absent", "said": ["a Git LFS pointer without its content"]}
             return
     check = next(check for suffix, check in _CHECKS.items() if path.name.endswith(suffix))
     try:

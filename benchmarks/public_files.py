@@ -146,7 +146,7 @@ def tables(content: Mapping[str, Any], kind: str) -> str:
     """Return the table of one format, and how many of its files ended how."""
     rows = [row for row in content["files"] if row["format"] == kind]
     text = table(
-        ["project", "file", "outcome", "what was found"],
+        ["project", "file", "outcome", "details"],
         [[row["project"], _names(row), OUTCOMES[row["outcome"]], _findings(row)] for row in rows],
     )
     counts = [

@@ -78,10 +78,10 @@ def faults(content: Mapping[str, Any]) -> str:
     longest = max(row["longest_s"] for row in content["kinds"])
     rows.append(["**all**", *totals, "", f"{longest:.1f}"])
     text = table(
-        ["fault", "tried", "crashes", "hangs", "left over", "exit codes", "longest [s]"], rows
+        ["fault", "tried", "crashes", "hangs", "leftovers", "exit codes", "longest [s]"], rows
     )
     return (
-        f"{text}\n{len(content['failures'])} of {totals[0]} did not end as they should. "
+        f"{text}\n{len(content['failures'])} of {totals[0]} cases failed. "
         f"{_run(content)}, {content['seconds']} s.\n"
     )
 
@@ -114,7 +114,7 @@ def soak(content: Mapping[str, Any]) -> str:
             f"\n{row['cycles']} networks built, run, checked and stopped in one interpreter in "
             f"{row['seconds']:,.0f} s: memory {row['memory_mib']:,.0f} MiB, which grew by "
             f"{row['growth_kib']:,} KiB from the second to the last third (slope "
-            f"{row['slope_kib_per_minute']:,} KiB a minute); threads, log handlers, files "
+            f"{row['slope_kib_per_minute']:,} KiB per minute); threads, log handlers, files "
             f"and Lava's registered processes and variables {flat}. {_run(content['cycles'])}.\n"
         )
     return text
@@ -137,7 +137,7 @@ def resume(content: Mapping[str, Any]) -> str:
     header = ["data", "samples", "stored when killed", "files after resuming"]
     more = [
         f"done when one of {content['rows'][0]['workers']} workers was killed",
-        "files",
+        "files then",
         "SHA-256",
     ]
     return f"{table([*header, *more], rows)}\n{_run(content)}.\n"

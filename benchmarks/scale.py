@@ -137,14 +137,14 @@ def plan(found: dict[str, Any]) -> str:
 def _sources(found: dict[str, Any]) -> str:
     """Return what the numbers of the table come from."""
     return (
-        f"Expected for `{found['preset']}` at 224x224 with workers of "
+        f"Expected values for `{found['preset']}` at 224x224, with workers of "
         f"{found['cores_per_worker']} cores like this one ({found['machine']['cpu']}): "
         f"{found['images_per_second']:.1f} images/s each, as measured by `make bench`. A shard of "
-        f"{found['shard_size']} samples is {found['task_bytes']:,} bytes out and "
-        f"{found['result_bytes_per_sample']:.0f} bytes a sample back. One scheduler, client and "
-        f"worker on this machine's cores passed on {found['scheduler_shards_per_second']:,.0f} "
+        f"{found['shard_size']} samples takes {found['task_bytes']:,} bytes to the worker and "
+        f"{found['result_bytes_per_sample']:.0f} bytes per sample back. One scheduler, client and "
+        f"worker on this machine's cores handled {found['scheduler_shards_per_second']:,.0f} "
         f"shards/s, and the database stored {found['stored_shards_per_second']:,.0f} shards/s "
-        "durably: the smaller one is the limit. `python -m benchmarks.scale`, "
+        "durably; the smaller rate is the limit. `python -m benchmarks.scale`, "
         f"{found['machine']['date']}."
     )
 

@@ -40,8 +40,8 @@ def row_table(content: dict) -> str:
     machine = content["machine"]
     return (
         f"{text}\n`make bench`, {machine['date']}, {machine['cores']} cores ({machine['cpu']}), "
-        f"{machine['torch_threads']} torch threads. Ratios are medians over interleaved rounds, "
-        "the spread is the distance of their quartiles over the median.\n"
+        f"{machine['torch_threads']} torch threads. Ratios are medians over interleaved rounds; "
+        "the spread is their interquartile range divided by the median.\n"
     )
 
 
@@ -53,9 +53,9 @@ def sentence(content: dict) -> str:
     forms = " or ".join(sorted({row.title.partition(_BEST)[2] for row in best}))
     ratios = [row.ratio for row in best]
     return (
-        f"The engine takes {min(ratios):.1f} to {max(ratios):.1f} times less time than the fastest "
-        f"float form of the same network that we found ({forms}), on the same cores;\n"
-        f"{min(plain):.0f} to {max(plain):.0f} times less than the plain PyTorch model. "
+        f"The engine is {min(ratios):.1f} to {max(ratios):.1f} times as fast as the fastest float form "
+        f"of the same network that we found\n({forms}) on the same cores, and {min(plain):.0f} to "
+        f"{max(plain):.0f} times as fast as the plain PyTorch model.\n"
         "[All measurements](docs/simulation.md#how-fast).\n"
     )
 

@@ -49,7 +49,7 @@ def rule_rows(target: Target) -> tuple[RuleRow, ...]:
 
 def rules_markdown(target: Target) -> str:
     """Return the rows as a table in Markdown, as docs/design-rules.md has it."""
-    lines = ["| rule | demands | limits | source |", "|---|---|---|---|"]
+    lines = ["| rule | requirement | limits | source |", "|---|---|---|---|"]
     for row in rule_rows(target):
         limits = ", ".join(f"`{name}` = {value:,}" for name, value in row.limits.items())
         lines.append(f"| `{row.name}` | {row.summary} | {limits} | {row.source} |")
