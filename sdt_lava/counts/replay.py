@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.backends.machine.connections import magnitude, weighted_sums
 from sdt_lava.ir import LIF_KINDS, SIGMA_DELTA_KINDS, Conv, Dense, Graph, Input, Lif, Sparse
 from sdt_lava.ir.numerics import IntArray
 from sdt_lava.ir.reference import evaluate, run_neurons
+from sdt_lava.ir.weighted_sums import magnitude, weighted_sums
 
 
 def needed_nodes(graph: Graph, wanted: Iterable[str], recorded: frozenset[str]) -> tuple[str, ...]:

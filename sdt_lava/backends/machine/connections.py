@@ -1,22 +1,16 @@
-"""Connections of the machine: events that are on their way, and exact weighted sums of them.
-
-Sums are those of the reference. NumPy multiplies matrices of integers without BLAS, so they are
-computed in the narrowest kind of number that holds every partial sum exactly.
-"""
+"""Connections of the machine: events that are on their way, and weighted sums of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.ir import Conv, Dense, Node, Sparse
+from sdt_lava.ir import Dense, Node, Sparse
 from sdt_lava.ir.eight_bits import eight_bit_weights
-from sdt_lava.ir.numerics import FLOAT32_EXACT, FLOAT64_EXACT, INT32_HIGH, IntArray
-from sdt_lava.ir.registers import hold
-from sdt_lava.ir.windows import taps
+from sdt_lava.ir.numerics import IntArray
+from sdt_lava.ir.weighted_sums import magnitude, weighted_sums
 
 
 class Connection:
@@ -62,91 +56,3 @@ class Connection:
         # A copy, so that what has arrived can be freed.
         self._waiting = events[len(sent) :].copy()
         return weighted_sums(self._node, events[: len(sent)], self._magnitude)
-
-
-def magnitude(node: Node) -> int:
-    """Return the largest sum of absolute weights that one output of a connection has."""
-    return _KINDS[type(node)][0](node)
-
-
-def weighted_sums(node: Node, events: NDArray[Any], magnitude: int) -> IntArray:
-    """Return what a connection delivers, as its registers hold it.
-
-    Parameters
-    ----------
-    node : Conv, Dense or Sparse
-        Weights.
-    events : ndarray of int
-        ``(steps, lanes, *shape)``.
-    magnitude : int
-        Largest sum of absolute weights of an output.
-
-    Returns
-    -------
-    ndarray of int64
-        ``(steps, lanes, *shape)`` of the reader; equal to
-        :func:`sdt_lava.ir.reference.evaluate`.
-    """
-    largest = max(int(events.max()), -int(events.min())) * magnitude
-    sums = _KINDS[type(node)][1](node, events, largest)
-    return hold(node, sums, events.shape[2:])
-
-
-def _exact_float(largest: int) -> type | None:
-    """Return the floating-point numbers that add up integers of such sums exactly."""
-    if largest < FLOAT32_EXACT:
-        return np.float32
-    return np.float64 if largest < FLOAT64_EXACT else None
-
-
-def _row_magnitude(node: Any) -> int:
-    rows = np.abs(np.asarray(node.weight, np.int64)).reshape(len(node.weight), -1)
-    return int(rows.sum(axis=1).max(initial=0))
-
-
-def _sparse_magnitude(node: Sparse) -> int:
-    return int(abs(node.weight).sum(axis=1, dtype=np.int64).max())
-
-
-def _dense_sums(node: Dense, events: NDArray[Any], largest: int) -> IntArray:
-    kind: Any = _exact_float(largest) or np.int64
-    rows = events.reshape(events.shape[0] * events.shape[1], -1).astype(kind)
-    sums = rows @ np.asarray(node.weight).T.astype(kind)
-    return sums.astype(np.int64).reshape(*events.shape[:2], -1)
-
-
-def _sparse_sums(node: Sparse, events: NDArray[Any], largest: int) -> IntArray:
-    # The matrix has 32 bits; the product of both has the wider kind.
-    kind: Any = np.int32 if largest <= INT32_HIGH else np.int64
-    rows = events.reshape(events.shape[0] * events.shape[1], -1)
-    sums = node.weight @ np.ascontiguousarray(rows.T, kind)
-    return np.ascontiguousarray(sums.T, np.int64).reshape(*events.shape[:2], *node.shape)
-
-
-def _conv_sums(node: Conv, events: NDArray[Any], largest: int) -> IntArray:
-    kind: Any = _exact_float(largest) or np.int64
-    steps, lanes = events.shape[:2]
-    shape = events.shape[2:]
-    out, per_group, kernel_h, kernel_w = node.weight.shape
-    _, out_h, out_w = node.output_shape([shape])
-    images = events.reshape(steps * lanes, *shape).astype(kind)
-    above, beside = node.padding
-    padded = np.pad(images, ((0, 0), (0, 0), (above, above), (beside, beside)))
-    # (groups, outputs of a group, inputs of a group, kernel)
-    weight = np.asarray(node.weight).astype(kind)
-    weight = weight.reshape(node.groups, out // node.groups, per_group, kernel_h, kernel_w)
-    sums = np.zeros((len(images), node.groups, out // node.groups, out_h * out_w), kind)
-    size, kernel = (out_h, out_w), (kernel_h, kernel_w)
-    for row, column, window in taps(padded, size, kernel, node.stride, node.dilation):
-        by_group = window.reshape(len(images), node.groups, per_group, out_h * out_w)
-        sums += np.matmul(weight[..., row, column], by_group)
-    return sums.astype(np.int64).reshape(steps, lanes, out, out_h, out_w)
-
-
-Sums = Callable[[Any, NDArray[Any], int], IntArray]
-# The largest sum of absolute weights of an output, and the sums.
-_KINDS: dict[type[Node], tuple[Callable[[Any], int], Sums]] = {
-    Conv: (_row_magnitude, _conv_sums),
-    Dense: (_row_magnitude, _dense_sums),
-    Sparse: (_sparse_magnitude, _sparse_sums),
-}

@@ -15,13 +15,13 @@ from scipy.sparse import csr_matrix
 import sdt_lava
 from sdt_lava.backends.board import HardwareOptions
 from sdt_lava.backends.deployment import compile_network
-from sdt_lava.backends.machine.connections import magnitude, weighted_sums
 from sdt_lava.backends.machine.run import run_machine, suitable_lanes
 from sdt_lava.backends.result import spike_differences
 from sdt_lava.compiler.compile import CONVOLUTIONS
 from sdt_lava.errors import ConfigError, NumericOverflowError
 from sdt_lava.ir import Conv, Dense, Graph, GroupSum, Input, Lif, Sparse
 from sdt_lava.ir.reference import evaluate
+from sdt_lava.ir.weighted_sums import magnitude, weighted_sums
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_chain, random_frames, random_sdt_graph, random_window
 from tests.overflow_graphs import random_overflow_frames, random_overflow_graph
