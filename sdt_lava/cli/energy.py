@@ -14,7 +14,6 @@ from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network
 from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, load_file
 from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.cli.runtime import RuntimeOption, load_needing, print_bound
-from sdt_lava.counts.counts import count
 from sdt_lava.datasets import Dataset, SourceOptions
 from sdt_lava.errors import ConfigError
 from sdt_lava.families.sdt1.formula import formula_layers
@@ -22,6 +21,7 @@ from sdt_lava.hardware.targets import BUILT_IN_TARGETS
 from sdt_lava.ir import Graph
 from sdt_lava.report.accounting import Accounting, compare_accountings
 from sdt_lava.report.cores import core_table, map_run
+from sdt_lava.report.counting import count
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
 from sdt_lava.report.energy_table import EnergyTable, energy
 from sdt_lava.report.formula_energy import FormulaEnergy, formula_energy

@@ -9,17 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from sdt_lava.errors import DataError
 from sdt_lava.ir.numerics import IntArray
-
-if TYPE_CHECKING:
-    from sdt_lava.backends.result import Result
-    from sdt_lava.hardware.core_map import CoreMap
-    from sdt_lava.ir import Graph
 
 # What an event at a connection of each role does; a weighted synapse multiplies if the event is
 # graded and only adds if it is a spike.
@@ -230,45 +225,6 @@ class Counts:
             "by_block": self.by_block(),
             "layers": self.rows(),
         }
-
-
-def count(result: Result, graph: Graph | None = None, core_map: CoreMap | None = None) -> Counts:
-    """Count what a run did.
-
-    ``result.counts`` is the same for the default graph, and computed only once.
-
-    Parameters
-    ----------
-    result : Result
-        Run of an integer back end.
-    graph : Graph, optional
-        Compiled graph whose populations and connections are counted; by default the one with
-        relays for shortcuts.
-    core_map : CoreMap, optional
-        Cores of a target: adds what travels between them, ``counts.messages``.
-
-    Returns
-    -------
-    Counts
-        Exact integers.
-
-    Raises
-    ------
-    DataError
-        For the float model, whose operations are not the hardware's.
-    """
-    from sdt_lava.counts.events import count_events
-
-    if graph is None:
-        counts = result.counts
-    else:
-        net, frames = result.integer_run("counts")
-        counts = count_events(net, frames, result.sent, graph)
-    if core_map is None:
-        return counts
-    traffic = core_map.traffic(result)
-    between = traffic.between_cores + traffic.between_chips
-    return replace(counts, messages={"spike_between_cores": between, "hop": traffic.hops})
 
 
 def merge(parts: Iterable[Counts]) -> Counts:

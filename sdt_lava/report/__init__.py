@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from sdt_lava.support.lazy import lazy
 
 if TYPE_CHECKING:
-    from sdt_lava.counts.counts import count, merge
+    from sdt_lava.counts.counts import merge
     from sdt_lava.report import figures
     from sdt_lava.report.accounting import compare_accountings
+    from sdt_lava.report.counting import count
     from sdt_lava.report.energy_table import energy
 
 __all__ = ["compare_accountings", "count", "energy", "figures", "merge"]
@@ -25,7 +26,7 @@ __getattr__ = lazy(
     __name__,
     {
         "compare_accountings": "accounting",
-        "count": "sdt_lava.counts.counts",
+        "count": "counting",
         "energy": "energy_table",
         "merge": "sdt_lava.counts.counts",
     },

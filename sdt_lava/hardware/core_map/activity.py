@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sdt_lava.errors import DataError
 from sdt_lava.ir import Graph, Signal
 from sdt_lava.ir.numerics import IntArray
 
-if TYPE_CHECKING:
-    from sdt_lava.backends.result import Result
+
+class Run(Protocol):
+    """What a run tells about activity: a result of :func:`sdt_lava.simulate`."""
+
+    @property
+    def sent(self) -> Mapping[str, NDArray[Any]]:
+        """What every population of neurons with memory sent."""
+
+    def integer_run(self, what: str) -> tuple[Graph, IntArray]:
+        """Return network and input; raise DataError where there is no integer network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +53,14 @@ class Activity:
 ASSUMED = Activity({}, 1, "assumed: every neuron sends in every step")
 
 
-def as_activity(graph: Graph, run: Result | Activity | None) -> Activity:
+def as_activity(graph: Graph, run: Run | Activity | None) -> Activity:
     """Return the activity of a run.
 
     Parameters
     ----------
     graph : Graph
         Compiled graph.
-    run : Result, Activity or None
+    run : Run, Activity or None
         Result of an integer back end on the same network; None assumes that every neuron sends
         in every step.
 
@@ -77,7 +86,7 @@ def as_activity(graph: Graph, run: Result | Activity | None) -> Activity:
     return activity
 
 
-def _check_same(graph: Graph, result: Result) -> None:
+def _check_same(graph: Graph, result: Run) -> None:
     _, frames = result.integer_run("traffic")
     recorded = {name: values.shape[2:] for name, values in result.sent.items()}
     recorded[graph.input.name] = frames.shape[2:]
@@ -90,7 +99,7 @@ def _check_same(graph: Graph, result: Result) -> None:
             )
 
 
-def _measure(graph: Graph, result: Result) -> Activity:
+def _measure(graph: Graph, result: Run) -> Activity:
     from sdt_lava.counts.events import replay
 
     _, frames = result.integer_run("traffic")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sdt_lava.compiler.compile import CompiledNetwork
 from sdt_lava.errors import CompileError
-from sdt_lava.hardware.core_map.activity import ASSUMED, Activity, as_activity
+from sdt_lava.hardware.core_map.activity import ASSUMED, Activity, Run, as_activity
 from sdt_lava.hardware.core_map.core_map import Core, CoreMap, Slice
 from sdt_lava.hardware.core_map.demand import Demand
 from sdt_lava.hardware.core_map.geometry import ChipMesh
@@ -22,15 +21,12 @@ from sdt_lava.hardware.core_map.read_wiring import read_wiring
 from sdt_lava.hardware.targets import Board, Target, load_target
 from sdt_lava.ir.numerics import IntArray
 
-if TYPE_CHECKING:
-    from sdt_lava.backends.result import Result
-
 
 def map_cores(
     compiled: CompiledNetwork,
     target: Target | str | Path | None = None,
     board: str | None = None,
-    spikes: Result | Activity | None = None,
+    spikes: Run | Activity | None = None,
     *,
     seed: int = 0,
 ) -> CoreMap:
@@ -44,7 +40,7 @@ def map_cores(
         What limits a core; by default what the network was compiled for.
     board : str, optional
         Board to use; by default the smallest one that is large enough, or else the largest.
-    spikes : Result or Activity, optional
+    spikes : Run or Activity, optional
         A run of the network, whose messages are kept short. Without one every neuron is assumed
         to send in every step.
     seed : int

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sdt_lava.hardware.core_map.activity import Activity, as_activity
+from sdt_lava.hardware.core_map.activity import Activity, Run, as_activity
 from sdt_lava.hardware.core_map.core_counts import CoreCounts, count_by_core
 from sdt_lava.hardware.core_map.geometry import ChipMesh
 from sdt_lava.hardware.core_map.layout import Layout
@@ -16,9 +16,6 @@ from sdt_lava.hardware.targets import Board, Target
 from sdt_lava.ir import Graph, Shape
 from sdt_lava.ir.numerics import IntArray
 from sdt_lava.support.once import cached_property
-
-if TYPE_CHECKING:
-    from sdt_lava.backends.result import Result
 
 
 @dataclass(frozen=True)
@@ -275,12 +272,12 @@ class CoreMap:
             return 0
         return 1 + int(self._distances[self.cores[first].chip, self.cores[second].chip])
 
-    def traffic(self, run: Result | Activity | None = None) -> Traffic:
+    def traffic(self, run: Run | Activity | None = None) -> Traffic:
         """Count the messages within cores, between cores and between chips.
 
         Parameters
         ----------
-        run : Result or Activity, optional
+        run : Run or Activity, optional
             Run of the mapped network; the activity that the map was made for by default.
 
         Returns
@@ -296,12 +293,12 @@ class CoreMap:
         activity = self.activity if run is None else as_activity(self._graph, run)
         return measure_traffic(self._layout, self._chip, self._distances, activity)
 
-    def synops(self, run: Result | Activity | None = None) -> IntArray:
+    def synops(self, run: Run | Activity | None = None) -> IntArray:
         """Count the synaptic operations on each core, ``(cores,)``, over a whole run."""
         activity = self.activity if run is None else as_activity(self._graph, run)
         return self._layout.synops(activity)
 
-    def by_core(self, run: Result | Activity | None = None) -> CoreCounts:
+    def by_core(self, run: Run | Activity | None = None) -> CoreCounts:
         """Count operations, updates and messages of each core, exactly, over a whole run."""
         activity = self.activity if run is None else as_activity(self._graph, run)
         return count_by_core(self._layout, activity)

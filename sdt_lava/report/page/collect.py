@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from sdt_lava.backends.result import Result
 from sdt_lava.backends.run import simulate
-from sdt_lava.counts.counts import Counts, count
+from sdt_lava.counts.counts import Counts
 from sdt_lava.datasets.labels import as_labels, check_classes
 from sdt_lava.families.sdt1.formula import vanilla_attention
 from sdt_lava.ir import Graph
 from sdt_lava.report.accounting import Accounting, compare_accountings
 from sdt_lava.report.compare import compare
 from sdt_lava.report.cores import core_table, map_run
+from sdt_lava.report.counting import count
 from sdt_lava.report.energy_model import ENERGY_MODELS, EnergyModel, load_energy_model
 from sdt_lava.report.energy_table import EnergyTable, energy
 from sdt_lava.report.page.membranes import MembraneHistogram, membrane_histograms
