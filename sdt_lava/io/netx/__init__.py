@@ -1,4 +1,4 @@
-"""Network files: HDF5 in the manner of lava-dl's netx, and a superset of it."""
+"""Network files in HDF5: the layout of lava-dl's netx, and an extension of it."""
 
 from sdt_lava.io.netx.reader import load_network
 from sdt_lava.io.netx.writer import save_network

@@ -1,4 +1,4 @@
-"""The extended layout: one layer for each node, with the layers it reads."""
+"""Read and write the extended layout: one layer per node, with references to its inputs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sdt_lava.ir import Graph, Node
 
 
 def write_layers(layers: h5py.Group, graph: Graph, *, compress: bool) -> None:
-    """Write every node as a layer, inputs first."""
+    """Write every node as a layer, after the layers that it reads."""
     index_of = {name: index for index, name in enumerate(graph.order)}
     for node in graph:
         layer = LAYER_OF_NODE[type(node)]
@@ -53,7 +53,7 @@ def _write_field(
 
 
 def write_scalars(group: h5py.Group, scalars: Iterable[Scalar], node: Node) -> None:
-    """Write numbers of a node as attributes."""
+    """Write scalar fields of a node as attributes."""
     for scalar in scalars:
         _write_scalar(group, scalar, getattr(node, scalar.name), node.name)
 
@@ -65,13 +65,13 @@ def _write_scalar(group: h5py.Group, scalar: Scalar, value: Any, where: str) -> 
 
 
 def read_nodes(layers: list[SafeGroup], types: list[str]) -> list[Node]:
-    """Build the nodes of a file; ranges are checked on the whole graph later."""
+    """Build the nodes of a file; the ranges of scalars are checked later, on the whole graph."""
     nodes: list[Node] = []
     for group, layer_type in zip(layers, types, strict=True):
         if layer_type not in LAYER_OF_TYPE:
             stock = " (a stock type, in an extended file)" if layer_type in STOCK_TYPES else ""
-            found = f"layer type {layer_type!r}{stock}"
-            raise NetworkFileError(f"{group.where}/type", found, ", ".join(sorted(LAYER_OF_TYPE)))
+            problem = f"layer type {layer_type!r}{stock}"
+            raise NetworkFileError(f"{group.where}/type", problem, ", ".join(sorted(LAYER_OF_TYPE)))
         nodes.append(_read_node(group, LAYER_OF_TYPE[layer_type], nodes))
     return nodes
 
@@ -79,15 +79,18 @@ def read_nodes(layers: list[SafeGroup], types: list[str]) -> list[Node]:
 def _read_node(group: SafeGroup, layer: Layer, earlier: list[Node]) -> Node:
     required = {array.name for array in layer.arrays if not array.optional}
     optional = {array.name for array in layer.arrays if array.optional}
-    either = {field.name for field in layer.per_channel}
-    group.expect({"type"} | required, optional | either)
-    needed, spared = split_defaults(layer.scalars)
-    group.expect_attributes({"name"} | needed, {"block", "origin", "inputs"} | spared | either)
+    per_channel = {field.name for field in layer.per_channel}
+    group.expect({"type"} | required, optional | per_channel)
+    required_attributes, optional_attributes = split_defaults(layer.scalars)
+    group.expect_attributes(
+        {"name"} | required_attributes,
+        {"block", "origin", "inputs"} | optional_attributes | per_channel,
+    )
     fields: dict[str, Any] = {"inputs": _read_inputs(group, earlier), **read_texts(group)}
     fields.update(read_scalars(group, layer.scalars))
-    present = group.names()
+    names = group.names()
     for array in layer.arrays:
-        if array.name in present:
+        if array.name in names:
             fields[array.name] = read_array(group, array)
     for field in layer.per_channel:
         fields[field.name] = _read_per_channel(group, field)
@@ -97,33 +100,33 @@ def _read_node(group: SafeGroup, layer: Layer, earlier: list[Node]) -> Node:
 def _read_per_channel(group: SafeGroup, field: PerChannel) -> Any:
     forms = (field.name in group.attributes(), field.name in group.names())
     if forms.count(True) != 1:
-        found = "neither an attribute nor a dataset" if not any(forms) else "both"
+        problem = "neither an attribute nor a dataset" if not any(forms) else "both"
         allowed = "an attribute for all channels, or a dataset with one value a channel"
-        raise NetworkFileError(f"{group.where}: {field.name!r}", found, allowed)
+        raise NetworkFileError(f"{group.where}: {field.name!r}", problem, allowed)
     return read_scalar(group, field.scalar) if forms[0] else read_array(group, field.array)
 
 
 def read_texts(group: SafeGroup) -> dict[str, str]:
-    """Read name, block and origin; what is empty is not in the file."""
-    present = group.attributes()
-    return {key: group.text_attribute(key, TEXT_LIMIT) for key in NODE_TEXTS if key in present}
+    """Read the name, block and origin of a node; empty texts are not in the file."""
+    names = group.attributes()
+    return {key: group.text_attribute(key, TEXT_LIMIT) for key in NODE_TEXTS if key in names}
 
 
 def split_defaults(scalars: Iterable[Scalar]) -> tuple[set[str], set[str]]:
-    """Return the names of the attributes that must be there, and of those that may be."""
-    every = list(scalars)
-    needed = {scalar.name for scalar in every if scalar.default is None}
-    return needed, {scalar.name for scalar in every} - needed
+    """Return the names of the required and of the optional attributes."""
+    all_scalars = list(scalars)
+    required = {scalar.name for scalar in all_scalars if scalar.default is None}
+    return required, {scalar.name for scalar in all_scalars} - required
 
 
 def read_scalars(group: SafeGroup, scalars: Iterable[Scalar]) -> dict[str, Any]:
-    """Read those attributes that are there."""
-    present = group.attributes()
-    return {scalar.name: read_scalar(group, scalar) for scalar in scalars if scalar.name in present}
+    """Read the scalar fields whose attributes exist."""
+    names = group.attributes()
+    return {scalar.name: read_scalar(group, scalar) for scalar in scalars if scalar.name in names}
 
 
 def read_scalar(group: SafeGroup, scalar: Scalar) -> Any:
-    """Read an attribute of one or a few numbers as plain Python values."""
+    """Read an attribute of one or more numbers as plain Python values."""
     value = group.attribute(scalar.name, "fiu" if scalar.real else "iu")
     if value.ndim != (scalar.count is not None):
         allowed = "one number" if scalar.count is None else f"{scalar.count[0]} or more numbers"
@@ -135,12 +138,12 @@ def read_scalar(group: SafeGroup, scalar: Scalar) -> Any:
 
 
 def read_array(group: SafeGroup, array: Array) -> np.ndarray:
-    """Read integers as int32, which leaves room for arithmetic with weights."""
+    """Read an array of integers as int32, which leaves headroom for arithmetic with weights."""
     values = group.numbers(array.name)
     low, high = int(values.min()), int(values.max())
     if low < array.low or high > array.high:
-        found = f"values from {low} to {high}"
-        raise NetworkFileError(group.at(array.name), found, f"{array.low} to {array.high}")
+        problem = f"values from {low} to {high}"
+        raise NetworkFileError(group.at(array.name), problem, f"{array.low} to {array.high}")
     return values.astype(np.int32)
 
 

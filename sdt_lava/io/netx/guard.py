@@ -1,8 +1,8 @@
-"""Access to an HDF5 file that may be damaged or hostile.
+"""Safe access to an HDF5 file that may be damaged or malicious.
 
-Everything is checked before it is read: that a name is a hard link (so nothing outside the file is
-opened), that data lie in this file, how large they are, and what type they have. Whatever the HDF5
-library raises becomes a :class:`sdt_lava.errors.NetworkFileError` that says where.
+Everything is checked before it is read: that a name is a hard link (so that no other file is
+opened), that the data are stored in this file, and their size and type. Exceptions of the HDF5
+library become a :class:`sdt_lava.errors.NetworkFileError` with the location.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from sdt_lava.io.netx.storage import Budget, check_size, check_storage, library_
 
 @dataclass(frozen=True)
 class SafeGroup:
-    """A group, or the file itself, of which nothing is read unchecked.
+    """Checked access to a group, or to the file itself.
 
     Parameters
     ----------
     group : h5py.Group
         The group.
     where : str
-        File and path inside it, for errors.
+        Name of the file and path inside it, for errors.
     budget : Budget
-        Shared by all groups of a file.
+        Remaining bytes, shared by all groups of a file.
     """
 
     group: h5py.Group
@@ -45,17 +45,17 @@ class SafeGroup:
     budget: Budget
 
     def at(self, name: str) -> str:
-        """Return how errors name a member."""
+        """Return the name of a member in errors."""
         return f"{self.where}/{ascii(name)[1:-1]}"
 
     @property
     def address(self) -> int:
-        """Where the group is in its file: the same for all links to it."""
+        """Address of the group in its file, which is the same for all links to it."""
         with library_errors(self.where):
             return int(h5py.h5o.get_info(self.group.id).addr)
 
     def names(self, limit: int = MEMBER_LIMIT, advice: str = "") -> tuple[str, ...]:
-        """Return the names of the members, of which there may be `limit`."""
+        """Return the names of the members, of which there may be at most `limit`."""
         with library_errors(self.where):
             count = len(self.group)
             if count <= limit:
@@ -63,15 +63,15 @@ class SafeGroup:
         raise NetworkFileError(self.where, f"{count} members", f"at most {limit}", advice)
 
     def layers(self) -> tuple[str, ...]:
-        """Return the names of the members of a group that holds a network's layers."""
+        """Return the names of the members of a group that contains a network's layers."""
         return self.names(limits().network_layers, remedy("network_layers"))
 
     def expect(self, required: Collection[str], optional: Collection[str] = ()) -> None:
-        """Check that the members are the required ones and no others than the optional ones."""
+        """Check that all required members exist, and no others except the optional ones."""
         _compare(self.names(), required, optional, self.where, "member")
 
     def expect_attributes(self, required: Collection[str], optional: Collection[str] = ()) -> None:
-        """Check the names of the attributes."""
+        """Check that all required attributes exist, and no others except the optional ones."""
         _compare(self.attributes(), required, optional, self.where, "attribute")
 
     def attributes(self) -> tuple[str, ...]:
@@ -86,28 +86,28 @@ class SafeGroup:
         where = self.at(name)
         with library_errors(where):
             link = self.group.get(name, getlink=True)
-            hard = isinstance(link, h5py.HardLink)
-            opened = (
+            is_hard = isinstance(link, h5py.HardLink)
+            identifier = (
                 h5py.h5o.open(self.group.id, name.encode("utf-8", "surrogateescape"))
-                if hard
+                if is_hard
                 else None
             )
-        if opened is None:
+        if identifier is None:
             raise NetworkFileError(
                 where,
                 f"a {type(link).__name__}",
                 "data inside the file",
                 "copy the data into the file",
             )
-        return opened
+        return identifier
 
     def subgroup(self, name: str) -> SafeGroup:
         """Return a member that is a group."""
-        opened = self._open(name)
-        if not isinstance(opened, h5py.h5g.GroupID):
+        identifier = self._open(name)
+        if not isinstance(identifier, h5py.h5g.GroupID):
             raise NetworkFileError(self.at(name), "not a group", "a group")
         with library_errors(self.at(name)):
-            return SafeGroup(h5py.Group(opened), self.at(name), self.budget)
+            return SafeGroup(h5py.Group(identifier), self.at(name), self.budget)
 
     def numbers(self, name: str, kinds: str = "iu") -> np.ndarray:
         """Read a dataset of numbers of the given dtype kinds ('i', 'u', 'f', 'b')."""
@@ -121,12 +121,12 @@ class SafeGroup:
             return np.asarray(dataset[()])
 
     def text(self, name: str) -> str:
-        """Read a dataset of one ASCII string: a scalar, as Python writes it, or an array of one."""
+        """Read a dataset of one ASCII string, either a scalar (as Python writes) or an array."""
         dataset, where = self._dataset(name), self.at(name)
         with library_errors(where):
             dtype, shape = dataset.dtype, dataset.shape
-            string = h5py.check_string_dtype(dtype)
-        if string is None or shape is None or prod(shape) != 1 or len(shape) > RANK_LIMIT:
+            string_info = h5py.check_string_dtype(dtype)
+        if string_info is None or shape is None or prod(shape) != 1 or len(shape) > RANK_LIMIT:
             raise NetworkFileError(where, f"type {dtype} of shape {shape}", "one string")
         check_size(dataset, where, self.budget)
         with library_errors(where):
@@ -137,62 +137,62 @@ class SafeGroup:
             raise NetworkFileError(where, f"{raw!r}", "an ASCII string") from error
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape that a dataset declares; nothing is read."""
+        """Return the declared shape of a dataset without reading its data."""
         dataset = self._dataset(name)
         with library_errors(self.at(name)):
             return tuple(dataset.shape or ())
 
     def is_group(self, name: str) -> bool:
-        """Tell whether a member is a group."""
+        """Return whether a member is a group."""
         return isinstance(self._open(name), h5py.h5g.GroupID)
 
     def is_text(self, name: str) -> bool:
-        """Tell whether a member is a dataset of strings."""
+        """Return whether a member is a dataset of strings."""
         dataset = self._dataset(name)
         with library_errors(self.at(name)):
             return h5py.check_string_dtype(dataset.dtype) is not None
 
     def strings(self, name: str, limit: int, count: int = 1) -> np.ndarray:
-        """Read a dataset of up to `count` strings in UTF-8 of up to `limit` bytes, as objects."""
+        """Read a dataset of up to `count` UTF-8 strings, each of up to `limit` bytes."""
         dataset, where = self._dataset(name), self.at(name)
         with library_errors(where):
             dtype, shape = dataset.dtype, dataset.shape
-            string = h5py.check_string_dtype(dtype)
-        if string is None:
+            string_info = h5py.check_string_dtype(dtype)
+        if string_info is None:
             raise NetworkFileError(where, f"type {dtype}", "strings")
         if prod(shape or ()) > count:
             few = "one string" if count == 1 else f"at most {count}"
             raise NetworkFileError(where, f"{prod(shape)} strings", few)
         check_size(dataset, where, self.budget)
-        found = np.empty(shape, object)
+        texts = np.empty(shape, object)
         for index in np.ndindex(shape):
-            # One at a time: many elements of a small array may refer to one long string.
+            # One at a time: many elements of a small array may refer to the same long string.
             with library_errors(where):
                 raw = bytes(dataset[index])
             if len(raw) > limit:
                 raise NetworkFileError(where, f"a string of {len(raw)} bytes", f"at most {limit}")
             try:
-                found[index] = raw.decode()
+                texts[index] = raw.decode()
             except UnicodeDecodeError as error:
                 raise NetworkFileError(where, f"{raw[:40]!r}", "text in UTF-8") from error
-        return found
+        return texts
 
     def _dataset(self, name: str) -> h5py.Dataset:
-        opened, where = self._open(name), self.at(name)
-        if not isinstance(opened, h5py.h5d.DatasetID):
+        identifier, where = self._open(name), self.at(name)
+        if not isinstance(identifier, h5py.h5d.DatasetID):
             raise NetworkFileError(where, "not a dataset", "a dataset")
         with library_errors(where):
-            # Before anything else: even asking a virtual dataset for its shape may open files.
-            properties = opened.get_create_plist()
+            # Check this first: even querying the shape of a virtual dataset may open other files.
+            properties = identifier.get_create_plist()
             check_storage(properties, where)
-            return h5py.Dataset(opened)
+            return h5py.Dataset(identifier)
 
     def attribute(self, name: str, kinds: str = "iu", limit: int = RANK_LIMIT) -> np.ndarray:
         """Read an attribute of up to `limit` numbers of the given dtype kinds."""
         where = f"{self.where}: attribute {name!r}"
         with library_errors(where):
-            opened = h5py.h5a.open(self.group.id, name.encode())
-            dtype, shape = opened.dtype, opened.shape
+            attribute_id = h5py.h5a.open(self.group.id, name.encode())
+            dtype, shape = attribute_id.dtype, attribute_id.shape
         if dtype.kind not in kinds or dtype.itemsize > 8:
             raise NetworkFileError(where, f"type {dtype}", _kind_names(kinds))
         if shape is None or len(shape) > 1 or prod(shape) > limit:
@@ -204,13 +204,13 @@ class SafeGroup:
         """Read an attribute of one string of up to `limit` bytes."""
         where = f"{self.where}: attribute {name!r}"
         with library_errors(where):
-            opened = h5py.h5a.open(self.group.id, name.encode())
-            dtype, shape = opened.dtype, opened.shape
-            string = h5py.check_string_dtype(dtype)
-        if string is None or shape != ():
+            attribute_id = h5py.h5a.open(self.group.id, name.encode())
+            dtype, shape = attribute_id.dtype, attribute_id.shape
+            string_info = h5py.check_string_dtype(dtype)
+        if string_info is None or shape != ():
             raise NetworkFileError(where, f"type {dtype} of shape {shape}", "one string")
-        if string.length is not None and string.length > limit:
-            raise NetworkFileError(where, f"{string.length} bytes", f"at most {limit}")
+        if string_info.length is not None and string_info.length > limit:
+            raise NetworkFileError(where, f"{string_info.length} bytes", f"at most {limit}")
         with library_errors(where):
             raw = self.group.attrs[name]
         try:
@@ -246,24 +246,24 @@ def _compare(
 
 @contextmanager
 def open_safely(path: str | os.PathLike[str], what: str) -> Iterator[SafeGroup]:
-    """Open an HDF5 file that may come from anywhere, for reading.
+    """Open an untrusted HDF5 file for reading.
 
     Parameters
     ----------
     path : path-like
         The file.
     what : str
-        What it should be, for errors, such as 'an HDF5 network file'.
+        Description of the expected file in errors, such as 'an HDF5 network file'.
 
     Yields
     ------
     SafeGroup
-        The file's root.
+        The root group of the file.
 
     Raises
     ------
     NetworkFileError
-        If there is no such file, it is too large, or not HDF5.
+        If the file does not exist, is too large, or is not HDF5.
     """
     name = os.fsdecode(path)
     with opened_safely(path, what) as file, open_root(file, name, what) as root:
@@ -272,48 +272,48 @@ def open_safely(path: str | os.PathLike[str], what: str) -> Iterator[SafeGroup]:
 
 @contextmanager
 def open_root(file: BinaryIO, name: str, what: str) -> Iterator[SafeGroup]:
-    """Read a file that is open as HDF5; arguments and errors as of `open_safely`.
+    """Read an open file as HDF5; yields and raises the same as `open_safely`.
 
     Parameters
     ----------
     file : file object
         A regular file, opened for reading.
     name : str
-        What errors call it.
+        Name of the file in errors.
     what : str
         As in `open_safely`.
     """
     size = os.fstat(file.fileno()).st_size
     _check_file_size(name, size)
-    # This name leads to what is open, whatever has become of the file's own.
+    # This path always leads to the open file, even if the original path has been replaced.
     link = f"/proc/self/fd/{file.fileno()}"
     link = link if os.path.exists(link) else name
     with library_errors(name):
         is_hdf5 = bool(h5py.is_hdf5(link))
     if not is_hdf5:
-        found, remedy = misplaced(name, NETWORK, NIR) or (
+        problem, remedy = misplaced(name, NETWORK, NIR) or (
             "not an HDF5 file",
             "export the network again",
         )
-        raise NetworkFileError(name, found, what, remedy)
+        raise NetworkFileError(name, problem, what, remedy)
     with library_errors(name):
         check_heaps(file, name)
-        opened = h5py.File(link, "r")
+        hdf5_file = h5py.File(link, "r")
     try:
-        _check_lengths(opened, name)
-        yield SafeGroup(opened, name, Budget(size))
+        _check_lengths(hdf5_file, name)
+        yield SafeGroup(hdf5_file, name, Budget(size))
     except MemoryError as error:
         raise NetworkFileError(
             name, "more than fits in the memory that is left", what, "use a machine with more"
         ) from error
     finally:
         with library_errors(name):
-            opened.close()
+            hdf5_file.close()
 
 
 @contextmanager
 def opened_safely(path: str | os.PathLike[str], what: str) -> Iterator[BinaryIO]:
-    """Open a regular file, for `open_root`; arguments and errors as of `open_safely`."""
+    """Open a regular file for `open_root`; arguments and errors are those of `open_safely`."""
     name = os.fsdecode(path)
     with library_errors(name):
         try:
@@ -325,7 +325,7 @@ def opened_safely(path: str | os.PathLike[str], what: str) -> Iterator[BinaryIO]
 
 
 def _check_lengths(file: h5py.File, path: str) -> None:
-    """Refuse other sizes of offsets and lengths than those with which heaps were checked."""
+    """Refuse sizes of offsets and lengths other than those that `check_heaps` assumes."""
     with library_errors(path):
         sizes = file.id.get_create_plist().get_sizes()
     if sizes != (8, 8):
@@ -333,7 +333,7 @@ def _check_lengths(file: h5py.File, path: str) -> None:
 
 
 def _check_file_size(path: str, size: int) -> None:
-    """Refuse a file that alone is larger than everything that may be read from one."""
+    """Refuse a file that is larger than all data that may be read from a file."""
     limit = limits().network_bytes + limits().metadata_bytes
     if size > limit:
         raise NetworkFileError(path, f"{size} bytes", f"at most {limit}", remedy("network_bytes"))

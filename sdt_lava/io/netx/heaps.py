@@ -1,7 +1,7 @@
-"""The heaps in which HDF5 keeps strings of any length, checked before the library walks them.
+"""Check HDF5's heaps of variable-length strings before the library reads them.
 
-HDF5 (seen in 1.14) believes the sizes in a global heap: one that overflows, or an entry of free
-space of size 0, makes its loop over the entries stand still for ever. Format: HDF5 File Format
+HDF5 (observed in 1.14) trusts the sizes in a global heap: a size that overflows, or a free-space
+entry of size 0, makes its loop over the entries run forever. Format: HDF5 File Format
 Specification 3.0, III.E.
 """
 
@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from sdt_lava.errors import NetworkFileError
 
-# Signature, version 1 and three reserved bytes: followed by the size of the heap.
+# Signature, version 1 and three reserved bytes; the size of the heap follows.
 _START = b"GCOL\x01\x00\x00\x00"
 _HEAP_HEADER = 16
 # Index, references, four reserved bytes and size of an entry.
@@ -26,14 +26,14 @@ def check_heaps(file: BinaryIO, path: str) -> None:
     Parameters
     ----------
     file : file object
-        The file, opened.
+        The open file.
     path : str
-        What errors call it.
+        Name of the file in errors.
 
     Raises
     ------
     NetworkFileError
-        If entries of one overlap, reach beyond it, or have no size.
+        If entries of a heap overlap, extend beyond the heap, or have size 0.
     OSError, ValueError
         If the file cannot be read, or is empty.
     """
@@ -51,18 +51,18 @@ def check_heaps(file: BinaryIO, path: str) -> None:
 
 
 def _is_sound(content: mmap.mmap, start: int) -> bool:
-    """Walk the entries as HDF5 does; each must lead further, and not beyond the heap."""
+    """Walk the entries as HDF5 does; each must advance, and stay inside the heap."""
     if start + _HEAP_HEADER > len(content):
         return False
     (size,) = struct.unpack_from("<Q", content, start + 8)
-    place, end = start + _HEAP_HEADER, start + size
+    position, end = start + _HEAP_HEADER, start + size
     if not _HEAP_HEADER <= size <= len(content) - start:
         return False
-    while place + _ENTRY.size <= end:
-        index, _, _, length = _ENTRY.unpack_from(content, place)
+    while position + _ENTRY.size <= end:
+        index, _, _, length = _ENTRY.unpack_from(content, position)
         # Entry 0 is free space, whose size includes its header.
         step = length if index == 0 else _ENTRY.size + -(-length // 8) * 8
-        if not _ENTRY.size <= step <= end - place:
+        if not _ENTRY.size <= step <= end - position:
             return False
-        place += step
+        position += step
     return True

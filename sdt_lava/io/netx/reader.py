@@ -1,4 +1,4 @@
-"""Read network files, which may come from anywhere."""
+"""Read untrusted network files."""
 
 from __future__ import annotations
 
@@ -64,42 +64,42 @@ def load_network(
 ) -> Graph:
     """Read the integer graph of a network file.
 
-    Files of sdt-lava and files that lava-dl's SLAYER exports are read; the latter if they are made
-    of input, conv, pool, flatten, dense, recurrent and average layers with CUBA or sigma-delta
-    neurons. A member of these that nobody reads refuses nothing: where it contradicts one that is
-    read, ``metadata["notes"]`` of the graph says which one was used.
+    The file may be written by sdt-lava or exported by lava-dl's SLAYER. A SLAYER export may
+    consist of input, conv, pool, flatten, dense, recurrent and average layers with CUBA or
+    sigma-delta neurons. Unused members of an export never raise an error: if one contradicts a
+    member that is used, a note in ``metadata["notes"]`` of the graph states which one was used.
 
     Parameters
     ----------
     path : path-like
         HDF5 file.
     timesteps : int, optional
-        Steps ``T`` of one sample, for SLAYER's files. By default it is the length of their
-        ``simulation`` group, or 1 if they have none.
+        Steps ``T`` of one sample, for a SLAYER export. The default is the length in its
+        ``simulation`` group, or 1 if it has none.
     input_shape : tuple of int, optional
-        Shape of one input frame ``(C, H, W)`` or ``(features,)``, for SLAYER files that do not say
-        it: without input layer, and with a convolution at the start.
+        Shape of one input frame ``(C, H, W)`` or ``(features,)``, for a SLAYER export that does
+        not define it: one without an input layer that starts with a convolution.
     lead_in : bool
-        Sigma-delta neurons of SLAYER's files have run for some steps when a sample reaches them,
-        as in stock netx, and have sent their biases. Otherwise it finds them at rest, as in SLAYER.
+        If True, sigma-delta neurons of a SLAYER export have already run for some steps when a
+        sample reaches them, as in stock netx, and have sent their biases. If False, they start at
+        rest, as in SLAYER.
     num_layers : int, optional
-        Read the first layers alone, as stock netx does; those skipped count, too.
+        Read only the first layers, as stock netx does; this number includes skipped layers.
     skip_layers : int
-        Leave that many of them out at the start, as stock netx does: the input is what the last of
-        these sends. A negative number skips none.
+        Skip this many layers at the start, as stock netx does: the input of the network is the
+        output of the last skipped layer. A negative number skips none.
 
     Returns
     -------
     Graph
-        The checked network; weights are int32, biases int32. In a SLAYER file, layer i becomes
-        the nodes ``layer.<i>.synapse`` and ``layer.<i>`` (the neurons). The input takes the
-        payloads that it is given, 0 and 1 or others; the image of an input layer with neurons
-        becomes their bias.
+        The checked network; weights are int32, biases int32. In a SLAYER export, layer i becomes
+        the nodes ``layer.<i>.synapse`` and ``layer.<i>`` (the neurons). The input accepts any
+        payloads, not only 0 and 1; the image of an input layer with neurons becomes their bias.
 
     Raises
     ------
     NetworkFileError
-        If there is no such file, or it is damaged, unsupported or hostile.
+        If the file does not exist, or is damaged, unsupported or malicious.
     """
     request = _Request(timesteps, input_shape, lead_in, num_layers, skip_layers)
     with open_safely(path, _WHAT) as root:
@@ -113,25 +113,28 @@ def load_with_content(
     num_layers: int | None = None,
     skip_layers: int = 0,
 ) -> tuple[Graph, bytes]:
-    """Read a network file as `load_network` does, and return the bytes that were read, too.
+    """Read a network file like `load_network`, and also return the bytes of the file.
 
     Raises
     ------
     NetworkFileError
-        As `load_network`, and if the file changes while it is read.
+        As in `load_network`, and if the file changes while it is read.
     """
     where = os.fsdecode(path)
     request = _Request(timesteps, input_shape, True, num_layers, skip_layers)
     with opened_safely(path, _WHAT) as file:
-        before = os.fstat(file.fileno())
+        status_before = os.fstat(file.fileno())
         with open_root(file, where, _WHAT) as root:
             graph = _read(root, request)
         file.seek(0)
         content = file.read()
-        after = os.fstat(file.fileno())
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        found = "it changed while it was read"
-        raise NetworkFileError(where, found, "a file that nobody writes", "try again")
+        status_after = os.fstat(file.fileno())
+    if (status_before.st_size, status_before.st_mtime_ns) != (
+        status_after.st_size,
+        status_after.st_mtime_ns,
+    ):
+        problem = "it changed while it was read"
+        raise NetworkFileError(where, problem, "a file that nobody writes", "try again")
     return graph, content
 
 
@@ -159,27 +162,27 @@ def _read(root: SafeGroup, request: _Request) -> Graph:
             )
         nodes = extended.read_nodes(list(choice.layers), list(choice.types))
         return _build(root.where, nodes, header)
-    read = stock_reader.read_own_nodes(choice, notes)
-    graph = _build(root.where, read.nodes, header)
-    _check_declared(root.where, graph, read.declared, notes)
+    stock_nodes = stock_reader.read_own_nodes(choice, notes)
+    graph = _build(root.where, stock_nodes.nodes, header)
+    _check_declared(root.where, graph, stock_nodes.declared, notes)
     return graph
 
 
 def _read_foreign(root: SafeGroup, request: _Request, notes: Notes) -> Graph:
-    present = root.names()
-    if "node" in present and "layer" not in present:
+    names = root.names()
+    if "node" in names and "layer" not in names:
         raise NetworkFileError(root.where, NIR.what, "a network file", NIR.remedy(root.where))
-    root.expect({"layer"}, present)
-    # Some scripts around SLAYER add a group with the time step and length of their simulation.
-    notes.unused(root.where, present, {"layer", "simulation"})
+    root.expect({"layer"}, names)
+    # Some SLAYER scripts add a group with the time step and length of their simulation.
+    notes.unused(root.where, names, {"layer", "simulation"})
     layers = _layers(root.subgroup("layer"))
     choice = choose_layers(root.where, layers, request.num_layers, request.skip_layers)
-    read = stock_reader.read_foreign_nodes(choice, request.input_shape, notes)
-    nodes = read.nodes if request.lead_in else list(map(_at_rest, read.nodes))
+    stock_nodes = stock_reader.read_foreign_nodes(choice, request.input_shape, notes)
+    nodes = stock_nodes.nodes if request.lead_in else list(map(_at_rest, stock_nodes.nodes))
     steps = sample_length(root) if request.timesteps is None else request.timesteps
     remedy = "" if request.input_shape is None else _OTHER_SHAPE
     graph = _build(root.where, nodes, _Header(steps, {}), remedy)
-    _check_declared(root.where, graph, read.declared, notes)
+    _check_declared(root.where, graph, stock_nodes.declared, notes)
     return graph.with_metadata(notes=notes.lines) if notes.lines else graph
 
 
@@ -192,7 +195,7 @@ def _build(where: str, nodes: list[Node], header: _Header, remedy: str = "") -> 
     try:
         check_nodes(nodes)
         checked_number(Scalar("timesteps", 1, TIMESTEPS_LIMIT), header.timesteps, "argument")
-        # Up to here nothing depends on the shape of the input.
+        # The checks above do not depend on the input shape.
         advice = remedy
         graph = Graph.build(nodes, header.timesteps, header.metadata)
         check_sizes(graph)
@@ -204,14 +207,14 @@ def _build(where: str, nodes: list[Node], header: _Header, remedy: str = "") -> 
 
 
 def _check_declared(where: str, graph: Graph, declared: dict[str, Shape], notes: Notes) -> None:
-    """Compare the output shapes that stock layers declare with those that follow from weights."""
+    """Compare the declared output shapes of stock layers with those computed from the weights."""
     for name, shape in declared.items():
-        said, follows = (
+        declared_sides, computed_sides = (
             tuple(side for side in s if side != 1) for s in (shape, graph.shapes[name])
         )
-        if said == follows:
+        if declared_sides == computed_sides:
             continue
-        if sorted(said) == sorted(follows):
+        if sorted(declared_sides) == sorted(computed_sides):
             text = f"shape says {shape}, {graph.shapes[name]} follows from weights and input"
             notes.add(where, f"{name}: {text} and is used")
             continue
@@ -226,31 +229,31 @@ def _check_declared(where: str, graph: Graph, declared: dict[str, Shape], notes:
 
 def _layers(group: SafeGroup) -> list[SafeGroup]:
     names = group.layers()
-    expected = [str(index) for index in range(len(names))]
-    if not names or set(names) != set(expected):
-        missing = sorted(set(expected) - set(names), key=int)
-        found = f"no layer {missing[0]}" if missing else "no layers"
-        raise NetworkFileError(group.where, found, "layers 0, 1, 2, ... without gaps")
-    layers = [group.subgroup(index) for index in expected]
-    seen: set[int] = set()
+    expected_names = [str(index) for index in range(len(names))]
+    if not names or set(names) != set(expected_names):
+        missing = sorted(set(expected_names) - set(names), key=int)
+        problem = f"no layer {missing[0]}" if missing else "no layers"
+        raise NetworkFileError(group.where, problem, "layers 0, 1, 2, ... without gaps")
+    layers = [group.subgroup(index) for index in expected_names]
+    addresses: set[int] = set()
     for layer in layers:
-        # A hard link takes a few bytes and a layer's time.
-        if layer.address in seen:
-            found = "the same group as an earlier layer"
-            raise NetworkFileError(layer.where, found, "a group for each layer")
-        seen.add(layer.address)
+        # A hard link takes a few bytes in the file but as much time to read as a layer.
+        if layer.address in addresses:
+            problem = "the same group as an earlier layer"
+            raise NetworkFileError(layer.where, problem, "a group for each layer")
+        addresses.add(layer.address)
     return layers
 
 
 def _read_header(root: SafeGroup) -> _Header | None:
-    """Return time steps and metadata, or None for a file that is not sdt-lava's."""
-    present = root.attributes()
-    if "format" not in present:
+    """Return time steps and metadata, or None if sdt-lava did not write the file."""
+    names = root.attributes()
+    if "format" not in names:
         return None
-    found = root.text_attribute("format", TEXT_LIMIT)
-    if found != FORMAT:
-        raise NetworkFileError(f"{root.where}: attribute 'format'", repr(found), repr(FORMAT))
-    if "version" in present:
+    format_name = root.text_attribute("format", TEXT_LIMIT)
+    if format_name != FORMAT:
+        raise NetworkFileError(f"{root.where}: attribute 'format'", repr(format_name), repr(FORMAT))
+    if "version" in names:
         _check_version(root)
     root.expect_attributes(ROOT_ATTRIBUTES)
     root.text_attribute("generator", TEXT_LIMIT)
@@ -275,8 +278,8 @@ def _check_version(root: SafeGroup) -> None:
         return
     where = f"{root.where}: attribute 'version'"
     if version > VERSION:
-        found = f"version {version}, newer than this program"
-        raise NetworkFileError(where, found, f"{VERSION}", "update sdt-lava")
+        problem = f"version {version}, newer than this program"
+        raise NetworkFileError(where, problem, f"{VERSION}", "update sdt-lava")
     raise NetworkFileError(where, f"version {version}", f"{VERSION}", _EXPORT_AGAIN)
 
 
@@ -285,11 +288,11 @@ def _read_metadata(root: SafeGroup) -> dict[str, Any]:
     text = root.text_attribute("metadata", limits().metadata_bytes)
     try:
         metadata = parse_json(text)
-        # JSON may escape half of a surrogate pair, which no file and no terminal can show.
+        # JSON may escape a lone surrogate, which cannot be written to a file or a terminal.
         json.dumps(metadata, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        found = f"not JSON: {str(error)[:200]}"
-        raise NetworkFileError(where, found, "a JSON object", _EXPORT_AGAIN) from error
+        problem = f"not JSON: {str(error)[:200]}"
+        raise NetworkFileError(where, problem, "a JSON object", _EXPORT_AGAIN) from error
     if not isinstance(metadata, dict):
         raise NetworkFileError(where, f"JSON {type(metadata).__name__}", "a JSON object")
     return metadata

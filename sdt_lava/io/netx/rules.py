@@ -1,4 +1,4 @@
-"""Checks of the values of an integer graph: the same before writing and after reading."""
+"""Check the values of an integer graph, in the same way before writing and after reading."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _QUANTIZE = "quantize the network first"
 
 
 class Violation(Exception):
-    """A value that a network file must not hold; whoever knows where it was adds that.
+    """Raised for a value that a network file must not contain; callers complete the location.
 
     Parameters
     ----------
     where : str
-        The node or field, as far as known here.
+        The node or field, as far as known.
     found, allowed, remedy : str
         As in :class:`sdt_lava.errors.SdtLavaError`.
     """
@@ -43,7 +43,7 @@ class Violation(Exception):
 
 
 def check_sizes(graph: Graph) -> None:
-    """Check the time steps and how many values each node emits.
+    """Check the number of time steps and of the values that each node emits.
 
     Raises
     ------
@@ -53,34 +53,34 @@ def check_sizes(graph: Graph) -> None:
     checked_number(Scalar("timesteps", 1, TIMESTEPS_LIMIT), graph.timesteps, "graph")
     for node in graph:
         size = prod(graph.shapes[node.name])
-        most = limits().population
-        if size > most:
-            found = f"{size} outputs of shape {graph.shapes[node.name]}"
-            raise Violation(describe(node), found, f"at most {most}", remedy("population"))
+        limit = limits().population
+        if size > limit:
+            problem = f"{size} outputs of shape {graph.shapes[node.name]}"
+            raise Violation(describe(node), problem, f"at most {limit}", remedy("population"))
 
 
 def check_nodes(nodes: Collection[Node]) -> None:
-    """Check how many nodes there are, and each one; not yet how they are connected.
+    """Check the number of nodes and each node on its own, but not their connections.
 
     Raises
     ------
     Violation
-        If a value is of the wrong type or outside its range.
+        If there are too few or too many nodes, or a value has the wrong type or is out of range.
     """
-    most = limits().network_layers
-    if not 0 < len(nodes) <= most:
-        raise Violation("graph", f"{len(nodes)} nodes", f"1 to {most}", remedy("network_layers"))
+    limit = limits().network_layers
+    if not 0 < len(nodes) <= limit:
+        raise Violation("graph", f"{len(nodes)} nodes", f"1 to {limit}", remedy("network_layers"))
     for node in nodes:
         _check_node(node)
 
 
 def describe(node: Node) -> str:
-    """Return how errors name a node."""
+    """Return the name of a node in errors."""
     return f"node {node.name!r} ({node.kind})"
 
 
 def _check_node(node: Node) -> None:
-    """Check texts, numbers and arrays of a node."""
+    """Check the texts, numbers and arrays of a node."""
     where = describe(node)
     layer = layer_of(node)
     for key in ("name", "block", "origin"):
@@ -109,7 +109,13 @@ def _check_node(node: Node) -> None:
 
 
 def layer_of(node: Node) -> Layer:
-    """Return the layer type of a node."""
+    """Return the layer type of a node.
+
+    Raises
+    ------
+    Violation
+        If only compiled graphs have nodes of this kind.
+    """
     if type(node) not in LAYER_OF_NODE:
         raise Violation(
             describe(node),
@@ -121,12 +127,12 @@ def layer_of(node: Node) -> Layer:
 
 
 def checked_text(text: Any, where: str, *, empty: bool) -> bytes:
-    """Return a text as UTF-8.
+    """Return a text encoded as UTF-8.
 
     Raises
     ------
     Violation
-        If it is not a string, empty, too long, or not storable in a fixed HDF5 string.
+        If it is not a string, empty, too long, or cannot be stored in a fixed-length HDF5 string.
     """
     allowed = f"{'' if empty else 'at least one and '}at most {TEXT_LIMIT} bytes of UTF-8"
     if not isinstance(text, str):
@@ -135,39 +141,39 @@ def checked_text(text: Any, where: str, *, empty: bool) -> bytes:
         encoded = text.encode()
     except UnicodeEncodeError as error:
         raise Violation(where, f"text that is not Unicode: {text!a}", allowed) from error
-    # HDF5 pads fixed strings with zero bytes, and a terminal obeys what follows an escape.
-    printable = text.isprintable()
-    if not printable or len(encoded) > TEXT_LIMIT or not (encoded or empty):
-        found, allowed = f"{len(encoded)} bytes: {text[:40]!a}", f"{allowed}, all of it printable"
-        raise Violation(where, found, allowed)
+    # HDF5 pads fixed-length strings with zero bytes, and terminals execute escape sequences.
+    is_printable = text.isprintable()
+    if not is_printable or len(encoded) > TEXT_LIMIT or not (encoded or empty):
+        problem, allowed = f"{len(encoded)} bytes: {text[:40]!a}", f"{allowed}, all of it printable"
+        raise Violation(where, problem, allowed)
     return encoded
 
 
 def checked_scalar(field: Scalar, value: Any, where: str) -> Any:
-    """Return the plain Python value of a field: a number or a tuple of numbers."""
+    """Check a scalar field and return its plain Python value: a number or a tuple of numbers."""
     if field.count is None:
         return checked_number(field, value, where)
-    fewest, most = field.count
-    if not isinstance(value, (tuple, list)) or not fewest <= len(value) <= most:
-        allowed = str(fewest) if fewest == most else f"{fewest} to {most}"
+    minimum, maximum = field.count
+    if not isinstance(value, (tuple, list)) or not minimum <= len(value) <= maximum:
+        allowed = str(minimum) if minimum == maximum else f"{minimum} to {maximum}"
         raise Violation(f"{where}: {field.name}", f"{value!r}", f"a tuple of {allowed} numbers")
     return tuple(checked_number(field, entry, where) for entry in value)
 
 
 def checked_number(field: Scalar, value: Any, where: str) -> int | float:
-    """Return a plain integer or float within the field's range."""
+    """Check a number against a field's type and range, and return it as a plain int or float."""
     if field.flag:
         if not isinstance(value, bool):
             raise Violation(f"{where}: {field.name}", f"{value!r}", "True or False")
         return int(value)
     allowed = f"{'a number' if field.real else 'an integer'} from {field.low} to {field.high}"
     if not _is_number(value):
-        legal = False
+        is_legal = False
     elif field.real:
-        legal = field.low < value < field.high
+        is_legal = field.low < value < field.high
     else:
-        legal = field.low <= value <= field.high and float(value).is_integer()
-    if not legal:
+        is_legal = field.low <= value <= field.high and float(value).is_integer()
+    if not is_legal:
         remedy = _QUANTIZE if isinstance(value, Real) and not isinstance(value, Integral) else ""
         raise Violation(f"{where}: {field.name}", f"{value!r}", allowed, remedy)
     return float(value) if field.real else int(value)
@@ -180,21 +186,21 @@ def _is_number(value: Any) -> bool:
 
 
 def checked_array(field: Array, values: Any, where: str) -> np.ndarray:
-    """Check kind, rank and range of an array and return it."""
+    """Check the type, rank and range of an array and return it."""
     where = f"{where}: {field.name}"
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "iu":
-        found = getattr(values, "dtype", type(values).__name__)
-        raise Violation(where, f"values of type {found}", "an array of integers", _QUANTIZE)
+        type_name = getattr(values, "dtype", type(values).__name__)
+        raise Violation(where, f"values of type {type_name}", "an array of integers", _QUANTIZE)
     if values.ndim != field.rank or 0 in values.shape:
         raise Violation(where, f"shape {values.shape}", f"{field.rank} axes, none of them empty")
     low, high = int(values.min()), int(values.max())
     if low < field.low or high > field.high:
         raise Violation(where, f"values from {low} to {high}", f"{field.low} to {field.high}")
     if field.eight_bits and lava_weights(values) is None:
-        odd = " with odd ones among them" if (values & 1).any() else ""
+        suffix = " with odd ones among them" if (values & 1).any() else ""
         raise Violation(
             where,
-            f"weights from {low} to {high}{odd}, more than eight bits hold",
+            f"weights from {low} to {high}{suffix}, more than eight bits hold",
             "with both signs even ones from -256 to 254, or any from -128 to 127; with one sign "
             "up to 255",
             "Loihi drops the lowest bit of larger weights with both signs; round to even numbers",

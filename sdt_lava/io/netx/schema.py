@@ -1,7 +1,7 @@
-"""What a network file may hold: names, versions, limits, and the fields of each layer type.
+"""Schema of network files: names, versions, limits, and the fields of each layer type.
 
-Writer and reader use the same tables, so that neither knows a field that the other does not.
-``docs/netx-format.md`` describes the same for users.
+The writer and the reader use the same tables, so that they always support the same fields.
+``docs/netx-format.md`` describes the format for users.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ from sdt_lava.ir.numerics import (
 FORMAT = "sdt-lava-netx"
 VERSION = 1
 
-# Lowest and highest HDF5 file version that the writer uses. Since 1.10, object headers carry
-# checksums (damage is found instead of misread) and groups are small.
+# Lowest and highest HDF5 file version that the writer uses. Since 1.10, object headers have
+# checksums, which detect damage, and groups are compact.
 HDF5_VERSIONS = ("v110", "v110")
-# lava-dl writes layer types as one fixed string of ten bytes.
+# lava-dl writes layer types as fixed-length strings of ten bytes.
 TYPE_DTYPE = "S10"
 
-# Limits of what is read from a file that may come from anywhere, beside those of
-# :mod:`sdt_lava.io.limits`. They belong to the format: no legal file exceeds them.
+# Limits on untrusted files, in addition to those of :mod:`sdt_lava.io.limits`. They are part of
+# the format: no valid file exceeds them.
 TEXT_LIMIT = 1024  # [byte] one name
 CHUNKS_LIMIT = 65_536  # chunks of one array
-MEMBER_LIMIT = 64  # members or attributes of one group, the group of layers excepted
+MEMBER_LIMIT = 64  # members or attributes of a group, except the group of layers
 INPUTS_LIMIT = 4096  # inputs of one node
 RANK_LIMIT = 8  # axes of an array
 SIDE_LIMIT = 2**20  # one side of a frame
@@ -71,16 +71,16 @@ TIMESTEPS_LIMIT = 2**20
 SHIFT_LIMIT = 31
 DRIVE_SHIFT_LIMIT = 7
 READOUT_BIAS_LIMIT = 2**31 - 1
-# Axonal delays. Loihi's have six bits; this only keeps the history of a population small.
+# Axonal delays. Loihi's have six bits; this limit only keeps the history of a population small.
 DELAY_LIMIT = 2**10
 # Deflate cannot compress better than 1032:1 (zlib technical notes); more is a bomb.
 RATIO_LIMIT = 1100
-# All arrays that are read together have at most so many times the bytes of the file: layers may
-# share an array through hard links.
+# Maximum ratio of the bytes of all arrays to those of the file: layers may share an array through
+# hard links.
 SHARING_LIMIT = 8
-# [byte] Arrays up to this size are read whatever their ratio.
+# [byte] Arrays up to this size may have any compression ratio.
 RATIO_FREE_BYTES = 2**16
-# [element] Smaller arrays are stored as they are: compression would not make them smaller.
+# [element] Smaller arrays are stored uncompressed: compression would not shrink them.
 COMPRESS_FROM = 64
 # [byte] Largest chunk written.
 CHUNK_BYTES = 32 * 2**20
@@ -98,15 +98,15 @@ STOCK_REFUSED = {
 }
 STOCK_NEURONS = ("CUBA", "LOIHI", "SDNN")
 STOCK_NEURONS_REFUSED = ("RF", "RF_PHASE", "RF_IZ", "RF_ZERO", "ALIF")
-# Lava keeps stride, padding, dilation, groups and kernel size of a convolution in int8.
+# Lava stores the stride, padding, dilation, groups and kernel size of a convolution as int8.
 STOCK_CONV_LIMIT = 127
-# Longest delay of stock netx; it cuts off longer ones.
+# Longest delay of stock netx, which truncates longer ones.
 STOCK_DELAY_LIMIT = 62
-# Lava's LIF process keeps a bias mantissa in 16 bits; the image of an input layer becomes one.
+# Lava's LIF process stores a bias mantissa in 16 bits; the image of an input layer becomes one.
 BIAS_LOW, BIAS_HIGH = -(2**15), 2**15 - 1
 # Sigma-delta neurons: thresholds, biases and inputs have 12 fractional bits in a state of 24.
 MESSAGE_MANTISSA_LIMIT = STATE_LIMIT >> 12
-# Bits of their messages and states; longer leads than there are layers do not occur.
+# Maximum exponent of their messages and states. A lead never exceeds the number of layers.
 MESSAGE_EXPONENT_LIMIT = 7
 LEAD_LIMIT = 4096
 
@@ -115,22 +115,22 @@ PAIR = (2, 2)
 
 @dataclass(frozen=True)
 class Scalar:
-    """A number, or a short tuple of numbers, that is an attribute of a node and of its layer.
+    """A number or a short tuple of numbers, stored as an attribute of the node's layer.
 
     Parameters
     ----------
     name : str
         Name in the node class and in the file.
     low, high : float
-        Smallest and largest value; a real one must lie between them.
+        Smallest and largest value; a real number must lie strictly between them.
     count : tuple of int, optional
-        Fewest and most entries of a tuple; None for a single number.
+        Minimum and maximum number of entries of a tuple; None for a single number.
     real : bool
-        float64 instead of int64.
+        Whether the type is float64 instead of int64.
     flag : bool
-        True or False in the node, 1 or 0 in the file.
+        Whether the value is True or False in the node, and 1 or 0 in the file.
     default : float, optional
-        Value of a node whose layer has no such attribute; it is not written.
+        Value if the layer has no such attribute; a value equal to the default is not written.
     """
 
     name: str
@@ -144,7 +144,7 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Array:
-    """An array of integers that is a dataset of a layer.
+    """An array of integers, stored as a dataset of a layer.
 
     Parameters
     ----------
@@ -157,9 +157,10 @@ class Array:
     low, high : int
         Smallest and largest value.
     optional : bool
-        May be None in the node and missing in the file.
+        Whether the value may be None in the node and missing from the file.
     eight_bits : bool
-        Values must be weights that Loihi can hold, see :func:`sdt_lava.ir.numerics.lava_weights`.
+        Whether the values must be weights that Loihi can represent, see
+        :func:`sdt_lava.ir.numerics.lava_weights`.
     """
 
     name: str
@@ -173,7 +174,7 @@ class Array:
 
 @dataclass(frozen=True)
 class PerChannel:
-    """An integer for all output channels, an attribute, or one for each, a dataset ``(O,)``.
+    """An integer for all output channels (an attribute) or one per channel (a dataset ``(O,)``).
 
     Parameters
     ----------
@@ -192,22 +193,22 @@ class PerChannel:
 
     @property
     def scalar(self) -> Scalar:
-        """The field where there is one value."""
+        """The field for a single value."""
         return Scalar(self.name, self.low, self.high)
 
     @property
     def array(self) -> Array:
-        """The field where there is one for each channel."""
+        """The field for one value per channel."""
         return Array(self.name, self.dtype, 1, self.low, self.high)
 
     def form(self, value: object) -> Scalar | Array:
-        """Return the field that a value needs."""
+        """Return the field that fits a value."""
         return self.array if isinstance(value, np.ndarray) and value.ndim else self.scalar
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer type of the extended layout: one node.
+    """A layer type of the extended layout, which holds one node.
 
     Parameters
     ----------
@@ -216,7 +217,7 @@ class Layer:
     type : str
         Layer type, at most ten ASCII characters, unknown to stock netx.
     scalars, arrays, per_channel : tuple
-        Its fields apart from name, block, origin and inputs.
+        Fields of the node except name, block, origin and inputs.
     """
 
     node: type[Node]

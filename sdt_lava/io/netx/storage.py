@@ -1,6 +1,6 @@
-"""How the arrays of an HDF5 file are stored, checked before they are read.
+"""Check how the arrays of an HDF5 file are stored before they are read.
 
-What the HDF5 library raises becomes a :class:`sdt_lava.errors.NetworkFileError` that says where.
+Exceptions of the HDF5 library become a :class:`sdt_lava.errors.NetworkFileError` with the location.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LIBRARY_ERRORS = (
     zlib.error,
 )
 _LAYOUTS = (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED)
-# In the order in which they are applied when writing.
+# In the order in which they are applied on writing.
 _FILTERS = {
     h5py.h5z.FILTER_SHUFFLE: "shuffle",
     h5py.h5z.FILTER_DEFLATE: "gzip",
@@ -49,7 +49,7 @@ _DAMAGED = "copy or export the file again"
 
 @contextmanager
 def library_errors(where: str) -> Iterator[None]:
-    """Turn what the HDF5 library raises into one typed error."""
+    """Convert exceptions of the HDF5 library to `NetworkFileError`."""
     try:
         yield
     except _LIBRARY_ERRORS as error:
@@ -61,14 +61,14 @@ def library_errors(where: str) -> Iterator[None]:
 
 @dataclass
 class Budget:
-    """Bytes that may still be read from a file of a given size."""
+    """Number of bytes that may still be read from a file of a given size."""
 
     file_size: int
     left: int = field(default_factory=lambda: limits().network_bytes)
     stored: int = 0
 
     def spend(self, nbytes: int, where: str) -> None:
-        """Count bytes about to be read; raise if they are too many."""
+        """Count the bytes of an array that is about to be read; raise if they are too many."""
         if nbytes > self.left:
             raise NetworkFileError(
                 where,
@@ -79,7 +79,7 @@ class Budget:
         self.left -= nbytes
 
     def take(self, stored: int, where: str) -> None:
-        """Count bytes of the file: hard links let one array stand for thousands."""
+        """Count an array's stored bytes; raise if hard links use the same array too many times."""
         self.stored += stored
         if self.stored > SHARING_LIMIT * self.file_size:
             raise NetworkFileError(
@@ -91,7 +91,7 @@ class Budget:
 
 
 def check_storage(properties: Any, where: str) -> None:
-    """Refuse data outside the file and filters that are not netx's."""
+    """Refuse data outside the file and filters that netx does not use."""
     if properties.get_layout() not in _LAYOUTS:
         raise NetworkFileError(where, "a virtual dataset", "data inside the file")
     if properties.get_external_count() > 0:
@@ -99,13 +99,13 @@ def check_storage(properties: Any, where: str) -> None:
     count = properties.get_nfilters()
     filters = [properties.get_filter(index)[0] for index in range(min(count, len(_FILTERS) + 1))]
     if filters != [code for code in _FILTERS if code in filters]:
-        found = f"filters of codes {filters}"
+        problem = f"filters of codes {filters}"
         allowed = f"each at most once, in this order: {', '.join(_FILTERS.values())}"
-        raise NetworkFileError(where, found, allowed)
+        raise NetworkFileError(where, problem, allowed)
 
 
 def check_size(dataset: h5py.Dataset, where: str, budget: Budget) -> None:
-    """Compare the declared size with the limits and with what is stored."""
+    """Compare the declared size of a dataset with the limits and with its stored size."""
     with library_errors(where):
         shape, chunks, itemsize = dataset.shape, dataset.chunks, dataset.dtype.itemsize
         stored = dataset.id.get_storage_size()
@@ -133,20 +133,20 @@ def check_size(dataset: h5py.Dataset, where: str, budget: Budget) -> None:
 
 
 def _check_inflation(dataset: h5py.Dataset, where: str) -> None:
-    """Refuse chunks that inflate to more than a chunk: HDF5 would follow them without limit."""
+    """Refuse chunks that decompress to more than their size; HDF5 itself sets no limit."""
     properties = dataset.id.get_create_plist()
     filters = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
     if h5py.h5z.FILTER_DEFLATE not in filters:
         return
-    skipped = 1 << filters.index(h5py.h5z.FILTER_DEFLATE)
+    deflate_bit = 1 << filters.index(h5py.h5z.FILTER_DEFLATE)
     limit = prod(dataset.chunks) * dataset.dtype.itemsize
-    found: list[Any] = []
+    chunk_infos: list[Any] = []
     if dataset.id.get_num_chunks() > CHUNKS_LIMIT:
         raise NetworkFileError(where, "too many chunks", f"at most {CHUNKS_LIMIT}")
-    dataset.id.chunk_iter(found.append)
-    for chunk in found:
-        if not chunk.filter_mask & skipped:
-            _, raw = dataset.id.read_direct_chunk(chunk.chunk_offset)
-            inflated = len(zlib.decompressobj().decompress(raw, limit + 1))
+    dataset.id.chunk_iter(chunk_infos.append)
+    for chunk in chunk_infos:
+        if not chunk.filter_mask & deflate_bit:
+            _, compressed = dataset.id.read_direct_chunk(chunk.chunk_offset)
+            inflated = len(zlib.decompressobj().decompress(compressed, limit + 1))
             if inflated > limit:
                 raise NetworkFileError(where, f"a chunk of more than {limit} bytes", f"{limit}")

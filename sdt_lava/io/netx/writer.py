@@ -1,4 +1,4 @@
-"""Write an integer graph to a network file, completely or not at all."""
+"""Write an integer graph to a network file atomically."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ logger = logging.getLogger(__name__)
 def save_network(graph: Graph, path: str | os.PathLike[str], compress: bool = True) -> None:
     """Write an integer graph to an HDF5 network file.
 
-    A strictly sequential network is written in lava-dl's own netx layout, so that stock netx runs
-    it too, with the same spikes; every other network in the extended layout, at which stock netx
-    stops with an error. The file appears under its name only when it is complete.
+    A strictly sequential network is written in lava-dl's own netx layout, so that stock netx can
+    run it with the same spikes. Any other network is written in the extended layout, for which
+    stock netx raises an error. The file appears under its name only once it is complete.
 
     Parameters
     ----------
     graph : Graph
-        Integer graph, as quantized: no compiled node kinds. Its metadata must be plain values
-        (dict, list, str, int, float, bool, None); tuples come back as lists.
+        Quantized integer graph without compiled node kinds. Its metadata must be plain values
+        (dict, list, str, int, float, bool, None); tuples are read back as lists.
     path : path-like
-        File to create or to replace.
+        File to create or replace.
     compress : bool
         Compress weights and biases (gzip after byte shuffling).
 
     Raises
     ------
     GraphError
-        If the graph has compiled nodes or is not legal, or its metadata cannot be stored.
+        If the graph has compiled nodes or is invalid, or its metadata cannot be stored.
     QuantizationError
         If a weight, bias, threshold or other value does not fit its integer range.
     NetworkFileError
-        If the file cannot be written. A file of that name that was there before is unchanged.
+        If the file cannot be written; an existing file is then left unchanged.
     """
     _check(graph)
     metadata = _encode_metadata(graph)
     with replacing(path, NetworkFileError) as temporary:
-        # In memory first: at a full disk, HDF5's own writing fails in destructors, too, which
-        # Python answers with tracebacks.
+        # Build the file in memory first: on a full disk, HDF5 also fails in destructors, for which
+        # Python prints tracebacks.
         content = io.BytesIO()
         with h5py.File(content, "w", libver=HDF5_VERSIONS) as file:
             _write(file, graph, metadata, compress)
@@ -105,22 +105,22 @@ def _encode_metadata(graph: Graph) -> bytes:
     try:
         _check_keys(graph.metadata)
         text = json.dumps(dict(graph.metadata), allow_nan=False, separators=(",", ":"))
-        # Half of a surrogate pair can be escaped, but the reader refuses it.
+        # JSON can escape a lone surrogate, but the reader refuses it.
         json.dumps(dict(graph.metadata), ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         remedy = "convert the values, or leave them out"
         raise GraphError(
             where, f"a value that JSON cannot hold: {error}", allowed, remedy
         ) from error
-    most = limits().metadata_bytes
-    if len(text) > most:
-        found = f"{len(text)} bytes of JSON"
-        raise GraphError(where, found, f"at most {most}", raising("metadata_bytes"))
+    limit = limits().metadata_bytes
+    if len(text) > limit:
+        problem = f"{len(text)} bytes of JSON"
+        raise GraphError(where, problem, f"at most {limit}", raising("metadata_bytes"))
     return text.encode()
 
 
 def _check_keys(value: Any) -> None:
-    """Refuse keys that are no strings: JSON would turn them into strings without a word."""
+    """Refuse keys that are not strings: JSON would silently convert them to strings."""
     if isinstance(value, (list, tuple)):
         for entry in value:
             _check_keys(entry)
