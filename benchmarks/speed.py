@@ -53,9 +53,9 @@ def sentence(content: dict) -> str:
     forms = " or ".join(sorted({row.title.partition(_BEST)[2] for row in best}))
     ratios = [row.ratio for row in best]
     return (
-        f"The engine is {min(ratios):.1f} to {max(ratios):.1f} times as fast as the fastest float form "
-        f"of the same network that we found\n({forms}) on the same cores, and {min(plain):.0f} to "
-        f"{max(plain):.0f} times as fast as the plain PyTorch model.\n"
+        f"The engine is {min(ratios):.1f} to {max(ratios):.1f} times as fast as the fastest float "
+        f"form of the same network that we found\n({forms}) on the same cores, "
+        f"and {min(plain):.0f} to {max(plain):.0f} times as fast as the plain PyTorch model.\n"
         "[All measurements](docs/simulation.md#how-fast).\n"
     )
 
