@@ -8,38 +8,59 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sdt_lava.backends.integer_backend import IntegerBackend
 from sdt_lava.backends.integer_run import (
     IntegerRun,
-    RunOptions,
-    in_batches,
     joined,
     messages_of,
     tell,
     unpacked,
     what_runs,
 )
+from sdt_lava.backends.options import RunOptions
+from sdt_lava.backends.ranges import stream_in_engine
 from sdt_lava.backends.recorded import PackedFrames, PackedSpikes
+from sdt_lava.backends.traits import Traits
 from sdt_lava.counts.fused_counts import FusedCounter, counted
 from sdt_lava.ir import Graph
 from sdt_lava.ir.encoding import to_time_first
-from sdt_lava.ir.numerics import IntArray, NeuronStates
+from sdt_lava.ir.numerics import IntArray
 
 if TYPE_CHECKING:
     from sdt_lava.engine import Engine
     from sdt_lava.engine.plan.plan import Output
-    from sdt_lava.ir.bounds import Extremes
 
 
-def run_engine(net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
-    """Run a network in the engine."""
+class EngineBackend(IntegerBackend):
+    """Runs graphs in :class:`~sdt_lava.engine.Engine`."""
+
+    name = "engine"
+    options = frozenset({"memory", "threads", "device"})
+    traits = Traits(is_engine=True)
+
+    def check(self, options: RunOptions) -> None:
+        """Check options, with those of the engine."""
+        super().check(options)
+        _ = options.engine
+
+    def run_as_given(self, net: Graph, x: Any, options: RunOptions) -> IntegerRun | None:
+        """Run a network on spikes."""
+        return _run_spikes(net, x, options)
+
+    def run(self, net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
+        """Run a network."""
+        return _run(net, frames, options)
+
+
+def _run(net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
     from sdt_lava.engine import Engine
 
     graph, wanted = what_runs(net, options)
-    # What is compiled has been looked at.
+    # The values of a compiled network have been checked.
     strict = options.strict and options.compiled is None
     engine = Engine(graph, strict=strict, tracked=False, options=options.engine)
     if not options.reset:
-        return unpacked(net, _stream(engine, frames, options, wanted), options)
+        return unpacked(net, stream_in_engine(engine, frames, options, wanted), options)
     if options.compiled is not None:
         parts = []
         for outputs, done in engine.batches(frames, wanted, in_range=True):
@@ -55,7 +76,7 @@ def run_engine(net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
     return _gathered(net, batches, counter)
 
 
-def run_spikes(net: Graph, x: Any, options: RunOptions) -> IntegerRun | None:
+def _run_spikes(net: Graph, x: Any, options: RunOptions) -> IntegerRun | None:
     """Run a network on spikes as they come; None if the input is something else.
 
     Checking and copying an input takes as long as a small network: here each thread looks at a
@@ -112,42 +133,3 @@ def _batches(
     for outcome, done in engine.counted_batches(frames, wanted, counter.fan_out):
         counter.add(outcome.counts, done)
         yield outcome.outputs, done
-
-
-def check_in_engine(net: Graph, frames: IntArray, options: RunOptions) -> None:
-    """Look whether every value of a run fits its register.
-
-    Raises
-    ------
-    NumericOverflowError
-        If one does not.
-    """
-    _look(net, frames, options, strict=True, tracked=False)
-
-
-def engine_extremes(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, Extremes]:
-    """Return the largest magnitudes that an input reaches in each population of neurons."""
-    return _look(net, frames, options, strict=options.strict, tracked=True)
-
-
-def _look(
-    net: Graph, frames: IntArray, options: RunOptions, *, strict: bool, tracked: bool
-) -> dict[str, Extremes]:
-    from sdt_lava.engine import Engine
-
-    engine = Engine(net, strict=strict, tracked=tracked, options=options.engine)
-    if options.reset:
-        for _ in engine.batches(frames, ()):
-            pass
-    else:
-        _stream(engine, frames, replace(options, on_progress=None), ())
-    return engine.extremes
-
-
-def _stream(
-    engine: Engine, frames: IntArray, options: RunOptions, wanted: tuple[str, ...]
-) -> dict[str, IntArray]:
-    def run(part: IntArray, states: NeuronStates | None = None) -> dict[str, IntArray]:
-        return engine.run(part, keep=wanted, states=states)
-
-    return in_batches(engine.graph, frames, run, options)

@@ -11,40 +11,19 @@ from numpy.typing import NDArray
 
 from sdt_lava.backends.execution import LavaExecution
 from sdt_lava.backends.host import network_outputs
+from sdt_lava.backends.options import RunOptions
 from sdt_lava.backends.streaming import continuously
-from sdt_lava.engine.options import EngineOptions
 from sdt_lava.ir import Graph, Sigma
 from sdt_lava.ir.numerics import IntArray
 
 if TYPE_CHECKING:
-    from sdt_lava.backends.deployment import Deployment
     from sdt_lava.backends.recorded import PackedFrames
     from sdt_lava.counts.counts import Counts
-
-Progress = Callable[[int, int], None]
 
 # Memory that the reference's intermediate arrays of one batch may take, as a rule of thumb.
 _BATCH_BYTES = 1 << 30
 # It holds about this many bytes for each neuron and step of the largest layer.
 _BYTES_PER_NEURON = 64
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Options of :func:`simulate` that only some back ends use, and the compiled network.
-
-    Without a compiled network the integer graph itself runs.
-    """
-
-    strict: bool
-    batch_size: int | None
-    timeout: float | None
-    on_progress: Progress | None
-    reset: bool
-    models: str | None = None
-    compiled: Deployment | None = None
-    engine: EngineOptions = field(default_factory=EngineOptions)
-    count: bool = False
 
 
 @dataclass(frozen=True)

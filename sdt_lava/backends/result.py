@@ -13,6 +13,7 @@ from sdt_lava.backends.execution import LavaExecution
 from sdt_lava.backends.measured import Measured
 from sdt_lava.backends.recorded import PackedFrames
 from sdt_lava.backends.timing import Timing
+from sdt_lava.backends.traits import Traits
 from sdt_lava.counts.counts import Counts
 from sdt_lava.counts.events import count_events
 from sdt_lava.counts.fused_counts import fused_counts
@@ -24,9 +25,6 @@ from sdt_lava.support.once import cached_property
 
 if TYPE_CHECKING:
     from sdt_lava.backends.deployment import Deployment
-
-# Back ends in which a frame takes as many machine steps as the network is deep.
-_PIPELINED = ("machine", "lava", "lava-inprocess", "loihi2")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +61,8 @@ class Result:
         How Lava ran: which executor and ProcessModels, and how long each part took.
     counted : Counts or None
         What was counted during the run; None if it is counted when somebody asks.
+    traits : Traits
+        What the back end is.
     """
 
     backend: str
@@ -77,6 +77,7 @@ class Result:
     execution: LavaExecution | None = field(default=None, repr=False)
     counted: Counts | None = field(default=None, repr=False)
     messages: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
+    traits: Traits = field(default=Traits(), repr=False)
 
     @property
     def sent(self) -> Mapping[str, NDArray[Any]]:
@@ -155,11 +156,11 @@ class Result:
         if self.counted is not None:
             return self.counted
         net, frames = self.integer_run("counts")
-        if self.backend == "machine":  # which does without torch
+        if self.traits.is_plain:
             return count_events(net, frames, self.sent, plain=True)
         counts = None
         if self.reset:
-            is_engines = self.backend == "engine" and self.compiled is None
+            is_engines = self.traits.is_engine and self.compiled is None
             counts = fused_counts(net, frames, self.sent, is_engines=is_engines)
         return count_events(net, frames, self.sent) if counts is None else counts
 
@@ -191,8 +192,8 @@ class Result:
                 "a run on Lava or the machine, or with a lowering",
                 "pass shortcut='relay' to simulate",
             )
-        is_plain = self.backend == "machine"
-        return count_events(net, frames, self.sent, self.compiled.graph, plain=is_plain)
+        plain = self.traits.is_plain
+        return count_events(net, frames, self.sent, self.compiled.graph, plain=plain)
 
     @cached_property
     def timing(self) -> Timing:
@@ -215,7 +216,7 @@ class Result:
             timesteps=timesteps,
             samples=samples,
             latency=schedule.latency[end],
-            steps=machine_steps if self.backend in _PIPELINED else timesteps * samples,
+            steps=machine_steps if self.traits.is_pipelined else timesteps * samples,
             seconds=self.execution.seconds["run"] if self.execution else self.seconds,
         )
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from sdt_lava.backends.lava.presence import require_backend
+from sdt_lava.backends.backend import find_backend, graph_names
 from sdt_lava.backends.result import Result
-from sdt_lava.backends.run import HARDWARE_BACKENDS, simulate
+from sdt_lava.backends.run import simulate
 from sdt_lava.cli.console import console, make_table, place_text, print_table, progress_bar
 from sdt_lava.cli.data import (
     Binning,
@@ -23,10 +23,8 @@ from sdt_lava.cli.data import (
     model_takes,
     network_takes,
 )
-from sdt_lava.cli.hardware import ALL_BACKENDS
 from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, Timesteps, load_file
 from sdt_lava.cli.places import Reads, ReadsData, Writes, WritesFigure
-from sdt_lava.errors import ConfigError
 from sdt_lava.families.sdt1.presets import PRESETS
 from sdt_lava.io.file_kinds import NETWORK, file_kind
 from sdt_lava.io.files import write_json
@@ -45,7 +43,7 @@ def compare_command(
     data: Annotated[str, typer.Option(help="Data set name (digits) or .npz file."), ReadsData()],
     samples: Annotated[int | None, typer.Option(min=1, help="Number of samples.")] = None,
     left_backend: Annotated[
-        str, typer.Option(help=f"For a network file: one of {', '.join(ALL_BACKENDS)}.")
+        str, typer.Option(help=f"For a network file: one of {', '.join(graph_names())}.")
     ] = "engine",
     right_backend: Annotated[str, typer.Option(help="The same for the second.")] = "engine",
     timesteps: Timesteps = None,
@@ -120,13 +118,7 @@ class _Side:
         float_model: _Float,
         of_network: tuple[int | None, str | None, int | None, int],
     ) -> _Side:
-        if backend not in ALL_BACKENDS:
-            raise ConfigError("back end", repr(backend), f"one of {ALL_BACKENDS}")
-        if backend in HARDWARE_BACKENDS:
-            from sdt_lava.backends.board.run import require_hardware
-
-            require_hardware(backend)
-        require_backend(backend)
+        find_backend("back end", backend, with_hardware=True).require()
         if path.suffix in _NETWORK_SUFFIXES or file_kind(path) is NETWORK:
             net = load_file(path, *of_network)
             return cls(path.name, net, backend, network_takes(net))

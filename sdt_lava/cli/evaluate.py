@@ -9,9 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sdt_lava.backends.lava.presence import require_backend
+from sdt_lava.backends.backend import find_backend, simulator_names
 from sdt_lava.backends.lava.process_guard import Terminated
-from sdt_lava.backends.run import BACKENDS
 from sdt_lava.cli.console import (
     console,
     error_console,
@@ -25,7 +24,6 @@ from sdt_lava.cli.engine import Device, Memory
 from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, Timesteps, parse_shape
 from sdt_lava.cli.places import Reads, ReadsData, WritesInto
 from sdt_lava.datasets import SourceOptions
-from sdt_lava.errors import ConfigError
 from sdt_lava.io.output_files import EVALUATION_FILES
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
 from sdt_lava.support.text import quoted
@@ -41,7 +39,9 @@ def evaluate_command(
         typer.Option("--out", "-o", help="Folder of the results."),
         WritesInto(EVALUATION_FILES),
     ],
-    backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")] = "engine",
+    backend: Annotated[
+        str, typer.Option(help=f"One of {', '.join(simulator_names())}.")
+    ] = "engine",
     part: Annotated[str, typer.Option(help="Part of the data set: test or train.")] = "test",
     limit: Annotated[int | None, typer.Option(help="Evaluate this many samples.")] = None,
     indices: Annotated[
@@ -83,9 +83,7 @@ def evaluate_command(
     """Evaluate a whole data set; results are stored as they come and can be resumed."""
     from sdt_lava.evaluate import EvaluationOptions, evaluate
 
-    if backend not in BACKENDS:
-        raise ConfigError("--backend", repr(backend), f"one of {BACKENDS}")
-    require_backend(backend)
+    find_backend("--backend", backend).require()
     options = EvaluationOptions(
         backend=backend,
         part=part,

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+from sdt_lava.backends.backend import Backend, find_backend, hardware_names, names_taking
 from sdt_lava.backends.board import HardwareOptions
 from sdt_lava.backends.board.options import RECORDS
-from sdt_lava.backends.lava.presence import default_backend, require_backend
+from sdt_lava.backends.default import default_backend
 from sdt_lava.backends.measured import Measured
 from sdt_lava.backends.result import Result
-from sdt_lava.backends.run import BACKENDS, HARDWARE_BACKENDS, simulate
+from sdt_lava.backends.run import simulate
 from sdt_lava.cli.console import console, error_console, make_table, print_table
 from sdt_lava.cli.networks import trained_on
 from sdt_lava.cli.places import Reads
@@ -25,7 +26,7 @@ from sdt_lava.support.text import quoted
 if TYPE_CHECKING:
     from sdt_lava.ir import Graph
 
-ALL_BACKENDS = (*BACKENDS, *HARDWARE_BACKENDS)
+_DEFAULT_TARGET = "loihi2"
 
 Target = Annotated[
     str | None,
@@ -87,27 +88,21 @@ def choose_backend(
     LavaUnavailableError
         If Lava is asked for and not installed.
     """
-    if backend is not None and backend not in ALL_BACKENDS:
-        raise ConfigError("--backend", repr(backend), f"one of {ALL_BACKENDS}")
-    if backend == "machine":
-        return backend, _compiled_for(asked)
-    require_backend(backend)
-    if asked.target is None and backend not in HARDWARE_BACKENDS:
-        return backend, None
-    target = load_target(asked.target or "loihi2")
+    if backend is not None:
+        chosen = find_backend("--backend", backend, with_hardware=True)
+        if not chosen.needs_hardware:
+            return backend, _without_hardware(chosen, asked)
+    elif asked.target is None:
+        return None, None
+    target = load_target(asked.target or _DEFAULT_TARGET)
     if not target.is_hardware and asked.board is None:
-        if backend in HARDWARE_BACKENDS:
+        if backend is not None:
             raise ConfigError("--target", repr(asked.target), "a target with boards")
-        return backend, None
-    if backend in BACKENDS:
-        raise ConfigError(
-            "--backend", repr(backend), "none, 'loihi2' or 'machine', with a --target"
-        )
-    from sdt_lava.backends.board.run import require_hardware
-
+        return None, None
     target.board(asked.board)
-    require_hardware(target)
-    return "loihi2", HardwareOptions(
+    name = backend or hardware_names()[0]
+    find_backend("--backend", name, with_hardware=True).require(HardwareOptions(target=target))
+    return name, HardwareOptions(
         target=target,
         board=asked.board,
         record=asked.record,
@@ -115,6 +110,22 @@ def choose_backend(
         check=asked.check,
         measure=asked.measure,
     )
+
+
+def _without_hardware(chosen: Backend, asked: HardwareArguments) -> HardwareOptions | None:
+    """Return what a simulator's network is compiled for."""
+    chosen.require()
+    if "hardware" in chosen.options:
+        return _compiled_for(asked)
+    if asked.target is None:
+        return None
+    target = load_target(asked.target)
+    if target.is_hardware or asked.board is not None:
+        boards = hardware_names()
+        others = [name for name in names_taking("hardware") if name not in boards]
+        allowed = " or ".join(map(repr, (*boards, *others)))
+        raise ConfigError("--backend", repr(chosen.name), f"none, {allowed}, with a --target")
+    return None
 
 
 def _compiled_for(asked: HardwareArguments) -> HardwareOptions | None:

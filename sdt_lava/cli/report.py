@@ -7,14 +7,12 @@ from typing import Annotated
 
 import typer
 
-from sdt_lava.backends.lava.presence import require_backend
-from sdt_lava.backends.run import BACKENDS
+from sdt_lava.backends.backend import find_backend, simulator_names
 from sdt_lava.cli.console import console, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
 from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, Timesteps, parse_shape
 from sdt_lava.cli.places import Reads, ReadsData, WritesInto
 from sdt_lava.cli.runtime import RuntimeOption, load_needing
-from sdt_lava.errors import ConfigError
 from sdt_lava.hardware.targets import BUILT_IN_TARGETS
 from sdt_lava.io.output_files import REPORT_FILES
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
@@ -30,7 +28,9 @@ def report_command(
         Path, typer.Option("--out", "-o", help="Folder to write."), WritesInto(REPORT_FILES)
     ],
     samples: Annotated[int | None, typer.Option(min=1, help="Number of samples.")] = None,
-    backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")] = "engine",
+    backend: Annotated[
+        str, typer.Option(help=f"One of {', '.join(simulator_names())}.")
+    ] = "engine",
     compare_with: Annotated[
         list[str] | None,
         typer.Option(help="Back end that runs the first samples again; may be repeated."),
@@ -71,9 +71,7 @@ def report_command(
 
     others = tuple(compare_with or ["reference"])
     for name in (backend, *others):
-        if name not in BACKENDS:
-            raise ConfigError("back end", repr(name), f"one of {BACKENDS}")
-        require_backend(name)
+        find_backend("back end", name).require()
     options = ReportOptions(
         backend=backend,
         others=others,

@@ -9,14 +9,14 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from sdt_lava.backends.lava.presence import has_lava
+from sdt_lava.backends.backend import graph_names
+from sdt_lava.backends.default import other_backend
 from sdt_lava.backends.result import Result
-from sdt_lava.backends.run import COMPILED_BACKENDS, simulate
+from sdt_lava.backends.run import simulate
 from sdt_lava.cli.console import console, make_table, print_table, progress_bar
 from sdt_lava.cli.data import Binning, DataRoot, Download, load_fitting, network_takes
 from sdt_lava.cli.engine import Device, Memory, Threads
 from sdt_lava.cli.hardware import (
-    ALL_BACKENDS,
     BoardName,
     Check,
     Convolutions,
@@ -53,7 +53,7 @@ def sim_command(
     backend: Annotated[
         str | None,
         typer.Option(
-            help=f"One of {', '.join(ALL_BACKENDS)}; by default lava where it is installed, "
+            help=f"One of {', '.join(graph_names())}; by default lava where it is installed, "
             "otherwise machine for small networks and engine for large ones."
         ),
     ] = None,
@@ -145,14 +145,7 @@ def sim_command(
     if result.measured is not None:
         print_hardware_run(result, dataset.x, network, name)
         return
-    console.print(f"next: the same spikes elsewhere: add --backend {_other(backend)}")
-
-
-def _other(backend: str) -> str:
-    """Return a back end that would send the same spikes, and is a check of this one."""
-    if backend in COMPILED_BACKENDS:
-        return "engine"
-    return "lava-inprocess" if has_lava() else "machine"
+    console.print(f"next: the same spikes elsewhere: add --backend {other_backend(backend)}")
 
 
 def summarize(result: Result, y: Any) -> dict[str, Any]:

@@ -9,13 +9,9 @@ import numpy as np
 import pytest
 
 import sdt_lava
+from sdt_lava.backends.default import MOST_MACHINE_NEURONS, default_backend
 from sdt_lava.backends.lava import presence as lava_presence
-from sdt_lava.backends.lava.presence import (
-    MOST_MACHINE_NEURONS,
-    default_backend,
-    has_lava,
-    require_lava,
-)
+from sdt_lava.backends.lava.presence import has_lava, require_lava
 from sdt_lava.errors import LavaUnavailableError
 from sdt_lava.ir import Dense, Graph, Input, Lif
 from tests.without import run_command_without, run_without
@@ -71,7 +67,7 @@ def test_small_networks_run_on_the_machine_and_large_ones_in_the_engine(no_lava,
         backend, reason = default_backend(net)
         assert reason.startswith("Lava is not installed") and f"back end {backend}" in reason
         assert "\n" not in reason
-    monkeypatch.setattr(lava_presence, "has_lava", lambda: True)
+    monkeypatch.setattr("sdt_lava.backends.default.has_lava", lambda: True)
     assert default_backend(small) == default_backend(large) == ("lava", "")
 
 

@@ -1,5 +1,12 @@
 """Runs on Loihi 2, through Lava and Intel's extension for members of INRC."""
 
-from sdt_lava.backends.board.options import HardwareOptions
+from typing import TYPE_CHECKING
+
+from sdt_lava.support.lazy import lazy
+
+if TYPE_CHECKING:
+    from sdt_lava.backends.board.options import HardwareOptions
 
 __all__ = ["HardwareOptions"]
+
+__getattr__ = lazy(__name__, {"HardwareOptions": "options"})
