@@ -14,16 +14,12 @@ from sdt_lava.backends.host import network_outputs
 from sdt_lava.backends.options import RunOptions
 from sdt_lava.backends.streaming import continuously
 from sdt_lava.ir import Graph, Sigma
+from sdt_lava.ir.batches import parts, samples_at_once
 from sdt_lava.ir.numerics import IntArray
 
 if TYPE_CHECKING:
     from sdt_lava.backends.recorded import PackedFrames
     from sdt_lava.counts.counts import Counts
-
-# Memory that the reference's intermediate arrays of one batch may take, as a rule of thumb.
-_BATCH_BYTES = 1 << 30
-# It holds about this many bytes for each neuron and step of the largest layer.
-_BYTES_PER_NEURON = 64
 
 
 @dataclass(frozen=True)
@@ -61,19 +57,18 @@ def in_batches(
     options: RunOptions,
 ) -> dict[str, IntArray]:
     """Run some samples after the others; each part goes on where the one before ended, or not."""
-    timesteps, samples = frames.shape[:2]
-    size = options.batch_size or samples_at_once(net, timesteps)
+    size = options.batch_size or samples_at_once(net, len(frames))
     run_part = run if options.reset else continuously(run)
-    parts = []
-    for start in range(0, samples, size):
-        parts.append(run_part(frames[:, start : start + size]))
-        tell(options, min(start + size, samples), frames)
-    return joined(parts)
+    outputs = []
+    for part, done in parts(frames, size):
+        outputs.append(run_part(part))
+        tell(options, done, frames)
+    return joined(outputs)
 
 
-def joined(parts: list[dict[str, IntArray]]) -> dict[str, IntArray]:
+def joined(outputs: list[dict[str, IntArray]]) -> dict[str, IntArray]:
     """Put the samples of several parts one after the other."""
-    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+    return {name: np.concatenate([part[name] for part in outputs], axis=1) for name in outputs[0]}
 
 
 def what_runs(net: Graph, options: RunOptions) -> tuple[Graph, tuple[str, ...]]:
@@ -81,12 +76,6 @@ def what_runs(net: Graph, options: RunOptions) -> tuple[Graph, tuple[str, ...]]:
     if options.compiled is not None:
         return options.compiled.graph, options.compiled.observed
     return net, (*net.memory_names, net.output_name)
-
-
-def samples_at_once(net: Graph, timesteps: int) -> int:
-    """Return how many samples the engine takes in one batch: at least one, 1 GiB at most."""
-    largest = max(int(np.prod(shape)) for shape in net.shapes.values())
-    return max(1, _BATCH_BYTES // (largest * timesteps * _BYTES_PER_NEURON))
 
 
 def unpacked(

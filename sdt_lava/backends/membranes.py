@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.backends.integer_run import samples_at_once
 from sdt_lava.ir import LIF_KINDS, CubaLif, Flatten, Graph, GroupSum, Lif
+from sdt_lava.ir.batches import samples_at_once
 from sdt_lava.ir.bounds import never_fires
 from sdt_lava.ir.numerics import (
     ACTIVATION_SHIFT,

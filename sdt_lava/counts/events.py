@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sdt_lava.counts.counts import ROLE_OPERATIONS, ConnectionCounts, Counts, LayerCounts
 from sdt_lava.counts.replay import evaluate_nodes, have_memory, needed_nodes
 from sdt_lava.ir import Conv, CubaLif, Dense, Graph, Input, Node, Signal, Sparse
+from sdt_lava.ir.batches import fitting, parts
 from sdt_lava.ir.fan_out import fan_out
 from sdt_lava.ir.numerics import IntArray
 from sdt_lava.ir.work import multiplications
@@ -90,11 +91,12 @@ def replay(
         What each population sent in them, ``(T, b, *shape)``.
     """
     run = _way(graph, frames.shape, frozenset(spikes), populations, plain)
-    chunk = _samples_at_once(graph, len(frames))
-    for start in range(0, frames.shape[1], chunk):
-        part = slice(start, start + chunk)
+    first = 0
+    for shown, done in parts(frames, _samples_at_once(graph, len(frames))):
+        part = slice(first, done)
         recorded = {name: np.asarray(values)[:, part] for name, values in spikes.items()}
-        yield part, run(frames[:, part], recorded)
+        yield part, run(shown, recorded)
+        first = done
 
 
 _Values = Mapping[str, NDArray[Any]]
@@ -120,7 +122,7 @@ def _way(
 
 def _samples_at_once(graph: Graph, timesteps: int) -> int:
     values = sum(int(np.prod(shape)) for shape in graph.shapes.values())
-    return max(1, min(_MOST_SAMPLES, _CHUNK_BYTES // (_BYTES_PER_VALUE * values * timesteps)))
+    return min(_MOST_SAMPLES, fitting(_CHUNK_BYTES, _BYTES_PER_VALUE * values * timesteps))
 
 
 class EventCounter:

@@ -1,8 +1,8 @@
-"""How many samples run at once, and the batches of an input."""
+"""How many samples a plan runs at once, and what is seen of an input before."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
@@ -10,13 +10,11 @@ from sdt_lava.engine.options import EngineOptions
 from sdt_lava.engine.plan.memory import Run
 from sdt_lava.engine.plan.plan import Plan
 from sdt_lava.errors import ConfigError
-from sdt_lava.ir import Graph, Input
+from sdt_lava.ir import Input
 from sdt_lava.ir.numerics import IntArray
 
 # More samples at once do not make it faster, once their arrays leave the caches [bytes].
 _CACHE_BYTES = 24 << 20
-# The interpreter holds about this many bytes for each neuron and step of the largest layer.
-_INTERPRETED_BYTES = 64
 
 
 def batch_size(plan: Plan, samples: int, of: Callable[[int], Run], options: EngineOptions) -> int:
@@ -57,19 +55,6 @@ def batch_size(plan: Plan, samples: int, of: Callable[[int], Run], options: Engi
             break
         size = larger.batch
     return size
-
-
-def interpreted_bytes(graph: Graph, steps: int) -> int:
-    """Estimate what the interpreter holds for one sample [bytes]."""
-    largest = max(int(np.prod(shape)) for shape in graph.shapes.values())
-    return max(1, largest * steps * _INTERPRETED_BYTES)
-
-
-def parts(frames: IntArray, size: int) -> Iterator[tuple[IntArray, int]]:
-    """Cut an input into batches; with each comes the number of samples up to its end."""
-    samples, size = frames.shape[1], max(1, size)
-    for start in range(0, samples, size):
-        yield frames[:, start : start + size], min(start + size, samples)
 
 
 def holds(entry: Input, values: IntArray) -> bool:

@@ -10,13 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.engine.batches import (
-    batch_size,
-    frame_steps_of,
-    holds,
-    interpreted_bytes,
-    parts,
-)
+from sdt_lava.engine.batches import batch_size, frame_steps_of, holds
 from sdt_lava.engine.fallback import joined, outcome_of, wanted
 from sdt_lava.engine.options import EngineOptions
 from sdt_lava.engine.plan.entry import can_pack
@@ -30,6 +24,7 @@ from sdt_lava.engine.registry import Context
 from sdt_lava.engine.trials import SIGNALS, passes
 from sdt_lava.errors import HardwareUnavailableError
 from sdt_lava.ir import SIGMA_DELTA_KINDS, Graph
+from sdt_lava.ir.batches import parts, sample_bytes, samples_at_once
 from sdt_lava.ir.bounds import Extremes, bound
 from sdt_lava.ir.mapped import Gate, MaxRelay, Relay, Sparse
 from sdt_lava.ir.numerics import ACTIVATION_LIMIT, STATE_LIMIT, IntArray, NeuronStates
@@ -181,8 +176,8 @@ class Engine:
                 yield outcome.outputs, done
             return
         # A rule of thumb, which no run fails for.
-        size = self.options.memory // self._interpreted_bytes(len(frames))
-        for part, done in parts(frames, self.options.batch_size or size):
+        size = self.options.batch_size or self._samples_interpreted(frames)
+        for part, done in parts(frames, size):
             values = self._interpret(part, kept, None, None)
             yield {name: Output.of(values[name]) for name in kept}, done
 
@@ -378,8 +373,8 @@ class Engine:
 
     def _compute_again(self, plan: Plan, frames: IntArray, states: NeuronStates | None) -> Outcome:
         keep = wanted(plan)
-        size = self.options.memory // self._interpreted_bytes(len(frames))
-        pieces = [frames] if states is not None else [part for part, _ in parts(frames, size)]
+        size = frames.shape[1] if states is not None else self._samples_interpreted(frames)
+        pieces = [part for part, _ in parts(frames, size)]
         values = joined(self._interpret(piece, keep, None, states) for piece in pieces)
         return outcome_of(plan, values)
 
@@ -417,7 +412,7 @@ class Engine:
         """
         frame_steps = frame_steps_of(frames)
         if not self._is_planned(frames, None, frame_steps):
-            return self._interpreted_bytes(len(frames)) * frames.shape[1]
+            return sample_bytes(self.graph, len(frames)) * frames.shape[1]
         plan = self._plan(keep, *frames.shape[:2])
         return plan.bytes_needed(self._sizes(plan, len(frames), frames.shape[1], frame_steps))
 
@@ -427,8 +422,8 @@ class Engine:
             plan, samples, lambda size: self._sizes(plan, steps, size, frame_steps), self.options
         )
 
-    def _interpreted_bytes(self, steps: int) -> int:
-        return interpreted_bytes(self.graph, steps)
+    def _samples_interpreted(self, frames: IntArray) -> int:
+        return samples_at_once(self.graph, len(frames), self.options.memory)
 
 
 def _checked_device(name: str) -> str:

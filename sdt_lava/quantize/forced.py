@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sdt_lava.backends.integer_run import samples_at_once
 from sdt_lava.engine.registry import Context, evaluator
 from sdt_lava.ir import LIF_KINDS, Graph, Input, Node
+from sdt_lava.ir.batches import samples_at_once
 from sdt_lava.ir.bounds import Extremes
 from sdt_lava.ir.encoding import encode
 from sdt_lava.ir.numerics import IntArray

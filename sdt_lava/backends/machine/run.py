@@ -25,12 +25,11 @@ from sdt_lava.backends.machine.populations import Population, make_membranes, ma
 from sdt_lava.compiler.compile import CompiledNetwork
 from sdt_lava.errors import ConfigError
 from sdt_lava.ir import Graph, Input, Node, Shape, Signal
+from sdt_lava.ir.batches import fitting, sample_bytes
 from sdt_lava.ir.numerics import IntArray
 
 # Memory for what all nodes hold in one chunk of steps [bytes], as a rule of thumb.
 _CHUNK_BYTES = 1 << 28
-# A node holds about so many bytes for each neuron and step, in its largest intermediate arrays.
-_BYTES_PER_NEURON = 64
 # Neurons that make a step worth its overhead in NumPy: smaller networks get several lanes.
 _NEURONS_AT_ONCE = 1 << 16
 
@@ -147,7 +146,7 @@ def run_machine(
     dealt = Lanes.deal(samples, timesteps, lanes)
     steps = schedule.machine_steps(dealt.samples)
     machine = _Machine(compiled, frames, dealt, populations(graph) if names is None else names)
-    size = chunk or _chunk(graph, dealt.count)
+    size = chunk or fitting(_CHUNK_BYTES, sample_bytes(graph, dealt.count))
     for first in range(0, steps, size):
         machine.run(first, min(first + size, steps))
         if on_progress is not None:
@@ -165,11 +164,6 @@ def suitable_lanes(graph: Graph, samples: int) -> int:
     """Return how many lanes a compiled graph's samples take: one for a large network."""
     neurons = sum(int(np.prod(graph.shapes[name])) for name in populations(graph))
     return max(1, min(samples, _NEURONS_AT_ONCE // max(neurons, 1)))
-
-
-def _chunk(graph: Graph, lanes: int) -> int:
-    largest = max(int(np.prod(shape)) for shape in graph.shapes.values())
-    return max(1, _CHUNK_BYTES // (largest * lanes * _BYTES_PER_NEURON))
 
 
 def _read_membranes(compiled: CompiledNetwork) -> str | None:
