@@ -68,7 +68,7 @@ def fan_in(context: RuleContext) -> Iterator[Violation]:
 
 @rule("axons_in_per_core")
 def axons(context: RuleContext) -> Iterator[Violation]:
-    """The sources of each single neuron fit the input axons of a core."""
+    """The sources of each single neuron fit the input axons of a core, whatever the mapping."""
     limit = context.target.limit("axons_in_per_core")
     yield from _most_synapses(context, "axons", limit, "sources of one neuron")
 
