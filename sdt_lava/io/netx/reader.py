@@ -123,16 +123,13 @@ def load_with_content(
     where = os.fsdecode(path)
     request = _Request(timesteps, input_shape, True, num_layers, skip_layers)
     with opened_safely(path, _WHAT) as file:
-        status_before = os.fstat(file.fileno())
+        before = os.fstat(file.fileno())
         with open_root(file, where, _WHAT) as root:
             graph = _read(root, request)
         file.seek(0)
         content = file.read()
-        status_after = os.fstat(file.fileno())
-    if (status_before.st_size, status_before.st_mtime_ns) != (
-        status_after.st_size,
-        status_after.st_mtime_ns,
-    ):
+        after = os.fstat(file.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         problem = "it changed while it was read"
         raise NetworkFileError(where, problem, "a file that nobody writes", "try again")
     return graph, content

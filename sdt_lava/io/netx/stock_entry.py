@@ -1,4 +1,4 @@
-"""Where a stock network starts: which layers are read, and the shape of what the first reads."""
+"""Choose the layers of a stock network to read, and determine the shape of their input."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Choice:
     Parameters
     ----------
     layers : tuple of SafeGroup
-        Those that are read.
+        The layers that are read.
     types : tuple of str
         Their types.
     skipped : tuple of SafeGroup
-        Those before them.
+        The layers before them.
     """
 
     layers: tuple[SafeGroup, ...]
@@ -33,42 +33,43 @@ class Choice:
     skipped: tuple[SafeGroup, ...] = ()
 
     def index(self, position: int) -> int:
-        """Return the place in the file of one of the layers that are read."""
+        """Return the index in the file of the layer at a position in this choice."""
         return len(self.skipped) + position
 
     def without_first(self) -> Choice:
-        """Return the choice without its first layer, which says nothing of shapes."""
+        """Return the choice without its first layer, which does not define the input shape."""
         return replace(self, layers=self.layers[1:], types=self.types[1:])
 
 
 def choose_layers(
     where: str, layers: list[SafeGroup], num_layers: int | None, skip_layers: int
 ) -> Choice:
-    """Take some of a file's layers, as lava-dl's netx does.
+    """Select layers of a file in the same way as lava-dl's netx.
 
     Parameters
     ----------
     where : str
-        The file, for errors.
+        Name of the file in errors.
     layers : list of SafeGroup
         All layers.
     num_layers : int or None
-        How many there are from the start, those skipped included; more than there are is all.
+        Number of layers from the start, including skipped ones; None or a larger number than
+        there are selects all.
     skip_layers : int
-        How many of these are left out at the start; a negative number skips none.
+        Number of these layers to skip at the start; a negative number skips none.
 
     Raises
     ------
     NetworkFileError
-        If nothing is left.
+        If no layer remains.
     """
     end = len(layers) if num_layers is None else min(len(layers), num_layers)
     start = max(skip_layers, 0)
     if end < 1 or start >= end:
-        asked = f"num_layers={num_layers}, skip_layers={skip_layers}"
+        request = f"num_layers={num_layers}, skip_layers={skip_layers}"
         raise NetworkFileError(
             where,
-            f"{asked}: no layer is left of {len(layers)}",
+            f"{request}: no layer is left of {len(layers)}",
             f"num_layers from 1 to {len(layers)}, skip_layers below it",
             "leave num_layers and skip_layers (commands: --num-layers, --skip-layers) out to read "
             "all layers",
@@ -81,35 +82,35 @@ def choose_layers(
 
 
 def entry_shape(choice: Choice, given: Shape | None, *, own: bool = False) -> Shape:
-    """Return the shape of one frame of what the first layer reads.
+    """Return the shape of one input frame of the first layer.
 
-    A file says it in the weights of a dense layer, in the shape of the layer before, or in the
-    channels and the output of a convolution that leave no choice.
+    A file defines it through the weights of a dense layer, the shape of the previous layer, or the
+    channels and output shape of a convolution if only one input shape is consistent with them.
 
     Parameters
     ----------
     choice : Choice
         The layers, without an input layer that has a shape.
     given : tuple of int or None
-        What the user says.
+        Shape from the user.
     own : bool
         Whether sdt-lava wrote the file.
 
     Raises
     ------
     NetworkFileError
-        If the file does not say it and the user does not either, or both say different things.
+        If neither the file nor the user defines the shape, or they contradict each other.
     """
     sides = _said_sides(choice, own)
-    said = tuple(side[0] for side in sides) if all(len(side) == 1 for side in sides) else ()
+    file_shape = tuple(side[0] for side in sides) if all(len(side) == 1 for side in sides) else ()
     if given is None:
-        if said:
-            return said
+        if file_shape:
+            return file_shape
         raise _unsaid(choice, sides)
-    if said and prod(said) != prod(given):
+    if file_shape and prod(file_shape) != prod(given):
         raise NetworkFileError(
             choice.layers[0].where if choice.layers else "the first layer",
-            f"an input of shape {said}, where the argument input_shape says {tuple(given)}",
+            f"an input of shape {file_shape}, where the argument input_shape says {tuple(given)}",
             "one of both",
             "leave input_shape (commands: --input-shape) out",
         )
@@ -117,13 +118,13 @@ def entry_shape(choice: Choice, given: Shape | None, *, own: bool = False) -> Sh
 
 
 def _said_sides(choice: Choice, own: bool) -> tuple[Sequence[int], ...]:
-    """Return the possible lengths of each side, as far as the file tells; empty if it does not."""
+    """Return the possible lengths of each side according to the file; empty if it defines none."""
     for position, (layer, layer_type) in enumerate(zip(choice.layers, choice.types, strict=True)):
-        before = choice.skipped[-1] if choice.skipped and not position else None
+        previous = choice.skipped[-1] if choice.skipped and not position else None
         if layer_type in _DENSE:
             return _dense_sides(layer)
-        if before is not None and "shape" in before.names():
-            shape = frame_shape(read_vector(before, "shape", own=own))
+        if previous is not None and "shape" in previous.names():
+            shape = frame_shape(read_vector(previous, "shape", own=own))
             return tuple((side,) for side in shape)
         if layer_type == "flatten":
             if "shape" in layer.names():
@@ -144,7 +145,7 @@ def _dense_sides(layer: SafeGroup) -> tuple[Sequence[int], ...]:
 
 
 def _conv_sides(layer: SafeGroup) -> tuple[Sequence[int], ...]:
-    """Return the channels, and the heights and widths that a convolution's output allows."""
+    """Return the channels, and the heights and widths that fit the output of a convolution."""
     if not {"weight", "shape"} <= set(layer.names()):
         return ()
     weight, shape = layer.shape("weight"), frame_shape(read_vector(layer, "shape", own=False))
@@ -155,13 +156,13 @@ def _conv_sides(layer: SafeGroup) -> tuple[Sequence[int], ...]:
     windows = {"stride": 1, "padding": 0, "dilation": 1}
     for axis in (0, 1):
         stride, padding, dilation = (
-            _window(layer, name, usual)[axis] for name, usual in windows.items()
+            _window(layer, name, default)[axis] for name, default in windows.items()
         )
         if stride < 1:
             return ()
-        least = (shape[1 + axis] - 1) * stride + dilation * (weight[2 + axis] - 1) + 1
-        least -= 2 * padding
-        sides.append(range(max(1, least), max(1, least + stride)))
+        smallest = (shape[1 + axis] - 1) * stride + dilation * (weight[2 + axis] - 1) + 1
+        smallest -= 2 * padding
+        sides.append(range(max(1, smallest), max(1, smallest + stride)))
     return tuple(sides)
 
 
@@ -176,12 +177,12 @@ def _unsaid(choice: Choice, sides: tuple[Sequence[int], ...]) -> NetworkFileErro
     where = choice.layers[0].where if choice.layers else "the file"
     kind = choice.types[0] if choice.types else "input"
     if sides and all(sides):
-        known = ", ".join(_range(side) for side in sides)
+        ranges = ", ".join(_range(side) for side in sides)
         example = ",".join(str(side[-1]) for side in sides)
         return NetworkFileError(
             where,
             f"a layer of type {kind!r} where the network starts, which reads an image of "
-            f"({known}): its output leaves a choice",
+            f"({ranges}): its output leaves a choice",
             "a shape of the input",
             f"give load_network the argument input_shape=({example.replace(',', ', ')}), or "
             f"another of these (commands: --input-shape {example})",

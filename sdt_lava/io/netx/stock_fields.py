@@ -1,7 +1,7 @@
-"""Reading the members of a stock layer: whole numbers, whether they are stored as floats or not.
+"""Read the members of a stock layer: integers, which may be stored as floats.
 
-Files of others are read generously: a number may stand in an array of one, a vector may have axes
-of one, and a member that nobody reads may say anything.
+Files from other programs are read leniently: a number may be stored as a 1-element array, a vector
+may have axes of length 1, and an unused member may have any value.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sdt_lava.io.netx.schema import RANK_LIMIT
 from sdt_lava.ir import Node, Shape
 
 _SCALAR_SHAPES = ((), (1,))
-# Numbers of a member that is not used, up to which it is compared with the one that is.
+# Maximum size of an unused member that is compared with the member used instead.
 _SAID_LIMIT = 2**16
 
 
@@ -32,17 +32,17 @@ class StockLayer:
     Parameters
     ----------
     group : SafeGroup
-        Its members.
+        Members of the layer.
     index : int
-        Its place in the file.
+        Index of the layer in the file.
     earlier : tuple of Node
-        The nodes before it, of which it reads the last.
+        The nodes before it; it reads the last of them.
     own : bool
-        Whether sdt-lava wrote it: SLAYER stores integers as floats and knows no names.
+        Whether sdt-lava wrote the layer. SLAYER stores integers as floats and has no names.
     last : bool
         Whether no layer follows.
     notes : Notes
-        Where it is noted what is not used.
+        Collects notes on unused members.
     """
 
     group: SafeGroup
@@ -54,27 +54,27 @@ class StockLayer:
 
     @property
     def name(self) -> str:
-        """What its neurons are called if the file does not say so."""
+        """Name of the layer's neurons if the file has none."""
         return f"layer.{self.index}"
 
     @property
     def without_it(self) -> str:
-        """How to read the layers before this one, for errors; empty if there are none."""
+        """Remedy that reads only the layers before this one; empty if there are none."""
         return first_layers(self.index) if self.earlier[1:] else ""
 
     @property
     def up_to_it(self) -> str:
-        """How to read the layers up to this one, for errors."""
+        """Remedy that reads only the layers up to and including this one."""
         return first_layers(self.index + 1)
 
     @property
     def before(self) -> tuple[str, ...]:
-        """The name of the node that it reads; none for the first layer."""
+        """Name of the node that the layer reads; empty for the first layer."""
         return tuple(node.name for node in self.earlier[-1:])
 
     @property
     def source_shape(self) -> Shape:
-        """The shape of what it reads."""
+        """Shape of the layer's input."""
         shape: Shape = ()
         try:
             for node in self.earlier:
@@ -85,7 +85,7 @@ class StockLayer:
         return shape
 
     def has(self, member: str) -> bool:
-        """Tell whether there is a member of that name."""
+        """Return whether the layer has a member of that name."""
         return member in self.group.names()
 
     def expect(self, required: set[str], optional: set[str]) -> None:
@@ -93,34 +93,34 @@ class StockLayer:
         expect_members(self.group, required, optional, self)
 
     def texts(self, fallback: str, more: Collection[str] = (), spare: Collection[str] = ()) -> Any:
-        """Return name, block and origin: from attributes in our own files."""
+        """Return the name, block and origin of the layer, as `texts_of` does."""
         return texts_of(self.group, fallback, own=self.own, more=more, spare=spare)
 
     def integers(self, member: str) -> np.ndarray:
-        """Return a member's whole numbers as int32."""
+        """Return the integers of a member as int32."""
         return read_integers(self.group, member, own=self.own)
 
     def number(self, member: str) -> int:
-        """Return a member that is one number."""
+        """Return a member that is a single integer."""
         return read_number(self.group, member, own=self.own)
 
     def vector(self, member: str) -> tuple[int, ...]:
-        """Return a member of a few numbers."""
+        """Return a member that is a short vector of integers."""
         return read_vector(self.group, member, own=self.own)
 
     def shape(self) -> Shape:
-        """Return the shape that the layer declares, without batch axis."""
+        """Return the declared shape of the layer, without batch axis."""
         return self.vector("shape") if self.own else frame_shape(self.vector("shape"))
 
     def pair(self, member: str, neutral: int | None = None) -> tuple[int, int]:
-        """Return a member with a number for height and width, or one for both.
+        """Return a member with one number each for height and width, or one for both.
 
         Parameters
         ----------
         member : str
-            Its name.
+            Name of the member.
         neutral : int, optional
-            What a third number, for time, may be, and what the member is if it is missing.
+            Permitted value of a third number, for time, and default of a missing member.
         """
         if neutral is not None and not self.has(member):
             self.notes.add(self.group.where, f"no {member}: {neutral}, as SLAYER has by default")
@@ -137,38 +137,38 @@ class StockLayer:
         return sides[0], sides[-1]
 
     def agree(self, member: str, expected: tuple[int, ...]) -> None:
-        """Compare a member that says again what the weights say; stock netx does not read it."""
+        """Compare a redundant member, which stock netx does not read, with the weights."""
         if not self.has(member):
             return
         if self.own:
-            found = self.vector(member)
-            if found != expected:
+            values = self.vector(member)
+            if values != expected:
                 allowed = f"{expected}, as the weights say"
-                raise NetworkFileError(self.group.at(member), f"{found}", allowed)
+                raise NetworkFileError(self.group.at(member), f"{values}", allowed)
             return
-        told = said(self.group, member)
-        # One number may stand for several equal ones.
-        if told is None or (told != expected and set(told) != set(expected)):
-            says = "is no whole number" if told is None else f"says {shortly(told)}"
-            text = f"{member} {says}, the weights {shortly(expected)}: the weights are used"
+        numbers = said(self.group, member)
+        # A single number may represent several equal ones.
+        if numbers is None or (numbers != expected and set(numbers) != set(expected)):
+            statement = "is no whole number" if numbers is None else f"says {shortly(numbers)}"
+            text = f"{member} {statement}, the weights {shortly(expected)}: the weights are used"
             self.notes.add(self.group.where, text)
 
 
 def first_layers(count: int) -> str:
-    """Return the remedy for a file whose first layers can be read, but not all."""
+    """Return the remedy for a file of which only the first layers can be read."""
     return f"read the first layers alone: num_layers={count} (commands: --num-layers {count})"
 
 
 def expect_members(
     group: SafeGroup, required: set[str], optional: set[str], layer: StockLayer
 ) -> None:
-    """Check the names of the members; those of files of others may have more, which are noted."""
+    """Check the names of the members; unknown members of other programs' files become notes."""
     if layer.own:
         group.expect(required, optional)
         return
-    present = group.names()
-    group.expect(required, present)
-    layer.notes.unused(group.where, present, required | optional)
+    names = group.names()
+    group.expect(required, names)
+    layer.notes.unused(group.where, names, required | optional)
 
 
 def texts_of(
@@ -179,7 +179,7 @@ def texts_of(
     more: Collection[str] = (),
     spare: Collection[str] = (),
 ) -> Any:
-    """Return name, block and origin: from attributes in our own files, which may have others."""
+    """Return the name, block and origin: attributes in our own files, `fallback` in others."""
     if not own:
         return {"name": fallback}
     group.expect_attributes({"name", *more}, {"block", "origin", *spare})
@@ -187,12 +187,12 @@ def texts_of(
 
 
 def read_integers(group: SafeGroup, member: str, *, own: bool) -> np.ndarray:
-    """Read whole numbers, whether stored as integers or, in files of others, as floats."""
+    """Read integers, which other programs may store as floats."""
     values, where = group.numbers(member, "iu" if own else "iufb"), group.at(member)
     if values.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
-            whole = np.isfinite(values).all() and (np.rint(values) == values).all()
-        if not whole:
+            are_integers = np.isfinite(values).all() and (np.rint(values) == values).all()
+        if not are_integers:
             raise NetworkFileError(
                 where,
                 "NaN, infinity or fractions",
@@ -205,7 +205,7 @@ def read_integers(group: SafeGroup, member: str, *, own: bool) -> np.ndarray:
 
 
 def read_number(group: SafeGroup, member: str, *, own: bool) -> int:
-    """Read one number."""
+    """Read a single integer."""
     values = read_integers(group, member, own=own)
     if values.shape not in _SCALAR_SHAPES and (own or values.size != 1):
         raise NetworkFileError(group.at(member), f"shape {values.shape}", "one value")
@@ -213,7 +213,7 @@ def read_number(group: SafeGroup, member: str, *, own: bool) -> int:
 
 
 def read_vector(group: SafeGroup, member: str, *, own: bool) -> tuple[int, ...]:
-    """Read a few numbers; in files of others, axes of one do not matter."""
+    """Read a short vector of integers; in other programs' files, axes of length 1 are ignored."""
     values = read_integers(group, member, own=own)
     flat = values.reshape(-1) if _is_row(values) and not own else np.atleast_1d(values)
     if flat.ndim > 1 or flat.size > RANK_LIMIT:
@@ -222,7 +222,7 @@ def read_vector(group: SafeGroup, member: str, *, own: bool) -> tuple[int, ...]:
 
 
 def read_per_channel(group: SafeGroup, member: str, *, own: bool) -> int | np.ndarray:
-    """Read one number for all channels, or one for each."""
+    """Read one integer for all channels, or one per channel."""
     values = read_integers(group, member, own=own)
     if values.size and not own and (values == values.flat[0]).all():
         return int(values.flat[0])
@@ -231,13 +231,13 @@ def read_per_channel(group: SafeGroup, member: str, *, own: bool) -> int | np.nd
     if _is_row(values) and not own:
         return values.reshape(-1)
     if values.ndim > 1:
-        found, allowed = f"shape {values.shape}", "one value, or one for each output channel"
-        raise NetworkFileError(group.at(member), found, allowed)
+        problem, allowed = f"shape {values.shape}", "one value, or one for each output channel"
+        raise NetworkFileError(group.at(member), problem, allowed)
     return values
 
 
 def said(group: SafeGroup, member: str) -> tuple[int, ...] | None:
-    """Return the numbers of a member that is not used, None if they are none or cannot be read."""
+    """Return the integers of an unused member, or None if it has none that can be read."""
     try:
         if prod(group.shape(member)) > _SAID_LIMIT:
             return None
@@ -247,7 +247,7 @@ def said(group: SafeGroup, member: str) -> tuple[int, ...] | None:
 
 
 def frame_shape(sides: tuple[int, ...]) -> Shape:
-    """Return a shape without an axis of one sample in front, or of one step at the end."""
+    """Return a shape without a leading axis of one sample or a trailing axis of one step."""
     while len(sides) > 3 and sides[0] == 1:
         sides = sides[1:]
     while len(sides) > 3 and sides[-1] == 1:
@@ -256,12 +256,12 @@ def frame_shape(sides: tuple[int, ...]) -> Shape:
 
 
 def _is_row(values: np.ndarray) -> bool:
-    """Whether at most one axis has more than one entry."""
+    """Return whether at most one axis has a length other than 1."""
     return sum(side != 1 for side in values.shape) <= 1
 
 
 def shortly(numbers: tuple[int, ...]) -> str:
-    """Return one number for several equal ones, and the first of many."""
+    """Return a short text for some numbers: one for equal ones, only the first ones of many."""
     if len(set(numbers)) == 1:
         return str(numbers[0])
     return str(numbers) if len(numbers) <= RANK_LIMIT else f"({numbers[0]}, {numbers[1]}, ...)"

@@ -1,4 +1,4 @@
-"""Reading the neurons of a stock layer: CUBA, which older files call LOIHI."""
+"""Read the neurons of a stock layer: CUBA, which older files call LOIHI."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ logger = logging.getLogger(__name__)
 
 _REQUIRED = {"type", "iDecay", "vDecay"}
 _OPTIONAL = {"vThMant", "refDelay", "gradedSpike", "messageBits", "weight_exp", "wgtExp", "theta"}
-# Surrogate gradients: they matter only for training.
+# Parameters of surrogate gradients, which only affect training.
 _TRAINING = {"scaleRho", "tauRho"}
-# SLAYER divides by 2^weight_exp, limited to the three bits that WgtScaleBatchNorm has by default.
-# It writes the exponent without this limit.
+# SLAYER divides by 2^weight_exp after clipping it to the three bits of WgtScaleBatchNorm's default,
+# but writes the unclipped exponent.
 WEIGHT_EXP_LIMIT = 3
 
 
@@ -39,33 +39,37 @@ def read_neurons(
 ) -> Lif | CubaLif:
     """Read the neurons of a layer with synapses.
 
-    They are LIF neurons, unless they need more: parameters by channel, delays, recurrence, or the
+    They become LIF neurons, unless they have parameters per channel, delays, recurrence, or the
     scale of SLAYER's WgtScaleBatchNorm.
     """
     group = _neuron_group(layer)
     fields = _parameters(group, layer)
     if layer.has("bias"):
         fields["bias"] = read_bias(layer, channels)
-    more: dict[str, Any] = {}
+    extra_fields: dict[str, Any] = {}
     if layer.has("delay"):
-        more["delay"] = read_delay(layer, channels)
+        extra_fields["delay"] = read_delay(layer, channels)
     if recurrent:
         weight = layer.integers("weight_rec")
-        # A vector of rows, as stock netx reads it.
-        flat = weight.ndim == 1 and not layer.own and weight.size % channels == 0
-        more["weight_rec"] = weight.reshape(channels, -1) if flat else weight
+        # A flattened matrix, which stock netx also accepts.
+        is_flat = weight.ndim == 1 and not layer.own and weight.size % channels == 0
+        extra_fields["weight_rec"] = weight.reshape(channels, -1) if is_flat else weight
     if "weight_exp" in group.names():
-        more["drive_shift"] = _drive_shift(group, layer)
-    plain = not more and not any(np.ndim(value) for key, value in fields.items() if key != "bias")
-    kind: Any = Lif if plain else CubaLif
-    return kind(inputs=(currents,), **texts_of(group, layer.name, own=layer.own), **fields, **more)
+        extra_fields["drive_shift"] = _drive_shift(group, layer)
+    is_plain_lif = not extra_fields and not any(
+        np.ndim(value) for key, value in fields.items() if key != "bias"
+    )
+    kind: Any = Lif if is_plain_lif else CubaLif
+    return kind(
+        inputs=(currents,), **texts_of(group, layer.name, own=layer.own), **fields, **extra_fields
+    )
 
 
 def read_input_neurons(layer: StockLayer, image: str) -> CubaLif:
     """Read the neurons of an input layer, which integrate the image as their bias.
 
-    Nothing else reaches them, so their u stays 0, whatever its decay. Without memory in u, the same
-    image as a current gives the same v.
+    They have no other input, so their u stays 0 regardless of its decay. With a memoryless u, the
+    same image as a current gives the same v.
     """
     group = _neuron_group(layer)
     fields = _parameters(group, layer)
@@ -84,15 +88,15 @@ def _neuron_group(layer: StockLayer) -> SafeGroup:
 
 
 def check_neuron_type(layer: StockLayer, group: SafeGroup) -> str:
-    """Return the type of a layer's neurons; raise if there are none here."""
+    """Return the type of a layer's neurons; raise an error if it is missing or unsupported."""
     if "type" not in group.names():
         raise NetworkFileError(group.where, "no member 'type'", "a neuron with its type")
     kind = group.text("type")
     if kind not in STOCK_NEURONS:
-        known = "not supported" if kind in STOCK_NEURONS_REFUSED else "unknown"
-        found = f"neuron type {kind!a}, which is {known}"
+        status = "not supported" if kind in STOCK_NEURONS_REFUSED else "unknown"
+        problem = f"neuron type {kind!a}, which is {status}"
         allowed = " or ".join(STOCK_NEURONS)
-        raise NetworkFileError(f"{group.where}/type", found, allowed, layer.without_it)
+        raise NetworkFileError(f"{group.where}/type", problem, allowed, layer.without_it)
     return kind
 
 
@@ -108,13 +112,13 @@ def _parameters(group: SafeGroup, layer: StockLayer) -> dict[str, Any]:
 
 
 def _threshold(group: SafeGroup, layer: StockLayer) -> int | np.ndarray:
-    """Read the threshold's mantissa; older files also say it in units of the state."""
+    """Read the mantissa of the threshold, which older files also store in units of the state."""
     if "vThMant" not in group.names():
         return _threshold_of_theta(group, layer)
     threshold = read_per_channel(group, "vThMant", own=layer.own)
     if np.max(threshold) > THRESHOLD_LIMIT and layer.last and not layer.own:
-        # SLAYER's Affine block writes 18 bits, which nothing reaches: its result is the membrane.
-        # Nothing reaches 17 bits either, and a network's end with them is read as a membrane.
+        # SLAYER's Affine block writes a threshold of 18 bits, which is never reached: its result is
+        # the membrane. 17 bits are never reached either; such an output is read from the membrane.
         threshold = np.minimum(threshold, THRESHOLD_LIMIT)
         threshold = threshold if threshold.ndim else int(threshold)
     if np.max(threshold) > THRESHOLD_LIMIT:
@@ -131,18 +135,18 @@ def _threshold(group: SafeGroup, layer: StockLayer) -> int | np.ndarray:
 
 
 def _compare_theta(group: SafeGroup, layer: StockLayer, threshold: np.ndarray) -> None:
-    """Note a member of older files that says another threshold, in units of the state."""
+    """Add a note if theta, an older file's threshold in units of the state, contradicts vThMant."""
     expected, theta = threshold.reshape(-1) << ACTIVATION_SHIFT, said(group, "theta")
     if theta is None:
-        says = "theta is no whole number"
+        statement = "theta is no whole number"
     elif len({len(theta), expected.size} - {1}) < 2 and np.all(np.equal(theta, expected)):
         return
     else:
-        says = f"theta says {shortly(theta)}"
+        statement = f"theta says {shortly(theta)}"
     mantissa, states = (
-        shortly(tuple(found.tolist())) for found in (threshold.reshape(-1), expected)
+        shortly(tuple(numbers.tolist())) for numbers in (threshold.reshape(-1), expected)
     )
-    text = f"{says}, vThMant {mantissa}, which is {states} in its unit: vThMant is used"
+    text = f"{statement}, vThMant {mantissa}, which is {states} in its unit: vThMant is used"
     layer.notes.add(group.where, text)
 
 
@@ -163,20 +167,20 @@ def _threshold_of_theta(group: SafeGroup, layer: StockLayer) -> int | np.ndarray
 
 
 def _look_at_unread(group: SafeGroup, layer: StockLayer) -> None:
-    """Note what neither SLAYER nor stock netx reads; refuse what SLAYER alone does."""
-    present = group.names()
-    for member, neutral, what in (
+    """Add notes on members that SLAYER and stock netx ignore; refuse those that SLAYER uses."""
+    names = group.names()
+    for member, neutral, description in (
         ("refDelay", 1, "a refractory delay, which neither SLAYER nor stock netx simulates"),
         ("wgtExp", 0, "a weight exponent, which neither SLAYER nor stock netx applies"),
     ):
-        if member not in present:
+        if member not in names:
             continue
         if layer.own:
             if read_number(group, member, own=True) != neutral:
-                raise NetworkFileError(group.at(member), what, str(neutral))
+                raise NetworkFileError(group.at(member), description, str(neutral))
         elif set(said(group, member) or ()) != {neutral}:
-            layer.notes.add(group.where, f"{member} not used: {what}")
-    if "gradedSpike" in present and any(said(group, "gradedSpike") or (1,)):
+            layer.notes.add(group.where, f"{member} not used: {description}")
+    if "gradedSpike" in names and any(said(group, "gradedSpike") or (1,)):
         raise NetworkFileError(
             group.at("gradedSpike"),
             "graded spikes, which SLAYER's neurons send and Lava's LIF process cannot",
@@ -196,13 +200,13 @@ def _drive_shift(group: SafeGroup, layer: StockLayer) -> int:
 
 
 def read_bias(layer: StockLayer, channels: int) -> np.ndarray:
-    """Read a bias of each output channel, or one for all of them."""
+    """Read one bias per output channel, or one for all of them."""
     bias = layer.integers("bias").reshape(-1)
     return np.full(channels, bias[0]) if bias.size == 1 and not layer.own else bias
 
 
 def read_delay(layer: StockLayer, channels: int) -> int | np.ndarray:
-    """Read the axonal delay of each output channel."""
+    """Read the axonal delays, one per output channel or one for all of them."""
     count = prod(layer.group.shape("delay"))
     if count not in (1, channels):
         raise NetworkFileError(

@@ -1,4 +1,4 @@
-"""Reading of stock layers: those that lava-dl's SLAYER exports, and those of our writer."""
+"""Read stock layers, exported by lava-dl's SLAYER or written by sdt-lava."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ from sdt_lava.io.netx.stock_sigma_delta import (
 from sdt_lava.ir import Conv, Dense, Flatten, GroupSum, Input, Node, Readout, Shape
 from sdt_lava.ir.numerics import MAX_WEIGHT_EXPONENT, lava_weights
 
-# Stock netx's factor for images where the file has none: SLAYER's units of a threshold.
+# Stock netx's default factor for images: SLAYER's unit of a threshold.
 _DEFAULT_IMAGE_WEIGHT = 64
-# Layers whose output shape stock netx reads.
+# Layer types whose declared output shape stock netx reads.
 _SHAPED = ("input", "conv", "dense", "dense_rec")
 
 
 @dataclass(frozen=True)
 class StockNodes:
-    """What the layers of a file in the stock layout become.
+    """The nodes of a file in the stock layout.
 
     Parameters
     ----------
     nodes : list of Node
-        In the order of the layers.
+        Nodes in the order of the layers.
     declared : dict of str to tuple
-        By node, the output shape that the file declares.
+        Output shapes that the file declares, by node.
     """
 
     nodes: list[Node]
@@ -62,7 +62,7 @@ class StockNodes:
 
 
 def read_own_nodes(choice: Choice, notes: Notes) -> StockNodes:
-    """Read stock layers written by sdt-lava, with their names and the input's range."""
+    """Read stock layers written by sdt-lava, including their names and the range of the input."""
     nodes: list[Node] = []
     if choice.skipped:
         shape = entry_shape(choice, None, own=True)
@@ -71,15 +71,15 @@ def read_own_nodes(choice: Choice, notes: Notes) -> StockNodes:
 
 
 def read_foreign_nodes(choice: Choice, input_shape: Shape | None, notes: Notes) -> StockNodes:
-    """Read a SLAYER export; nodes are named after their layer's index."""
+    """Read the layers of a SLAYER export; nodes are named after the indices of their layers."""
     if choice.types[0] == "input":
         first = choice.layers[0]
         if input_shape is not None and "shape" in first.names():
-            said = frame_shape(read_vector(first, "shape", own=False))
-            if tuple(input_shape) != said:
+            file_shape = frame_shape(read_vector(first, "shape", own=False))
+            if tuple(input_shape) != file_shape:
                 raise NetworkFileError(
                     first.at("shape"),
-                    f"{said}, where the argument input_shape says {tuple(input_shape)}",
+                    f"{file_shape}, where the argument input_shape says {tuple(input_shape)}",
                     "one of both",
                     "leave input_shape (commands: --input-shape) out",
                 )
@@ -102,13 +102,13 @@ def _read_nodes(
     for position, (group, layer_type) in enumerate(zip(choice.layers, choice.types, strict=True)):
         check_type(choice, position)
         if (layer_type == "input") != (not nodes):
-            found = f"a layer of type {layer_type!r} at position {choice.index(position)}"
-            raise NetworkFileError(group.where, found, "exactly one input layer, at the start")
-        last = position == len(choice.layers) - 1
-        layer = StockLayer(group, choice.index(position), tuple(nodes), own, last, notes)
+            problem = f"a layer of type {layer_type!r} at position {choice.index(position)}"
+            raise NetworkFileError(group.where, problem, "exactly one input layer, at the start")
+        is_last = position == len(choice.layers) - 1
+        layer = StockLayer(group, choice.index(position), tuple(nodes), own, is_last, notes)
         if layer_type == "input":
             nodes += _read_input(layer, choice, input_shape)
-        elif layer_type == "flatten" and last and not own:
+        elif layer_type == "flatten" and is_last and not own:
             notes.add(group.where, "a flatten at the end is left out")
         else:
             nodes += _READERS[layer_type](layer)
@@ -118,50 +118,52 @@ def _read_nodes(
 
 
 def check_type(choice: Choice, position: int) -> None:
-    """Raise if a layer is none that can be read, and say how to read those before it."""
+    """Raise an error if a layer is unsupported; the remedy reads the layers before it."""
     layer_type, group = choice.types[position], choice.layers[position]
     if layer_type in STOCK_TYPES:
         return
     where, allowed = f"{group.where}/type", ", ".join(STOCK_TYPES)
     if layer_type in LAYER_OF_TYPE:
-        found = f"layer type {layer_type!r} of an extended file, whose start is missing"
-        raise NetworkFileError(where, found, allowed, "export the network again")
-    found = f"unknown layer type {layer_type!a}"
+        problem = f"layer type {layer_type!r} of an extended file, whose start is missing"
+        raise NetworkFileError(where, problem, allowed, "export the network again")
+    problem = f"unknown layer type {layer_type!a}"
     if layer_type in STOCK_REFUSED:
-        found = f"stock layer type {layer_type!r}, {STOCK_REFUSED[layer_type]}"
-    kept = [kind for kind in choice.types[:position] if kind not in ("input", "flatten")]
+        problem = f"stock layer type {layer_type!r}, {STOCK_REFUSED[layer_type]}"
+    readable_types = [kind for kind in choice.types[:position] if kind not in ("input", "flatten")]
     raise NetworkFileError(
-        where, found, allowed, first_layers(choice.index(position)) if kept else ""
+        where, problem, allowed, first_layers(choice.index(position)) if readable_types else ""
     )
 
 
 def _read_input(layer: StockLayer, choice: Choice, input_shape: Shape | None) -> list[Node]:
-    neurons = layer.has("neuron")
+    has_neurons = layer.has("neuron")
     required = {"type"} | ({"shape"} if layer.own else set())
-    layer.expect(required, {"shape"} | ({"neuron", "weight", "bias"} if neurons else set()))
+    layer.expect(required, {"shape"} | ({"neuron", "weight", "bias"} if has_neurons else set()))
     if layer.has("shape"):
         shape = layer.shape()
     else:
         shape = entry_shape(choice.without_first(), input_shape)
     scalars = [scalar for scalar in LAYER_OF_NODE[Input].scalars if scalar.name != "shape"]
-    needed, spared = split_defaults(scalars)
+    required_attributes, optional_attributes = split_defaults(scalars)
     fields: dict[str, Any] = {
         "shape": shape,
-        **layer.texts("input" if neurons else layer.name, needed, spared),
+        **layer.texts(
+            "input" if has_neurons else layer.name, required_attributes, optional_attributes
+        ),
     }
     if layer.own:
         fields.update(read_scalars(layer.group, scalars))
     else:
-        fields.update(_foreign_range(layer) if neurons else {"widens": True})
-    if not neurons:
+        fields.update(_foreign_range(layer) if has_neurons else {"widens": True})
+    if not has_neurons:
         return [Input(**fields)]
     transform = _image_transform(layer)
     if layer.own and any(fields.get(key, 0.0) != value for key, value in transform.items()):
         allowed = f"{fields['scale']:g} and {fields.get('offset', 0.0):g}, as the attributes say"
         raise NetworkFileError(layer.group.at("weight"), f"{transform}", allowed)
     fields.update(transform)
-    read = read_delta if is_sigma_delta(layer) else read_input_neurons
-    return [Input(**fields), read(layer, fields["name"])]
+    read_layer = read_delta if is_sigma_delta(layer) else read_input_neurons
+    return [Input(**fields), read_layer(layer, fields["name"])]
 
 
 def _foreign_range(layer: StockLayer) -> dict[str, Any]:
@@ -173,7 +175,7 @@ def _foreign_range(layer: StockLayer) -> dict[str, Any]:
 
 
 def _image_transform(layer: StockLayer) -> dict[str, float]:
-    """Read what turns an image into the bias of the first neurons: ``weight * x + bias``."""
+    """Read the transform of an image to the bias of the first neurons: ``weight * x + bias``."""
     weight = layer.number("weight") if layer.has("weight") else _DEFAULT_IMAGE_WEIGHT
     bias = layer.number("bias") if layer.has("bias") else 0
     return {"scale": float(weight), "offset": float(bias)}
@@ -188,11 +190,11 @@ def _kernels(layer: StockLayer) -> np.ndarray:
     weight = layer.integers("weight")
     if weight.ndim == 5 and weight.shape[4] == 1:  # SLAYER's kernels have a time axis
         weight = weight[..., 0]
-    if weight.ndim == 5 and weight.shape[0] == 1 and not layer.own:  # or an axis of one sample
+    if weight.ndim == 5 and weight.shape[0] == 1 and not layer.own:  # or a batch axis of length 1
         weight = weight[0]
     if weight.ndim != 4:
-        found = f"shape {weight.shape}"
-        raise NetworkFileError(layer.group.at("weight"), found, "(O, C/groups, kH, kW)")
+        problem = f"shape {weight.shape}"
+        raise NetworkFileError(layer.group.at("weight"), problem, "(O, C/groups, kH, kW)")
     return weight
 
 
@@ -200,10 +202,10 @@ def _read_conv(layer: StockLayer) -> list[Node]:
     windows = {"stride", "padding", "dilation", "groups"}
     required = {"type", "weight", "neuron"}
     if layer.own or not layer.has("shape"):
-        # Otherwise the declared shape tells whether what is missing is as usual.
+        # With a declared shape, defaults for missing members can be checked.
         required |= {"shape", *windows} if layer.own else windows
-    more = {"shape", "inChannels", "outChannels", "kernelSize", "bias", "delay", *windows}
-    layer.expect(required, more)
+    optional = {"shape", "inChannels", "outChannels", "kernelSize", "bias", "delay", *windows}
+    layer.expect(required, optional)
     weight = _kernels(layer)
     groups = layer.number("groups") if layer.has("groups") else _groups(layer, weight)
     layer.agree("inChannels", (weight.shape[1] * groups,))
@@ -213,7 +215,7 @@ def _read_conv(layer: StockLayer) -> list[Node]:
 
 
 def _groups(layer: StockLayer, weight: np.ndarray) -> int:
-    """Return how many groups the channels of input and weights imply."""
+    """Return the number of groups that the channels of input and weights imply."""
     shape = layer.source_shape
     groups = shape[0] // weight.shape[1] if len(shape) == 3 else 1
     layer.notes.add(layer.group.where, f"no groups: {groups}, as channels and weights say")
@@ -221,33 +223,33 @@ def _groups(layer: StockLayer, weight: np.ndarray) -> int:
 
 
 def _read_pool(layer: StockLayer) -> list[Node]:
-    """Read a sum-pool: one kernel, which each channel is convolved with."""
+    """Read a sum pool as a convolution that applies the same kernel to each channel."""
     required = {"type", "weight", "stride", "padding", "dilation", "neuron"}
     layer.expect(required | ({"shape"} if layer.own else set()), {"shape", "kernelSize", "delay"})
     kernel, shape = _kernels(layer), layer.source_shape
     if kernel.shape[:2] != (1, 1) or 0 in kernel.shape:
-        found = f"weight {kernel.shape}"
-        raise NetworkFileError(layer.group.where, found, "one kernel (1, 1, kH, kW)")
+        problem = f"weight {kernel.shape}"
+        raise NetworkFileError(layer.group.where, problem, "one kernel (1, 1, kH, kW)")
     if len(shape) != 3:
         raise NetworkFileError(layer.group.where, f"a pool of {shape}", "of an image (C, H, W)")
     layer.agree("kernelSize", kernel.shape[2:])
     border = _pool_border(layer, shape, kernel.shape[2:])
     rows, columns = np.floor_divide(border, layer.pair("dilation"))
-    # A row of zeros above the kernel and of padding on either side is one of padding below.
+    # A row of zeros above the kernel plus a row of padding on both sides is a row appended below.
     size = (kernel.shape[2] + int(rows)) * (kernel.shape[3] + int(columns))
-    most = limits().population
-    if shape[0] * size > most:
-        found, allowed = f"{shape[0]} channels of {size} weights", f"at most {most} together"
-        raise NetworkFileError(layer.group.where, found, allowed, remedy("population"))
+    limit = limits().population
+    if shape[0] * size > limit:
+        problem, allowed = f"{shape[0]} channels of {size} weights", f"at most {limit} together"
+        raise NetworkFileError(layer.group.where, problem, allowed, remedy("population"))
     kernel = np.pad(kernel, [(0, 0), (0, 0), (rows, 0), (columns, 0)])
     return _convolution(layer, np.repeat(kernel, shape[0], axis=0), shape[0], border)
 
 
 def _pool_border(layer: StockLayer, shape: Shape, kernel: tuple[int, ...]) -> tuple[int, int]:
-    """Return the rows and columns of zeros that SLAYER appends to an image before it pools.
+    """Return the rows and columns of zeros that SLAYER appends to an image before pooling.
 
-    SLAYER stacks the channels of an image on top of one another and pools the stack. Windows that
-    do not tile a channel reach into the next one: such pools are refused.
+    SLAYER stacks the channels of an image vertically and pools the stack. If the windows do not
+    tile a channel, they extend into the next one; such pools are refused.
     """
     (stride, _), (padding, _) = layer.pair("stride"), layer.pair("padding")
     dilation = layer.pair("dilation")
@@ -260,8 +262,8 @@ def _pool_border(layer: StockLayer, shape: Shape, kernel: tuple[int, ...]) -> tu
             "windows that tile the height of each channel",
         )
     if min(dilation) < 1 or columns % dilation[1] or rows % dilation[0]:
-        found = f"a dilation of {dilation} where SLAYER appends {(rows, columns)} zeros"
-        raise NetworkFileError(layer.group.at("dilation"), found, "sides that the kernel divides")
+        problem = f"a dilation of {dilation} where SLAYER appends {(rows, columns)} zeros"
+        raise NetworkFileError(layer.group.at("dilation"), problem, "sides that the kernel divides")
     return rows, columns
 
 
@@ -282,11 +284,11 @@ def _convolution(
 
 
 def _read_dense(layer: StockLayer, *more: str) -> list[Node]:
-    # A layer without neurons adds up its currents: stock netx gives it neurons that never fire.
-    ends = layer.last and not layer.own and not more
+    # A layer without neurons sums its currents; stock netx adds neurons that never fire.
+    is_output = layer.last and not layer.own and not more
     required = {"type", "weight", *more} | ({"shape"} if layer.own else set())
     optional = {"shape", "inFeatures", "outFeatures", "bias", "delay"}
-    layer.expect(required | (set() if ends else {"neuron"}), optional | {"neuron"})
+    layer.expect(required | (set() if is_output else {"neuron"}), optional | {"neuron"})
     weight = _matrix(layer)
     layer.agree("inFeatures", (weight.shape[1],))
     layer.agree("outFeatures", (weight.shape[0],))
@@ -298,10 +300,10 @@ def _read_dense(layer: StockLayer, *more: str) -> list[Node]:
 
 
 def _matrix(layer: StockLayer) -> np.ndarray:
-    """Read the weights of a dense layer: as a matrix, its rows one after the other, or a kernel."""
+    """Read the weights of a dense layer, stored as a matrix, a flattened matrix or kernels."""
     weight = layer.integers("weight")
     if weight.ndim > 2 and prod(weight.shape[2:]) == 1 and not layer.own:
-        weight = weight.reshape(weight.shape[:2])  # SLAYER's are kernels of one pixel and one step
+        weight = weight.reshape(weight.shape[:2])  # SLAYER stores kernels of one pixel and one step
     outputs = weight.shape[0] if weight.ndim else 1
     if layer.has("shape"):
         outputs = prod(layer.vector("shape"))
@@ -310,9 +312,9 @@ def _matrix(layer: StockLayer) -> np.ndarray:
     if weight.ndim == 1 and outputs > 0 and weight.size % outputs == 0:
         weight = weight.reshape(outputs, -1)  # as stock netx does
     if weight.ndim != 2 or weight.shape[0] != outputs:
-        says = f", where shape says {outputs} neurons" if layer.has("shape") else ""
-        found, allowed = f"shape {weight.shape}{says}", f"({outputs}, inputs)"
-        raise NetworkFileError(layer.group.at("weight"), found, allowed)
+        declaration = f", where shape says {outputs} neurons" if layer.has("shape") else ""
+        problem, allowed = f"shape {weight.shape}{declaration}", f"({outputs}, inputs)"
+        raise NetworkFileError(layer.group.at("weight"), problem, allowed)
     return weight
 
 
@@ -338,7 +340,7 @@ def _read_recurrent(layer: StockLayer) -> list[Node]:
 
 
 def _read_average(layer: StockLayer) -> list[Node]:
-    """Read the mean over groups of neurons, of which the sums are whole numbers."""
+    """Read a mean over groups of neurons as sums, which are integers."""
     layer.expect({"type", "shape"}, {"neuron"})
     if not layer.last or layer.own:
         raise NetworkFileError(
@@ -371,7 +373,7 @@ def _with_neurons(
 
 
 def _weights(layer: StockLayer, weight: np.ndarray) -> dict[str, Any]:
-    """Return weights, and the exponent with which eight bits hold them, if there is one."""
+    """Return the weights, with an exponent if they need one to fit into eight bits."""
     if not layer.own and lava_weights(weight) is None:
         for exponent in range(1, MAX_WEIGHT_EXPONENT + 1):
             if (weight & ((1 << exponent) - 1)).any():

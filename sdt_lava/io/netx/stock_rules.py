@@ -1,4 +1,4 @@
-"""Which graphs lava-dl's netx runs exactly, so that they may have the stock layout."""
+"""Decide whether lava-dl's netx runs a graph exactly, so that the stock layout can be used."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sdt_lava.io.netx.schema import STOCK_CONV_LIMIT, STOCK_DELAY_LIMIT
 from sdt_lava.ir import LIF_KINDS, Conv, CubaLif, Dense, Flatten, Graph, Input, Lif, Node
 from sdt_lava.ir.numerics import BIAS_EXPONENT, DECAY_UNITY, WEIGHT_HIGH, WEIGHT_LOW
 
-# One layer of the file: a node, and the neurons that belong to it.
+# The layers of the file: each has a node and the neurons that belong to it.
 Chain = list[tuple[Node, Lif | CubaLif | None]]
 
 
 class NotSequentialError(Exception):
-    """Why stock netx cannot run a graph, or would run it wrongly."""
+    """Raised if stock netx cannot run a graph, or would run it incorrectly."""
 
 
 def find_chain(graph: Graph) -> Chain:
@@ -26,12 +26,12 @@ def find_chain(graph: Graph) -> Chain:
     Raises
     ------
     NotSequentialError
-        If stock netx would refuse the network or give other spikes.
+        If stock netx would refuse the network or produce different spikes.
     """
     nodes = list(graph)
-    for before, node in pairwise(nodes):
-        if node.inputs != (before.name,):
-            raise NotSequentialError(f"{node.name!r} does not read {before.name!r} alone")
+    for previous, node in pairwise(nodes):
+        if node.inputs != (previous.name,):
+            raise NotSequentialError(f"{node.name!r} does not read {previous.name!r} alone")
     chain: Chain = []
     position = 0
     while position < len(nodes):
@@ -53,13 +53,13 @@ def _check_input(node: Input, follower: Node | None, graph: Graph) -> None:
     if len(node.shape) not in (1, 3):
         raise NotSequentialError(f"input of shape {node.shape}")
     if isinstance(follower, CubaLif):
-        whole = float(node.scale).is_integer() and float(node.offset).is_integer()
-        if not whole:
+        is_whole = float(node.scale).is_integer() and float(node.offset).is_integer()
+        if not is_whole:
             raise NotSequentialError("netx cuts off fractions of an image's weight and bias")
-        memoryless = np.all(np.equal(follower.current_decay, DECAY_UNITY))
-        if not follower.is_plain or follower.bias is not None or not memoryless:
+        is_memoryless = np.all(np.equal(follower.current_decay, DECAY_UNITY))
+        if not follower.is_plain or follower.bias is not None or not is_memoryless:
             raise NotSequentialError(f"{follower.name!r} has more than the image as its bias")
-        # The file has one decay of u for all; any is the same, because nothing reaches u.
+        # The file has a single decay of u, whose value does not matter because u has no input.
         if np.ndim(follower.current_decay):
             raise NotSequentialError(f"current decays by channel in {follower.name!r}")
 
@@ -116,39 +116,39 @@ def _check_dense(node: Dense, follower: Node | None, graph: Graph) -> None:
 
 
 def survive_scaling(parts: list[np.ndarray]) -> bool:
-    """Tell whether the weights of a dense layer reach Lava unchanged.
+    """Return whether netx passes the weights of a dense layer to Lava unchanged.
 
-    Netx shifts them to the full range of eight bits and undoes it with a weight exponent. It takes
-    the shift of a recurrent layer from both of its matrices. It divides by zero if no weight is
-    positive, shifts too large excitatory ones to zero, and shifts inhibitory ones down to -256,
-    which Lava clips if there are no others in the matrix.
+    Netx shifts the weights to the full range of eight bits and compensates with a weight exponent.
+    The shift of a recurrent layer depends on both of its matrices. Netx divides by zero if no
+    weight is positive, shifts excitatory weights that are too large to zero, and shifts inhibitory
+    ones down to -256, which Lava clips if the matrix has no positive weights.
     """
     high = max(int(part.max()) for part in parts)
     low = min(int(part.min()) for part in parts)
-    most = WEIGHT_HIGH if low >= 0 else WEIGHT_HIGH - 1
-    if high <= 0 or high > most or low < WEIGHT_LOW:
+    maximum = WEIGHT_HIGH if low >= 0 else WEIGHT_HIGH - 1
+    if high <= 0 or high > maximum or low < WEIGHT_LOW:
         return False
-    scale = most / high if low >= 0 else min(127 / high, -128 / low)
+    scale = maximum / high if low >= 0 else min(127 / high, -128 / low)
     shift = int(np.floor(np.log2(scale))) + (low < 0)
-    scaled = [part << shift for part in parts]
-    if low < 0 and any((part & 1).any() for part in scaled):
+    scaled_parts = [part << shift for part in parts]
+    if low < 0 and any((part & 1).any() for part in scaled_parts):
         return False
-    return all(int(part.max()) > 0 or int(part.min()) >= -WEIGHT_HIGH for part in scaled)
+    return all(int(part.max()) > 0 or int(part.min()) >= -WEIGHT_HIGH for part in scaled_parts)
 
 
 def _check_early_spikes(chain: Chain) -> None:
-    """Refuse biases where spikes outlast the step in which they are made.
+    """Refuse positive biases if delays or recurrence keep spikes beyond the step they occur in.
 
-    Netx resets a neuron when the first sample reaches it. Before that, a bias makes it spike, and
-    what is delayed or comes back arrives after the reset.
+    Netx resets a neuron when the first sample reaches it. Before that, a bias can make it spike,
+    and delayed or recurrent spikes then arrive after the reset.
     """
-    biased = ""
+    biased_name = ""
     for _, neuron in chain:
         if neuron is not None and neuron.bias is not None and int(neuron.bias.max()) > 0:
-            biased = neuron.name
-        if biased and isinstance(neuron, CubaLif) and not neuron.is_plain:
+            biased_name = neuron.name
+        if biased_name and isinstance(neuron, CubaLif) and not neuron.is_plain:
             raise NotSequentialError(
-                f"{biased!r} spikes before the first sample, and {neuron.name!r} remembers it"
+                f"{biased_name!r} spikes before the first sample, and {neuron.name!r} remembers it"
             )
 
 

@@ -1,4 +1,4 @@
-"""Reading the sigma-delta neurons of a stock layer, which SLAYER calls SDNN."""
+"""Read the sigma-delta neurons of a stock layer, which SLAYER calls SDNN."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from sdt_lava.io.netx.stock_fields import StockLayer, read_number
 from sdt_lava.ir import Delta, Sigma, SigmaDelta, Synapse
 from sdt_lava.ir.sigma_delta import SPIKE_EXPONENT, STATE_EXPONENT
 
-# SLAYER's fractional bits of a weight, of a threshold, of a bias and of an input.
+# SLAYER's number of fractional bits of a weight, threshold, bias and input.
 WEIGHT_BITS = 6
-# SLAYER quantizes real inputs like weights: even numbers of 1/64 that eight bits hold.
+# SLAYER quantizes real inputs like weights, to even multiples of 1/64 that fit into eight bits.
 INPUT_STEP, INPUT_LOW, INPUT_HIGH = 2, -256, 254
 
-# What is read of their neurons, and what matters only for training or says the usual.
+# Members that are read, and members that only affect training or always have the same value.
 _KNOWN = {
     *("type", "vThMant", "activation", "sigma_output", "weight_exp"),
     *("messageBits", "gradedSpike", "scaleRho", "tauRho"),
 }
-# Names of torch's functions. Stock netx rectifies whatever the file says.
+# Names of torch's functions. Stock netx always rectifies, regardless of the file.
 _RECTIFIED = {"relu": True, "relu_": True, "identity": False}
 
 
 def is_sigma_delta(layer: StockLayer) -> bool:
-    """Whether a layer has sigma-delta neurons."""
+    """Return whether a layer has sigma-delta neurons."""
     if not layer.has("neuron"):
         return False
     group = layer.group.subgroup("neuron")
@@ -38,15 +38,15 @@ def is_sigma_delta(layer: StockLayer) -> bool:
 def read_sigma_delta(
     layer: StockLayer, currents: str, *, recurrent: bool = False
 ) -> SigmaDelta | Sigma:
-    """Read the neurons of a layer with synapses; those of an output only add up."""
+    """Read the neurons of a layer with synapses; those of an output only sum their input."""
     group = layer.group.subgroup("neuron")
     _refuse(layer, group, recurrent=recurrent)
     layer.notes.unused(group.where, group.names(), _KNOWN)
     if "sigma_output" in group.names():
         if layer.has("bias"):
-            found = "a bias in front of an output that only adds up"
+            problem = "a bias in front of an output that only adds up"
             remedy = "train the output without a norm: slayer.block.sigma_delta.Output has none"
-            raise NetworkFileError(layer.group.at("bias"), found, "none", remedy)
+            raise NetworkFileError(layer.group.at("bias"), problem, "none", remedy)
         scale = 2.0 ** (WEIGHT_BITS + WEIGHT_BITS + SPIKE_EXPONENT)
         return Sigma(name=layer.name, inputs=(currents,), scale=scale)
     fields: dict[str, Any] = {}
@@ -65,7 +65,7 @@ def read_sigma_delta(
 
 
 def read_delta(layer: StockLayer, image: str) -> Delta:
-    """Read the encoders of an input layer."""
+    """Read the delta encoders of an input layer."""
     group = layer.group.subgroup("neuron")
     layer.notes.unused(group.where, group.names(), _KNOWN)
     return Delta(
@@ -78,17 +78,17 @@ def read_delta(layer: StockLayer, image: str) -> Delta:
 
 
 def encoded_range(weight: int, bias: int, is_given: bool) -> dict[str, Any]:
-    """Return the fields of an input that encoders read.
+    """Return the range and step of an input that delta encoders read.
 
     Parameters
     ----------
     weight, bias : int
-        What turns real values into integers.
+        Transform of real values to integers.
     is_given : bool
-        Whether the file gives them; then the products are finer than SLAYER's step.
+        Whether the file defines them; the integers are then finer than SLAYER's step.
     """
-    ends = [weight * end / (1 << WEIGHT_BITS) + bias for end in (INPUT_LOW, INPUT_HIGH)]
-    low, high = int(np.floor(min(ends))), int(np.ceil(max(ends)))
+    bounds = [weight * end / (1 << WEIGHT_BITS) + bias for end in (INPUT_LOW, INPUT_HIGH)]
+    low, high = int(np.floor(min(bounds))), int(np.ceil(max(bounds)))
     return {
         "low": max(low, -MESSAGE_MANTISSA_LIMIT),
         "high": min(high, MESSAGE_MANTISSA_LIMIT),
@@ -102,10 +102,10 @@ def _threshold(group: SafeGroup) -> int:
         raise NetworkFileError(group.where, "no member 'vThMant'", "a threshold", remedy)
     threshold = read_number(group, "vThMant", own=False)
     if not 0 <= threshold <= MESSAGE_MANTISSA_LIMIT:
-        found = f"{threshold}: no change of a 24-bit state"
+        problem = f"{threshold}: no change of a 24-bit state"
         allowed = f"0 to {MESSAGE_MANTISSA_LIMIT}, in units of 1/64"
         raise NetworkFileError(
-            group.at("vThMant"), found, allowed, "train with a threshold below 32"
+            group.at("vThMant"), problem, allowed, "train with a threshold below 32"
         )
     return threshold
 
@@ -113,9 +113,11 @@ def _threshold(group: SafeGroup) -> int:
 def _bias(layer: StockLayer) -> np.ndarray:
     bias = layer.integers("bias").reshape(-1)
     if np.abs(bias).max(initial=0) > MESSAGE_MANTISSA_LIMIT:
-        found = f"{np.abs(bias).max()}, which leaves a 24-bit state"
+        problem = f"{np.abs(bias).max()}, which leaves a 24-bit state"
         allowed = f"within +-{MESSAGE_MANTISSA_LIMIT}, in units of 1/64"
-        raise NetworkFileError(layer.group.at("bias"), found, allowed, "train with biases below 32")
+        raise NetworkFileError(
+            layer.group.at("bias"), problem, allowed, "train with biases below 32"
+        )
     return bias
 
 
@@ -134,7 +136,7 @@ def _is_rectified(group: SafeGroup) -> bool:
 
 
 def _refuse(layer: StockLayer, group: SafeGroup, *, recurrent: bool) -> None:
-    """Refuse features by name that lava-dl's own simulation ignores, or does otherwise."""
+    """Refuse features that lava-dl's own simulation ignores or implements differently."""
     if layer.has("delay") and layer.integers("delay").any():
         raise NetworkFileError(
             layer.group.at("delay"),
@@ -143,9 +145,9 @@ def _refuse(layer: StockLayer, group: SafeGroup, *, recurrent: bool) -> None:
             "train the block with delay=False",
         )
     if recurrent:
-        found = "recurrent sigma-delta neurons, which SLAYER does not have"
+        problem = "recurrent sigma-delta neurons, which SLAYER does not have"
         remedy = "train with slayer.block.sigma_delta.Dense"
-        raise NetworkFileError(layer.group.where, found, "a feed-forward layer", remedy)
+        raise NetworkFileError(layer.group.where, problem, "a feed-forward layer", remedy)
     if "weight_exp" in group.names() and read_number(group, "weight_exp", own=False):
         raise NetworkFileError(
             group.at("weight_exp"),

@@ -1,4 +1,4 @@
-"""The stock layout: how graphs that lava-dl's netx runs exactly are written."""
+"""Write graphs that lava-dl's netx runs exactly, in the stock layout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sdt_lava.ir import Conv, CubaLif, Dense, Flatten, Graph, Input, Lif, Node
 
 
 def write_layers(layers: h5py.Group, graph: Graph, chain: Chain, *, compress: bool) -> None:
-    """Write a sequential graph as stock layers; what stock netx lacks is in HDF5 attributes."""
+    """Write a sequential graph as stock layers, with HDF5 attributes for fields netx lacks."""
     for index, (node, neuron) in enumerate(chain):
         group = layers.create_group(str(index))
         recurrent = isinstance(neuron, CubaLif) and neuron.weight_rec is not None
