@@ -1,4 +1,4 @@
-"""NIR files: read with limits, written exactly."""
+"""Read untrusted NIR files, and write NIR files exactly."""
 
 from sdt_lava.support.lazy import lazy
 

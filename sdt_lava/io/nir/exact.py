@@ -1,4 +1,4 @@
-"""The integers of a network of ours, as its NIR graph holds them."""
+"""Restore the integers of an sdt-lava network from its NIR graph."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from sdt_lava.ir.numerics import BIAS_EXPONENT, BIAS_EXPONENT_HIGH
 
 Metadata = Mapping[str, Mapping[str, Any]]
 
-# Thresholds are quotients of time constants: integers but for the last digits.
+# Thresholds are quotients of time constants: integers up to rounding errors.
 _ROUNDING = 1e-9
 _CHANGED = "leave the metadata of sdt-lava out, or import with requantize"
 
 
 def header_number(source: nir.NIRGraph, key: str, *, real: bool = False) -> Any:
-    """Return a number of the graph's metadata, or None if it is not there.
+    """Return a number from the graph's metadata, or None if it is missing.
 
     Raises
     ------
     NirError
-        If it is something else.
+        If it is not a single number of the requested type.
     """
     if key not in source.metadata:
         return None
@@ -39,7 +39,13 @@ def header_number(source: nir.NIRGraph, key: str, *, real: bool = False) -> Any:
 
 
 def graph_metadata(source: nir.NIRGraph) -> dict[str, Any]:
-    """Return the network's own metadata, which travel as JSON."""
+    """Return the network's own metadata, which the NIR graph stores as JSON.
+
+    Raises
+    ------
+    NirError
+        If they are not a JSON object.
+    """
     where = "NIR graph: metadata 'network'"
     text = source.metadata.get("network", "{}")
     try:
@@ -52,26 +58,26 @@ def graph_metadata(source: nir.NIRGraph) -> dict[str, Any]:
 
 
 def restore_integers(graph: Graph, metadata: Metadata) -> Graph:
-    """Turn the float graph of a NIR graph of ours into the network it was made of.
+    """Restore the original integer network from the float graph of sdt-lava's NIR graph.
 
     Parameters
     ----------
     graph : Graph
-        As `FloatMaker` made it.
+        Float graph from `FloatMaker`.
     metadata : mapping
         Metadata of each NIR node.
 
     Raises
     ------
     NirError
-        If a number is not the integer that it must be.
+        If a number is not the required integer.
     """
-    gathered = gather_biases(graph)
+    nodes = gather_biases(graph)
     return graph.rebuild(
         _RESTORERS[type(node)](node, metadata.get(node.name, {}), graph.shapes[node.name])
         if type(node) in _RESTORERS
         else node
-        for node in gathered
+        for node in nodes
     )
 
 
@@ -84,15 +90,15 @@ def _restored_synapse(node: Any, metadata: Mapping[str, Any], shape: Shape) -> A
 
 def _restored_readout(node: Readout, metadata: Mapping[str, Any], shape: Shape) -> Readout:
     scale = _number(metadata.get("scale"), f"{node.name}: metadata 'scale'", real=True)
-    # Files of before have no bias where there is none.
+    # Older files have no key 'has_bias', and no bias array unless there is a bias.
     has_bias = metadata.get("has_bias", node.bias is not None)
     bias = None
     if node.bias is not None and np.any(has_bias):
         bias = _integers(np.asarray(node.bias, np.float64), f"{node.name}: bias")
     elif node.bias is not None and np.any(node.bias):
         raise NirError(f"{node.name}: bias", "a bias that the metadata deny", "none", _CHANGED)
-    restored: Readout = _restored_synapse(node, metadata, shape)
-    return replace(restored, scale=scale, bias=bias)
+    readout: Readout = _restored_synapse(node, metadata, shape)
+    return replace(readout, scale=scale, bias=bias)
 
 
 def _restored_lif(node: Lif, metadata: Mapping[str, Any], shape: Shape) -> Lif:
@@ -138,41 +144,41 @@ def _restored_bias(
     if not 0 <= exponent <= BIAS_EXPONENT_HIGH:
         where = f"{node.name}: metadata 'bias_exponent'"
         raise NirError(where, str(exponent), f"0 to {BIAS_EXPONENT_HIGH}")
-    given = np.zeros(shape[0]) if node.bias is None else np.asarray(node.bias, np.float64)
+    values = np.zeros(shape[0]) if node.bias is None else np.asarray(node.bias, np.float64)
     bias = None
     if _number(metadata.get("has_bias"), f"{node.name}: metadata 'has_bias'"):
-        bias = _integers(np.ldexp(given, BIAS_EXPONENT - exponent), f"{node.name}: bias")
-    elif given.any():
+        bias = _integers(np.ldexp(values, BIAS_EXPONENT - exponent), f"{node.name}: bias")
+    elif values.any():
         raise NirError(f"{node.name}: bias", "a bias that the metadata deny", "none", _CHANGED)
     return exponent, bias
 
 
 def _exponent(node: Synapse, metadata: Mapping[str, Any]) -> int | NDArray[np.int64]:
     where = f"{node.name}: metadata 'exponent'"
-    given = numbers(metadata.get("exponent"), where)
-    values = _integers(given, where)
-    if np.abs(values).max() > 64 or values.shape not in ((), (len(node.weight),)):
-        raise NirError(where, f"shape {values.shape}", f"one integer, or {len(node.weight)}")
-    return values if values.ndim else int(values)
+    array = numbers(metadata.get("exponent"), where)
+    exponents = _integers(array, where)
+    if np.abs(exponents).max() > 64 or exponents.shape not in ((), (len(node.weight),)):
+        raise NirError(where, f"shape {exponents.shape}", f"one integer, or {len(node.weight)}")
+    return exponents if exponents.ndim else int(exponents)
 
 
 def _integers(values: NDArray[np.float64], where: str) -> NDArray[np.int64]:
-    rounded = np.rint(values)
+    integers = np.rint(values)
     if (
         np.abs(values).max() >= 2**53
-        or (np.abs(values - rounded) > _ROUNDING * np.maximum(np.abs(rounded), 1)).any()
+        or (np.abs(values - integers) > _ROUNDING * np.maximum(np.abs(integers), 1)).any()
     ):
         raise NirError(
             where, "values that are not the integers of a network of sdt-lava", "integers", _CHANGED
         )
-    return rounded.astype(np.int64)
+    return integers.astype(np.int64)
 
 
 def _number(value: Any, where: str, *, real: bool = False) -> Any:
-    given = numbers(value, where)
-    if given.size != 1:
-        raise NirError(where, f"{given.size} numbers", "one number")
-    number = float(given.reshape(()))
+    array = numbers(value, where)
+    if array.size != 1:
+        raise NirError(where, f"{array.size} numbers", "one number")
+    number = float(array.reshape(()))
     if real:
         return number
     if number != round(number) or abs(number) > 2**53:

@@ -1,4 +1,4 @@
-"""From the integer graph to NIR, without losing a bit of it."""
+"""Convert an integer graph to NIR without loss."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from sdt_lava.ir.numerics import BIAS_EXPONENT, DECAY_UNITY
 
 FloatArray = NDArray[np.float64]
 
-# What the nodes do that NIR lacks; kinds that are not listed are named without a reason.
+# Operations that NIR lacks, by node kind; for other kinds, the error gives no reason.
 _LACKING = {
     "and": "a logical AND of spikes",
     "delta": "graded messages of what changes",
@@ -52,49 +52,50 @@ _SHOWN_NAMES = 16
 
 
 def save_nir(graph: Graph, path: str | os.PathLike[str], dt: float = DEFAULT_DT) -> None:
-    """Write an integer graph to a NIR file, completely or not at all.
+    """Write an integer graph to a NIR file, atomically.
 
     Parameters
     ----------
     graph : Graph
         As in `to_nir`.
     path : path-like
-        File to create or to replace.
+        File to create or replace.
     dt : float
         Time step [s].
 
     Raises
     ------
     NirError
-        If NIR cannot hold the network, or the file cannot be written.
+        If NIR cannot represent the network, or the file cannot be written.
     QuantizationError
         If a value is outside its integer range.
     """
-    converted = to_nir(graph, dt)
+    nir_graph = to_nir(graph, dt)
     with replacing(path, NirError) as temporary:
-        # In memory first, as sdt_lava.io.netx does: HDF5 is not orderly when a disk is full.
+        # Build the file in memory first, as sdt_lava.io.netx does: HDF5 does not fail cleanly on a
+        # full disk.
         content = io.BytesIO()
-        nir.write(content, converted)
+        nir.write(content, nir_graph)
         temporary.write_bytes(content.getvalue())
 
 
 def to_nir(graph: Graph, dt: float = DEFAULT_DT) -> nir.NIRGraph:
-    """Return a NIR graph of an integer graph.
+    """Convert an integer graph to a NIR graph.
 
     Weights, thresholds and biases are the integers, as float64; the input is the integer input.
-    Metadata say what NIR has no field for, so that `sdt_lava.nir.from_nir` restores the graph.
+    Metadata store what NIR has no field for, so that `sdt_lava.nir.from_nir` can restore the graph.
 
     Parameters
     ----------
     graph : Graph
-        Integer graph made of input, conv, dense, flatten, lif, cuba_lif and readout nodes.
+        Integer graph of input, conv, dense, flatten, lif, cuba_lif and readout nodes.
     dt : float
-        Time step [s] that time constants refer to.
+        Time step [s], the unit of the time constants.
 
     Raises
     ------
     NirError
-        If NIR has no node for a kind; all such nodes are named.
+        If NIR has no node for a kind; the message names all such nodes.
     QuantizationError
         If a value is outside its integer range.
     """
@@ -113,41 +114,41 @@ def to_nir(graph: Graph, dt: float = DEFAULT_DT) -> nir.NIRGraph:
 
 
 def _check_kinds(graph: Graph) -> None:
-    lacking: dict[str, list[str]] = {}
+    unsupported: dict[str, list[str]] = {}
     for node in graph:
         if type(node) not in _WRITERS:
-            lacking.setdefault(node.kind, []).append(node.name)
+            unsupported.setdefault(node.kind, []).append(node.name)
         for name in _further_fields(node):
-            lacking.setdefault(f"{node.kind} with {name}", []).append(node.name)
-    if lacking:
+            unsupported.setdefault(f"{node.kind} with {name}", []).append(node.name)
+    if unsupported:
         raise NirError(
             "network",
-            "NIR has no node for " + "; ".join(_describe(*item) for item in lacking.items()),
+            "NIR has no node for " + "; ".join(_describe(*item) for item in unsupported.items()),
             ", ".join(sorted(kind.kind for kind in _WRITERS)),
             "keep the network in our own file format (net.h5)",
         )
 
 
 def _further_fields(node: Node) -> list[str]:
-    """Return fields that are set and have no place in NIR: none may be dropped in silence."""
-    known = _FIELDS.get(type(node), ())
+    """Return the fields that are set but cannot be written: none may be dropped silently."""
+    supported = _FIELDS.get(type(node), ())
     return [
         item.name
         for item in fields(node)
         if type(node) in _WRITERS
-        and item.name not in (*_COMMON_FIELDS, *known)
+        and item.name not in (*_COMMON_FIELDS, *supported)
         and not np.array_equal(getattr(node, item.name), item.default)  # type: ignore[arg-type]
     ]
 
 
 def _describe(kind: str, names: list[str]) -> str:
     reason = f" ({_LACKING[kind]})" if kind in _LACKING else ""
-    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
-    return f"{kind}{reason}: {', '.join(map(repr, names[:_SHOWN_NAMES]))}{more}"
+    suffix = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return f"{kind}{reason}: {', '.join(map(repr, names[:_SHOWN_NAMES]))}{suffix}"
 
 
 def _check_currents(graph: Graph) -> None:
-    """Check that every current ends in one population: its bias can then be on the synapse."""
+    """Check that each current has a single reader, so that its bias can be moved to the synapse."""
     for node in graph:
         readers = graph.consumers[node.name]
         if isinstance(node, (Conv, Dense)) and len(readers) != 1:
@@ -172,7 +173,7 @@ class _Maker:
     dt: float
     nodes: dict[str, nir.NIRNode] = field(default_factory=dict)
     edges: list[tuple[str, str]] = field(default_factory=list)
-    # Delays behind populations: what reads the population reads them.
+    # Delay nodes by the population they follow; consumers of the population read the delay node.
     sent: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, node: nir.NIRNode, sources: tuple[str, ...] = ()) -> None:
@@ -180,7 +181,7 @@ class _Maker:
         self.edges += [(source, name) for source in sources]
 
     def read(self, name: str, node: nir.NIRNode, sources: tuple[str, ...]) -> None:
-        """Add a node that reads what populations send, delayed or not."""
+        """Add a node that reads populations through their delay nodes, if they have any."""
         self.add(name, node, tuple(self.sent.get(source, source) for source in sources))
 
     def free_name(self, wanted: str) -> str:
@@ -190,17 +191,17 @@ class _Maker:
         return name
 
     def finish(self) -> nir.NIRGraph:
-        last = self.graph.output_name
-        end = nir.Output(np.array(self.graph.shapes[last]))
-        self.read(self.free_name("output"), end, (last,))
+        output_name = self.graph.output_name
+        output = nir.Output(np.array(self.graph.shapes[output_name]))
+        self.read(self.free_name("output"), output, (output_name,))
         metadata = {
             FORMAT_KEY: FORMAT_VERSION,
             "dt": float(self.dt),
             "timesteps": self.graph.timesteps,
             "network": _json(self.graph.metadata),
         }
-        # NIR 1.0.8's own check of types takes the channels of a group for all of them, and a
-        # kernel's height for its width.
+        # NIR 1.0.8's own type check mistakes the channels of a group for all channels, and the
+        # height of a kernel for its width.
         return nir.NIRGraph(self.nodes, self.edges, metadata=metadata, type_check=False)
 
 
@@ -227,7 +228,7 @@ def _write_flatten(maker: _Maker, node: Flatten, metadata: dict[str, Any]) -> No
 def _write_conv(maker: _Maker, node: Conv, metadata: dict[str, Any]) -> None:
     _, height, width = maker.graph.shapes[node.inputs[0]]
     bias = _synapse_bias(maker.graph, node)
-    converted = nir.Conv2d(
+    conv = nir.Conv2d(
         input_shape=(height, width),
         weight=_weight(node),
         stride=node.stride,
@@ -237,20 +238,20 @@ def _write_conv(maker: _Maker, node: Conv, metadata: dict[str, Any]) -> None:
         bias=np.zeros(len(node.weight)) if bias is None else bias,
         metadata=metadata | {"exponent": _exponent(node)},
     )
-    maker.read(node.name, converted, node.inputs)
+    maker.read(node.name, conv, node.inputs)
 
 
 def _write_dense(maker: _Maker, node: Dense, metadata: dict[str, Any]) -> None:
     sources, shape = node.inputs, maker.graph.shapes[node.inputs[0]]
     if len(shape) > 1:
-        # Ours reads an image as it lies in memory; NIR's linear layers read vectors.
+        # Our dense layers read an image in memory order; NIR's linear layers read vectors.
         name = maker.free_name(f"{node.name}.flatten")
         flatten = nir.Flatten(np.array(shape), 0, -1, metadata={"implicit": 1})
         maker.read(name, flatten, sources)
         sources = (name,)
     metadata |= {"exponent": _exponent(node)}
     bias = _synapse_bias(maker.graph, node)
-    # Not Linear where there is no bias: Sinabs reads none.
+    # Affine even without a bias, because Sinabs cannot read Linear.
     bias = np.zeros(len(node.weight)) if bias is None else bias
     maker.read(node.name, nir.Affine(_weight(node), bias, metadata=metadata), sources)
 
@@ -267,16 +268,16 @@ def _write_lif(maker: _Maker, node: Lif, metadata: dict[str, Any]) -> None:
 
 
 def _write_cuba(maker: _Maker, node: CubaLif, metadata: dict[str, Any]) -> None:
-    """Write recurrence as a loop through a matrix, delays as a node behind the neurons."""
+    """Write recurrence as a loop through a matrix, and delays as a node after the neurons."""
     shape = maker.graph.shapes[node.name]
     arrays = [name for name in _BY_CHANNEL if np.ndim(getattr(node, name))]
     metadata |= {"kind": node.kind, "drive_shift": int(node.drive_shift)}
     metadata |= {"arrays": ",".join(arrays)}
     _add_neurons(maker, node, metadata)
     if node.weight_rec is not None:
-        back = maker.free_name(f"{node.name}.w_rec")
-        maker.add(back, nir.Linear(node.weight_rec.astype(np.float64)), (node.name,))
-        maker.edges.append((back, node.name))
+        recurrence = maker.free_name(f"{node.name}.w_rec")
+        maker.add(recurrence, nir.Linear(node.weight_rec.astype(np.float64)), (node.name,))
+        maker.edges.append((recurrence, node.name))
     if np.any(node.delay):
         delay = maker.dt * _spread(np.asarray(node.delay, np.float64), shape)
         name = maker.free_name(f"{node.name}.delay")
@@ -287,8 +288,8 @@ def _write_cuba(maker: _Maker, node: CubaLif, metadata: dict[str, Any]) -> None:
 def _add_neurons(maker: _Maker, node: Lif | CubaLif, metadata: dict[str, Any]) -> None:
     shape = maker.graph.shapes[node.name]
     metadata |= {"bias_exponent": node.bias_exponent, "has_bias": int(node.bias is not None)}
-    remembers = _remembers(node)
-    # Without memory in the current, the bias is on the synapse, where most frameworks have it.
+    has_memory = _remembers(node)
+    # If the current has no memory, the bias is on the synapse, as in most frameworks.
     bias = 0.0 if _biased_synapse(maker.graph, node) else _bias(node)
     share = 2.0**-node.drive_shift if isinstance(node, CubaLif) else 1.0
     steps = _spread(steps_of(node.voltage_decay), shape)
@@ -298,12 +299,12 @@ def _add_neurons(maker: _Maker, node: Lif | CubaLif, metadata: dict[str, Any]) -
         "v_reset": np.zeros(shape),
         "metadata": metadata,
     }
-    if not remembers and not np.any(node.voltage_decay) and not np.any(bias):
-        # NIR's integrator has no unit of time: everybody adds r times the input in a step.
+    if not has_memory and not np.any(node.voltage_decay) and not np.any(bias):
+        # NIR's integrator has no unit of time: all frameworks add r times the input in each step.
         maker.read(node.name, nir.IF(r=np.full(shape, share), **common), node.inputs)
         return
     common |= {"r": gain, "v_leak": gain * _spread(np.asarray(bias, np.float64), shape)}
-    if not remembers:
+    if not has_memory:
         maker.read(node.name, nir.LIF(tau=steps * maker.dt, **common), node.inputs)
         return
     current_steps = _spread(steps_of(node.current_decay), shape)
@@ -318,14 +319,14 @@ def _remembers(node: Lif | CubaLif) -> bool:
 
 
 def _spread(values: Any, shape: tuple[int, ...]) -> FloatArray:
-    """Return values by channel, or one for all, for each neuron."""
+    """Broadcast values per channel, or a single value, to all neurons."""
     values = np.asarray(values, np.float64)
     rows = values.reshape(-1, *(1,) * (len(shape) - 1)) if values.ndim else values
     return np.broadcast_to(rows, shape).copy()
 
 
 def _weight(node: Synapse) -> FloatArray:
-    """Return the weights with their exponents, exactly."""
+    """Return the weights scaled by their exponents, exactly."""
     exponents = node.channel_exponents.reshape(-1, *(1,) * (node.weight.ndim - 1))
     return np.ldexp(node.weight.astype(np.float64), exponents)
 
@@ -335,22 +336,22 @@ def _exponent(node: Synapse) -> int | NDArray[np.int64]:
 
 
 def _bias(node: Lif | CubaLif) -> FloatArray | float:
-    """Return the bias in units of an activation, ``(C,)``."""
+    """Return the bias in units of an activation, ``(C,)``; 0 without bias."""
     if node.bias is None:
         return 0.0
     return np.ldexp(node.bias.astype(np.float64), node.bias_exponent - BIAS_EXPONENT)
 
 
 def _biased_synapse(graph: Graph, neuron: Lif | CubaLif) -> str | None:
-    """Return the synapse that carries a population's bias, if NIR has it there."""
-    first = graph.nodes[neuron.inputs[0]]
-    if neuron.bias is None or _remembers(neuron) or not isinstance(first, (Conv, Dense)):
+    """Return the synapse that carries a population's bias in NIR; None if the population does."""
+    synapse = graph.nodes[neuron.inputs[0]]
+    if neuron.bias is None or _remembers(neuron) or not isinstance(synapse, (Conv, Dense)):
         return None
-    return first.name
+    return synapse.name
 
 
 def _synapse_bias(graph: Graph, node: Synapse) -> FloatArray | None:
-    """Return the bias of the neurons behind a synapse, if this is where NIR has it."""
+    """Return the bias of the neurons after a synapse if NIR stores it on the synapse, else None."""
     neuron = graph.nodes[graph.consumers[node.name][0]]
     assert isinstance(neuron, LIF_KINDS)
     if _biased_synapse(graph, neuron) != node.name:
@@ -358,7 +359,7 @@ def _synapse_bias(graph: Graph, node: Synapse) -> FloatArray | None:
     return np.asarray(_bias(neuron), np.float64)
 
 
-# The kinds that NIR can hold.
+# Writers of the kinds that NIR can represent.
 _WRITERS: Mapping[type[Node], Callable[[_Maker, Any, dict[str, Any]], None]] = {
     Input: _write_input,
     Conv: _write_conv,
@@ -368,7 +369,7 @@ _WRITERS: Mapping[type[Node], Callable[[_Maker, Any, dict[str, Any]], None]] = {
     CubaLif: _write_cuba,
     Readout: _write_readout,
 }
-# The fields of each that the writers know.
+# Fields of each kind that the writers support.
 _COMMON_FIELDS = ("name", "inputs", "block", "origin")
 _SYNAPSE_FIELDS = ("weight", "bias", "exponent")
 _BY_CHANNEL = ("threshold", "voltage_decay", "current_decay", "delay")

@@ -1,4 +1,4 @@
-"""Graphs inside graphs, written out: inner inputs and outputs pass everything on."""
+"""Flatten nested graphs; inner inputs and outputs become nodes that forward their input."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ import nir
 from sdt_lava.errors import NirError
 from sdt_lava.io.limits import limits, remedy
 
-# Graphs inside graphs inside graphs.
+# Maximum nesting depth of graphs.
 MOST_DEPTH = 64
 
 
 @dataclass(frozen=True)
 class UnknownNode:
-    """A node of a kind that NIR here does not know.
+    """A node of a kind that is not supported here.
 
     Parameters
     ----------
     kind : str
-        What the file calls it.
+        Name of the kind in the file.
     """
 
     kind: str
 
 
 def kind_of(node: Any) -> str:
-    """Return what a file calls the kind of a node."""
+    """Return the name of a node's kind in a file."""
     return node.kind if isinstance(node, UnknownNode) else type(node).__name__
 
 
 @dataclass
 class FlatGraph:
-    """A NIR graph without graphs inside.
+    """A NIR graph without nested graphs.
 
     Parameters
     ----------
     nodes : dict of str to NIRNode
-        All nodes; those of inner graphs are called ``graph.node``.
+        All nodes; those of inner graphs are named ``graph.node``.
     edges : list of (str, str)
-        Each once.
+        Edges without duplicates.
     passages : set of str
         Inputs and outputs of inner graphs.
     notes : list of str
-        What was left out or read in another way than it is written.
+        Notes on what was dropped or reinterpreted.
     """
 
     nodes: dict[str, Any] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class FlatGraph:
 
 @dataclass
 class _Inner:
-    """A graph, where its nodes went, and its ends."""
+    """A graph, the flat names of its nodes, and its inputs and outputs."""
 
     name: str
     graph: nir.NIRGraph
@@ -68,43 +68,44 @@ class _Inner:
 
 
 def flatten_graph(graph: nir.NIRGraph) -> FlatGraph:
-    """Write out the graphs inside a graph.
+    """Flatten a graph and all graphs nested in it.
 
     Raises
     ------
     NirError
-        If edges name nodes that do not exist, an inner graph that is read or written has not
-        exactly one output or input, or there are more nodes than a network may have.
+        If edges name nodes that do not exist, graphs are nested too deeply, an inner graph with
+        outgoing or incoming edges does not have exactly one output or input, respectively, or
+        there are more nodes than a network may have.
     """
     flat = FlatGraph()
     inner: dict[str, _Inner] = {}
-    waiting = [_Inner("", graph)]
-    done: list[_Inner] = []
-    while waiting:
-        present = waiting.pop()
-        done.append(present)
-        for name, node in present.graph.nodes.items():
-            flat_name = _free(f"{present.name}.{name}" if present.name else str(name), flat, inner)
-            present.flat_names[name] = flat_name
+    stack = [_Inner("", graph)]
+    graphs: list[_Inner] = []
+    while stack:
+        current = stack.pop()
+        graphs.append(current)
+        for name, node in current.graph.nodes.items():
+            flat_name = _free(f"{current.name}.{name}" if current.name else str(name), flat, inner)
+            current.flat_names[name] = flat_name
             if isinstance(node, nir.NIRGraph):
-                inner[flat_name] = _Inner(flat_name, node, present.depth + 1)
-                if present.depth >= MOST_DEPTH:
+                inner[flat_name] = _Inner(flat_name, node, current.depth + 1)
+                if current.depth >= MOST_DEPTH:
                     allowed = f"at most {MOST_DEPTH} deep"
                     raise NirError(f"graph {name!r}", "graphs inside graphs", allowed)
-                waiting.append(inner[flat_name])
+                stack.append(inner[flat_name])
             else:
-                _add(flat, present, flat_name, node)
-    for present in done:
-        for source, target in _edges(present, flat.notes):
+                _add(flat, current, flat_name, node)
+    for current in graphs:
+        for source, target in _edges(current, flat.notes):
             flat.edges.append((_end(inner, source, "outputs"), _end(inner, target, "inputs")))
     return flat
 
 
 def _add(flat: FlatGraph, present: _Inner, name: str, node: Any) -> None:
-    most = limits().network_layers
-    if len(flat.nodes) >= most:
-        found = f"more than {most} nodes"
-        raise NirError("NIR graph", found, f"at most {most}", remedy("network_layers"))
+    limit = limits().network_layers
+    if len(flat.nodes) >= limit:
+        problem = f"more than {limit} nodes"
+        raise NirError("NIR graph", problem, f"at most {limit}", remedy("network_layers"))
     flat.nodes[name] = node
     if not present.name:
         return
@@ -127,8 +128,8 @@ def _edges(present: _Inner, notes: list[str]) -> list[tuple[str, str]]:
     edges = [(str(source), str(target)) for source, target in present.graph.edges]
     unique = list(dict.fromkeys(edges))
     if len(unique) != len(edges):
-        twice = next(edge for edge in unique if edges.count(edge) > 1)
-        notes.append(f"edge {twice}{where} occurs more than once and is taken once")
+        duplicate = next(edge for edge in unique if edges.count(edge) > 1)
+        notes.append(f"edge {duplicate}{where} occurs more than once and is taken once")
     names = dict(present.flat_names)
     unknown = {name for edge in unique for name in edge if name not in names}
     if unknown and present.name:
@@ -136,9 +137,9 @@ def _edges(present: _Inner, notes: list[str]) -> list[tuple[str, str]]:
     for edge in unique:
         for name in edge:
             if name not in names:
-                known = ", ".join(map(repr, list(names)[:16]))
+                node_names = ", ".join(map(repr, list(names)[:16]))
                 raise NirError(
-                    f"edge {edge}{where}", f"no node {name!r}", f"names of nodes: {known}"
+                    f"edge {edge}{where}", f"no node {name!r}", f"names of nodes: {node_names}"
                 )
     return [(names[source], names[target]) for source, target in unique]
 
@@ -146,24 +147,24 @@ def _edges(present: _Inner, notes: list[str]) -> list[tuple[str, str]]:
 def _misnamed(
     present: _Inner, unknown: set[str], edges: list[tuple[str, str]], notes: list[str]
 ) -> dict[str, str]:
-    """Match the one name that no node of an inner graph has with the one node that no edge has.
+    """Match the only unknown name in the edges of an inner graph to its only node without edges.
 
-    Files of the NIR paper name a recurrent node by its graph, and the edges by its kind.
+    Files of the NIR paper name a recurrent node after its graph, but edges use its kind.
     """
-    named = {name for edge in edges for name in edge}
-    left = [name for name in present.flat_names if name not in named]
-    if len(unknown) != 1 or len(left) != 1:
+    edge_names = {name for edge in edges for name in edge}
+    unused_names = [name for name in present.flat_names if name not in edge_names]
+    if len(unknown) != 1 or len(unused_names) != 1:
         return {}
-    wrong = next(iter(unknown))
+    unknown_name = next(iter(unknown))
     notes.append(
-        f"edges of graph {present.name!r} name {wrong!r}, which it does not have: taken as "
-        f"{left[0]!r}, its only node that no edge names"
+        f"edges of graph {present.name!r} name {unknown_name!r}, which it does not have: taken as "
+        f"{unused_names[0]!r}, its only node that no edge names"
     )
-    return {wrong: present.flat_names[left[0]]}
+    return {unknown_name: present.flat_names[unused_names[0]]}
 
 
 def _end(inner: Mapping[str, _Inner], name: str, side: str) -> str:
-    """Return where an edge from or to a graph starts or ends inside it."""
+    """Return the flat node at which an edge from or to a graph starts or ends."""
     if name not in inner:
         return name
     ends: list[str] = getattr(inner[name], side)

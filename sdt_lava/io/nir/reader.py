@@ -1,7 +1,7 @@
-"""Read NIR files, which may come from anywhere.
+"""Read untrusted NIR files.
 
-NIR's own reader follows links to other files and believes every size. Here every member goes
-through the checks of network files; NIR's classes are built from what has passed them.
+NIR's own reader follows links to other files and trusts every size. Here, every member passes the
+checks of network files before NIR's classes are built from it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sdt_lava.io.nir.flat import MOST_DEPTH, UnknownNode
 from sdt_lava.ir import Graph
 from sdt_lava.quantize.from_nir import NirOptions, NirReport, from_nir
 
-# Members of each kind's group in the file, and those that may be missing.
+# Required and optional members of the group of each kind.
 _NEURON = ("r", "v_threshold")
 _CONVOLUTION = (("weight", "stride", "padding", "dilation", "groups"), ("bias",))
 _POOL = (("kernel_size",), ("stride", "padding"))
@@ -57,19 +57,19 @@ def load_nir(
     path : path-like
         NIR file (HDF5).
     options : NirOptions, optional
-        What the file does not say.
+        Parameters that the file does not define.
 
     Returns
     -------
     graph : Graph
         The integer graph.
     report : NirReport
-        What was done.
+        Report on the conversion.
 
     Raises
     ------
     NetworkFileError
-        If there is no such file, or it is damaged or hostile.
+        If the file does not exist, or is damaged or malicious.
     NirError, GraphError, QuantizationError
         As for `sdt_lava.nir.from_nir`.
     """
@@ -77,14 +77,16 @@ def load_nir(
 
 
 def read_nir(path: str | os.PathLike[str]) -> nir.NIRGraph:
-    """Read a NIR file with all checks, as a graph of NIR's classes.
+    """Read an untrusted NIR file as a graph of NIR's classes.
+
+    Nodes of unknown kinds become `UnknownNode`.
 
     Raises
     ------
     NetworkFileError
-        If there is no such file, or it is damaged or hostile.
+        If the file does not exist, or is damaged or malicious.
     NirError
-        If a node's members are not those of its kind. Nodes of unknown kinds are read as such.
+        If NIR cannot build a node from its members, or graphs are nested too deeply.
     """
     with open_safely(path, "a NIR file") as root:
         root.expect({"node"}, {"version"})
@@ -95,15 +97,15 @@ def read_nir(path: str | os.PathLike[str]) -> nir.NIRGraph:
 
 
 def _read_graph(group: SafeGroup) -> nir.NIRGraph:
-    """Read a graph and those inside it, the inner ones first."""
-    # Each graph's group, the place of the graph that it is in, and its name there.
-    found: list[tuple[SafeGroup, int, str, int]] = [(group, -1, "", 0)]
+    """Read a graph and all graphs nested in it, building the inner ones first."""
+    # For each graph: its group, the index of the graph that contains it, its name there, its depth.
+    graphs: list[tuple[SafeGroup, int, str, int]] = [(group, -1, "", 0)]
     nodes: list[dict[str, Any]] = []
-    place = 0
-    while place < len(found):
-        present, _, _, depth = found[place]
-        present.expect({"type", "nodes", "edges"}, {"metadata", *_SHAPES})
-        members = present.subgroup("nodes")
+    index = 0
+    while index < len(graphs):
+        current, _, _, depth = graphs[index]
+        current.expect({"type", "nodes", "edges"}, {"metadata", *_SHAPES})
+        members = current.subgroup("nodes")
         nodes.append({})
         for name in members.layers():
             node = members.subgroup(name)
@@ -113,13 +115,13 @@ def _read_graph(group: SafeGroup) -> nir.NIRGraph:
             elif depth >= MOST_DEPTH:
                 raise NirError(node.where, "graphs inside graphs", f"at most {MOST_DEPTH} deep")
             else:
-                # Holds the place in the order of the nodes.
+                # Placeholder that keeps the order of the nodes.
                 nodes[-1][name] = None
-                found.append((node, place, name, depth + 1))
-        place += 1
-    for place in reversed(range(1, len(found))):
-        inner, outer, name, _ = found[place]
-        nodes[outer][name] = _graph(inner, nodes[place])
+                graphs.append((node, index, name, depth + 1))
+        index += 1
+    for index in reversed(range(1, len(graphs))):
+        inner, outer, name, _ = graphs[index]
+        nodes[outer][name] = _graph(inner, nodes[index])
     return _graph(group, nodes[0])
 
 
@@ -136,14 +138,14 @@ def _text(group: SafeGroup, name: str) -> str:
 
 
 def _one_text(group: SafeGroup, name: str, limit: int) -> str:
-    found = group.strings(name, limit)
-    if found.size != 1:
-        raise NetworkFileError(group.at(name), f"{found.size} strings", "one string")
-    return str(found.reshape(-1)[0])
+    texts = group.strings(name, limit)
+    if texts.size != 1:
+        raise NetworkFileError(group.at(name), f"{texts.size} strings", "one string")
+    return str(texts.reshape(-1)[0])
 
 
 def _read_edges(group: SafeGroup, nodes: int) -> list[tuple[str, str]]:
-    # Each name is read by itself, which takes its time.
+    # The number is limited because names are read one by one, which is slow.
     edges = group.strings("edges", TEXT_LIMIT, 2 * _MOST_EDGES * max(nodes, 1))
     if edges.ndim != 2 or edges.shape[1] != 2:
         raise NetworkFileError(group.at("edges"), f"shape {edges.shape}", "pairs of names")
@@ -167,37 +169,37 @@ def _read_node(group: SafeGroup, kind: str) -> Any:
             return getattr(nir, kind)(shape, metadata=metadata)
         if kind == "Flatten":
             shape = {"input": _shape(group, "input_type")}
-            # NIR's own default.
+            # 1 is NIR's own default for start_dim.
             return nir.Flatten(shape, **{"start_dim": 1, **values}, metadata=metadata)
         node = nir.dict2NIRNode(
             {**_DEFAULTS.get(kind, {}), **values, "type": kind, "metadata": metadata}
         )
-    # NIR's classes raise errors of many kinds, assertions among them, at wrong shapes.
+    # NIR's classes raise many types of errors for wrong shapes, even AssertionError.
     except Exception as error:
         reason = str(error)[:120] or type(error).__name__
         raise NirError(
             group.where, f"NIR cannot build a {kind}: {reason}", "a legal node"
         ) from error
     if kind in ("Conv1d", "Conv2d"):
-        # Not for the class, which would compute shapes from strides of 0 as well.
+        # Not passed to the class, which would compute shapes even from strides of 0.
         node.input_shape = _shape(group, "input_shape")
     return node
 
 
 def _shape(group: SafeGroup, name: str) -> Any:
-    """Return a shape that may be missing, or not be one: only a graph without others needs it."""
+    """Return a shape, or None if it is missing or invalid; most graphs define it elsewhere, too."""
     if name not in group.names() or group.is_group(name) or group.is_text(name):
         return None
     values = group.numbers(name, "iuf")
     return values.reshape(-1) if values.size else None
 
 
-# Edges for each node of a graph, which may join that many ways.
+# Maximum average number of edges per node of a graph.
 _MOST_EDGES = 64
-# Members that any node may have: what it reads and emits follows from the Input.
+# Members that any node may have; the actual shapes follow from the Input.
 _SHAPES = ("shape", "input_shape", "input_type", "output_type")
 _SIDES = {"Input": "input", "Output": "output"}
-# What NIR's own reader takes where a file says nothing.
+# Defaults of NIR's own reader for missing members.
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "Conv1d": {"input_shape": None, "bias": None},
     "Conv2d": {"input_shape": None, "bias": None},
@@ -212,7 +214,7 @@ def _read_metadata(group: SafeGroup) -> dict[str, Any]:
     if "metadata" not in group.names():
         return {}
     metadata = group.subgroup("metadata")
-    # Other programs may nest theirs: what is not a plain value says nothing to us.
+    # Other programs may nest their metadata; only plain values are read here.
     return {
         name: _value(metadata, name, limits().metadata_bytes)
         for name in metadata.names()

@@ -1,4 +1,4 @@
-"""Numbers of NIR's nodes, which may have any type and shape."""
+"""Check and convert the values of NIR's nodes, which may have any type and shape."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ FloatArray = NDArray[np.float64]
 
 
 def numbers(values: Any, where: str) -> FloatArray:
-    """Return finite float64 numbers.
+    """Return values as an array of finite float64 numbers.
 
     Raises
     ------
     NirError
-        If they are something else.
+        If the values are not numeric, not finite, or empty.
     """
     try:
         array = np.asarray(values)
@@ -30,13 +30,13 @@ def numbers(values: Any, where: str) -> FloatArray:
     except (TypeError, ValueError, RuntimeError) as error:
         raise NirError(where, f"no numbers ({str(error)[:80]})", "numbers") from error
     if not array.size or not np.isfinite(array).all():
-        found = "NaN or infinity" if array.size else "an empty array"
-        raise NirError(where, found, "finite numbers")
+        problem = "NaN or infinity" if array.size else "an empty array"
+        raise NirError(where, problem, "finite numbers")
     return array
 
 
 def sides(values: Any, where: str) -> Shape:
-    """Return the sides of a shape, positive integers."""
+    """Return the sides of a shape as positive integers; raise `NirError` for other values."""
     array = numbers(values, where).reshape(-1)
     if (array != np.rint(array)).any() or array.min() < 1 or array.max() > 2**31:
         raise NirError(where, short_repr(array.tolist()), "positive integers")
@@ -44,7 +44,7 @@ def sides(values: Any, where: str) -> Shape:
 
 
 def pair(values: Any, where: str, least: int | None = None) -> tuple[int, int]:
-    """Return one or two integers as two."""
+    """Return one or two integers as a pair; raise `NirError` for other values."""
     array = numbers(values, where).reshape(-1)
     if array.size not in (1, 2) or (array != np.rint(array)).any() or abs(array).max() > 2**31:
         raise NirError(where, short_repr(array.tolist()), "one or two integers")
@@ -54,10 +54,10 @@ def pair(values: Any, where: str, least: int | None = None) -> tuple[int, int]:
 
 
 def by_output(values: Any, channels: int, where: str) -> FloatArray:
-    """Return one number for each output channel, ``(O,)``; one for all is repeated."""
-    given = numbers(values, where)
-    if given.size == 1:
-        return np.full(channels, float(given.reshape(())))
-    if given.size != channels or max(given.shape) != channels:
-        raise NirError(where, f"shape {given.shape}", f"({channels},)")
-    return given.reshape(-1)
+    """Return one number per output channel, ``(O,)``; a single number is repeated."""
+    array = numbers(values, where)
+    if array.size == 1:
+        return np.full(channels, float(array.reshape(())))
+    if array.size != channels or max(array.shape) != channels:
+        raise NirError(where, f"shape {array.shape}", f"({channels},)")
+    return array.reshape(-1)
