@@ -5,8 +5,7 @@ NIR is the Neuromorphic Intermediate Representation (Pedersen et al., Nature Com
 """
 
 from sdt_lava.io.nir.exporter import save_nir, to_nir
-from sdt_lava.io.nir.reader import load_nir
-from sdt_lava.quantize.from_nir import NirOptions, NirReport, from_nir
+from sdt_lava.quantize.from_nir import NirOptions, NirReport, from_nir, load_nir
 from sdt_lava.support.lazy import lazy
 
 __all__ = ["NirOptions", "NirReport", "from_nir", "load_nir", "save_nir", "to_nir"]

@@ -110,7 +110,7 @@ def _load(
     """Read a network, or a NIR file as ``sdt-lava nir`` does without options."""
     if not is_nir(path):
         return load_file(path, timesteps, input_shape, num_layers, skip_layers)
-    from sdt_lava.nir import NirOptions, load_nir
+    from sdt_lava.quantize.from_nir import NirOptions, load_nir
 
     options = NirOptions(timesteps=timesteps, input_shape=parse_shape(input_shape))
     graph, report = load_nir(path, options)

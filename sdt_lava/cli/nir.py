@@ -65,7 +65,7 @@ def nir_command(
     """Write a network as NIR, or read NIR as a network, by the suffix .nir."""
     from sdt_lava.cli.export import print_report
     from sdt_lava.io.netx import save_network
-    from sdt_lava.nir import NirOptions, load_nir
+    from sdt_lava.quantize.from_nir import NirOptions, load_nir
 
     if (source.suffix == _SUFFIX) == (out.suffix == _SUFFIX):
         raise ConfigError(
@@ -94,8 +94,8 @@ def nir_command(
 
 
 def _write(graph: Graph, out: Path, dt: float | None) -> None:
+    from sdt_lava.io.nir.exporter import save_nir
     from sdt_lava.io.nir.units import DEFAULT_DT
-    from sdt_lava.nir import save_nir
 
     save_nir(graph, out, DEFAULT_DT if dt is None else dt)
     console.print(f"wrote {out}: {len(graph)} nodes, weights and thresholds as integers")

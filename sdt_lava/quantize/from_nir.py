@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from sdt_lava.errors import NirError, QuantizationError
 from sdt_lava.importers.nir.float_graph import FloatMaker
 from sdt_lava.io.netx.rules import Violation, check_nodes, check_sizes
 from sdt_lava.io.nir.exact import graph_metadata, header_number, restore_integers
+from sdt_lava.io.nir.reader import read_nir
 from sdt_lava.io.nir.units import DEFAULT_DT, FORMAT_KEY, FORMAT_VERSION
 from sdt_lava.ir import LIF_KINDS, Graph, Input
 from sdt_lava.quantize.integer import is_silent
@@ -91,6 +93,35 @@ class NirReport:
         """Return the report as sentences."""
         how = "the integers in the graph, unchanged" if self.exact else "quantized weights"
         return [f"{how}; time step {self.dt:g} s", *self.notes]
+
+
+def load_nir(
+    path: str | os.PathLike[str], options: NirOptions | None = None
+) -> tuple[Graph, NirReport]:
+    """Read a NIR file as an integer graph.
+
+    Parameters
+    ----------
+    path : path-like
+        NIR file (HDF5).
+    options : NirOptions, optional
+        Parameters that the file does not define.
+
+    Returns
+    -------
+    graph : Graph
+        The integer graph.
+    report : NirReport
+        What was done.
+
+    Raises
+    ------
+    NetworkFileError
+        If the file does not exist, or is damaged or malicious.
+    NirError, GraphError, QuantizationError
+        As for `sdt_lava.nir.from_nir`.
+    """
+    return from_nir(read_nir(path), options)
 
 
 def from_nir(source: nir.NIRGraph, options: NirOptions | None = None) -> tuple[Graph, NirReport]:

@@ -18,8 +18,6 @@ from sdt_lava.io.limits import limits
 from sdt_lava.io.netx.guard import SafeGroup, open_safely
 from sdt_lava.io.netx.schema import TEXT_LIMIT
 from sdt_lava.io.nir.flat import MOST_DEPTH, UnknownNode
-from sdt_lava.ir import Graph
-from sdt_lava.quantize.from_nir import NirOptions, NirReport, from_nir
 
 # Required and optional members of the group of each kind.
 _NEURON = ("r", "v_threshold")
@@ -45,35 +43,6 @@ _MEMBERS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "LIF": ((*_NEURON, "tau", "v_leak"), ("v_reset",)),
     "CubaLIF": ((*_NEURON, "tau_mem", "tau_syn", "v_leak"), ("v_reset", "w_in")),
 }
-
-
-def load_nir(
-    path: str | os.PathLike[str], options: NirOptions | None = None
-) -> tuple[Graph, NirReport]:
-    """Read a NIR file as an integer graph.
-
-    Parameters
-    ----------
-    path : path-like
-        NIR file (HDF5).
-    options : NirOptions, optional
-        Parameters that the file does not define.
-
-    Returns
-    -------
-    graph : Graph
-        The integer graph.
-    report : NirReport
-        Report on the conversion.
-
-    Raises
-    ------
-    NetworkFileError
-        If the file does not exist, or is damaged or malicious.
-    NirError, GraphError, QuantizationError
-        As for `sdt_lava.nir.from_nir`.
-    """
-    return from_nir(read_nir(path), options)
 
 
 def read_nir(path: str | os.PathLike[str]) -> nir.NIRGraph:
