@@ -165,7 +165,7 @@ def run_training(training: Training) -> TrainingResult:
     draft = read_draft(training.preset, training.config)
     options = training.options()
     draft, train_data, test_data = _load(training, draft)
-    from sdt_lava.model import train
+    from sdt_lava.training.training import train
 
     model = _new_model(draft, train_data, training.seed)
     try:
@@ -187,7 +187,7 @@ def _new_model(draft: Draft, data: Dataset, seed: int) -> SpikeDrivenTransformer
     """Return the network with the weights of a seed and input levels that fit the data."""
     import torch
 
-    from sdt_lava.model import SpikeDrivenTransformer
+    from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
     from sdt_lava.quantize.calibration import levels_note, with_levels_of
 
     config, assumes_levels = draft.config()

@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from sdt_lava import __version__
+from sdt_lava._version import __version__
 from sdt_lava.cli.console import console, print_plain_json
 
 # The extension's package has had several names.

@@ -246,7 +246,7 @@ def collect_report(
 
 def environment() -> dict[str, str]:
     """Return versions, machine and time of a run."""
-    from sdt_lava import __version__
+    from sdt_lava._version import __version__
 
     return {
         "sdt_lava": __version__,
