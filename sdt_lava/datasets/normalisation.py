@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sdt_lava.families.sdt1.config import INPUT_LIMIT
+from sdt_lava.ir.numerics import INPUT_LIMIT
 
 # Mean and standard deviation a channel that the shipped configuration files subtract and divide by.
 NORMALISATION: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {

@@ -49,6 +49,8 @@ GATE_DECAY = DECAY_UNITY - 1
 PAYLOAD_LIMIT = STATE_LIMIT
 # Message bits that a connection asks for when its source sends payloads.
 GRADED_BITS = 24
+# Largest level of an input: graded spikes of the first layer carry 16 bits, one of them the sign.
+INPUT_LIMIT = 2**15 - 1
 # Variables of Lava's processes, and messages between them.
 INT32_LOW, INT32_HIGH = -(2**31), 2**31 - 1
 # float32 and float64 add integers exactly while every partial sum stays below these.

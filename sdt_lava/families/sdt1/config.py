@@ -9,6 +9,7 @@ from reprlib import repr as short_repr
 from typing import Any
 
 from sdt_lava.errors import ConfigError
+from sdt_lava.ir.numerics import INPUT_LIMIT
 
 DOWNSAMPLINGS = ("stride", "or", "max")
 NEURONS = ("cuba", "lif")
@@ -208,8 +209,6 @@ _LARGEST = {
     "mlp_ratio": 64,
 }
 _LARGEST_IMAGE_SIDE = 16_384
-# Graded spikes of the first layer carry at most 16 bits with sign.
-INPUT_LIMIT = 32_767
 
 
 def _check_positive(config: SdtConfig) -> None:
