@@ -13,10 +13,10 @@ import torch
 from sdt_lava.errors import CheckpointError, ConfigError
 from sdt_lava.families.sdt1.config import SdtConfig
 from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
-from sdt_lava.families.tensors import check_tensors, listed, with_counters
+from sdt_lava.families.tensors import check_tensors, with_counters
 from sdt_lava.io.checkpoint.archive import is_exactly, read_archive, write_archive
 from sdt_lava.io.checkpoint.weights import look_like_weights
-from sdt_lava.support.text import printable
+from sdt_lava.support.text import listed, printable
 from sdt_lava.support.torch_state import random_numbers_apart
 
 FORMAT = "sdt-lava-checkpoint"

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 
 from sdt_lava.errors import CheckpointError
 from sdt_lava.families.sdt1.config import SdtConfig
+from sdt_lava.support.text import listed
 
 Shape = tuple[int, ...]
-# Names of a file are shown to the user; a hostile file could have very many, very long ones.
-_SHOWN_NAMES = 12
 # A block has 40 tensors: one that is missing altogether is listed in full.
 _NAMES_OF_A_BLOCK = 40
-_SHOWN_CHARACTERS = 80
 
 
 def expected_tensors(config: SdtConfig) -> dict[str, Shape]:
@@ -155,13 +153,6 @@ def _remedy(state: Mapping[Any, Any], expected: Mapping[str, Shape]) -> str:
         "if the network does not use the unexpected ones, save the state dict without them; "
         "otherwise it is another network"
     )
-
-
-def listed(names: Sequence[str], most: int = _SHOWN_NAMES) -> str:
-    """Return names for a message, shortened if they are many or long."""
-    shown = ", ".join(repr(name[:_SHOWN_CHARACTERS]) for name in names[:most])
-    more = len(names) - most
-    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def check_kind(value: Any, shape: Shape, name: str, where: str) -> None:

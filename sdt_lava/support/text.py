@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 # Longest label in a figure, where no terminal truncates it.
 _MOST_LABEL = 80
+# Names of a file are shown to the user; a hostile file could have very many, very long ones.
+_SHOWN_NAMES = 12
+_SHOWN_CHARACTERS = 80
 
 
 def printable(text: str) -> str:
@@ -39,3 +43,10 @@ def figure_label(text: str) -> str:
     # Matplotlib omits labels that start with an underscore from legends.
     label = f" {label}" if label.startswith("_") else label
     return label.replace("$", r"\$")
+
+
+def listed(names: Sequence[str], most: int = _SHOWN_NAMES) -> str:
+    """Return names for a message, shortened if they are many or long."""
+    shown = ", ".join(repr(name[:_SHOWN_CHARACTERS]) for name in names[:most])
+    more = len(names) - most
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -36,9 +36,9 @@ from sdt_lava.families.tensors import (
     check_values,
     differences,
     is_counter,
-    listed,
 )
 from sdt_lava.io.checkpoint.weights import Weights
+from sdt_lava.support.text import listed
 
 logger = logging.getLogger(__name__)
 

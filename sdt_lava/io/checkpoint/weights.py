@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from sdt_lava.errors import CheckpointError
-from sdt_lava.families.tensors import listed
+from sdt_lava.support.text import listed
 
 # In order of precedence: first the authors' name, then those of torchvision, other scripts and
 # DeepSpeed.
