@@ -39,7 +39,7 @@ from sdt_lava.errors import SdtLavaError
 from sdt_lava.support.text import one_line, printable, quoted
 
 if TYPE_CHECKING:
-    from sdt_lava.report.compare import FirstDifference
+    from sdt_lava.ir.differences import FirstDifference
 
 INTERRUPTED = 130
 _OBJECTS_BEFORE_COLLECTION = 50_000

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from sdt_lava.engine import Engine
 from sdt_lava.ir import Graph
+from sdt_lava.ir.differences import FirstDifference, first_difference
 from sdt_lava.quantize.forced import ForcedLayers, Teacher, record
 from sdt_lava.quantize.groups import lif_groups
 from sdt_lava.quantize.samples import spread, work_of
-from sdt_lava.report.compare import FirstDifference, first_difference
 
 if TYPE_CHECKING:
     from sdt_lava.quantize.post_training import CalibrationData
