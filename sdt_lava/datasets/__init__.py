@@ -1,4 +1,4 @@
-"""Data sets by name, or from ``.npz`` files."""
+"""Open data sets by name, or from ``.npz`` and ``.npy`` files and folders."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ __all__ = [
 
 __getattr__ = lazy(__name__)
 
-# Data sets that need no files: name to a function from the part ('train' or 'test').
+# Data sets that need no files: functions of the part ('train' or 'test'), by name.
 DATASETS: dict[str, Callable[[str], Dataset]] = {
     "digits": load_digits_split,
     "synthetic-dvs": load_synthetic_dvs,
 }
-# Data sets in files: name to a function from the name, the part and where the files are.
+# Data sets in files: functions of the name, the part and the options, by name.
 SOURCES: dict[str, Callable[[str, str, SourceOptions], LazySource]] = {
     "cifar10": open_cifar,
     "cifar100": open_cifar,
@@ -64,7 +64,7 @@ SOURCES: dict[str, Callable[[str, str, SourceOptions], LazySource]] = {
     "dvs128-gesture": open_gesture,
     "cifar10-dvs": open_cifar10_dvs,
 }
-# Their folders, each below the one that holds the data sets.
+# Their folders, relative to the root folder of the data sets.
 FOLDERS: dict[str, tuple[str, ...]] = {
     "cifar10": ("cifar-10-batches-py",),
     "cifar100": ("cifar-100-python",),
@@ -72,7 +72,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "dvs128-gesture": ("DVSGesture",),
     "cifar10-dvs": ("CIFAR10DVS",),
 }
-# The fields of `SourceOptions`, beside root and download, that these data sets have.
+# The fields of `SourceOptions`, other than root and download, that these data sets support.
 OPTIONS: dict[str, tuple[str, ...]] = {
     "imagenet": ("image_size",),
     "dvs128-gesture": ("timesteps", "binning"),
@@ -80,9 +80,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 
 
-# Fields that folders have: which of them are used depends on what is in the folder.
+# Fields that folders support; which of them are used depends on the content of the folder.
 _FOLDER_OPTIONS = ("timesteps", "binning", "frame_shape", "normalisation")
-# Files of samples, by their suffix.
+# Loaders of sample files, by suffix.
 LOADERS: dict[str, Callable[[str], Dataset]] = {".npz": load_npz, ".npy": load_npy}
 
 
@@ -97,9 +97,9 @@ def _options_of(name: str) -> tuple[str, ...]:
 
 
 def has_parts(name: str) -> bool:
-    """Return whether a data set keeps samples for training and for testing apart.
+    """Return whether a data set has separate parts for training and testing.
 
-    A name that is none has nothing to tell: whoever opens it refuses it.
+    For an unknown name the result is True; opening it raises an error.
     """
     if name in SOURCES or name in DATASETS:
         return True
@@ -115,28 +115,29 @@ def load_dataset(
     *,
     options: SourceOptions | None = None,
 ) -> Dataset:
-    """Return a data set, or its first samples, in memory.
+    """Load a data set, or its first samples, into memory.
 
     Parameters
     ----------
     name_or_path : str or path-like
-        A name in `DATASETS` or `SOURCES`, the path of an ``.npz`` or ``.npy`` file, or of a folder
-        as :func:`~sdt_lava.datasets.folders.open_folder` takes it.
+        A name in `DATASETS` or `SOURCES`, or the path of an ``.npz`` or ``.npy`` file or of a
+        folder for :func:`~sdt_lava.datasets.folders.open_folder`.
     part : {'train', 'test'}
-        Which part; files have only one and ignore this.
+        Part to load; ignored for files, which have only one.
     samples : int, optional
-        Take this many from the start.
+        Number of samples to load from the start; by default all.
     root : path-like, optional
-        Folder that holds the data sets; see `SourceOptions`.
+        Folder that contains the data sets; see `SourceOptions`.
     download : bool
-        Fetch what is missing.
+        Download missing files.
     options : SourceOptions, optional
-        Instead of ``root`` and ``download``: these and more.
+        Used instead of ``root`` and ``download``; has more options.
 
     Raises
     ------
     DataError
-        If there is no such data set, part or file, fewer samples, or more than 4 GiB of them.
+        If the data set, part or file does not exist, or has fewer samples, or they take more than
+        4 GiB.
     ConfigError
         If a package that the data set needs is not installed.
     """
@@ -167,38 +168,38 @@ def fitting_options(
     options: SourceOptions,
     trained_on: str | None = None,
 ) -> SourceOptions:
-    """Return options with which a data set gives the samples that a network takes.
+    """Complete options so that a data set yields samples that fit a network's input.
 
     Parameters
     ----------
     name : str
         Data set, as in `load_dataset`.
     frame : tuple of int
-        The network's input shape ``(C, H, W)`` or ``(features,)``; empty if it is not known.
+        The network's input shape ``(C, H, W)`` or ``(features,)``; empty if it is unknown.
     timesteps : int or None
-        The network's steps T: frames of a recording of event data.
+        The network's time steps T, which is the number of frames per recording of event data.
     options : SourceOptions
-        What the caller wants; fields that are set stay.
+        Options of the caller; fields that are set are not changed.
     trained_on : str, optional
-        Data set that the network was trained on: its normalisation holds for folders of images.
+        Data set that the network was trained on; its normalisation is used for folders of images.
     """
     is_image = len(frame) == 3
-    fitting = {
+    network_values = {
         "timesteps": timesteps,
         "image_size": frame[-1] if is_image else None,
         "frame_shape": frame if is_image else None,
         "normalisation": trained_on,
     }
-    chosen: dict[str, Any] = {
+    changes: dict[str, Any] = {
         field: value
-        for field, value in fitting.items()
+        for field, value in network_values.items()
         if field in _options_of(name) and getattr(options, field) is None
     }
-    return replace(options, **chosen)
+    return replace(options, **changes)
 
 
 def trained_on(net: Graph) -> str:
-    """Return the data set that a network's metadata name; they may come from anywhere."""
+    """Return the data set named in a network's untrusted metadata; empty if there is none."""
     config = net.metadata.get("config")
     dataset = config.get("dataset") if isinstance(config, dict) else None
     return dataset if isinstance(dataset, str) else ""
@@ -209,12 +210,12 @@ def open_source(
     part: str = "test",
     options: SourceOptions | None = None,
 ) -> SampleSource:
-    """Return a data set whose samples are read when needed; parameters as in `load_dataset`.
+    """Open a data set whose samples are read on demand; parameters are those of `load_dataset`.
 
     Raises
     ------
     DataError
-        If there is no such data set, part or file.
+        If the data set, part or file does not exist.
     ConfigError
         If a package that the data set needs is not installed.
     """
@@ -231,6 +232,6 @@ def open_source(
     else:
         names = sorted((*DATASETS, *SOURCES))
         allowed = f"one of {names}, an .npz or .npy file, or a folder of class folders"
-        found, remedy = misplaced(name, DATA) or ("", "")
-        raise DataError("data set", f"{name!r}{found and f', {found}'}", allowed, remedy)
+        kind, remedy = misplaced(name, DATA) or ("", "")
+        raise DataError("data set", f"{name!r}{kind and f', {kind}'}", allowed, remedy)
     return MemorySource(data)

@@ -1,4 +1,4 @@
-"""Arrays in NumPy's files of unknown origin: headers are checked before data is read."""
+"""Read arrays from untrusted NumPy files, checking headers before reading data."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from sdt_lava.io.archives import ZipReader, open_zip
 from sdt_lava.io.files import open_regular
 from sdt_lava.io.limits import limits, remedy
 
-# Entries that the directory may list.
+# Maximum number of entries in the directory of an archive.
 _MOST_ENTRIES = 1000
-# [byte] Magic, version and header of an .npy file of version 1.0, whose length has 16 bits.
+# [byte] Magic, version and header of an .npy file of version 1.0, whose length field has 16 bits.
 _LONGEST_HEADER = 10 + 2**16
 _NUMBERS = ("float16", "float32", "float64")
-_STEP = 2**24  # [byte] read at once
+_STEP = 2**24  # [byte] read at a time
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of an array says.
+    """The header of an array.
 
     Parameters
     ----------
     shape : tuple of int
-        Its shape.
+        Shape of the array.
     fortran : bool
-        Whether the first axis is the fastest.
+        Whether the array is in Fortran order.
     dtype : dtype
         Type of the values.
     start : int
-        Where the values begin in the member [byte].
+        Offset of the values in the member [byte].
     """
 
     shape: tuple[int, ...]
@@ -60,7 +60,7 @@ def array_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
     Raises
     ------
     DataError
-        If it is missing or damaged.
+        If the file is missing or damaged.
     """
     with _opened_npz(path) as (_, entries):
         return tuple(entries)
@@ -74,11 +74,11 @@ def read_arrays(
     Parameters
     ----------
     path : path-like
-        A file as ``numpy.savez`` or ``numpy.savez_compressed`` writes it.
+        A file written by ``numpy.savez`` or ``numpy.savez_compressed``.
     wanted : iterable of str
-        Names of the arrays, which must be there.
+        Names of the arrays, all of which must exist.
     check : callable, optional
-        Checks the headers of all of them before any is read.
+        Checks the headers of all of them before any array is read.
 
     Returns
     -------
@@ -88,16 +88,16 @@ def read_arrays(
     Raises
     ------
     DataError
-        If the file is missing, damaged or too large, an array is missing or not of numbers, or
-        `check` raises it.
+        If the file is missing, damaged or too large, an array is missing or not numeric, or
+        `check` raises the error.
     """
     where = os.fspath(path)
     with _opened_npz(path) as (archive, entries):
         names = list(wanted)
         missing = [name for name in names if name not in entries]
         if missing:
-            found = f"arrays {[name[:40] for name in list(entries)[:5]]}"
-            raise DataError(where, found, f"{', '.join(map(repr, names))}")
+            problem = f"arrays {[name[:40] for name in list(entries)[:5]]}"
+            raise DataError(where, problem, f"{', '.join(map(repr, names))}")
         headers = {name: _npz_header(archive, entries[name], where) for name in names}
         for name, header in headers.items():
             _check_header(header, entries[name].file_size, f"{where}: {name}")
@@ -107,12 +107,12 @@ def read_arrays(
 
 
 def read_npy(path: str | os.PathLike[str], check: Callable[[Header], None]) -> np.ndarray:
-    """Read an array of numbers from an ``.npy`` file; errors as for `read_arrays`.
+    """Read an array of numbers from an ``.npy`` file; errors are those of `read_arrays`.
 
     Parameters
     ----------
     path : path-like
-        A file as ``numpy.save`` writes it.
+        A file written by ``numpy.save``.
     check : callable
         Checks the header before the array is read.
     """
@@ -147,19 +147,19 @@ def _described(where: str) -> Iterator[None]:
         raise DataError(where, f"cannot be read ({error.strerror or error})") from error
     except DataError:
         raise
-    # zipfile, zlib and numpy raise many kinds of errors on damaged files.
+    # zipfile, zlib and numpy raise many types of errors for damaged files.
     except Exception as error:
-        found = f"damaged or not a file of NumPy ({str(error)[:200]})"
-        raise DataError(where, found, "a file of numpy.savez or numpy.save") from error
+        problem = f"damaged or not a file of NumPy ({str(error)[:200]})"
+        raise DataError(where, problem, "a file of numpy.savez or numpy.save") from error
 
 
 def _entries(archive: ZipReader, where: str) -> dict[str, zipfile.ZipInfo]:
     names = [entry.filename.removesuffix(".npy") for entry in archive.entries]
-    # Readers differ in which of two members of one name they take.
-    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+    # Readers disagree on which of two members with the same name they use.
+    if duplicates := sorted(name for name, count in Counter(names).items() if count > 1):
         raise DataError(
             where,
-            f"{len(twice)} names used twice, such as {twice[0][:40]!r}",
+            f"{len(duplicates)} names used twice, such as {duplicates[0][:40]!r}",
             "one member of a name",
             "save it again with numpy.savez",
         )
@@ -174,7 +174,7 @@ def _npz_header(archive: ZipReader, entry: zipfile.ZipInfo, where: str) -> Heade
 def _header(start: bytes, where: str) -> Header:
     stream = io.BytesIO(start)
     version = npy_format.read_magic(stream)
-    # Later versions exist for headers of up to 4 GiB, which no plain array needs.
+    # Later versions support headers of up to 4 GiB, which no plain array needs.
     if version != (1, 0):
         raise DataError(where, f"npy format {version}", "1.0")
     shape, fortran, dtype = npy_format.read_array_header_1_0(stream)
@@ -182,14 +182,14 @@ def _header(start: bytes, where: str) -> Header:
 
 
 def _check_header(header: Header, size: int, where: str) -> None:
-    """Refuse what is no array of numbers, or larger than its member: it would be allocated."""
+    """Refuse arrays that are not numeric or do not match their member's size, before allocation."""
     if header.dtype.kind not in "iub" and header.dtype.name not in _NUMBERS:
         allowed = f"integers, booleans, {', '.join(_NUMBERS)}"
         raise DataError(where, f"dtype {header.dtype.name}", allowed)
-    most = limits().data_values
-    if math.prod(header.shape) > most:
-        found, allowed = f"shape {header.shape}", f"at most {most} numbers"
-        raise DataError(where, found, allowed, remedy("data_values"))
+    limit = limits().data_values
+    if math.prod(header.shape) > limit:
+        problem, allowed = f"shape {header.shape}", f"at most {limit} numbers"
+        raise DataError(where, problem, allowed, remedy("data_values"))
     nbytes = math.prod(header.shape) * header.dtype.itemsize
     if min(header.shape, default=0) < 0 or header.start + nbytes != size:
         raise DataError(
@@ -204,11 +204,11 @@ def _check_header(header: Header, size: int, where: str) -> None:
 def _filled(chunks: Iterator[bytes], header: Header) -> np.ndarray:
     size = header.start + math.prod(header.shape) * header.dtype.itemsize
     content = np.empty(size, np.uint8)
-    filled = 0
+    position = 0
     for chunk in chunks:
-        content[filled : filled + len(chunk)] = np.frombuffer(chunk, np.uint8)
-        filled += len(chunk)
-    if filled != size:
-        raise ValueError(f"{filled} of {size} bytes")
+        content[position : position + len(chunk)] = np.frombuffer(chunk, np.uint8)
+        position += len(chunk)
+    if position != size:
+        raise ValueError(f"{position} of {size} bytes")
     values = content[header.start :].view(header.dtype)
     return values.reshape(header.shape, order="F" if header.fortran else "C")

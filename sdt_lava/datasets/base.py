@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the library."""
+"""Data sets in memory, as the rest of the library uses them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 PARTS = ("train", "test")
-# Axes of what a network can take, by their number.
+# Axes of the samples that a network can take, by number of axes.
 LAYOUTS = {
     2: "(B, features)",
     3: "(B, T, features)",
@@ -34,9 +34,9 @@ def check_part(name: str, part: str) -> None:
 
 def _as_float32(x: np.ndarray, where: str) -> FloatArray:
     if x.dtype.kind in "iu" and max(-int(x.min()), int(x.max())) > FLOAT32_EXACT:
-        found = f"integers {x.min()} to {x.max()}"
-        raise DataError(where, found, f"at most {FLOAT32_EXACT}, which float32 holds exactly")
-    with np.errstate(over="ignore"):  # infinite values are reported where they are used
+        problem = f"integers {x.min()} to {x.max()}"
+        raise DataError(where, problem, f"at most {FLOAT32_EXACT}, which float32 holds exactly")
+    with np.errstate(over="ignore"):  # code that uses infinite values reports them
         return np.asarray(x, np.float32)
 
 
@@ -47,20 +47,20 @@ class Dataset:
     Parameters
     ----------
     name : str
-        What to call it in reports.
+        Name in reports.
     x : array_like
         Images ``(B, C, H, W)`` or event frames ``(B, T, C, H, W)``; for networks that take
-        vectors, ``(B, features)`` or ``(B, T, features)``. Kept as float32.
+        vectors, ``(B, features)`` or ``(B, T, features)``. Stored as float32.
     y : array_like or None
-        Labels ``(B,)`` from 0 or one-hot rows ``(B, classes)``, or None where they are not known.
-        Kept as int64 ``(B,)``.
+        Labels ``(B,)`` from 0 or one-hot rows ``(B, classes)``, or None if they are unknown.
+        Stored as int64 ``(B,)``.
     num_classes : int, optional
-        Number of classes, by default that of the labels; 0 if there are none.
+        Number of classes; by default the highest label plus one, or 0 without labels.
 
     Raises
     ------
     DataError
-        If shapes, types or labels contradict each other.
+        If a shape, type or label is invalid, or they contradict each other.
     """
 
     name: str
@@ -80,11 +80,11 @@ class Dataset:
         where = f"{self.name}: y"
         labels = as_labels(self.y, len(x), where)
         object.__setattr__(self, "y", labels)
-        most = int(labels.max())
-        object.__setattr__(self, "num_classes", self.num_classes or most + 1)
-        if most >= self.num_classes:
-            found = f"labels {labels.min()} to {most}"
-            raise DataError(where, found, f"0 to {self.num_classes - 1}")
+        highest = int(labels.max())
+        object.__setattr__(self, "num_classes", self.num_classes or highest + 1)
+        if highest >= self.num_classes:
+            problem = f"labels {labels.min()} to {highest}"
+            raise DataError(where, problem, f"0 to {self.num_classes - 1}")
 
     def __len__(self) -> int:
         return len(self.x)
@@ -95,7 +95,7 @@ class Dataset:
         Raises
         ------
         DataError
-            If that is less than one or more than there are.
+            If `samples` is less than one or larger than the data set.
         """
         if not 1 <= samples <= len(self):
             raise DataError("samples", str(samples), f"1 to {len(self)}, the size of {self.name}")

@@ -1,4 +1,4 @@
-"""The 8x8 handwritten digits that come with scikit-learn: no download."""
+"""The 8x8 handwritten digits of scikit-learn, which need no download."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ from sdt_lava.datasets.stratified import stratified_split
 # Pixels are counts from 0 to 16.
 _LARGEST_PIXEL = 16.0
 _TEST_FRACTION = 0.2
-# Below scikit-learn's folder; where it is elsewhere, scikit-learn itself reads it.
+# Relative to scikit-learn's folder; if the file is elsewhere, scikit-learn itself reads it.
 _FILE = ("datasets", "data", "digits.csv.gz")
 
 
 def load_digits_split(part: str = "test", *, split_seed: int = 0) -> Dataset:
-    """Return one part of a fixed stratified split, 1437 for training and 360 for testing.
+    """Return one part of a fixed stratified split, 1437 samples for training and 360 for testing.
 
     Parameters
     ----------
     part : {'train', 'test'}
-        Which part.
+        Part to return.
     split_seed : int
-        Which split; the same number always gives the same one.
+        Seed of the split; the same seed always gives the same split.
 
     Returns
     -------
     Dataset
-        Images ``(B, 1, 8, 8)`` of multiples of 1/16 in [0, 1].
+        Images ``(B, 1, 8, 8)`` with multiples of 1/16 in [0, 1].
 
     Raises
     ------
     DataError
-        If there is no such part.
+        If the part does not exist.
     """
     check_part("digits", part)
     pixels, labels = _read()
-    test = math.ceil(_TEST_FRACTION * len(labels))
-    chosen = stratified_split(labels, test, split_seed)[PARTS.index(part)]
-    images = (pixels[chosen] / _LARGEST_PIXEL).astype(np.float32)
-    return Dataset(f"digits/{part}", images[:, None], labels[chosen], 10)
+    test_size = math.ceil(_TEST_FRACTION * len(labels))
+    indices = stratified_split(labels, test_size, split_seed)[PARTS.index(part)]
+    images = (pixels[indices] / _LARGEST_PIXEL).astype(np.float32)
+    return Dataset(f"digits/{part}", images[:, None], labels[indices], 10)
 
 
 def _read() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return images ``(B, 8, 8)`` and labels.
 
-    scikit-learn takes a second to import, and its file of digits a moment to read.
+    Its file of digits is read directly because importing scikit-learn takes a second.
     """
     spec = find_spec("sklearn")
     for folder in (spec.submodule_search_locations or ()) if spec else ():

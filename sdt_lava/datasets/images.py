@@ -1,4 +1,4 @@
-"""CIFAR-10, CIFAR-100 and ImageNet, prepared as for the published networks; other images."""
+"""Read CIFAR-10, CIFAR-100 and ImageNet as the published networks expect, and other images."""
 
 from __future__ import annotations
 
@@ -24,79 +24,82 @@ logger = logging.getLogger(__name__)
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
-# Torchvision's class and the number of classes.
+# Name of torchvision's class, and the number of classes of the data set.
 _CIFAR = {"cifar10": ("CIFAR10", 10), "cifar100": ("CIFAR100", 100)}
 _IMAGENET_CLASSES = 1000
 _IMAGENET_FOLDERS = {"train": "train", "test": "val"}
 _WORDNET_ID = re.compile(r"n\d{8}")
 _SUFFIXES = (".jpeg", ".jpg", ".png")
-# Share of the resized image that is left by the crop to 224.
+# Fraction of the resized image's side that the crop to 224 keeps.
 _CROP_SHARE = 0.95
-# Pillow's modes by number of channels, and its number of a resampling filter.
+# Pillow's modes by number of channels, and its code of a resampling filter.
 _MODES = {1: "L", 3: "RGB"}
 _BICUBIC = 3
-# Modes of grey images, and formats whose pixels have 16 bits where Pillow has 32.
+# Modes of grey images, and formats whose pixels have 16 bits although Pillow uses 32.
 _GREY = ("1", "L", "LA", "La")
 _SIXTEEN_BITS = ("PNG", "PPM")
 
 
 def open_cifar(name: str, part: str, options: SourceOptions) -> LazySource:
-    """Return CIFAR-10 or CIFAR-100, 32x32, normalised.
+    """Open CIFAR-10 or CIFAR-100, 32x32, normalised.
 
-    The files are Python pickles. They are read by torchvision, and only if their MD5 sums are
-    those of the original files: a pickle of other origin could run any program.
+    The files are Python pickles, and an untrusted pickle could execute any code. torchvision only
+    reads them if their MD5 sums match those of the original files.
 
     Raises
     ------
     DataError
-        If the files are not there or are not the original ones.
+        If the files are missing or differ from the original ones.
     """
     check_part(name, part)
     class_name, classes = _CIFAR[name]
     require("torchvision", "images")
     from torchvision import datasets
 
-    kind = getattr(datasets, class_name)
-    base = options.folder / kind.base_folder
-    files = [base / entry[0] for entry in (*kind.train_list, *kind.test_list)]
+    dataset_class = getattr(datasets, class_name)
+    base = options.folder / dataset_class.base_folder
+    files = [base / entry[0] for entry in (*dataset_class.train_list, *dataset_class.test_list)]
     try:
         for file in filter(Path.exists, files):
             check_regular(file, DataError)
-        # torchvision reports to standard output, which belongs to our tables.
+        # torchvision prints messages to standard output, which is reserved for our tables.
         with contextlib.redirect_stdout(sys.stderr):
-            stored = kind(options.folder, train=part == "train", download=options.download)
+            dataset = dataset_class(
+                options.folder, train=part == "train", download=options.download
+            )
     except (OSError, RuntimeError) as error:
         raise missing_files(
             name,
-            [*files, base / kind.meta["filename"]],
+            [*files, base / dataset_class.meta["filename"]],
             f"{class_name} for Python by A. Krizhevsky, University of Toronto "
-            f"({kind.filename}, MD5 {kind.tgz_md5})",
-            f"set download, or unpack {kind.filename} in {options.folder}",
+            f"({dataset_class.filename}, MD5 {dataset_class.tgz_md5})",
+            f"set download, or unpack {dataset_class.filename} in {options.folder}",
             error,
         ) from error
-    labels = np.asarray(stored.targets, np.int64)
+    labels = np.asarray(dataset.targets, np.int64)
     return LazySource(
         f"{name}/{part}",
         (3, 32, 32),
         labels,
         classes,
-        lambda index: normalise(stored.data[index], NORMALISATION[name]),
+        lambda index: normalise(dataset.data[index], NORMALISATION[name]),
         base,
         tuple(files),
     )
 
 
 def open_imagenet(name: str, part: str, options: SourceOptions) -> LazySource:
-    """Return ImageNet (ILSVRC 2012) from class folders; 'test' is its validation set.
+    """Open ImageNet (ILSVRC 2012) in class folders; 'test' is its validation set.
 
-    For 224 pixels, the image is scaled to 235 (224 / 0.95) on the short side with bicubic
-    interpolation and its centre is cut out; for 288 it is scaled to 320, bilinear, as the authors
-    do for the larger size. The label is the position of the class folder in the alphabet.
+    For 224 pixels, the short side of an image is scaled to 235 (224 / 0.95) with bicubic
+    interpolation, and the image is cropped to its centre. For 288 pixels, it is scaled to 320 with
+    bilinear interpolation, as in the authors' code. The label is the position of the class folder
+    in alphabetical order.
 
     Raises
     ------
     DataError
-        If the folders are not there or not complete.
+        If the folders are missing or incomplete.
     """
     check_part(name, part)
     folder = _imagenet_folder(name, part, options)
@@ -116,16 +119,16 @@ def open_imagenet(name: str, part: str, options: SourceOptions) -> LazySource:
 
 
 def image_reader(first: Path, options: SourceOptions) -> Callable[[Path], FloatArray]:
-    """Return a function that reads an image of any size as a frame of the same shape.
+    """Return a function that reads images of any size as frames of a fixed shape.
 
     Parameters
     ----------
     first : Path
-        Its size and its mode, grey or colour, are those of all frames unless `options` say it.
+        Image whose size and mode (grey or colour) all frames have, unless `options` set them.
     options : SourceOptions
-        ``frame_shape``: images of another size are scaled to cover it (bicubic) and their centre
-        is cut out. ``normalisation``: name of a data set whose mean and deviation are used;
-        otherwise values are pixels / 255.
+        ``frame_shape``: images of another size are scaled to cover it (bicubic) and cropped to
+        their centre. ``normalisation``: name of the data set whose mean and standard deviation are
+        used; otherwise values are pixels / 255.
 
     Raises
     ------
@@ -141,7 +144,7 @@ def image_reader(first: Path, options: SourceOptions) -> Callable[[Path], FloatA
     if statistics is None or len(statistics[0]) != channels:
         statistics = ((0.0,) * channels, (1.0,) * channels)
         logger.warning("%s: images become pixels / 255, without normalisation", first.parent.parent)
-    used = statistics
+    frame_statistics = statistics
 
     def prepare(image: Any) -> Any:
         image = image.convert(_MODES[channels])
@@ -149,7 +152,7 @@ def image_reader(first: Path, options: SourceOptions) -> Callable[[Path], FloatA
             image = ImageOps.fit(image, (width, height), method=_BICUBIC)
         return image
 
-    return lambda path: _read_image(path, prepare, used)
+    return lambda path: _read_image(path, prepare, frame_statistics)
 
 
 def _shape_of(path: Path) -> tuple[int, int, int]:
@@ -164,11 +167,11 @@ def _shape_of(path: Path) -> tuple[int, int, int]:
 
 
 def normalise(pixels: np.ndarray, statistics: Statistics) -> FloatArray:
-    """Return 8-bit pixels ``(H, W, C)`` as float32 ``(C, H, W)`` of mean 0 and deviation 1."""
+    """Normalise 8-bit pixels ``(H, W, C)`` to float32 ``(C, H, W)``, mean 0 and deviation 1."""
     mean, deviation = (np.asarray(values, np.float32) for values in statistics)
-    scaled = pixels.astype(np.float32) / np.float32(255)
-    # Grey images have no axis of channels.
-    channels_last = ((scaled - mean) / deviation).reshape(*scaled.shape[:2], -1)
+    fractions = pixels.astype(np.float32) / np.float32(255)
+    # Grey images have no channel axis.
+    channels_last = ((fractions - mean) / deviation).reshape(*fractions.shape[:2], -1)
     result: FloatArray = channels_last.transpose(2, 0, 1)
     return result
 
@@ -178,13 +181,13 @@ def _imagenet_transform(name: str, side: int) -> Callable[[Any], Any]:
     from torchvision import transforms
     from torchvision.transforms import InterpolationMode
 
-    resized = {
+    resizes = {
         224: (math.floor(224 / _CROP_SHARE), InterpolationMode.BICUBIC),
         288: (320, InterpolationMode.BILINEAR),
     }
-    if side not in resized:
-        raise DataError(f"{name}: image_size", str(side), f"one of {sorted(resized)}")
-    steps = [_to_rgb, transforms.Resize(*resized[side]), transforms.CenterCrop(side)]
+    if side not in resizes:
+        raise DataError(f"{name}: image_size", str(side), f"one of {sorted(resizes)}")
+    steps = [_to_rgb, transforms.Resize(*resizes[side]), transforms.CenterCrop(side)]
     return transforms.Compose(steps)
 
 
@@ -194,15 +197,15 @@ def _to_rgb(image: Any) -> Any:
 
 def _imagenet_folder(name: str, part: str, options: SourceOptions) -> Path:
     folder = _IMAGENET_FOLDERS[part]
-    places = [options.folder / "imagenet" / folder, options.folder / folder]
-    for place in places:
-        if place.is_dir():
-            return place
+    paths = [options.folder / "imagenet" / folder, options.folder / folder]
+    for path in paths:
+        if path.is_dir():
+            return path
     raise missing_files(
         name,
-        [places[0] / "n01440764" / "*.JPEG"],
+        [paths[0] / "n01440764" / "*.JPEG"],
         "ImageNet ILSVRC 2012, which image-net.org gives to registered users",
-        f"sort the images into {places[0]}/<WordNet id>/, a folder for each of the 1000 classes "
+        f"sort the images into {paths[0]}/<WordNet id>/, a folder for each of the 1000 classes "
         "(there is no automatic download), or name the folder that has them as root",
     )
 
@@ -219,22 +222,22 @@ def _list_classes(name: str, folder: Path) -> tuple[list[Path], np.ndarray]:
     paths: list[Path] = []
     labels: list[int] = []
     for label, class_name in enumerate(classes):
-        found = sorted(
+        images = sorted(
             path for path in (folder / class_name).iterdir() if path.suffix.lower() in _SUFFIXES
         )
-        paths += found
-        labels += [label] * len(found)
+        paths += images
+        labels += [label] * len(images)
     if not paths:
         raise DataError(f"{name}: {folder}", "no images", f"files ending in {_SUFFIXES}")
     return paths, np.asarray(labels, np.int64)
 
 
 def _eight_bits(image: Any, path: Path) -> Any:
-    """Return an image with pixels of eight bits; Pillow would clip larger ones to white."""
+    """Convert 16-bit pixels of an image to 8 bits; Pillow would clip larger values to white."""
     from PIL import Image
 
-    deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in _SIXTEEN_BITS)
-    if deep:
+    is_deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in _SIXTEEN_BITS)
+    if is_deep:
         return Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise DataError(
@@ -258,7 +261,7 @@ def _read_image(path: Path, prepare: Callable[[Any], Any], statistics: Statistic
             pixels = np.asarray(prepare(_eight_bits(image, path)))
     except DataError:
         raise
-    # Pillow's decoders raise errors of many kinds on damaged files.
+    # Pillow's decoders raise many types of errors for damaged files.
     except Exception as error:
         raise DataError(
             str(path),

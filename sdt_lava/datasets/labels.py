@@ -1,4 +1,4 @@
-"""Labels from outside: which arrays are labels, and whether a network has their classes."""
+"""Check labels from callers and files, and compare them with the classes of a network."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _ALLOWED = "whole numbers (B,) from 0, or one-hot rows (B, classes)"
 
 
 def as_labels(y: Any, samples: int, where: str) -> IntArray:
-    """Return labels as int64, where their meaning is clear.
+    """Convert labels to int64, if their meaning is unambiguous.
 
     Parameters
     ----------
     y : array_like
-        Integers or whole floating-point numbers ``(B,)`` or ``(B, 1)``, or one-hot rows
+        Integers or integral floating-point numbers ``(B,)`` or ``(B, 1)``, or one-hot rows
         ``(B, classes)`` with a single 1 each.
     samples : int
         Number of samples B.
     where : str
-        What to call the labels in an error.
+        Name of the labels in errors.
 
     Returns
     -------
@@ -37,12 +37,12 @@ def as_labels(y: Any, samples: int, where: str) -> IntArray:
     Raises
     ------
     DataError
-        If these are no labels, or negative ones.
+        If the values are not valid labels, or negative.
     """
     values = as_numpy(y, where)
     if values.shape[:1] != (samples,) or values.ndim > 2:
-        found = f"{values.dtype} of shape {values.shape}"
-        raise DataError(where, found, f"{_ALLOWED}, a label for each of {samples} samples")
+        problem = f"{values.dtype} of shape {values.shape}"
+        raise DataError(where, problem, f"{_ALLOWED}, a label for each of {samples} samples")
     if values.ndim == 2 and values.shape[1] != 1:
         return _from_one_hot(values, where)
     values = values.reshape(-1)
@@ -58,27 +58,27 @@ def as_labels(y: Any, samples: int, where: str) -> IntArray:
 def _from_one_hot(values: Any, where: str) -> IntArray:
     is_one_hot = bool(np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all())
     if not is_one_hot:
-        found = f"{values.dtype} of shape {values.shape}, not a single 1 in each row"
-        raise DataError(where, found, _ALLOWED)
+        problem = f"{values.dtype} of shape {values.shape}, not a single 1 in each row"
+        raise DataError(where, problem, _ALLOWED)
     return values.argmax(axis=1).astype(np.int64)
 
 
 def check_labels(labels: IntArray | None, classes: int, where: str) -> None:
-    """Check that a network has the classes of some labels.
+    """Check that labels are classes of a network.
 
     Parameters
     ----------
     labels : ndarray of int64 or None
-        From 0; None passes.
+        Labels from 0; None always passes.
     classes : int
-        Outputs of the network.
+        Number of outputs of the network.
     where : str
-        What to call the labels in an error.
+        Name of the labels in errors.
 
     Raises
     ------
     DataError
-        If a label is none of the network's classes.
+        If a label is not one of the network's classes.
     """
     if labels is None or not len(labels):
         return
@@ -88,28 +88,30 @@ def check_labels(labels: IntArray | None, classes: int, where: str) -> None:
     remedy = "use the data set that the network was trained on"
     if low == 1 and high == classes:
         remedy = "count classes from 0: y - 1"
-    found = f"labels {low} to {high}"
-    raise DataError(where, found, f"0 to {classes - 1}: the network has {classes} classes", remedy)
+    problem = f"labels {low} to {high}"
+    raise DataError(
+        where, problem, f"0 to {classes - 1}: the network has {classes} classes", remedy
+    )
 
 
 def check_classes(net: Graph, labels: IntArray | None, name: str) -> None:
-    """Check that a network classifies, and that it has the classes of a data set's labels.
+    """Check that a network is a classifier and has the classes of a data set's labels.
 
     Parameters
     ----------
     net : Graph
         Integer network.
     labels : ndarray of int64 or None
-        Labels ``(B,)``; None passes.
+        Labels ``(B,)``; None always passes.
     name : str
         Name of the data set.
 
     Raises
     ------
     ConfigError
-        If the network's output is not a vector with a value for each class.
+        If the network's output is not a vector with one value per class.
     DataError
-        If a label is none of its classes.
+        If a label is not one of its classes.
     """
     if labels is None:
         return

@@ -1,4 +1,4 @@
-"""How real input becomes integer levels: from the loader of the data set, or from the data."""
+"""Choose the integer levels of real input, from the data set's loader or from the data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from sdt_lava.ir.numerics import INPUT_LIMIT
 
-# Mean and standard deviation a channel that the shipped configuration files subtract and divide by.
+# Mean and standard deviation per channel with which the shipped configurations normalise.
 NORMALISATION: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
@@ -18,9 +18,9 @@ NORMALISATION: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 }
 _PIXEL_LEVELS = 255
 _IMAGE_CHANNELS = (1, 3)
-# Noise of float32 around a whole number of levels, which are at most 32,767.
+# Tolerance for float32 noise around an integer number of levels (at most 32,767).
 _WHOLE = 1e-2
-# Counts that were averaged over 2, 4, 8 or 16 pixels.
+# Denominators of counts averaged over 2, 4, 8 or 16 pixels.
 _SHARES = (2, 4, 8, 16)
 
 
@@ -36,24 +36,24 @@ class InputLevels:
 COUNTS = InputLevels(1.0, 0, _PIXEL_LEVELS)
 PIXELS = InputLevels(float(_PIXEL_LEVELS), 0, _PIXEL_LEVELS)
 _QUARTERS = InputLevels(4.0, 0, _PIXEL_LEVELS)
-# What the loaders of event data give. Frames of CIFAR10-DVS are halved by averaging 2x2 pixels, if
-# the code is the authors' for 'cifar10-dvs', which leaves multiples of 1/4; their loader of
-# 'cifar10-dvs-tet' makes images of the counts, 0 to 1 in steps of 1/255 (ToPILImage, ToTensor).
-# N-Caltech101 is resized by picking pixels.
+# Levels of the event data that the loaders return. The authors' loader of 'cifar10-dvs' averages
+# 2x2 pixels of the frames, which gives multiples of 1/4; their loader of 'cifar10-dvs-tet'
+# converts counts to images from 0 to 1 in steps of 1/255 (ToPILImage, ToTensor). N-Caltech101 is
+# resized by selecting pixels.
 EVENT_LEVELS = {
     "dvs128-gesture": (COUNTS, "events are counted: one level a count"),
     "cifar10-dvs": (_QUARTERS, "counts are averaged over 2x2 pixels: four levels a count"),
     "cifar10-dvs-tet": (PIXELS, "its loader makes images of 0 to 1 in steps of 1/255"),
     "ncaltech101": (COUNTS, "events are counted: one level a count"),
 }
-# Sides at which a camera's frames are as it took them.
+# Size of unscaled camera frames.
 _NATIVE = {"cifar10-dvs": (128, 128)}
-# The data sets for which code that trains the network sets dvs_mode.
+# Data sets for which the training code sets dvs_mode.
 DVS_MODE_DATASETS = ("cifar10-dvs", "cifar10-dvs-tet", "ncaltech101")
 
 
 def event_levels(dataset: str, image_size: tuple[int, int] | None) -> tuple[InputLevels, str]:
-    """Return the levels of a known event data set, and why.
+    """Return the levels of a known event data set, and the reason for them.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ def event_levels(dataset: str, image_size: tuple[int, int] | None) -> tuple[Inpu
 
 
 def assumed_levels(channels: int) -> tuple[InputLevels, str]:
-    """Return levels for data of which only the number of channels is known, and what they assume.
+    """Return the levels to assume for a number of channels, and the reason for them.
 
     Parameters
     ----------
     channels : int
-        Three or one are colours or grey, two are on and off events.
+        Three or one for colour or grey images, two for on and off events.
     """
     if channels in _IMAGE_CHANNELS:
         return PIXELS, "images of 0 to 1 are assumed, one level a pixel value"
@@ -81,20 +81,20 @@ def assumed_levels(channels: int) -> tuple[InputLevels, str]:
 
 
 def measured_levels(x: Any) -> tuple[InputLevels, str]:
-    """Choose levels for data: as few as represent it exactly, if 16 bits can.
+    """Choose the fewest levels that represent the data exactly, if 16 bits suffice.
 
     Parameters
     ----------
     x : array_like
-        Samples, real and finite.
+        Real, finite samples.
 
     Returns
     -------
     levels : InputLevels
-        One a count for whole numbers, 255 a unit for images of 0 to 1, 2 to 16 a count for averages
-        of counts; for anything else 255 for the value that is furthest from 0.
+        One level per count for integers, 255 per unit for images from 0 to 1, 2 to 16 per count
+        for averages of counts; otherwise 255 levels for the value with the largest magnitude.
     reason : str
-        Why.
+        Reason for the levels.
     """
     values = np.asarray(x, np.float64)
     low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
@@ -103,9 +103,9 @@ def measured_levels(x: Any) -> tuple[InputLevels, str]:
             if high * scale <= INPUT_LIMIT and _are_whole(values * scale):
                 top = max(_PIXEL_LEVELS, ceil(high * scale - _WHOLE))
                 return InputLevels(float(scale), 0, top), reason
-    furthest = max(-low, high)
-    spacing = max(1.0, float(floor(_PIXEL_LEVELS / furthest))) if furthest else 1.0
-    top = min(INPUT_LIMIT, max(1, ceil(furthest * spacing)))
+    magnitude = max(-low, high)
+    spacing = max(1.0, float(floor(_PIXEL_LEVELS / magnitude))) if magnitude else 1.0
+    top = min(INPUT_LIMIT, max(1, ceil(magnitude * spacing)))
     reason = f"real values from {low:.4g} to {high:.4g}"
     return InputLevels(spacing, -top if low < 0 else 0, top), reason
 
@@ -125,14 +125,14 @@ def _are_whole(levels: np.ndarray) -> bool:
 def image_levels(mean: tuple[float, ...], std: tuple[float, ...]) -> InputLevels:
     """Choose levels for 8-bit images that were normalised with ``(p / 255 - mean) / std``.
 
-    Neighbouring pixel values are ``1 / (255 std)`` apart, so that ``255 max(std)`` levels a unit
-    keep all 256 of them apart in every channel; the range is exactly what they can reach. More
-    levels would represent each value better, at the price of resolution of the first weights.
+    Adjacent pixel values differ by ``1 / (255 std)``, so ``255 max(std)`` levels per unit
+    distinguish all 256 values in every channel; the range is exactly that of the values. More
+    levels would represent each value better but reduce the resolution of the first weights.
 
     Parameters
     ----------
     mean, std : tuple of float
-        A value a channel.
+        One value per channel.
     """
     scale = float(ceil(_PIXEL_LEVELS * max(std)))
     bounds = list(zip(mean, std, strict=True))

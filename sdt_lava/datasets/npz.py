@@ -1,4 +1,4 @@
-"""Samples from a NumPy ``.npz`` or ``.npy`` file of unknown origin."""
+"""Read samples from an untrusted NumPy ``.npz`` or ``.npy`` file."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sdt_lava.errors import DataError
 
 
 def load_npz(path: str | os.PathLike[str]) -> Dataset:
-    """Read ``x`` and, if there, ``y`` from a file; headers are checked before data is read.
+    """Read ``x`` and, if it exists, ``y`` from a file, checking headers before reading data.
 
     Parameters
     ----------
     path : path-like
-        A file as ``numpy.savez`` or ``numpy.savez_compressed`` writes it, with ``x`` of
-        shape ``(B, C, H, W)``, ``(B, T, C, H, W)``, ``(B, features)`` or ``(B, T, features)``,
-        integers, booleans or floats, and optionally labels ``y``: whole numbers of shape ``(B,)``
-        or one-hot rows.
+        A file written by ``numpy.savez`` or ``numpy.savez_compressed``, with ``x`` of shape
+        ``(B, C, H, W)``, ``(B, T, C, H, W)``, ``(B, features)`` or ``(B, T, features)``,
+        integers, booleans or floats, and optionally labels ``y``: integers of shape ``(B,)`` or
+        one-hot rows.
 
     Returns
     -------
@@ -46,15 +46,15 @@ def load_npz(path: str | os.PathLike[str]) -> Dataset:
         shape = headers["x"].shape
         _check_layout(shape, f"{where}: x")
         if "y" in headers and headers["y"].shape[:1] != shape[:1]:
-            found = f"shape {headers['y'].shape}"
-            raise DataError(f"{where}: y", found, f"({shape[0]},), a label for each sample")
+            problem = f"shape {headers['y'].shape}"
+            raise DataError(f"{where}: y", problem, f"({shape[0]},), a label for each sample")
 
     arrays = read_arrays(path, [name for name in ("x", "y") if name in names], check)
     return _dataset(where, arrays["x"], arrays.get("y"), f"{where}: x")
 
 
 def load_npy(path: str | os.PathLike[str]) -> Dataset:
-    """Read samples without labels from a file of ``numpy.save``; see `load_npz`."""
+    """Read samples without labels from a file written by ``numpy.save``; see `load_npz`."""
     where = str(path)
 
     def check(header: Header) -> None:
@@ -69,7 +69,7 @@ def _check_layout(shape: tuple[int, ...], where: str) -> None:
 
 
 def _dataset(name: str, values: np.ndarray, y: np.ndarray | None, where: str) -> Dataset:
-    # Large doubles become infinite here, which the check below then reports.
+    # Large doubles overflow to infinity here, which the check below reports.
     with np.errstate(over="ignore"):
         x = np.ascontiguousarray(values, dtype=np.float32)
     if not np.isfinite(x).all():

@@ -1,4 +1,4 @@
-"""Data sets as Python programs have them: ours, torch's, or anything with samples by number."""
+"""Adapt data sets of Python programs: ours, torch's, or any indexable sequence of samples."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ class IndexedSource:
     Parameters
     ----------
     samples : object
-        With ``__len__``, and ``__getitem__`` that returns a sample or ``(sample, label)``.
+        Has ``__len__``, and a ``__getitem__`` that returns a sample or ``(sample, label)``.
 
     Attributes
     ----------
     name : str
-        Name of its class.
+        Name of the class of `samples`.
     sample_shape : tuple of int
-        Shape of its first sample, which all must have.
+        Shape of the first sample, which all samples must have.
     num_classes : int
-        Length of its attribute ``classes``, as torchvision has it; 0 if there is none.
+        Length of the attribute ``classes``, as in torchvision; 0 if it is missing.
 
     Raises
     ------
     DataError
-        If it has no samples, or its first one is no array.
+        If there are no samples, or the first one is not an array.
     """
 
     def __init__(self, samples: Any) -> None:
@@ -57,10 +57,10 @@ class IndexedSource:
         where = f"{self.name}: sample {index}"
         try:
             item = self._samples[index]
-        # Whatever the program raises for a sample that cannot be read.
+        # The data set may raise any exception for a sample that cannot be read.
         except Exception as error:
-            found = f"{type(error).__name__}: {str(error)[:200]}"
-            raise DataError(where, found, "a sample that can be read") from error
+            problem = f"{type(error).__name__}: {str(error)[:200]}"
+            raise DataError(where, problem, "a sample that can be read") from error
         if not isinstance(item, tuple | list):
             return as_numpy(item, where).astype(np.float32), None
         if len(item) != 2:
@@ -77,17 +77,19 @@ class IndexedSource:
     def batches(
         self, indices: Sequence[int] | IntArray | None = None, batch_size: int = 64
     ) -> Iterator[Dataset]:
-        """Yield the samples of these indices (by default all) in order, a batch at a time.
+        """Yield the samples with the given indices (by default all) in order, in batches.
 
         Raises
         ------
         DataError
-            If there is no such index, a sample cannot be read or has another shape, or a label
-            is none.
+            If an index is out of range, a sample cannot be read or has another shape, or a label
+            is invalid.
         """
-        chosen = checked_indices(self, indices, batch_size)
-        for start in range(0, len(chosen), batch_size):
-            rows = [self._checked(int(index)) for index in chosen[start : start + batch_size]]
+        sample_indices = checked_indices(self, indices, batch_size)
+        for start in range(0, len(sample_indices), batch_size):
+            rows = [
+                self._checked(int(index)) for index in sample_indices[start : start + batch_size]
+            ]
             labels = [label for _, label in rows]
             y = None if None in labels else np.asarray(labels, np.int64)
             yield Dataset(self.name, np.stack([x for x, _ in rows]), y, self.num_classes)
@@ -101,19 +103,19 @@ class IndexedSource:
 
 
 def as_source(data: Any, where: str = "data") -> SampleSource:
-    """Return a data set of any kind as one that is read batch by batch.
+    """Return a data set of any kind as a source that is read in batches.
 
     Parameters
     ----------
     data : Dataset, SampleSource, torch Dataset or other sequence of samples
-        Not a name: see :func:`sdt_lava.datasets.open_source`.
+        The data set, not its name: see :func:`sdt_lava.datasets.open_source`.
     where : str
-        What to call it in an error.
+        Name of the data set in errors.
 
     Raises
     ------
     DataError
-        If it is none of these.
+        If `data` has another type.
     """
     if isinstance(data, Dataset):
         return MemorySource(data)
@@ -122,24 +124,24 @@ def as_source(data: Any, where: str = "data") -> SampleSource:
         return source
     is_indexed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
     if not is_indexed or isinstance(data, str | bytes | os.PathLike | dict | np.ndarray):
-        # A DataLoader has one: it yields batches, in an order of its own.
+        # A DataLoader has this attribute; it yields batches in its own order.
         remedy = "pass its data set: loader.dataset" if hasattr(data, "dataset") else ""
         raise DataError(where, f"an object of type {type(data).__name__}", _ALLOWED, remedy)
     return IndexedSource(data)
 
 
 def as_dataset(data: Any) -> Dataset:
-    """Return a data set of any kind in memory; parameters and errors as for `as_source`."""
+    """Load a data set of any kind into memory; parameters and errors are those of `as_source`."""
     return data if isinstance(data, Dataset) else first_samples(as_source(data))
 
 
 def as_input(x: Any) -> np.ndarray:
-    """Return the input that a caller of ``simulate`` means: an array, or a data set's samples.
+    """Convert the input of ``simulate``, an array or a data set, to an array of samples.
 
     Raises
     ------
     DataError
-        If it is neither.
+        If `x` is neither.
     """
     is_array = hasattr(x, "__array__") or isinstance(x, tuple | list | int | float)
     if is_array:

@@ -1,4 +1,4 @@
-"""Data sets that may be larger than memory: an index, and samples that are read when needed."""
+"""Data sets that may be larger than memory: samples are read by index, on demand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sdt_lava.datasets.base import Dataset, FloatArray, IntArray
 from sdt_lava.errors import DataError
 from sdt_lava.io.limits import limits
 
-# Where files are looked for unless the caller says otherwise.
+# Default location of files.
 ROOT_VARIABLE = "SDT_LAVA_DATA"
 DEFAULT_ROOT = "data"
 BINNINGS = ("time", "count")
@@ -23,17 +23,17 @@ BINNINGS = ("time", "count")
 
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions:
-    """Where the files of a data set are and how samples are made of them.
+    """Location of the files of a data set, and options for making samples from them.
 
     Parameters
     ----------
     root : path-like, optional
-        Folder that holds the data sets; otherwise the environment variable ``SDT_LAVA_DATA``,
-        otherwise ``data``.
+        Folder that contains the data sets; by default the value of the environment variable
+        ``SDT_LAVA_DATA``, else ``data``.
     download : bool
-        Fetch and unpack what is missing, where the data set may be downloaded.
+        Download and unpack missing files, if the data set can be downloaded.
     timesteps : int, optional
-        Event data: frames a recording; otherwise those of the paper's configuration.
+        Event data: number of frames per recording; by default that of the paper's configuration.
     binning : {'time', 'count'}, optional
         Event data: frames of the same duration, or with the same number of events (the default,
         as in the training of the published networks).
@@ -42,7 +42,7 @@ class SourceOptions:
     frame_shape : tuple of int, optional
         Folders: shape ``(C, H, W)`` of an image, or of a frame of event counts.
     normalisation : str, optional
-        Folders of images: the data set whose mean and deviation are used.
+        Folders of images: data set whose mean and standard deviation are used.
 
     Raises
     ------
@@ -66,11 +66,11 @@ class SourceOptions:
 
     @property
     def folder(self) -> Path:
-        """The folder to look in."""
+        """The folder that contains the data sets."""
         return Path(self.root or os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT).expanduser()
 
     def check_used(self, name: str, used: Sequence[str]) -> None:
-        """Raise `DataError` if an option is set that this data set does not have."""
+        """Raise `DataError` if an option is set that this data set does not use."""
         for option in ("timesteps", "binning", "image_size", "frame_shape", "normalisation"):
             value = getattr(self, option)
             if value is not None and option not in used:
@@ -80,12 +80,12 @@ class SourceOptions:
 
 
 class SampleSource(Protocol):
-    """A data set with labels whose samples are read when needed.
+    """A data set whose samples are read on demand, with or without labels.
 
     Attributes
     ----------
     name : str
-        What to call it in reports.
+        Name in reports.
     sample_shape : tuple of int
         Shape of one sample.
     num_classes : int
@@ -104,30 +104,30 @@ class SampleSource(Protocol):
     def batches(
         self, indices: Sequence[int] | IntArray | None = None, batch_size: int = 64
     ) -> Iterator[Dataset]:
-        """Yield the samples of these indices (by default all) in order, a batch at a time."""
+        """Yield the samples with the given indices (by default all) in order, in batches."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class LazySource:
-    """Samples that a function reads by their index.
+    """A data set whose samples a function reads by index.
 
     Parameters
     ----------
     name : str
-        What to call it in reports.
+        Name in reports.
     sample_shape : tuple of int
         Shape of one sample.
     labels : ndarray of int64
-        Label of every sample.
+        Labels of all samples.
     num_classes : int
         Number of classes.
     read : callable
-        Returns the float32 sample of an index; raises `DataError` if it cannot be read.
+        Returns the float32 sample with an index; raises `DataError` if it cannot be read.
     folder : Path, optional
-        Of the files.
+        Folder of the files.
     files : tuple of path-like
-        Those that samples are read from.
+        Files that the samples are read from.
     """
 
     name: str
@@ -139,15 +139,15 @@ class LazySource:
     files: tuple[str | os.PathLike[str], ...] = ()
 
     def listing(self) -> Iterator[tuple[str, int, int]]:
-        """Yield path in the folder, size [bytes] and time of change [ns] of each file, in order.
+        """Yield relative path, size [bytes] and modification time [ns] of each file, in order.
 
         Raises
         ------
         DataError
-            If a file is no longer there.
+            If a file no longer exists.
         """
-        named = sorted((os.path.relpath(path, self.folder), path) for path in self.files)
-        for name, path in named:
+        entries = sorted((os.path.relpath(path, self.folder), path) for path in self.files)
+        for name, path in entries:
             try:
                 status = os.stat(path)
             except OSError as error:
@@ -160,29 +160,29 @@ class LazySource:
         return len(self.labels)
 
     def _checked(self, sample: FloatArray, index: int) -> FloatArray:
-        """Raise `DataError` unless a sample is like the first one: NumPy would repeat it."""
+        """Return a sample; raise `DataError` if it is not finite or NumPy would broadcast it."""
         if sample.shape != self.sample_shape:
-            found, allowed = f"shape {sample.shape}", f"{self.sample_shape}, as the first sample"
+            problem, allowed = f"shape {sample.shape}", f"{self.sample_shape}, as the first sample"
         elif not np.isfinite(sample).all():
-            found, allowed = "NaN or infinite values", "finite float32"
+            problem, allowed = "NaN or infinite values", "finite float32"
         else:
             return sample
         where = self.files[index] if index < len(self.files) else f"sample {index}"
-        raise DataError(f"{self.name}: {where}", found, allowed, "make the file again")
+        raise DataError(f"{self.name}: {where}", problem, allowed, "make the file again")
 
     def batches(
         self, indices: Sequence[int] | IntArray | None = None, batch_size: int = 64
     ) -> Iterator[Dataset]:
-        """Yield the samples of these indices (by default all) in order, a batch at a time.
+        """Yield the samples with the given indices (by default all) in order, in batches.
 
         Raises
         ------
         DataError
-            If there is no such index, a batch is larger than 4 GiB, or a file cannot be read.
+            If an index is out of range, a batch is larger than 4 GiB, or a file cannot be read.
         """
-        chosen = checked_indices(self, indices, batch_size)
-        for start in range(0, len(chosen), batch_size):
-            batch = chosen[start : start + batch_size]
+        sample_indices = checked_indices(self, indices, batch_size)
+        for start in range(0, len(sample_indices), batch_size):
+            batch = sample_indices[start : start + batch_size]
             x = np.empty((len(batch), *self.sample_shape), np.float32)
             for row, index in enumerate(batch):
                 x[row] = self._checked(self.read(int(index)), int(index))
@@ -191,13 +191,13 @@ class LazySource:
 
 @dataclass(frozen=True, eq=False)
 class MemorySource:
-    """A data set in memory, read like one that is not; without labels, ``num_classes`` is 0."""
+    """A source of samples in memory; ``num_classes`` is 0 without labels."""
 
     data: Dataset
 
     @property
     def name(self) -> str:
-        """What to call it in reports."""
+        """Name in reports."""
         return self.data.name
 
     @property
@@ -216,11 +216,11 @@ class MemorySource:
     def batches(
         self, indices: Sequence[int] | IntArray | None = None, batch_size: int = 64
     ) -> Iterator[Dataset]:
-        """Yield the samples of these indices (by default all) in order, a batch at a time."""
-        chosen = checked_indices(self, indices, batch_size)
+        """Yield the samples with the given indices (by default all) in order, in batches."""
+        sample_indices = checked_indices(self, indices, batch_size)
         y = self.data.y
-        for start in range(0, len(chosen), batch_size):
-            batch = chosen[start : start + batch_size]
+        for start in range(0, len(sample_indices), batch_size):
+            batch = sample_indices[start : start + batch_size]
             labels = None if y is None else y[batch]
             yield Dataset(self.name, self.data.x[batch], labels, self.num_classes)
 
@@ -228,45 +228,45 @@ class MemorySource:
 def checked_indices(
     source: SampleSource, indices: Sequence[int] | IntArray | None, batch_size: int
 ) -> IntArray:
-    """Return the indices as an array; raise `DataError` if one of them or the batch is wrong."""
+    """Return the indices as an array; raise `DataError` if they or the batch size are invalid."""
     if batch_size < 1:
         raise DataError(f"{source.name}: batch_size", str(batch_size), "1 or more")
     if indices is None:
-        chosen = np.arange(len(source), dtype=np.int64)
+        result = np.arange(len(source), dtype=np.int64)
     else:
-        chosen = np.asarray(indices, dtype=np.int64).reshape(-1)
-    if len(chosen) and not (chosen.min() >= 0 and chosen.max() < len(source)):
-        found = f"{chosen.min()} to {chosen.max()}"
-        raise DataError(f"{source.name}: indices", found, f"0 to {len(source) - 1}")
-    _check_memory(source, min(batch_size, len(chosen)))
-    return chosen
+        result = np.asarray(indices, dtype=np.int64).reshape(-1)
+    if len(result) and not (result.min() >= 0 and result.max() < len(source)):
+        problem = f"{result.min()} to {result.max()}"
+        raise DataError(f"{source.name}: indices", problem, f"0 to {len(source) - 1}")
+    _check_memory(source, min(batch_size, len(result)))
+    return result
 
 
 def first_samples(source: SampleSource, samples: int | None = None) -> Dataset:
-    """Load the first samples of a source, by default all.
+    """Load the first samples of a source into memory, by default all.
 
     Raises
     ------
     DataError
-        If there are fewer, or they are not in memory yet and take more than 4 GiB.
+        If the source has fewer samples, or they are not yet in memory and take more than 4 GiB.
     """
     if isinstance(source, MemorySource):
         return source.data if samples is None else source.data.head(samples)
-    wanted = len(source) if samples is None else samples
-    if not 1 <= wanted <= len(source):
-        raise DataError("samples", str(wanted), f"1 to {len(source)}, the size of {source.name}")
-    return next(source.batches(np.arange(wanted), wanted))
+    count = len(source) if samples is None else samples
+    if not 1 <= count <= len(source):
+        raise DataError("samples", str(count), f"1 to {len(source)}, the size of {source.name}")
+    return next(source.batches(np.arange(count), count))
 
 
 def _check_memory(source: SampleSource, samples: int) -> None:
-    each = math.prod(source.sample_shape)
-    most = limits().batch_values
-    if samples * each > most:
+    size = math.prod(source.sample_shape)
+    limit = limits().batch_values
+    if samples * size > limit:
         raise DataError(
             source.name,
-            f"{samples} samples of shape {source.sample_shape}, {samples * each * 4 / 2**30:.1f} "
+            f"{samples} samples of shape {source.sample_shape}, {samples * size * 4 / 2**30:.1f} "
             "GiB at once",
-            f"at most {most // each} samples at once ({most * 4 / 2**30:.1f} GiB)",
+            f"at most {limit // size} samples at once ({limit * 4 / 2**30:.1f} GiB)",
             "ask for fewer samples, or read all in batches: "
             "sdt_lava.datasets.open_source(...).batches(); with enough memory: "
             "--allow batch-values=VALUE",
@@ -274,14 +274,14 @@ def _check_memory(source: SampleSource, samples: int) -> None:
 
 
 def fixed_order(samples: int) -> IntArray:
-    """Return an order in which samples stored class by class come mixed, always the same."""
+    """Return a fixed random order, which mixes samples that are stored class by class."""
     return np.random.default_rng(0).permutation(samples).astype(np.int64)
 
 
 def missing_files(
     name: str, files: Sequence[Path], origin: str, remedy: str, cause: Exception | None = None
 ) -> DataError:
-    """Return the error for files that are not there: which, where from, where to put them."""
+    """Return the error for missing files: their names, their origin and where to put them."""
     reason = f" ({str(cause)[:200]})" if cause is not None else ""
     return DataError(
         f"{name}: files",

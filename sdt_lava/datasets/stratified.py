@@ -1,4 +1,4 @@
-"""A random split that keeps the share of each class: scikit-learn's, to the sample."""
+"""A stratified random split that gives exactly the same samples as scikit-learn's."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from sdt_lava.ir.numerics import IntArray
 
 
 def stratified_split(labels: IntArray, test: int, seed: int) -> tuple[IntArray, IntArray]:
-    """Return the samples for training and for testing.
+    """Return the indices of the samples for training and for testing.
 
-    The same as those of ``sklearn.model_selection.train_test_split`` with ``stratify=labels``,
-    which takes longer to import than a small network takes to run.
+    The result equals that of ``sklearn.model_selection.train_test_split`` with
+    ``stratify=labels``, which takes longer to import than a small network takes to run.
 
     Parameters
     ----------
     labels : ndarray of int
-        ``(B,)``.
+        Labels ``(B,)``.
     test : int
-        Samples for testing; all others are for training.
+        Number of samples for testing; all others are for training.
     seed : int
-        Which split.
+        Seed of the split.
     """
     random = RandomState(seed)
     _, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
@@ -30,26 +30,26 @@ def stratified_split(labels: IntArray, test: int, seed: int) -> tuple[IntArray, 
     parts: tuple[list[IntArray], list[IntArray]] = [], []
     for number, (first, second) in enumerate(zip(training, testing, strict=True)):
         members = np.flatnonzero(classes == number)
-        mixed = members[random.permutation(len(members))]
-        parts[0].append(mixed[:first])
-        parts[1].append(mixed[first : first + second])
-    chosen, kept = (random.permutation(np.concatenate(part)) for part in parts)
-    return chosen, kept
+        shuffled_members = members[random.permutation(len(members))]
+        parts[0].append(shuffled_members[:first])
+        parts[1].append(shuffled_members[first : first + second])
+    train_indices, test_indices = (random.permutation(np.concatenate(part)) for part in parts)
+    return train_indices, test_indices
 
 
 def _shares(sizes: IntArray, total: int, random: RandomState) -> IntArray:
-    """Divide a number of samples among classes in proportion, by the largest remainders.
+    """Divide a number of samples among classes in proportion, by the largest remainder method.
 
-    Chance decides where remainders are equal.
+    Ties between equal remainders are broken at random.
     """
-    exact = sizes / sizes.sum() * total
-    shares = np.floor(exact)
-    remainders, left = exact - shares, int(total - shares.sum())
+    quotas = sizes / sizes.sum() * total
+    shares = np.floor(quotas)
+    remainders, remaining = quotas - shares, int(total - shares.sum())
     for remainder in np.unique(remainders)[::-1]:
-        if not left:
+        if not remaining:
             break
-        equal = np.flatnonzero(remainders == remainder)
-        lucky = random.choice(equal, size=min(len(equal), left), replace=False)
-        shares[lucky] += 1
-        left -= len(lucky)
+        ties = np.flatnonzero(remainders == remainder)
+        winners = random.choice(ties, size=min(len(ties), remaining), replace=False)
+        shares[winners] += 1
+        remaining -= len(winners)
     return shares.astype(np.int64)

@@ -1,7 +1,7 @@
 """``synthetic-dvs``: shapes that move in front of a simulated event camera.
 
-Not recordings: the samples are computed, so that the whole path of event data can be used without
-a download. Accuracy on them says nothing about accuracy on a real camera.
+The samples are computed rather than recorded, so that the processing of event data can be tried
+without a download. Accuracy on them says nothing about accuracy on real recordings.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ CLASSES = ("right", "left", "down", "up", "growing")
 SIZES = {"train": 1000, "test": 400}
 SIDE = 16
 STEPS = 8
-# Brightness is compared this often within a frame: a camera sees more than the frames show.
+# Number of brightness comparisons per frame: a camera has a finer time resolution than its frames.
 _LOOKS = 4
-# Positions and sizes are integers in this unit of a pixel. With integers alone, no rounding can
-# differ between machines.
+# Positions and sizes are integers in units of 1/16 pixel. Pure integer arithmetic gives the same
+# results on all machines.
 _UNIT = 16
 _SAMPLES_AT_ONCE = 256
 _DIRECTIONS = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (0, 0)], np.int64)
@@ -33,14 +33,14 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticDvsOptions:
-    """What the camera sees and how well.
+    """Number of recordings, seed and noise of the simulated camera.
 
     Parameters
     ----------
     samples : int, optional
-        Recordings; by default 1000 for training and 400 for testing.
+        Number of recordings; by default 1000 for training and 400 for testing.
     seed : int
-        Of everything random; the parts never share recordings.
+        Seed of all random numbers; the parts never share recordings.
     noise_per_mille : int
         Probability of a background event for each pixel, polarity and frame, in 1/1000.
     lost_per_mille : int
@@ -70,27 +70,27 @@ class SyntheticDvsOptions:
 def load_synthetic_dvs(part: str = "test", options: SyntheticDvsOptions | None = None) -> Dataset:
     """Return recordings of a bright square, diamond or disk that moves or grows.
 
-    A pixel that the shape reaches sends ON events (channel 1), a pixel that it leaves sends OFF
-    events (channel 0); one to three each time, by the contrast of the recording. The label is
-    the direction of motion, or that the shape grows in place. Shape, size, place, speed and
-    contrast are random and tell nothing about the label.
+    A pixel that the shape enters sends ON events (channel 1), and a pixel that it leaves sends OFF
+    events (channel 0): one to three each, depending on the contrast of the recording. The label is
+    the direction of motion, or growth in place. Shape, size, position, speed and contrast are
+    random and independent of the label.
 
     Parameters
     ----------
     part : {'train', 'test'}
-        Which part.
+        Part to return.
     options : SyntheticDvsOptions, optional
         Number of recordings, seed and noise.
 
     Returns
     -------
     Dataset
-        Event counts ``(B, 8, 2, 16, 16)``, whole numbers; as many of each class, up to one.
+        Integer event counts ``(B, 8, 2, 16, 16)``; class sizes differ by at most one.
 
     Raises
     ------
     DataError
-        If there is no such part.
+        If the part does not exist.
     """
     check_part(NAME, part)
     options = options or SyntheticDvsOptions()
@@ -107,44 +107,46 @@ def load_synthetic_dvs(part: str = "test", options: SyntheticDvsOptions | None =
 
 
 def _record(labels: IntArray, rng: np.random.Generator, options: SyntheticDvsOptions) -> FloatArray:
-    """Return the event counts of some recordings, ``(B, T, 2, H, W)``."""
-    bright = _scene(labels, rng)
-    changes = np.stack([bright[:, :-1] & ~bright[:, 1:], ~bright[:, :-1] & bright[:, 1:]], axis=2)
+    """Return the event counts ``(B, T, 2, H, W)`` of recordings with the given labels."""
+    masks = _scene(labels, rng)
+    changes = np.stack([masks[:, :-1] & ~masks[:, 1:], ~masks[:, :-1] & masks[:, 1:]], axis=2)
     contrast = rng.integers(1, 4, len(labels))
     counts = np.zeros(changes.shape, np.int64)
     for event in range(int(contrast.max())):
-        seen = rng.integers(0, 1000, changes.shape) >= options.lost_per_mille
-        counts += changes & seen & (contrast > event)[:, None, None, None, None]
+        is_detected = rng.integers(0, 1000, changes.shape) >= options.lost_per_mille
+        counts += changes & is_detected & (contrast > event)[:, None, None, None, None]
     frames = counts.reshape(len(labels), STEPS, _LOOKS, 2, SIDE, SIDE).sum(axis=2)
     frames += rng.integers(0, 1000, frames.shape) < options.noise_per_mille
     return frames.astype(np.float32)
 
 
 def _scene(labels: IntArray, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Return where the shape is at each look, ``(B, T * looks + 1, H, W)``."""
+    """Return masks of the shape at each comparison, ``(B, T * looks + 1, H, W)``."""
     looks = np.arange(STEPS * _LOOKS + 1) - STEPS * _LOOKS // 2
     batch = len(labels)
-    growing = labels == _GROWING
-    # Speed in units per look: 0.5 to 1.25 pixels a frame. Growth is slower, as both sides move.
+    is_growing = labels == _GROWING
+    # Speed in units per look: 0.5 to 1.25 pixels per frame. Growth is slower, as both sides move.
     speed = rng.integers(2, 6, batch)
-    middle = rng.integers(5 * _UNIT, (SIDE - 5) * _UNIT, (batch, 2))
-    moved = (_DIRECTIONS[labels] * speed[:, None])[:, None, :] * looks[None, :, None]
-    place = middle[:, None, :] + moved
+    centre = rng.integers(5 * _UNIT, (SIDE - 5) * _UNIT, (batch, 2))
+    displacement = (_DIRECTIONS[labels] * speed[:, None])[:, None, :] * looks[None, :, None]
+    position = centre[:, None, :] + displacement
     radius = np.broadcast_to(rng.integers(_UNIT, 3 * _UNIT, batch)[:, None], (batch, len(looks)))
     start = -int(looks[0])
-    grown = _UNIT // 2 + ((looks + start)[None, :] * speed[:, None]) // 2
-    return _inside(place, np.where(growing[:, None], grown, radius), rng.integers(0, 3, batch))
+    growing_radius = _UNIT // 2 + ((looks + start)[None, :] * speed[:, None]) // 2
+    return _inside(
+        position, np.where(is_growing[:, None], growing_radius, radius), rng.integers(0, 3, batch)
+    )
 
 
 def _inside(place: IntArray, radius: IntArray, shape: IntArray) -> npt.NDArray[np.bool_]:
-    """Return the pixels whose centres lie in squares (0), diamonds (1) or disks (2)."""
+    """Return masks of the pixels whose centres lie in squares (0), diamonds (1) or disks (2)."""
     centres = np.arange(SIDE) * _UNIT + _UNIT // 2
-    across = np.abs(centres - place[..., 0, None])[..., None, :]
-    down = np.abs(centres - place[..., 1, None])[..., :, None]
+    dx = np.abs(centres - place[..., 0, None])[..., None, :]
+    dy = np.abs(centres - place[..., 1, None])[..., :, None]
     size = radius[..., None, None]
     kind = shape[:, None, None, None]
-    square = np.maximum(across, down) <= size
+    square = np.maximum(dx, dy) <= size
     # A diamond of the same width would have half the area.
-    diamond = 4 * (across + down) <= 5 * size
-    disk = across * across + down * down <= size * size
+    diamond = 4 * (dx + dy) <= 5 * size
+    disk = dx * dx + dy * dy <= size * size
     return np.where(kind == 0, square, np.where(kind == 1, diamond, disk))
