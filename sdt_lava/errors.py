@@ -70,6 +70,10 @@ class NirError(SdtLavaError):
     """A network that NIR cannot represent, or a NIR graph or file that cannot be converted."""
 
 
+class TraceError(SdtLavaError):
+    """A torch module that computes something a graph cannot express."""
+
+
 class DataError(SdtLavaError):
     """Input data of the wrong kind, shape or range."""
 

@@ -1,5 +1,16 @@
 """Float graphs of torch modules and of other frameworks' files."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from sdt_lava.support.lazy import lazy
 
-__getattr__ = lazy(__name__)
+if TYPE_CHECKING:
+    from sdt_lava.importers.tracing.tracer import Described, trace
+
+__all__ = ["Described", "trace"]
+
+__getattr__ = lazy(
+    __name__, {"Described": "tracing.tracer:Described", "trace": "tracing.tracer:trace"}
+)

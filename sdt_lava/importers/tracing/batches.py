@@ -1,0 +1,126 @@
+"""Whether a network's result depends on the other samples of a batch.
+
+The traced run follows every operation of torch's. What goes around it would be missed, such as a
+statistic that a custom function computes; so the network is also run on numbers, with two batch
+sizes, and what arrives at its neurons is compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sdt_lava.errors import TraceError
+from sdt_lava.importers.tracing.axes import BATCH, Layout
+from sdt_lava.importers.tracing.neurons import FIRST, STEPWISE, Neuron, is_neuron, neuron_of
+from sdt_lava.importers.tracing.probe import integrate
+
+# Rounding of sums whose order depends on the batch size, as a share of the largest current.
+_ROUNDING = 1e-3
+
+# What neurons read, call by call: their path, and the layout of the currents.
+Reads = Sequence[tuple[str, Layout]]
+
+
+def compare_batches(module: nn.Module, batches: Sequence[tuple[Tensor, Reads]]) -> None:
+    """Run a network on a small and on a larger batch, and compare what its neurons read.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network.
+    batches : sequence of (Tensor, Reads)
+        Both inputs, and what the traced runs found. The smaller batch is part of the larger one.
+
+    Raises
+    ------
+    TraceError
+        If samples are treated in another way when there are more of them.
+    """
+    (small, reads), (large, reads_large) = batches
+    pairs = zip(_calls(module, small, reads), _calls(module, large, reads_large), strict=False)
+    for (path, currents, spikes), (_, others, other_spikes) in pairs:
+        limit = _ROUNDING * max(float(currents.abs().max()), 1.0)
+        if not float((currents - others).abs().max()) <= limit:
+            raise TraceError(
+                f"module {path!r}",
+                "reads other currents for the same samples when the batch is larger",
+                "a network that treats each sample by itself",
+                "look for statistics of a batch before it, or state that runs over the batch",
+            )
+        if not torch.equal(spikes, other_spikes):
+            # Rounding at a threshold: what follows differs for that reason.
+            return
+
+
+def _calls(module: nn.Module, x: Tensor, reads: Reads) -> list[tuple[str, Tensor, Tensor]]:
+    """Return currents and spikes of the first samples, for each call of neurons."""
+    calls: list[tuple[str, Tensor, Tensor]] = []
+
+    def record(path: str, currents: Tensor, spikes: Tensor) -> None:
+        if len(calls) < len(reads) and reads[len(calls)][0] == path:
+            layout = reads[len(calls)][1]
+            calls.append((path, _first(currents, layout), _first(spikes, layout)))
+
+    with _neurons_replaced(module, record):
+        try:
+            module(x)
+        except TraceError:
+            raise
+        except Exception as error:
+            raise TraceError(
+                f"the network ({type(module).__name__})",
+                f"raised {type(error).__name__} on {x.shape[0]} x ... of the example: {error}",
+                "a network that runs on the example, and on any batch size",
+            ) from error
+    return calls
+
+
+def _first(values: Tensor, layout: Layout) -> Tensor:
+    """Return the first two samples, wherever the batch is."""
+    factors = [factor for axis in layout for factor in axis]
+    position = [factor.root for factor in factors].index(BATCH)
+    return values.detach().reshape([f.size for f in factors]).narrow(position, 0, 2).clone()
+
+
+@contextmanager
+def _neurons_replaced(module: nn.Module, record: Any) -> Iterator[None]:
+    """Have the equation of all neurons run in their place: their own state is not touched."""
+    changed: list[tuple[nn.Module, Any]] = []
+    try:
+        for path, inner in module.named_modules():
+            if is_neuron(inner):
+                neuron = neuron_of(inner, f"module {path!r}")
+                assert neuron is not None
+                changed.append((inner, inner.__dict__.get("forward")))
+                inner.__dict__["forward"] = _Equation(path, neuron, record)
+        yield
+    finally:
+        for inner, before in changed:
+            if before is None:
+                inner.__dict__.pop("forward", None)
+            else:
+                inner.__dict__["forward"] = before
+
+
+class _Equation:
+    """The forward of neurons, by their equation."""
+
+    def __init__(self, path: str, neuron: Neuron, record: Any) -> None:
+        self._path, self._neuron, self._record = path, neuron, record
+        self._past: list[Tensor] = []
+
+    def __call__(self, currents: Tensor, *others: Any, **named: Any) -> Any:
+        if self._neuron.time == STEPWISE:
+            self._past.append(currents.detach())
+            spikes = integrate(self._neuron, torch.stack(self._past))[0][-1]
+        else:
+            axis = 0 if self._neuron.time == FIRST else -1
+            spikes = integrate(self._neuron, currents.movedim(axis, 0))[0].movedim(0, axis)
+        fired = spikes.to(currents.dtype)
+        self._record(self._path, currents, fired)
+        return (fired, torch.zeros_like(fired)) if self._neuron.returns_membrane else fired

@@ -1,0 +1,282 @@
+"""The traced run: torch's functions and the modules' calls, while a network runs once.
+
+Traced tensors have shapes and no numbers: they lie on torch's meta device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import repeat
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from sdt_lava.errors import TraceError
+from sdt_lava.importers.tracing import (
+    linear_operations,
+    reductions,
+    shape_operations,
+    spike_operations,
+)
+from sdt_lava.importers.tracing.builder import described
+from sdt_lava.importers.tracing.calls import HANDLERS, Call, operation_name
+from sdt_lava.importers.tracing.context import Context
+from sdt_lava.importers.tracing.firing import Population, Run
+from sdt_lava.importers.tracing.neurons import is_neuron
+from sdt_lava.importers.tracing.places import place
+from sdt_lava.importers.tracing.refusals import NoMeaning
+from sdt_lava.importers.tracing.symbols import Meaningless, Origin, Symbol, Traced
+
+# Where operations are understood: each of these modules adds its own to the table.
+OPERATIONS = (linear_operations, reductions, shape_operations, spike_operations)
+
+# Questions about a tensor whose answers do not depend on its values.
+_QUESTIONS = frozenset(
+    (
+        *("size", "dim", "ndimension", "numel", "nelement", "stride", "storage_offset", "len"),
+        *("is_contiguous", "is_floating_point", "is_complex", "is_signed", "is_same_size"),
+        *("element_size", "get_device", "hash", "repr", "format"),
+    )
+)
+# New tensors that take only the shape of another one.
+_LIKE = frozenset(
+    f"{kind}_{content}"
+    for kinds, contents in (
+        (("zeros", "ones", "empty", "full"), ("like",)),
+        (("new",), ("zeros", "ones", "empty", "full", "tensor")),
+    )
+    for kind in kinds
+    for content in contents
+)
+_MOVES = frozenset(("to", "cuda", "cpu", "type"))
+_WHERE = "what the tracer knows: see docs/your-model.md"
+
+
+class StandIn(Tensor):
+    """A tensor of a traced run: it has a shape, a type and no numbers.
+
+    Not everything asks a mode: an index that is one integer, for instance, asks the tensor only.
+    """
+
+    tracing: Tracing
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Have the run follow a function that was called on stand-ins."""
+        first = next(value for value in _flat((args, kwargs or {})) if isinstance(value, cls))
+        return first.tracing.__torch_function__(function, types, args, kwargs)
+
+
+class Tracing(TorchFunctionMode):
+    """Follow a network's run.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.context = Context(module)
+        self._values: dict[int, tuple[Tensor, Traced]] = {}
+
+    def track(self, tensor: Tensor, traced: Traced) -> StandIn:
+        """Return a tensor that stands for something."""
+        with torch._C.DisableTorchFunction():
+            stand_in = tensor if isinstance(tensor, StandIn) else tensor.as_subclass(StandIn)
+            stand_in.tracing = self
+            self._values[id(stand_in)] = stand_in, replace(traced, version=stand_in._version)
+            return stand_in
+
+    def traced(self, value: Any) -> Traced | None:
+        """Return what a tensor stands for; None if it does not come from the input."""
+        held = self._values.get(id(value)) if isinstance(value, Tensor) else None
+        if held is None:
+            return None
+        tensor, traced = held
+        with torch._C.DisableTorchFunction():
+            version = tensor._version
+        if version != traced.version:
+            error = self.error(
+                "a tensor that was changed in place through another one", "", "out-of-place code"
+            )
+            return replace(traced, symbol=Meaningless(traced.symbol.shape, error))
+        return traced
+
+    def error(self, found: str, allowed: str = "", remedy: str = "") -> TraceError:
+        """Return an error that names the module and the line."""
+        path = self.context.path[-1]
+        kind = type(self.context.modules[path]).__name__
+        where = f"module {path!r} ({kind})" if path else f"the network ({kind})"
+        line = place()
+        return TraceError(f"{where}, {line}" if line else where, found, allowed, remedy)
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Run a function, and find out what its result stands for."""
+        with torch._C.DisableTorchFunction():
+            return self._called(function, args, kwargs or {})
+
+    def _called(self, function: Any, args: Any, kwargs: Any) -> Any:
+        given = [value for value in _flat((args, kwargs)) if isinstance(value, Tensor)]
+        # Now: an operation in place changes what its arguments are.
+        held = {id(value): self.traced(value) for value in given}
+        found = [traced for traced in held.values() if traced is not None]
+        name = operation_name(function)
+        if not found:
+            result = function(*args, **kwargs)
+            self._derive(result, given)
+            return result
+        if name == "device":
+            return torch.device("cpu")
+        if name in _LIKE:
+            return function(*_mapped(args, _empty), **_mapped(kwargs, _empty))
+        result = self._run(function, name, args, kwargs)
+        if not any(isinstance(value, Tensor) for value in _flat(result)):
+            return self._answer(function, name, result)
+        must_mean = "out" in kwargs or (_writes(function) and held.get(id(args[0])) is None)
+
+        def origin(operation: str, uses: Any = None) -> Origin:
+            return self.context.origin(operation, given if uses is None else uses)
+
+        builder = self.context.builder
+        call = Call(
+            name, args, kwargs, result, builder, lambda v: held.get(id(v)), origin, self.context
+        )
+        return self._follow(call, found, must_mean)
+
+    def _derive(self, result: Any, given: list[Tensor]) -> None:
+        names = self.context.names_of(given)
+        if names:
+            for tensor in _flat(result):
+                if isinstance(tensor, Tensor):
+                    self.context.derive(tensor, names)
+
+    def _run(self, function: Any, name: str, args: Any, kwargs: Any) -> Any:
+        """Run a function on shapes alone."""
+        if name in _MOVES:
+            types = [value for value in _flat((args, kwargs)) if isinstance(value, torch.dtype)]
+            return args[0].to(types[0]) if types else args[0]
+        try:
+            return function(*_mapped(args, _meta), **_mapped(kwargs, _meta))
+        except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
+            raise self.error(
+                f"{name}: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+                "operations on tensors whose values are not known yet",
+                "let nothing but shapes decide what the network does",
+            ) from error
+
+    def _answer(self, function: Any, name: str, result: Any) -> Any:
+        is_property = getattr(function, "__name__", "") == "__get__"
+        if is_property or name in _QUESTIONS or (result is None and name == "backward"):
+            return result
+        raise self.error(
+            f"{name} of values that depend on the input",
+            "operations whose result is a tensor",
+            "let nothing but shapes decide what the network does",
+        )
+
+    def _follow(self, call: Call, found: list[Traced], must_mean: bool) -> Any:
+        """Say what a result stands for.
+
+        What means nothing is an error only where the network's result depends on it, unless it was
+        written where nobody would see that: `must_mean`.
+        """
+        wrong = [traced for traced in found if isinstance(traced.symbol, Meaningless)]
+        try:
+            if wrong:
+                values: Any = wrong[0]
+            elif call.name in HANDLERS and not must_mean:
+                values = HANDLERS[call.name](call)
+            else:
+                raise NoMeaning(f"operation {call.name} on {described(found[0].symbol)}", _WHERE)
+        except NoMeaning as refusal:
+            error = self.error(refusal.found, refusal.allowed, refusal.remedy)
+            if must_mean:
+                raise error from None
+            values = Traced(Meaningless(found[0].symbol.shape, error), ())
+        each = iter(values) if isinstance(values, list) else repeat(values)
+        return _mapped(call.result, lambda tensor: self.track(tensor, next(each)))
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Have every module say when it is called, and neurons be written down."""
+        changed: list[tuple[nn.Module, Any]] = []
+        try:
+            for path, module in self.context.modules.items():
+                if isinstance(module, torch.jit.ScriptModule):
+                    continue
+                changed.append((module, module.__dict__.get("forward")))
+                module.__dict__["forward"] = self._watched(path, module)
+            yield
+        finally:
+            for module, before in changed:
+                if before is None:
+                    module.__dict__.pop("forward", None)
+                else:
+                    module.__dict__["forward"] = before
+
+    def _watched(self, path: str, module: nn.Module) -> Callable[..., Any]:
+        forward = module.forward
+        run = Run(self.context, self.traced, self.track, self.error)
+        population = Population(path, module, run) if is_neuron(module) else None
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            self.context.path.append(path)
+            self.context.called[path] += 1
+            try:
+                if population is not None:
+                    return population(*args, **kwargs)
+                return forward(*args, **kwargs)
+            finally:
+                self.context.path.pop()
+
+        return watched
+
+
+def _writes(function: Any) -> bool:
+    """Tell whether a function writes into its first argument and nothing shows it."""
+    name = getattr(function, "__name__", "")
+    return name == "__setitem__" or (name.endswith("_") and not name.startswith("__"))
+
+
+def _flat(values: Any) -> list[Any]:
+    """Return all values in tuples, lists and mappings."""
+    if isinstance(values, dict):
+        values = list(values.values())
+    if isinstance(values, (tuple, list)):
+        return [inner for value in values for inner in _flat(value)]
+    return [values]
+
+
+def _mapped(values: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Change all tensors in tuples, lists and mappings."""
+    if isinstance(values, dict):
+        return {name: _mapped(value, change) for name, value in values.items()}
+    if type(values) in (tuple, list):
+        return type(values)(_mapped(value, change) for value in values)
+    return change(values) if isinstance(values, Tensor) else values
+
+
+def _meta(tensor: Tensor) -> Tensor:
+    return tensor if tensor.device.type == "meta" else tensor.to("meta")
+
+
+def _empty(tensor: Tensor) -> Tensor:
+    is_meta = tensor.device.type == "meta"
+    return torch.empty(tensor.shape, dtype=tensor.dtype) if is_meta else tensor
+
+
+def symbol_of(traced: Traced) -> Symbol:
+    """Return a symbol, or raise the error that stands in its place."""
+    if isinstance(traced.symbol, Meaningless):
+        raise traced.symbol.error
+    return traced.symbol

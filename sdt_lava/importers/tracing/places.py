@@ -1,0 +1,37 @@
+"""The line of the user's code that is being traced."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from pathlib import Path
+
+import torch
+
+_OURS = str(Path(__file__).parent)
+_TORCH = str(Path(torch.__file__).parent)
+_LIBRARIES = ("site-packages", "dist-packages")
+
+
+def place() -> str:
+    """Return file, line and code of the innermost frame that is neither torch's nor ours.
+
+    Frames of installed libraries count only where there are no others.
+    """
+    frames = []
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith((_OURS, _TORCH, "<")):
+            frames.append((name, frame.f_lineno))
+        following = frame.f_back
+        if following is None:
+            break
+        frame = following
+    own = [found for found in frames if not any(part in found[0] for part in _LIBRARIES)]
+    if not frames:
+        return ""
+    # Whoever called the tracer comes last and is no part of the network.
+    name, number = (own or frames)[0]
+    code = linecache.getline(name, number).strip()
+    return f"{name}:{number}: `{code}`" if code else f"{name}:{number}"

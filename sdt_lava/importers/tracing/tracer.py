@@ -1,0 +1,263 @@
+"""From any torch module to a float graph, with batch normalisation folded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from sdt_lava.errors import TraceError
+from sdt_lava.importers.tracing.axes import BATCH, TIME, roots, whole
+from sdt_lava.importers.tracing.batches import Reads, compare_batches
+from sdt_lava.importers.tracing.entry import Example, read_example
+from sdt_lava.importers.tracing.mode import Tracing, symbol_of
+from sdt_lava.importers.tracing.naming import named
+from sdt_lava.importers.tracing.neurons import is_neuron
+from sdt_lava.importers.tracing.refusals import NoMeaning
+from sdt_lava.importers.tracing.symbols import Events, Membrane, Traced
+from sdt_lava.ir import Graph, Input, Node
+from sdt_lava.support.torch_state import evaluating
+
+logger = logging.getLogger(__name__)
+
+_BATCH_SIZES = (2, 3)
+_SHOWN = 8
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A network that knows its own input: it is traced without an example."""
+
+    def graph_input(self) -> Input:
+        """Return the entry of the graph."""
+
+    def graph_metadata(self) -> dict[str, Any]:
+        """Return what travels with the graph."""
+
+    def graph_steps(self) -> int:
+        """Return the number of time steps of a static input."""
+
+
+def trace(
+    module: nn.Module,
+    example: Any = None,
+    *,
+    axes: str | None = None,
+    timesteps: int | None = None,
+    levels: tuple[float, int, int] | None = None,
+) -> Graph:
+    """Write a torch module down as a float graph, by running it once.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Any network of spiking neurons. It is run in evaluation mode and left as it was.
+    example : array_like or Tensor, optional
+        Input of the network, at least one sample. Networks of this package need none.
+    axes : str, optional
+        What the example's axes are: letters of ``B`` (batch), ``T`` (time), ``C``, ``H``, ``W``.
+        By default ``BC``, ``BCHW`` (static) or ``BTCHW``, by their number.
+    timesteps : int, optional
+        Steps of a sample, if the network computes one step a call.
+    levels : (float, int, int), optional
+        Integer levels per unit of the input, and the smallest and largest level. By default chosen
+        from the example: spikes if all of it is 0 or 1.
+
+    Returns
+    -------
+    Graph
+        Nodes named as the modules; weights in float64, biases on the synapses. What the network has
+        and does not use is listed in the metadata's ``trace``, and logged.
+
+    Raises
+    ------
+    TraceError
+        If something that the result depends on has no meaning in a graph: the error names the
+        module, the line of its code and the operation. Also if the result depends on the other
+        samples of a batch.
+    """
+    if example is None and isinstance(module, Described):
+        return _traced_description(module)
+    if example is None:
+        raise TraceError("trace", "no example", "an input of the network", "pass example=x")
+    entry = read_example(example, axes, levels)
+    with evaluating(module):
+        (graph, reads), (other, other_reads) = (
+            _run(module, entry, size, timesteps) for size in _BATCH_SIZES
+        )
+        if [_outline(node) for node in graph] != [_outline(node) for node in other]:
+            raise TraceError("the network", "is another one for another batch size", "the same")
+        if entry.x is not None:
+            samples = [entry.samples(size) for size in _BATCH_SIZES]
+            compare_batches(module, list(zip(samples, (reads, other_reads), strict=True)))
+    return graph
+
+
+def _traced_description(module: Any) -> Graph:
+    node = module.graph_input()
+    layout = (whole(BATCH, 2), *(whole(axis, side) for axis, side in enumerate(node.shape)))
+    entry = Example(node, "BCHW", layout, None)
+    with evaluating(module):
+        graph, _ = _run(module, entry, 2, module.graph_steps(), module.graph_metadata())
+    return graph
+
+
+def _run(
+    module: nn.Module,
+    entry: Example,
+    batch: int,
+    timesteps: int | None,
+    metadata: dict[str, Any] | None = None,
+) -> tuple[Graph, Reads]:
+    tracing = Tracing(module)
+    context = tracing.context
+    context.builder.nodes["input"] = entry.node
+    is_binary = (entry.node.low, entry.node.high) == (0, 1)
+    source = Events(entry.node.shape, "input", is_binary)
+    x = tracing.track(entry.meta(batch), Traced(source, entry.layout_of(batch)))
+    if TIME in entry.axes:
+        context.set_steps(entry.steps)
+    with tracing.watching():
+        try:
+            with tracing:
+                result = module(x)
+        except TraceError:
+            raise
+        except NoMeaning as refusal:
+            raise tracing.error(refusal.found, refusal.allowed, refusal.remedy) from None
+        except Exception as error:
+            # Whatever a stranger's code raises, the user learns where.
+            raise TraceError(
+                f"the network ({type(module).__name__})",
+                f"raised {type(error).__name__} while it was traced: {error}",
+                "a network that runs on the example, and on any batch size",
+            ) from error
+    graph = _Ending(tracing, module, timesteps).graph(result, metadata or {})
+    return graph, context.reads
+
+
+def _outline(node: Node) -> tuple[str, str, tuple[str, ...]]:
+    return node.name, node.kind, node.inputs
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """What happens after a run: the result is found, and everything it depends on is kept."""
+
+    tracing: Tracing
+    module: nn.Module
+    timesteps: int | None
+
+    def graph(self, result: Any, metadata: dict[str, Any]) -> Graph:
+        """Return the graph of what the network's result depends on."""
+        context = self.tracing.context
+        output = self._output(result)
+        symbol = symbol_of(output)
+        try:
+            end = context.builder.end(symbol)
+        except NoMeaning as refusal:
+            raise self.tracing.error(refusal.found, refusal.allowed, refusal.remedy) from None
+        steps = self._steps(output)
+        if BATCH not in roots(output.layout):
+            raise self.tracing.error("a result without a batch axis", "a result for each sample")
+        kept = _needed(context.builder.nodes, end)
+        used = frozenset().union(*(context.builder.parameters.get(name, ()) for name in kept))
+        notes = self._notes(used)
+        if notes:
+            metadata = {**metadata, "trace": notes}
+        return Graph.build(named(kept, end, context.builder.shortcuts), steps, metadata)
+
+    def _output(self, result: Any) -> Traced:
+        for tensor in _tensors(result):
+            traced = self.tracing.traced(tensor)
+            if traced is not None and not isinstance(traced.symbol, Membrane):
+                return traced
+        raise self.tracing.error(
+            "a result that does not come from the input by way of torch's functions",
+            "a tensor, or a tuple that starts with one",
+        )
+
+    def _steps(self, output: Traced) -> int:
+        """Return the number of time steps, and check that the result has all of them."""
+        context = self.tracing.context
+        present = output.time.present if output.time is not None else frozenset()
+        given = self.timesteps
+        if context.steps is not None:
+            if given not in (None, context.steps):
+                raise self.tracing.error(f"{context.steps} time steps", f"timesteps = {given}")
+            steps = context.steps
+        elif len(present) == 1 and given is not None:
+            return given
+        elif len(present) > 1:
+            steps = max(present) + 1
+        else:
+            raise self.tracing.error(
+                "a network that computes one time step",
+                "a number of time steps",
+                "pass timesteps=T: the network is then run T times a sample",
+            )
+        if present and present != frozenset(range(steps)):
+            raise self.tracing.error(
+                f"a result of the time steps {sorted(present)} of {steps}",
+                "all of them, or their sum or mean",
+            )
+        return steps
+
+    def _notes(self, used: frozenset[str]) -> dict[str, list[str]]:
+        """List what the network has and its result does not depend on, and log it."""
+        context = self.tracing.context
+        unused = [name for name, _ in self.module.named_parameters() if name not in used]
+        silent = [
+            path
+            for path, module in context.modules.items()
+            if path and not context.called[path] and _does_something(module)
+            and not any(name.startswith(f"{path}.") for name in used)
+            and not _inside_neurons(path, context.modules)
+        ]  # fmt: skip
+        notes = {
+            "modules never called": silent,
+            "parameters without effect": unused,
+            "rounded": context.notes,
+        }
+        notes = {title: names for title, names in notes.items() if names}
+        for title, names in notes.items():
+            some = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+            logger.warning("%s: %s", title, some)
+        return notes
+
+
+def _does_something(module: nn.Module) -> bool:
+    """Tell whether a module is more than a container of others."""
+    return not isinstance(module, (nn.ModuleList, nn.ModuleDict)) and not any(
+        True for _ in module.children()
+    )
+
+
+def _inside_neurons(path: str, modules: dict[str, nn.Module]) -> bool:
+    """Tell whether a module is a part of neurons, which are not looked into."""
+    parts = path.split(".")
+    return any(is_neuron(modules[".".join(parts[:end])]) for end in range(1, len(parts)))
+
+
+def _needed(nodes: dict[str, Node], end: str) -> dict[str, Node]:
+    """Return the nodes that an end depends on, in their order."""
+    wanted, waiting = {"input"}, [end]
+    while waiting:
+        name = waiting.pop()
+        if name not in wanted:
+            wanted.add(name)
+            waiting.extend(nodes[name].inputs)
+    return {name: node for name, node in nodes.items() if name in wanted}
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, dict):
+        yield from _tensors(list(values.values()))
+    elif isinstance(values, (tuple, list)):
+        for value in values:
+            yield from _tensors(value)

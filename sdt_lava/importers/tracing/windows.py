@@ -1,0 +1,57 @@
+"""Which axes of a tensor an operation with windows moves along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sdt_lava.importers.tracing.axes import TIME, is_whole, roots
+from sdt_lava.importers.tracing.refusals import NoMeaning
+from sdt_lava.importers.tracing.symbols import Traced
+
+
+def per_axis(values: Any, ndim: int) -> tuple[Any, ...]:
+    """Return a number for each axis, from one for all or a sequence."""
+    if isinstance(values, Sequence):
+        return tuple(values) * (ndim if len(values) == 1 else 1)
+    return (values,) * ndim
+
+
+def window_output(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
+    """Return how many windows there are along an axis."""
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def image_axes(subject: Traced, first: int, ndim: int, moving: Sequence[int]) -> tuple[int, int]:
+    """Return the positions of rows and columns among the last axes of a tensor.
+
+    Parameters
+    ----------
+    subject : Traced
+        An image ``(C, H, W)`` in some layout.
+    first, ndim : int
+        The first of the axes that an operation has windows along, and their number.
+    moving : sequence of int
+        Those of them along which windows have more than one position's values.
+
+    Raises
+    ------
+    NoMeaning
+        If windows move along anything else.
+    """
+    shape, layout = subject.symbol.shape, subject.layout
+    moved = {first + axis for axis in moving}
+    candidates = [
+        position for position in range(first, first + ndim) if TIME not in roots([layout[position]])
+    ]
+    if len(shape) == 3:
+        for rows in candidates:
+            for columns in candidates:
+                if (
+                    rows < columns
+                    and moved <= {rows, columns}
+                    and is_whole(layout[rows], 1, shape[1])
+                    and is_whole(layout[columns], 2, shape[2])
+                ):
+                    return rows, columns
+    raise NoMeaning("windows over other axes than rows and columns", "over the image (H, W)")
