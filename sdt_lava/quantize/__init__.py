@@ -1,4 +1,4 @@
-"""From a float graph to the integer graph: folding, bias gathering, scales, rounding, proofs."""
+"""Quantize a float graph to the integer graph: scales, rounding and overflow proofs."""
 
 from sdt_lava.support.lazy import lazy
 

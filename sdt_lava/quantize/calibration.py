@@ -1,4 +1,4 @@
-"""What data tell an export: samples to measure on, and input levels that nobody knows."""
+"""Choose calibration samples for an export, and input levels that are only assumed."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from sdt_lava.support.text import printable
 if TYPE_CHECKING:
     from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
 
-# More samples hardly move extremes and shares, and calibration should not take minutes.
+# More samples hardly change extremes and shares, and calibration should not take minutes.
 _CALIBRATION_SAMPLES = 256
-# Levels are for all data: more samples than for that, few enough to be looked at in memory.
+# Levels must hold for all data, hence more samples; this number still fits in memory.
 _LEVEL_SAMPLES = 4096
 
 
 def calibration_data(
     name: str | None, config: SdtConfig, options: SourceOptions | None = None
 ) -> CalibrationData | None:
-    """Return samples on which scales are chosen; without a name those that are only measured on.
+    """Return the samples of a data set on which scales are chosen or ranges are measured.
 
     Parameters
     ----------
     name : str or None
-        Data set or file. If there is none, the network's own data set is measured on where it is
-        built in.
+        Data set or file on which scales are chosen. If None, the network's own data set is used
+        for measuring only, if it is built in.
     config : SdtConfig
-        Of the network; it names its data set.
+        Configuration of the network, which names its data set.
     options : SourceOptions, optional
-        How to open it.
+        Options for opening the data set.
 
     Raises
     ------
@@ -66,31 +66,31 @@ def calibration_data(
 def with_levels_of(
     model: SpikeDrivenTransformer, x: NDArray[np.floating], name: str
 ) -> SpikeDrivenTransformer:
-    """Return a model whose input levels are those of some data, if they were only assumed.
+    """Return a model with input levels measured on data, if its levels were only assumed.
 
     Parameters
     ----------
     model : SpikeDrivenTransformer
-        It is left as it is, and shares its weights with the result.
+        The model; it is not changed, and shares its weights with the result.
     x : ndarray
         Samples ``(B, C, H, W)`` or ``(B, T, C, H, W)``.
     name : str
-        What they are.
+        Name of the data.
     """
     if not model.assumes_levels:
         return model
-    chosen = np.linspace(0, len(x) - 1, min(len(x), _LEVEL_SAMPLES)).round().astype(np.int64)
-    levels, reason = measured_levels(np.asarray(x)[chosen])
-    entry = copy(model)
-    entry.config = replace(
+    indices = np.linspace(0, len(x) - 1, min(len(x), _LEVEL_SAMPLES)).round().astype(np.int64)
+    levels, reason = measured_levels(np.asarray(x)[indices])
+    result = copy(model)
+    result.config = replace(
         model.config, input_scale=levels.scale, input_range=(levels.low, levels.high)
     )
-    entry.assumes_levels, entry.levels_from = False, f"{reason} in {printable(name)}"
-    return entry
+    result.assumes_levels, result.levels_from = False, f"{reason} in {printable(name)}"
+    return result
 
 
 def levels_note(model: SpikeDrivenTransformer) -> str | None:
-    """Return a sentence on input levels that were not given; None if they were."""
+    """Return a sentence on input levels that were assumed or measured, or None if specified."""
     config = model.config
     low, high = config.input_range
     levels = f"input levels {low}..{high}, {config.input_scale:g} a unit"

@@ -1,4 +1,4 @@
-"""How many spikes quantization changes, layer by layer, and where the first difference arises."""
+"""Count the spikes that quantization changes, layer by layer, and locate the first difference."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from sdt_lava.quantize.samples import spread, work_of
 if TYPE_CHECKING:
     from sdt_lava.quantize.post_training import CalibrationData
 
-# More samples hardly move the shares, and every export with data counts.
+# More samples hardly change the shares, and every export with data counts changes.
 _MOST_SAMPLES = 64
-# Multiplications that the count may take: a minute or so.
+# Limit on the multiplications of the count, which takes about a minute.
 _MOST_WORK = 3 * 10**11
 
 
@@ -37,11 +37,11 @@ class LayerChanges:
         Neurons times steps times samples.
     forced : int
         Decisions that differ from the float model's if the layer receives the float model's
-        spikes: what its own rounding does.
+        spikes: the effect of its own rounding.
     free : int
-        Decisions that differ when the whole network runs on its own.
+        Decisions that differ if the whole integer network runs by itself.
     first : FirstDifference or None
-        The earliest of the free-running differences; left is the float model.
+        The earliest free-running difference; its left value is the float model's.
     """
 
     name: str
@@ -53,16 +53,16 @@ class LayerChanges:
 
 @dataclass(frozen=True)
 class SpikeChanges:
-    """Spikes of the integer network against those of the float model.
+    """Comparison of the integer network's spikes with those of the float model.
 
     Parameters
     ----------
     data : str
-        What was run.
+        Name of the data.
     samples, available : int
-        How many samples of it, and how many there were.
+        Numbers of samples used and available.
     layers : tuple of LayerChanges
-        In the order in which signals reach them.
+        One for each population, in topological order.
     """
 
     data: str
@@ -72,11 +72,11 @@ class SpikeChanges:
 
     @property
     def first_layer(self) -> LayerChanges | None:
-        """The first layer with a free-running difference: later ones may only inherit it."""
+        """First layer with a free-running difference; later layers may only inherit theirs."""
         return next((layer for layer in self.layers if layer.free), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the changes as plain values, for JSON."""
         first = self.first_layer
         return {**asdict(self), "first_layer": first.name if first else None}
 
@@ -84,39 +84,39 @@ class SpikeChanges:
 def count_changes(
     float_graph: Graph, graph: Graph, data: CalibrationData, teacher: Teacher
 ) -> SpikeChanges:
-    """Run the float model and the integer network, and compare their spikes.
+    """Run the float model and the integer network and compare their spikes.
 
     Parameters
     ----------
     float_graph, graph : Graph
         The same network before and after quantization.
     data : CalibrationData
-        Samples; of many, an evenly spaced choice is used.
+        Samples; if there are many, an evenly spaced selection is used.
     teacher : callable
-        Returns the float model's spikes.
+        Function that returns the float model's spikes.
     """
     groups = lif_groups(graph)
     work = 3 * work_of(graph, groups)
-    chosen = spread(len(data.x), work, min(_MOST_WORK, work * _MOST_SAMPLES))
+    indices = spread(len(data.x), work, min(_MOST_WORK, work * _MOST_SAMPLES))
     forced, free = Counter[str](), Counter[str]()
     decisions, first = Counter[str](), dict[str, FirstDifference]()
     layers = [ForcedLayers(graph, {name: graph.nodes[name] for name in g.names}) for g in groups]
     start = 0
-    for batch in record(float_graph, data.x[chosen], teacher):
+    for batch in record(float_graph, data.x[indices], teacher):
         for layer in layers:
             forced.update(layer.differing_by_lif(batch))
-        ran = Engine(graph, strict=False).run(batch.frames, keep=graph.lif_names)
-        for name, spikes in ran.items():
-            wanted = batch.spikes(name).numpy()
-            decisions[name] += wanted.size
-            free[name] += int(np.count_nonzero(spikes != wanted))
-            _keep_earliest(first, name, first_difference(wanted, spikes), chosen[start:])
+        outputs = Engine(graph, strict=False).run(batch.frames, keep=graph.lif_names)
+        for name, spikes in outputs.items():
+            expected = batch.spikes(name).numpy()
+            decisions[name] += expected.size
+            free[name] += int(np.count_nonzero(spikes != expected))
+            _keep_earliest(first, name, first_difference(expected, spikes), indices[start:])
         start += batch.frames.shape[1]
     rows = (
         LayerChanges(name, decisions[name], forced[name], free[name], first.get(name))
         for name in graph.lif_names
     )
-    return SpikeChanges(data.name, len(chosen), len(data.x), tuple(rows))
+    return SpikeChanges(data.name, len(indices), len(data.x), tuple(rows))
 
 
 def _keep_earliest(
@@ -125,7 +125,7 @@ def _keep_earliest(
     found: FirstDifference | None,
     samples: NDArray[np.int64],
 ) -> None:
-    """Keep the earlier of two differences; ``samples`` are the indices in the whole data."""
+    """Keep the earlier of two differences; ``samples`` are indices into the whole data."""
     if found is None:
         return
     found = replace(found, sample=int(samples[found.sample]))

@@ -1,8 +1,9 @@
-"""Clips from data: the largest weight is not always the best one to fill the range.
+"""Choose clips on data: the largest weight is not always the best one to fill the range.
 
-Weights beyond a clip are cut off, and all others get finer steps. Which clip is best depends on
-what a layer receives. Groups of neurons that share a scale are independent under teacher forcing,
-so each is searched alone: the clips with the fewest spikes that differ from the float model's.
+Weights beyond a clip are clipped, and all others get finer steps. The best clip depends on the
+layer's input. Under teacher forcing, groups of neurons that share a scale are independent, so the
+search treats each one alone and chooses the clips with the fewest spikes that differ from the float
+model's.
 """
 
 from __future__ import annotations
@@ -26,21 +27,21 @@ from sdt_lava.quantize.search import ScaleSearch
 
 logger = logging.getLogger(__name__)
 
-# Clips that all layers of a group try together; above 1, the steps are coarser and fall elsewhere.
+# Clips tried for all layers of a group; above 1, steps are coarser and fall on other values.
 _SHARED_CLIPS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 1.1)
-# Then each layer of a residual stream tries these shares of its own clip.
+# Factors of its clip that are then tried for each layer of a residual stream.
 _OWN_CLIPS = (0.8, 0.5)
-# Multiplications that a search may take: some minutes. It decides how many samples are looked at,
-# never which of two clips is better.
+# Limit on the multiplications of a search, which takes some minutes. It determines the number of
+# samples, never which of two clips is better.
 _MOST_WORK = 10**12
-# A candidate is given up at the first batch up to which it has this many times the differing
-# spikes of the best one, and some more.
+# A candidate is abandoned after the first batch at which its differing spikes exceed those of the
+# best one by this factor plus this number.
 _HOPELESS, _FEW = 1.05, 10
 
 
 @dataclass(frozen=True)
 class _Trial:
-    """Scales of one group, and the spikes that differ up to the end of each batch."""
+    """Scales of one group, and cumulative counts of differing spikes at the end of each batch."""
 
     part: ScaleSearch
     counts: tuple[int, ...]
@@ -51,24 +52,24 @@ class _Trial:
 
 
 class ClipSearch:
-    """The search over the groups of a network.
+    """The search for clips over the groups of a network.
 
     Parameters
     ----------
     search : ScaleSearch
-        Scales at clips of 1, which fit every range.
+        Scales with clips of 1, which fit every range.
     x : ndarray
-        Calibration samples ``(B, *shape)`` or ``(B, T, *shape)``; of many, an evenly spaced choice
-        is used.
+        Calibration samples ``(B, *shape)`` or ``(B, T, *shape)``; if there are many, an evenly
+        spaced selection is used.
     teacher : callable
-        Returns the float model's spikes.
+        Function that returns the float model's spikes.
     margin : float
-        Room demanded above what a neuron reaches on this data where its range is not proved.
+        Required headroom above a neuron's extremes on this data if its range is not proved.
 
     Attributes
     ----------
     samples : ndarray of int
-        Indices of the samples that were used.
+        Indices of the samples used.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class ClipSearch:
         self._choices: list[ClipChoice] = []
 
     def run(self) -> list[ScaleSearch]:
-        """Choose clips; return the groups for which others than the default are better."""
+        """Choose clips and return the groups for which other clips than the default are better."""
         changed = []
         for group in self._groups:
             default = self._counted(self._search.part(group))
@@ -97,11 +98,11 @@ class ClipSearch:
         return changed
 
     def chosen(self, data: str) -> ScaleChoices:
-        """Return what was chosen in all groups, on data of that name."""
+        """Return the choices of all groups; ``data`` is the name of the samples."""
         return ScaleChoices(data, len(self.samples), self._available, tuple(self._choices))
 
     def revert(self, groups: Collection[str]) -> None:
-        """Note that some groups keep the default after all."""
+        """Record that some groups keep the default after all."""
         self._choices = [
             replace(
                 choice,
@@ -114,7 +115,7 @@ class ClipSearch:
         ]
 
     def _is_exact(self, group: LifGroup) -> bool:
-        """Tell whether nothing can be gained, since no weight of a group is rounded."""
+        """Return whether no weight of a group is rounded, so that clips cannot improve it."""
         scale, clips = self._search.scales[group.name], self._search.clips
         return weights_stay(self._graph, group, scale, self._search.weights, clips)
 
@@ -136,7 +137,7 @@ class ClipSearch:
         return best
 
     def _better(self, group: LifGroup, clips: dict[str, float], best: _Trial) -> _Trial:
-        """Return the trial of some clips if it has fewer differing spikes, else the best so far."""
+        """Return a trial with the given clips if fewer spikes differ, else the best one so far."""
         try:
             part = ScaleSearch(self._graph, self._search.weights, (group,), clips)
             nodes, unproved = _settle(part)
@@ -154,7 +155,7 @@ class ClipSearch:
         return _Trial(part, self._count(ForcedLayers(self._graph, part.nodes())))
 
     def _count(self, layers: ForcedLayers, best: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """Count differing spikes batch by batch, as long as there is hope."""
+        """Count differing spikes batch by batch; stop if the trial cannot become the best one."""
         counts: list[int] = []
         total = 0
         for number, batch in enumerate(self._batches):
@@ -179,15 +180,15 @@ class ClipSearch:
     def _work(self) -> int:
         work = 0
         for group in self._groups:
-            own = len(group.synapses) * len(_OWN_CLIPS) if len(group.synapses) > 1 else 0
-            work += work_of(self._graph, [group]) * (1 + len(_SHARED_CLIPS) + own)
+            layer_trials = len(group.synapses) * len(_OWN_CLIPS) if len(group.synapses) > 1 else 0
+            work += work_of(self._graph, [group]) * (1 + len(_SHARED_CLIPS) + layer_trials)
         return work
 
 
 def _settle(part: ScaleSearch) -> tuple[dict[str, Node], list[str]]:
-    """Lower a group's scale where that proves its ranges.
+    """Lower a group's scale if that proves its ranges.
 
-    Returns its rounded nodes and the neurons that are left unproved.
+    Return its rounded nodes and the neurons that remain unproved.
     """
     while True:
         nodes = part.nodes()

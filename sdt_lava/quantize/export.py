@@ -1,4 +1,4 @@
-"""The exporter: model in, HDF5 network file out."""
+"""Export a model to an HDF5 network file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def to_network(
 ) -> tuple[Graph, QuantizationReport]:
     """Fold and quantize a model into an integer graph, without writing a file.
 
-    Parameters and report are those of `export`.
+    The parameters and the report are those of `export`.
 
     Raises
     ------
@@ -40,12 +40,12 @@ def to_network(
     def spikes(x: Any) -> Any:
         return simulate(model, x, "torch").spikes
 
-    entry = model
+    calibrated = model
     if calibration is not None and calibration.choose:
-        entry = with_levels_of(model, calibration.x, calibration.name)
-    note = levels_note(entry)
+        calibrated = with_levels_of(model, calibration.x, calibration.name)
+    note = levels_note(calibrated)
     graph, report = quantize(
-        trace(entry),
+        trace(calibrated),
         bits,
         calibration,
         by_channel=by_channel,
@@ -71,28 +71,29 @@ def export(
     model : SpikeDrivenTransformer
         Trained model.
     path : path-like
-        File to write; an existing one is replaced at the very end.
+        File to write; an existing file is replaced only after the new one is complete.
     bits : int
         Width of a weight, 2 to 8.
     calibration : CalibrationData, optional
-        Input on which scales are chosen, ranges measured where they cannot be proved, and spikes
-        compared with the model's.
+        Input data on which scales are chosen, ranges are measured if they cannot be proved, and
+        spikes are compared with the model's.
     by_channel : bool
-        Let each output channel of a layer have its own weight exponent: finer weights, for which
-        the compiler makes one connection of each distinct exponent.
+        Whether each output channel of a layer has its own weight exponent: weights are finer, but
+        the compiler creates one connection for each distinct exponent.
     first_layer : {'full', 'fitted'}
-        Layers that read an image or counts have weights of full width, for which Loihi 2 needs a
-        relay with a neuron for each of their sums, or weights so small that their sums fit.
+        Whether layers that read an image or counts have weights of full width, for which Loihi 2
+        needs a relay with a neuron for each of their sums, or weights so small that their sums fit.
 
     Returns
     -------
     QuantizationReport
-        What was done, per layer.
+        The changes to each layer.
 
     Raises
     ------
     ConfigError, QuantizationError, NetworkFileError
-        If the model cannot be expressed, does not fit, or the file cannot be written.
+        If the model cannot be expressed, does not fit the integer ranges, or the file cannot be
+        written.
     """
     from sdt_lava.io.netx.writer import save_network
 

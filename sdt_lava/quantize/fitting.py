@@ -1,8 +1,8 @@
-"""Scales within a limit that fit the numbers of a group best.
+"""Choose the scale within a limit that fits the numbers of a group best.
 
-Where weights lie on a grid and the range has room for a scale that makes the grid's step one of
-ours, the integer graph holds the very same numbers. Elsewhere thresholds are whole, and weights
-whose sums are shifted to the right fill their range.
+If weights lie on a grid and the range allows a scale that makes the grid's step a multiple of
+ours, the integer graph holds exactly the same numbers. Otherwise, thresholds are whole numbers,
+and weights whose sums are shifted to the right fill their range.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from sdt_lava.quantize.integer import (
 )
 from sdt_lava.quantize.weight_format import WeightFormat
 
-# Scales that differ by less are one scale to weights in float32.
+# Scales that differ by less are the same scale for weights in float32.
 SAME_SCALE = 1e-6
-# An exact scale is not worth more than this share of the range of membranes.
+# An exact scale may not cost more than this fraction of the range of membranes.
 _LEAST_SHARE = 1 / 16
 
 
 def fitting_scale(
     graph: Graph, group: LifGroup, scale: float, weights: WeightFormat, clips: Clips
 ) -> float:
-    """Lower a scale to one at which nothing is rounded, or else only to whole thresholds.
+    """Lower a scale so that nothing is rounded or, failing that, thresholds are whole numbers.
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ def fitting_scale(
     scale : float
         Largest scale.
     weights : WeightFormat
-        What a weight can be.
+        Format of the weights.
     clips : mapping of str to float
-        Share of a layer's largest weight that its range has to hold.
+        Fraction of the largest weight that must fit in the range, by layer.
 
     Raises
     ------
@@ -63,10 +63,10 @@ def fitting_scale(
 def filling_scale(
     graph: Graph, group: LifGroup, scale: float, weights: WeightFormat, clips: Clips
 ) -> float:
-    """Lower a scale to whole thresholds, where sums are shifted to the right also to full weights.
+    """Lower a scale so that thresholds are whole numbers and shifted weights fill their range.
 
-    Such a group has threshold bits to spare: at up to half of its scale the largest weight is the
-    largest of the format.
+    Groups whose sums are shifted to the right have threshold bits to spare: lowering the scale to
+    no less than half makes their largest weight the largest of the format.
 
     Raises
     ------
@@ -86,8 +86,8 @@ def exact_scale(
 ) -> float | None:
     """Return the best scale up to a limit at which no weight is rounded, None if there is none.
 
-    Better than a large one is one at which thresholds, then biases, are not rounded either, and
-    better than that one at which no sum is rounded when it is shifted to the right.
+    Scales at which thresholds and then biases are not rounded either are preferred to larger
+    scales, and most of all scales at which no sum is rounded by its shift to the right.
     """
     if any(clips.get(name, 1.0) != 1.0 for name in group.synapses):
         return None
@@ -119,44 +119,44 @@ def exact_scale(
 def _candidates(
     graph: Graph, group: LifGroup, scale: float, weights: WeightFormat
 ) -> list[float] | None:
-    """Return scales, the largest first, at which the first layer with weights is exact."""
+    """Return scales at which the first layer with weights is exact, the largest first."""
     first: list[float] | None = None
     for values, exponents in _layers(graph, group, weights):
         step = grid_of(values, weights.mantissa)
         if step is None:
             return None
         if step and first is None:
-            most = int(weights.mantissa * step / np.abs(values).max() + CLOSE)
+            largest_count = int(weights.mantissa * step / np.abs(values).max() + CLOSE)
             first = [
                 weights.step * 2.0**exponent * count / step
                 for exponent in exponents
-                for count in range(1, most + 1)
+                for count in range(1, largest_count + 1)
             ]
     if first is None:
         return None
     least = _LEAST_SHARE * scale
-    # A scale that is the limit but for the last digits is within it.
-    within = {value for value in first if least <= value <= scale * (1 + SAME_SCALE)}
-    return sorted(within, reverse=True)
+    # A scale that exceeds the limit only in the last digits is within it.
+    candidates = {value for value in first if least <= value <= scale * (1 + SAME_SCALE)}
+    return sorted(candidates, reverse=True)
 
 
 def _layers(graph: Graph, group: LifGroup, weights: WeightFormat) -> list[tuple[FloatArray, range]]:
-    """Return the weights of each layer and the exponents that it can have."""
-    found: list[tuple[FloatArray, range]] = []
+    """Return the weights of each layer and its possible exponents."""
+    layers: list[tuple[FloatArray, range]] = []
     for name in group.lifs:
         lif = graph.nodes[name]
         if isinstance(lif, CubaLif) and lif.weight_rec is not None:
-            found.append((np.asarray(lif.weight_rec, np.float64), range(1)))
+            layers.append((np.asarray(lif.weight_rec, np.float64), range(1)))
     for name in group.synapses:
         exponents = range(least_exponent(graph, name, weights), MAX_WEIGHT_EXPONENT + 1)
-        found.append((effective_weight(graph, graph.nodes[name]), exponents))  # type: ignore[arg-type]
-    return found
+        layers.append((effective_weight(graph, graph.nodes[name]), exponents))  # type: ignore[arg-type]
+    return layers
 
 
 def weights_stay(
     graph: Graph, group: LifGroup, scale: float, weights: WeightFormat, clips: Clips
 ) -> bool:
-    """Tell whether no weight of a group is rounded at a scale."""
+    """Return whether no weight of a group is rounded at a scale."""
     for name in group.synapses:
         synapse: Any = graph.nodes[name]
         rows = powers(synapse, layer_exponents(graph, name, weights, clips, scale))
@@ -172,7 +172,7 @@ def weights_stay(
 
 
 def _of_neurons(graph: Graph, group: LifGroup) -> tuple[list[Any], list[Any]]:
-    # What a token mean passes on has a scale of its own.
+    # The output of a token mean has its own scale.
     direct = [name for name in group.lifs if token_mean_before(graph, name) is None]
     neurons = [graph.nodes[name] for name in direct]
     lifs = [node for node in neurons if isinstance(node, LIF_KINDS)]

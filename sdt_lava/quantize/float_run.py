@@ -1,4 +1,4 @@
-"""Evaluation of float graphs in float64, before anything is rounded."""
+"""Evaluate float graphs in float64, before anything is rounded."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ from sdt_lava.support.torch_state import exact_arithmetic
 
 
 def evaluate(graph: Graph, frames: Tensor) -> dict[str, Tensor]:
-    """Return what every node of a float graph emits; neurons fire at their threshold.
+    """Return the output of every node of a float graph, whose neurons fire at their threshold.
 
     Parameters
     ----------
     graph : Graph
-        As traced from a model, biases on the synapses or gathered in the neurons.
+        As traced from a model, with biases on the synapses or gathered in the neurons.
     frames : Tensor
         Real input ``(T, B, *shape)``.
 
     Returns
     -------
     dict of str to Tensor
-        ``(T, B, *shape)``: uint8 for spikes, float64 for anything else.
+        Values ``(T, B, *shape)``: uint8 for spikes, float64 otherwise.
     """
     with exact_arithmetic():
         return _evaluate(graph, frames)
@@ -58,13 +58,11 @@ def _evaluate(graph: Graph, frames: Tensor) -> dict[str, Tensor]:
         if isinstance(node, Input):
             values[node.name] = frames.double()
             continue
-        arriving = [values[name] for name in node.inputs]
+        inputs = [values[name] for name in node.inputs]
         function = _REAL.get(type(node))
-        # Nodes without numbers are the same in both kinds of graph.
+        # Nodes without numbers are evaluated alike in float and integer graphs.
         values[node.name] = (
-            function(node, arriving)
-            if function
-            else evaluator(type(node))(node, arriving, Context())
+            function(node, inputs) if function else evaluator(type(node))(node, inputs, Context())
         )
     return values
 
@@ -91,12 +89,15 @@ def _lif(node: Lif, arriving: list[Tensor]) -> Tensor:
     currents = sum(arriving[1:], arriving[0]).double()
     state_u = torch.zeros(currents.shape[1:], dtype=torch.float64)
     voltage = torch.zeros_like(state_u)
-    kept_u, kept_v = 1 - node.current_decay / DECAY_UNITY, 1 - node.voltage_decay / DECAY_UNITY
+    retained_u, retained_v = (
+        1 - node.current_decay / DECAY_UNITY,
+        1 - node.voltage_decay / DECAY_UNITY,
+    )
     bias = _bias(node.bias, currents.ndim - 2)
     spikes = torch.empty(currents.shape, dtype=torch.uint8)
     for step, current in enumerate(currents):
-        state_u = state_u * kept_u + current
-        voltage = voltage * kept_v + state_u + bias
+        state_u = state_u * retained_u + current
+        voltage = voltage * retained_v + state_u + bias
         spikes[step] = fired = voltage >= node.threshold
         voltage = voltage.masked_fill(fired, 0.0)
     return spikes
@@ -106,7 +107,7 @@ def _cuba(node: CubaLif, arriving: list[Tensor]) -> Tensor:
     currents = sum(arriving[1:], arriving[0]).double()
     shape, axes = currents.shape[1:], currents.ndim - 2
     state_u, voltage = (torch.zeros(shape, dtype=torch.float64) for _ in range(2))
-    kept_u, kept_v = (
+    retained_u, retained_v = (
         1 - _bias(values, axes) / DECAY_UNITY for values in (node.current_decay, node.voltage_decay)
     )
     threshold, bias = _bias(node.threshold, axes), _bias(node.bias, axes)
@@ -114,11 +115,11 @@ def _cuba(node: CubaLif, arriving: list[Tensor]) -> Tensor:
     spikes = torch.zeros(currents.shape, dtype=torch.uint8)
     for step, current in enumerate(currents):
         if weight_rec is not None and step:
-            # A spike comes back one step later.
+            # A spike arrives at recurrent connections one step later.
             sent = spikes[step - 1].flatten(1).double()
             current = current + functional.linear(sent, weight_rec).reshape(shape)
-        state_u = state_u * kept_u + current
-        voltage = voltage * kept_v + state_u + bias
+        state_u = state_u * retained_u + current
+        voltage = voltage * retained_v + state_u + bias
         spikes[step] = fired = voltage >= threshold
         voltage = voltage.masked_fill(fired, 0.0)
     return _delayed(spikes, node.delay)
@@ -129,12 +130,12 @@ def _matrix(weight: Any) -> Tensor | None:
 
 
 def _delayed(spikes: Tensor, delay: Any) -> Tensor:
-    """Shift the spikes of each channel to later steps; those beyond the sample are lost."""
+    """Delay the spikes of each channel; those delayed beyond the end of the sample are lost."""
     sent = torch.zeros_like(spikes)
     channels = spikes.shape[2]
     for channel, steps in enumerate(np.broadcast_to(np.asarray(delay), (channels,)).tolist()):
-        kept = max(len(spikes) - steps, 0)
-        sent[steps:, :, channel] = spikes[:kept, :, channel]
+        remaining = max(len(spikes) - steps, 0)
+        sent[steps:, :, channel] = spikes[:remaining, :, channel]
     return sent
 
 

@@ -1,6 +1,6 @@
-"""Teacher forcing: every layer gets the float model's own input spikes.
+"""Run layers under teacher forcing: each one receives the float model's own input spikes.
 
-So each layer is judged by itself; a difference in one is not blamed on those behind it.
+Each layer is thus evaluated by itself: a difference in one layer does not affect later ones.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Teacher = Callable[[NDArray[np.floating]], SpikeArrays]
 
 @dataclass(frozen=True, eq=False)
 class RecordedBatch:
-    """What the float model did with a few samples, eight spikes a byte.
+    """Inputs and spikes of the float model for a batch of samples, packed eight spikes to a byte.
 
     Parameters
     ----------
@@ -51,18 +51,18 @@ class RecordedBatch:
         return torch.from_numpy(bits.reshape(shape))
 
     def events(self, graph: Graph, name: str) -> Tensor:
-        """Return what a node of events sends; such nodes are the same in float and integers."""
+        """Return the output of a node that sends events; such a node is the same in both graphs."""
         node = graph.nodes[name]
         if isinstance(node, Input):
             return torch.from_numpy(self.frames)
         if isinstance(node, LIF_KINDS):
             return self.spikes(name)
-        arriving = [self.events(graph, source) for source in node.inputs]
-        return evaluator(type(node))(node, arriving, Context())
+        inputs = [self.events(graph, source) for source in node.inputs]
+        return evaluator(type(node))(node, inputs, Context())
 
 
 def record(graph: Graph, x: NDArray[np.floating], teacher: Teacher) -> Iterator[RecordedBatch]:
-    """Run the float model on samples, as many at a time as memory allows.
+    """Run the float model and record its spikes, in batches limited by memory.
 
     Parameters
     ----------
@@ -71,14 +71,14 @@ def record(graph: Graph, x: NDArray[np.floating], teacher: Teacher) -> Iterator[
     x : ndarray
         ``(B, *shape)`` or ``(B, T, *shape)``.
     teacher : callable
-        Returns the float model's spikes.
+        Function that returns the float model's spikes.
     """
     frames = encode(graph, x)
     size = samples_at_once(graph, len(frames))
     for start in range(0, len(x), size):
         spikes = teacher(x[start : start + size])
         yield RecordedBatch(
-            # A copy: a static image is one array that stands for all steps.
+            # Copied because a static image is one array broadcast to all steps.
             frames=np.array(frames[:, start : start + size], np.int64, order="C"),
             packed={name: np.packbits(values) for name, values in spikes.items()},
             shapes={name: values.shape for name, values in spikes.items()},
@@ -86,19 +86,19 @@ def record(graph: Graph, x: NDArray[np.floating], teacher: Teacher) -> Iterator[
 
 
 class ForcedLayers:
-    """Integer nodes of one LIF group, run on recorded events.
+    """The integer nodes of one LIF group, run on recorded events.
 
     Parameters
     ----------
     graph : Graph
         Graph that the nodes belong to.
     nodes : mapping of str to Node
-        Integer nodes; currents that they read come from one another.
+        Integer nodes; the currents that they read must come from one another.
 
     Attributes
     ----------
     extremes : dict of str to Extremes
-        Largest magnitudes seen in each population of neurons, over all runs.
+        Largest magnitudes in each population of neurons, over all runs.
     """
 
     def __init__(self, graph: Graph, nodes: Mapping[str, Node]) -> None:
@@ -108,16 +108,16 @@ class ForcedLayers:
 
     @torch.no_grad()
     def spikes(self, batch: RecordedBatch) -> Iterator[tuple[str, Tensor]]:
-        """Yield name and spikes ``(T, B, *shape)`` of each LIF."""
+        """Yield the name and the spikes ``(T, B, *shape)`` of each LIF."""
         context = Context(strict=False, extremes=self.extremes)
         currents: dict[str, Tensor] = {}
         for node in self.nodes:
-            arriving = [
+            inputs = [
                 currents[source] if source in currents else batch.events(self.graph, source)
                 for source in node.inputs
             ]
             with exact_arithmetic():
-                values = evaluator(type(node))(node, arriving, context)
+                values = evaluator(type(node))(node, inputs, context)
             if isinstance(node, LIF_KINDS):
                 yield node.name, values
             else:

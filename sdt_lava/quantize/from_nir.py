@@ -1,4 +1,4 @@
-"""From NIR to the integer graph: exactly where our own metadata say how, else by quantization."""
+"""Convert a NIR graph to the integer graph: exactly if it holds our metadata, else quantized."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class NirOptions:
-    """What a NIR graph does not say.
+    """Options for converting a NIR graph: facts that the graph does not contain.
 
     Parameters
     ----------
     timesteps : int, optional
-        Steps T of one sample; graphs of `sdt_lava.nir.to_nir` say it.
+        Steps T of one sample; graphs written by `sdt_lava.nir.to_nir` contain them.
     dt : float, optional
         Time step [s]; by default the graph's own, else 1e-4.
     requantize : bool
-        Quantize the weights even if the graph holds the integers of a network of ours.
+        Quantize the weights even if the graph holds the integers of one of our networks.
     bits : int
         Width of a weight when quantizing, 2 to 8.
     first_layer : {'full', 'fitted'}
-        Weights of layers that read an image or counts, as :func:`sdt_lava.export` takes it.
+        How to quantize layers that read an image or counts, see :func:`sdt_lava.export`.
     calibration : CalibrationData, optional
-        Used when quantizing, where the range of a sum cannot be proved; in units of the input.
+        Data used in quantization if the range of a sum cannot be proved, in units of the input.
     input_scale : float
         Integer levels per unit of the input, for graphs of other programs.
     input_range : tuple of int
-        Smallest and largest integer input, for graphs of other programs; by default spikes.
+        Smallest and largest integer input, for graphs of other programs; spikes by default.
     input_shape : tuple of int, optional
-        Shape of one frame, for graphs of other programs that do not say it, or another one.
+        Shape of one frame, for graphs of other programs that do not contain it or a different one.
     """
 
     timesteps: int | None = None
@@ -62,18 +62,18 @@ class NirOptions:
 
 @dataclass(frozen=True)
 class NirReport:
-    """What importing a NIR graph involved.
+    """The report on importing a NIR graph.
 
     Parameters
     ----------
     exact : bool
-        Whether the integers in the graph were taken as they are.
+        Whether the integers in the graph were used unchanged.
     dt : float
-        Time step [s] that was used.
+        Time step used [s].
     notes : tuple of str
-        What was rounded or moved, besides weights and thresholds.
+        Notes on values that were rounded or moved, except weights and thresholds.
     quantization : QuantizationReport or None
-        What was done to weights and thresholds, if they were quantized.
+        The changes to weights and thresholds, if they were quantized.
     """
 
     exact: bool
@@ -91,8 +91,8 @@ class NirReport:
 
     def lines(self) -> list[str]:
         """Return the report as sentences."""
-        how = "the integers in the graph, unchanged" if self.exact else "quantized weights"
-        return [f"{how}; time step {self.dt:g} s", *self.notes]
+        origin = "the integers in the graph, unchanged" if self.exact else "quantized weights"
+        return [f"{origin}; time step {self.dt:g} s", *self.notes]
 
 
 def load_nir(
@@ -127,29 +127,30 @@ def load_nir(
 def from_nir(source: nir.NIRGraph, options: NirOptions | None = None) -> tuple[Graph, NirReport]:
     """Return the integer graph of a NIR graph.
 
-    A graph made by `sdt_lava.nir.to_nir` gives back its network, node by node. Any other is
-    discretised by Euler's method, quantized and reported on.
+    A graph written by `sdt_lava.nir.to_nir` yields the original network, node by node. Any other
+    graph is discretised by Euler's method and quantized, with a report.
 
     Parameters
     ----------
     source : nir.NIRGraph
         Neurons (IF, LIF, CubaLIF, Threshold), layers between them (Affine, Linear, Conv1d, Conv2d,
         SumPool2d, AvgPool2d, Scale, Flatten, Delay), an integrator (I, LI, CubaLI) at the end,
-        graphs inside, and loops that go through one population; one Input and one Output.
+        nested graphs, and loops that go through one population; one Input and one Output.
     options : NirOptions, optional
-        What the graph does not say.
+        Facts that the graph does not contain.
 
     Returns
     -------
     graph : Graph
         The integer graph.
     report : NirReport
-        What was done.
+        The report on the conversion.
 
     Raises
     ------
     NirError
-        If the graph has other nodes (all are named) or parameters that a network of ours lacks.
+        If the graph has other nodes (the error names all of them) or parameters that our networks
+        cannot express.
     GraphError
         If nodes do not fit together.
     QuantizationError
@@ -167,9 +168,9 @@ def from_nir(source: nir.NIRGraph, options: NirOptions | None = None) -> tuple[G
     dt = options.dt or (header_number(source, "dt", real=True) if ours else None) or DEFAULT_DT
     if not 0 < dt < float("inf"):
         raise NirError("dt", str(dt), "a positive number of seconds")
-    entry = None if ours else (options.input_scale, *options.input_range)
-    maker = FloatMaker(source, float(dt), entry, None if ours else options.input_shape)
-    # Metadata are checked as late as their nodes: first what the graph is, then what it says.
+    input_levels = None if ours else (options.input_scale, *options.input_range)
+    maker = FloatMaker(source, float(dt), input_levels, None if ours else options.input_shape)
+    # Metadata are checked after the structure of the graph, like their nodes.
     graph = Graph.build(maker.make(), int(timesteps), graph_metadata(source) if ours else {})
     if ours and not options.requantize:
         return _checked(restore_integers(graph, maker.metadata)), NirReport(
@@ -179,7 +180,7 @@ def from_nir(source: nir.NIRGraph, options: NirOptions | None = None) -> tuple[G
     try:
         quantized, report = _quantized(graph, options)
     except QuantizationError as error:
-        # What was read in one of two ways may be the reason.
+        # The cause may be an ambiguous value that was read in the wrong one of two ways.
         doubts = "; ".join(note for note in maker.notes if "--dt" in note)
         if not doubts:
             raise
@@ -189,7 +190,7 @@ def from_nir(source: nir.NIRGraph, options: NirOptions | None = None) -> tuple[G
 
 
 def _membrane_notes(graph: Graph, report: QuantizationReport) -> list[str]:
-    """Say in which unit membranes are the result."""
+    """Return a note on the unit of the result if it is a membrane."""
     last = graph.nodes[graph.output_name]
     if not (isinstance(last, LIF_KINDS) and is_silent(last)):
         return []
@@ -216,7 +217,7 @@ def _is_ours(source: nir.NIRGraph) -> bool:
 
 
 def _quantized(graph: Graph, options: NirOptions) -> tuple[Graph, QuantizationReport]:
-    """Quantize, with the input's scale out of the way: weights of NIR see what the input emits."""
+    """Quantize with an input scale of 1, because weights of NIR apply to the emitted integers."""
     from sdt_lava.quantize.post_training import quantize
 
     scale, data = graph.input.scale, options.calibration

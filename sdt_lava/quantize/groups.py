@@ -1,4 +1,4 @@
-"""LIF groups: neurons and synapses that must share one scale because their currents add up."""
+"""Group neurons and synapses that must share one scale because their currents are added."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class LifGroup:
     lifs, synapses : tuple of str
         Node names.
     counts : str
-        Name of the token sum if the group integrates one (integer counts, no weights).
+        Name of the token sum if the group integrates one (integer counts without weights).
     between : tuple of str
-        Sums, pools and means that the currents pass through on their way.
+        Sums, pools and means between the synapses and the neurons.
     """
 
     lifs: tuple[str, ...]
@@ -34,14 +34,14 @@ class LifGroup:
 
     @property
     def name(self) -> str:
-        """Name of the first neuron."""
+        """Name of the first neuron, or of the first synapse if there is no neuron."""
         return self.lifs[0] if self.lifs else self.synapses[0]
 
 
 def lif_groups(graph: Graph) -> tuple[LifGroup, ...]:
     """Return the connected components of the graph's current edges.
 
-    Every branch of a residual stream ends up in one group with all neurons that read it.
+    All branches of a residual stream are in one group, with all neurons that read the stream.
     """
     import networkx as nx
 
@@ -80,6 +80,6 @@ def token_mean_before(graph: Graph, lif: str) -> TokenMean | None:
 
 
 def token_count(graph: Graph, node: TokenMean | TokenSum) -> int:
-    """Return the number of tokens that a token sum or mean adds up."""
+    """Return the number of tokens over which a token sum or mean is taken."""
     _, height, width = graph.shapes[node.inputs[0]]
     return height * width

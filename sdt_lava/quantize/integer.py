@@ -1,13 +1,13 @@
-"""Rounding a float graph to the integer graph, group by group.
+"""Round a float graph to the integer graph, group by group.
 
-For each LIF group one scale S: ``threshold = 2 v_th S``, ``bias_int = round(b S)``, and for each of
-its layers (or each of their output channels) the smallest exponent e for which
-``W_int = step round(W S / 2^e / step)`` is within +-254; ``step`` is 2 for 8 bits and doubles for
-each bit less. S is the largest one for which the layer with the smallest weights fills its range,
-the threshold is an integer and fits 17 bit, the biases fit 13 bit and no sum leaves 24 bit. Layers
-that read a graded input may have negative exponents: their weights, too, fill the range then. A
-*clip* below 1 takes only that share of a layer's largest weight for its range: larger weights are
-cut off, and all others are finer.
+Each LIF group has one scale S: ``threshold = 2 v_th S`` and ``bias_int = round(b S)``. Each of its
+layers (or each output channel) has the smallest exponent e for which
+``W_int = step round(W S / 2^e / step)`` is within +-254; ``step`` is 2 for 8 bits and doubles with
+each bit less. S is the largest scale for which the layer with the smallest weights fills its range,
+the threshold is an integer within 17 bits, the biases fit in 13 bits and no sum exceeds 24 bits.
+Layers that read a graded input may have negative exponents, so that their weights fill the range,
+too. With a *clip* below 1, only that fraction of a layer's largest weight fills the range: larger
+weights are clipped, and all others are rounded to finer steps.
 """
 
 from __future__ import annotations
@@ -45,22 +45,23 @@ from sdt_lava.quantize.first_layer import effective_weight, least_exponent
 from sdt_lava.quantize.groups import LifGroup, token_count, token_mean_before
 from sdt_lava.quantize.weight_format import WeightFormat
 
-# Largest scale: 2 v_th S must fit the threshold with room for the membrane above it.
+# Largest scale: 2 v_th S must fit the threshold, and the membrane needs room above it.
 _LARGEST_SCALE = 2**14
 # Largest bias that fits the mantissa at the largest exponent, in units of an activation.
 _BIAS_LIMIT = BIAS_MANTISSA_HIGH << (BIAS_EXPONENT_HIGH - BIAS_EXPONENT)
-# Weights of one spike in a token sum; even, as every weight. The coarse one suffices where any
-# count fires at once; the fine one leaves room for the fractions that a leaking count has.
+# Weight of one spike in a token sum; even, like all weights. The coarse weight suffices if every
+# count fires at once; the fine weight leaves room for the fractions of a leaking count.
 _COARSE_COUNT, _FINE_COUNT = 2, 64
 
-# Share of a layer's largest weight that its range has to hold, by layer; 1 where none is given.
+# Fraction of the largest weight that must fit in the range, by layer; 1 for layers not listed.
 Clips = Mapping[str, float]
 
 
 def reach(graph: Graph, name: str, weights: WeightFormat, clips: Clips) -> FloatArray:
-    """Return the magnitudes that a layer's range has to hold, one for each of its exponents.
+    """Return the magnitudes that must fit in a layer's range, one for each of its exponents.
 
-    ``(O,)`` by channel, else ``(1,)``: the largest effective weights times the layer's clip.
+    The result has shape ``(O,)`` with exponents by channel, else ``(1,)``: the largest magnitudes
+    of the effective weights, times the layer's clip.
     """
     synapse = graph.nodes[name]
     assert isinstance(synapse, Synapse)
@@ -72,9 +73,9 @@ def reach(graph: Graph, name: str, weights: WeightFormat, clips: Clips) -> Float
 def layer_exponents(
     graph: Graph, name: str, weights: WeightFormat, clips: Clips, scale: float
 ) -> int | IntArray:
-    """Return the exponents of a layer's weights at a scale: the smallest ones at which they fit.
+    """Return the smallest exponents at which a layer's weights fit at a scale.
 
-    Sums are not shifted to the right where weights need no rounding without it.
+    Sums are not shifted to the right if no weight is rounded without the shift.
     """
     largest = reach(graph, name, weights, clips) * scale
     plain, least = weights.exponents(largest), least_exponent(graph, name, weights)
@@ -82,8 +83,8 @@ def layer_exponents(
         return plain
     synapse = graph.nodes[name]
     assert isinstance(synapse, Synapse)
-    wanted = effective_weight(graph, synapse) * scale
-    if whole(wanted / powers(synapse, plain) / weights.step):
+    scaled = effective_weight(graph, synapse) * scale
+    if whole(scaled / powers(synapse, plain) / weights.step):
         return plain
     return weights.exponents(largest, least)
 
@@ -96,16 +97,16 @@ def largest_scale(graph: Graph, group: LifGroup, weights: WeightFormat, clips: C
     graph : Graph
         Float graph with biases gathered in the neurons.
     group : LifGroup
-        A group of that graph that integrates no counts.
+        A group of that graph that does not integrate counts.
     weights : WeightFormat
-        What a weight can be.
+        Format of the weights.
     clips : mapping of str to float
-        Share of a layer's largest weight that its range has to hold.
+        Fraction of the largest weight that must fit in the range, by layer.
 
     Raises
     ------
     QuantizationError
-        If a group cannot be represented.
+        If the group cannot be represented.
     """
     lifs = [graph.nodes[name] for name in group.lifs]
     silent = lifs and all(isinstance(lif, LIF_KINDS) and is_silent(lif) for lif in lifs)
@@ -122,7 +123,7 @@ def largest_scale(graph: Graph, group: LifGroup, weights: WeightFormat, clips: C
 
 
 def is_silent(lif: Lif | CubaLif) -> bool:
-    """Whether neurons of a float graph never fire: their threshold is infinite."""
+    """Return whether neurons of a float graph never fire because their threshold is infinite."""
     return bool(np.isinf(lif.threshold).all())
 
 
@@ -132,12 +133,12 @@ def _neuron_limits(graph: Graph, name: str, weights: WeightFormat) -> list[float
     if np.min(lif.threshold) <= 0:
         raise QuantizationError(f"node {name!r}", f"threshold {np.min(lif.threshold)}", "above 0")
     limits = [] if is_silent(lif) else [THRESHOLD_LIMIT / float(np.max(lif.threshold))]
-    # Recurrent weights have no exponent: the largest one has to fit as it is.
+    # Recurrent weights have no exponent, so the largest one must fit unshifted.
     if isinstance(lif, CubaLif) and lif.weight_rec is not None:
-        most = float(np.abs(np.asarray(lif.weight_rec, np.float64)).max(initial=0))
-        if most > 0:
-            limits.append(weights.largest / most)
-    # A token mean is scaled down by its own shift until its bias fits.
+        largest_recurrent = float(np.abs(np.asarray(lif.weight_rec, np.float64)).max(initial=0))
+        if largest_recurrent > 0:
+            limits.append(weights.largest / largest_recurrent)
+    # The shift of a token mean is increased until the bias fits.
     if lif.bias is not None and token_mean_before(graph, name) is None:
         largest = float(np.abs(lif.bias).max(initial=0))
         if largest > 0:
@@ -146,7 +147,7 @@ def _neuron_limits(graph: Graph, name: str, weights: WeightFormat) -> list[float
 
 
 def round_scale(graph: Graph, group: LifGroup, scale: float) -> float:
-    """Lower a scale until the group's threshold is an integer, so that it is not rounded."""
+    """Lower a scale until the group's smallest threshold is an integer and needs no rounding."""
     thresholds = [
         float(np.min(lif.threshold))
         for lif in (graph.nodes[name] for name in group.lifs)
@@ -174,7 +175,7 @@ def quantize_groups(
     clips: Clips,
     shift: int = 0,
 ) -> dict[str, Node]:
-    """Round the weights, thresholds and biases of some groups.
+    """Round the weights, thresholds and biases of LIF groups.
 
     Parameters
     ----------
@@ -185,16 +186,16 @@ def quantize_groups(
     scales : mapping of str to float
         Scale by group name.
     weights : WeightFormat
-        What a weight can be.
+        Format of the weights.
     clips : mapping of str to float
-        Share of a layer's largest weight that its range has to hold.
+        Fraction of the largest weight that must fit in the range, by layer.
     shift : int
         Right shift of the token mean's sum.
 
     Returns
     -------
     dict of str to Node
-        All nodes of the groups; only those without numbers are as they were.
+        All nodes of the groups; nodes without numbers are unchanged.
     """
     rounded: dict[str, Node] = {}
     for group in groups:
@@ -207,7 +208,7 @@ def quantize_groups(
 
 
 def with_rounded(graph: Graph, rounded: Mapping[str, Node], weights: WeightFormat) -> Graph:
-    """Return the integer graph: a float graph with its groups' nodes replaced, its head rounded."""
+    """Return the integer graph: the float graph with rounded groups and a rounded head."""
     return graph.rebuild(
         _quantize_readout(node, weights)
         if isinstance(node, Readout)
@@ -224,8 +225,8 @@ def _quantize_group(
         synapse = graph.nodes[name]
         assert isinstance(synapse, Synapse)
         exponent = layer_exponents(graph, name, weights, clips, scale)
-        wanted = effective_weight(graph, synapse) * scale / powers(synapse, exponent)
-        rounded[name] = replace(synapse, weight=weights.round(wanted), exponent=exponent)
+        scaled = effective_weight(graph, synapse) * scale / powers(synapse, exponent)
+        rounded[name] = replace(synapse, weight=weights.round(scaled), exponent=exponent)
     for name in group.lifs:
         mean, gain = token_mean_before(graph, name), 1.0
         if mean is not None:
@@ -236,7 +237,7 @@ def _quantize_group(
 
 
 def powers(synapse: Synapse, exponent: int | IntArray) -> FloatArray:
-    """Return ``2 ** exponent`` of each output channel, in a shape that divides the weights."""
+    """Return ``2 ** exponent`` of each output channel, shaped to divide the weights."""
     exponents = np.broadcast_to(np.asarray(exponent), len(synapse.weight))
     return np.asarray(2.0 ** exponents.reshape(-1, *(1,) * (synapse.weight.ndim - 1)))
 
@@ -244,8 +245,8 @@ def powers(synapse: Synapse, exponent: int | IntArray) -> FloatArray:
 def _quantize_lif(graph: Graph, name: str, scale: float, weights: WeightFormat) -> Lif | CubaLif:
     lif = graph.nodes[name]
     assert isinstance(lif, LIF_KINDS)
-    wanted = THRESHOLD_LIMIT if is_silent(lif) else np.asarray(lif.threshold, np.float64) * scale
-    thresholds: Any = np.rint(wanted).astype(np.int64)
+    scaled = THRESHOLD_LIMIT if is_silent(lif) else np.asarray(lif.threshold, np.float64) * scale
+    thresholds: Any = np.rint(scaled).astype(np.int64)
     for threshold in (int(thresholds.min()), int(thresholds.max())):
         if not 1 <= threshold <= THRESHOLD_LIMIT:
             raise QuantizationError(
@@ -253,8 +254,8 @@ def _quantize_lif(graph: Graph, name: str, scale: float, weights: WeightFormat) 
             )
     rounded = replace(lif, threshold=thresholds if thresholds.ndim else int(thresholds))
     if isinstance(rounded, CubaLif) and rounded.weight_rec is not None:
-        wanted = np.asarray(rounded.weight_rec, np.float64) * scale
-        rounded = replace(rounded, weight_rec=weights.round(wanted))
+        scaled = np.asarray(rounded.weight_rec, np.float64) * scale
+        rounded = replace(rounded, weight_rec=weights.round(scaled))
     if lif.bias is None:
         return rounded
     exponent, mantissas = encode_bias(lif.bias, scale, name)
@@ -266,12 +267,12 @@ def _quantize_lif(graph: Graph, name: str, scale: float, weights: WeightFormat) 
 
 
 def encode_bias(bias: object, scale: float, where: str) -> tuple[int, IntArray]:
-    """Encode a bias as mantissa and exponent, at exponent 6 (activation units) if it fits.
+    """Encode a bias as mantissa and exponent, with exponent 6 (activation units) if it fits.
 
     Raises
     ------
     QuantizationError
-        If it does not fit at exponent 7 either.
+        If the bias does not fit with exponent 7 either.
     """
     for exponent in range(BIAS_EXPONENT, BIAS_EXPONENT_HIGH + 1):
         unit = 2.0 ** (exponent - BIAS_EXPONENT)
@@ -288,10 +289,11 @@ def encode_bias(bias: object, scale: float, where: str) -> tuple[int, IntArray]:
 def _quantize_counts(graph: Graph, group: LifGroup) -> dict[str, Node]:
     """Quantize neurons that integrate token counts, which are integers.
 
-    The float neuron fires at ``v >= threshold``, the hardware above its threshold, and a count
-    may land exactly on it. Up to a threshold of 1 (``v_th = 0.5``, the official network) any
-    count fires and nothing leaks: exact. Above, a bias of one unit of the state (1/4096 of a
-    count) turns ``>`` into ``>=``: exact for ten steps after a spike or the start of a sample.
+    The float neuron fires at ``v >= threshold``, the hardware strictly above its threshold, and a
+    count may be equal to it. Up to a threshold of 1 (``v_th = 0.5``, the official network), every
+    count fires and nothing leaks, so the result is exact. Above that, a bias of one unit of the
+    state (1/4096 of a count) turns ``>`` into ``>=``: the result is exact for ten steps after a
+    spike or the start of a sample.
     """
     counts = graph.nodes[group.counts]
     assert isinstance(counts, TokenSum)
@@ -331,7 +333,8 @@ def _quantize_readout(node: Readout, weights: WeightFormat) -> Readout:
     scale = weights.largest / largest if largest > 0 else 1.0
     step = grid_of(weight, weights.mantissa)
     if step:
-        # The largest weight may not fill the range: nothing is rounded at whole shares of it.
+        # On a grid, the step is scaled to a whole number of our steps, so that nothing is rounded,
+        # even if the largest weight then does not fill the range.
         scale = weights.step * (weights.mantissa // round(largest / step)) / step
     bias = (
         None

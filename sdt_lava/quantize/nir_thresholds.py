@@ -1,4 +1,4 @@
-"""Thresholds that no input reaches: mostly files whose seconds are steps, or the reverse."""
+"""Check NIR graphs for thresholds that no input reaches, often due to a wrong unit of time."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from sdt_lava.importers.nir.float_graph import FloatMaker
 from sdt_lava.ir import Graph, Input
 from sdt_lava.quantize.reachable import Reach, reaches
 
-# Time steps in seconds that programs write files with; 1 for those whose unit is the step.
+# Common time steps [s]; 1 for programs whose unit of time is the step.
 _USUAL_DT = (1e-3, 1e-2, 0.1, 1.0, 1e-5, 1e-6)
 _MOST_DOUBLINGS = 6
-# Of a time constant, where nothing else says how long a step is.
+# Typical time constant in steps, for choosing among the time steps above.
 _USUAL_STEPS = 10.0
 _TIME_CONSTANTS = ("tau", "tau_mem", "tau_syn")
 
 
 def check_reachable(source: nir.NIRGraph, graph: Graph, maker: FloatMaker) -> None:
-    """Check that some input makes each population fire that has any positive drive.
+    """Check that some input makes each population with positive drive fire.
 
     Parameters
     ----------
     source : nir.NIRGraph
-        The graph.
+        The NIR graph.
     graph : Graph
-        The float graph that was made of it.
+        The float graph made from it.
     maker : FloatMaker
-        What made it, with its time step.
+        The maker of the float graph, with its time step.
 
     Raises
     ------
     NirError
-        If no input reaches a threshold in T steps; the remedy was tried.
+        If no input reaches a threshold in T steps; the suggested remedy has been tried.
     """
     for name, reach in _reaches(graph).items():
         if not reach.fires and reach.drive > 0 and name in maker.structure.nodes:
@@ -44,7 +44,7 @@ def check_reachable(source: nir.NIRGraph, graph: Graph, maker: FloatMaker) -> No
 
 
 def _reaches(graph: Graph) -> dict[str, Reach]:
-    # The weights of a NIR graph read the integers that the input sends.
+    # Weights of a NIR graph apply to the integers that the input sends.
     nodes = (replace(node, scale=1.0) if isinstance(node, Input) else node for node in graph)
     return reaches(graph.rebuild(nodes))
 
@@ -68,26 +68,26 @@ def _unreachable(
 
 
 def _remedy(source: nir.NIRGraph, graph: Graph, maker: FloatMaker, name: str) -> str:
-    """Return what makes the neurons fire, tried here."""
-    # Other steps first, then more of them, then both.
+    """Return a remedy that makes the neurons fire, verified by trying it."""
+    # Try other time steps first, then more steps, then both.
     for doublings in range(_MOST_DOUBLINGS + 1):
         steps = graph.timesteps << doublings
         more = f" and timesteps (--timesteps {steps})" if doublings else ""
         for dt in sorted(_USUAL_DT, key=partial(_unlikely, maker.structure.nodes[name])):
             if dt != maker.dt and _fires(source, maker, dt, steps, name):
-                what = "a step is the unit of time" if dt == 1.0 else "that is the step"
-                return f"pass dt (--dt {dt:g}) if {what} in that program{more}"
+                condition = "a step is the unit of time" if dt == 1.0 else "that is the step"
+                return f"pass dt (--dt {dt:g}) if {condition} in that program{more}"
         if doublings and _fires(source, maker, maker.dt, steps, name):
             return f"pass timesteps (--timesteps {steps})"
     return "check the units of weights, thresholds and time constants in that program"
 
 
 def _unlikely(node: nir.NIRNode, dt: float) -> float:
-    """Return how far the time constants of neurons are from the usual ten steps."""
-    found = [getattr(node, field) for field in _TIME_CONSTANTS if hasattr(node, field)]
-    if not found:
+    """Return the distance of a node's time constants from the usual ten steps, in decades."""
+    constants = [getattr(node, field) for field in _TIME_CONSTANTS if hasattr(node, field)]
+    if not constants:
         return 0.0
-    return float(np.abs(np.log10(np.max(found[0]) / dt / _USUAL_STEPS)))
+    return float(np.abs(np.log10(np.max(constants[0]) / dt / _USUAL_STEPS)))
 
 
 def _fires(source: nir.NIRGraph, maker: FloatMaker, dt: float, steps: int, name: str) -> bool:

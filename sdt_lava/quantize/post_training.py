@@ -1,4 +1,4 @@
-"""Quantization after training: choose scales, round, and make sure that no sum overflows."""
+"""Quantize after training: choose scales, round, and ensure that no sum overflows."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Room demanded above what calibration data reached, because other data may reach further.
+# Required headroom above the values that calibration data reach: other data may reach more.
 CALIBRATION_MARGIN = 1.5
 _MOST_ROUNDS = 64
 _SYNTHETIC_SAMPLES = 4
-# Multiplications of one measurement: a minute or two.
+# Limit on the multiplications of one measurement, which takes a minute or two.
 _MOST_WORK = 5 * 10**11
-# Few at once: networks that need measuring are large.
+# Small, because networks that need measuring are large.
 _CALIBRATION_BATCH = 4
 
 
 @dataclass(frozen=True)
 class CalibrationData:
-    """Input on which scales are chosen, and ranges measured that cannot be proved.
+    """Input data on which scales are chosen, and ranges are measured that cannot be proved.
 
     Parameters
     ----------
     x : ndarray
         ``(B, C, H, W)`` or ``(B, T, C, H, W)``, in the units of the model's input.
     name : str
-        What it is, for the report.
+        Name of the data, for the report.
     choose : bool
-        Choose scales on it; otherwise only measure.
+        Whether to choose scales on the data; otherwise ranges are only measured.
     """
 
     x: NDArray[np.floating[Any]]
@@ -63,12 +63,12 @@ class CalibrationData:
 
 
 def synthetic_calibration(graph: Graph, seed: int = 0) -> CalibrationData:
-    """Return uniform noise over the input range: a stand-in when no data is given."""
-    entry = graph.input
+    """Return uniform noise over the input range, a substitute for missing data."""
+    source = graph.input
     rng = np.random.default_rng(seed)
-    integers = rng.integers(entry.low, entry.high + 1, (_SYNTHETIC_SAMPLES, *entry.shape))
+    integers = rng.integers(source.low, source.high + 1, (_SYNTHETIC_SAMPLES, *source.shape))
     return CalibrationData(
-        integers / entry.scale, f"{_SYNTHETIC_SAMPLES} frames of uniform noise (synthetic)"
+        integers / source.scale, f"{_SYNTHETIC_SAMPLES} frames of uniform noise (synthetic)"
     )
 
 
@@ -81,7 +81,7 @@ def quantize(
     first_layer: str = "full",
     teacher: Teacher | None = None,
 ) -> tuple[Graph, QuantizationReport]:
-    """Turn a float graph into the integer graph.
+    """Quantize a float graph to the integer graph.
 
     Parameters
     ----------
@@ -90,30 +90,30 @@ def quantize(
     bits : int
         Width of a weight, 2 to 8.
     calibration : CalibrationData, optional
-        Scales are chosen on it, ranges that cannot be proved from the weights are measured on it,
-        and the report counts the spikes that change.
+        Data on which scales are chosen and ranges are measured that cannot be proved from the
+        weights; the report then also counts the spikes that change.
     by_channel : bool
-        Let each output channel have its own weight exponent.
+        Whether each output channel has its own weight exponent.
     first_layer : {'full', 'fitted'}
         Whether layers that read an image or counts have weights of full width, for which Loihi 2
         needs a relay, or weights so small that their sums fit.
     teacher : callable, optional
-        Returns the float model's spikes, ``(T, B, *shape)`` for each LIF, on some input. By
-        default the float graph is evaluated.
+        Function from input to the float model's spikes, ``(T, B, *shape)`` for each LIF. By
+        default, the float graph is evaluated.
 
     Returns
     -------
     graph : Graph
         The integer graph.
     report : QuantizationReport
-        What was done, per layer.
+        The changes to each layer.
 
     Raises
     ------
     QuantizationError
         If a weight is not finite, the network does not fit the integer ranges, or rounding empties
-        a layer or keeps every input from a threshold. Wider weights are a remedy if they were
-        tried and do.
+        a layer or makes a threshold unreachable. The error suggests more bits or full weights only
+        if they were tried and help.
     """
     weights = WeightFormat(bits, by_channel, first_layer)
     _check_finite(float_graph)
@@ -129,7 +129,7 @@ def quantize(
 def _what_helps(
     gathered: Graph, weights: WeightFormat, calibration: CalibrationData | None
 ) -> Iterator[str]:
-    """Yield the formats with which a network can be quantized that cannot with these weights."""
+    """Yield remedies: weight formats with which the network can be quantized."""
     others = []
     if weights.first_layer != "full":
         others.append((replace(weights, first_layer="full"), "full weights (--first-layer full)"))
@@ -146,7 +146,7 @@ def _what_helps(
 def _settled(
     gathered: Graph, weights: WeightFormat, calibration: CalibrationData | None
 ) -> tuple[RangedNetwork, CalibrationData]:
-    """Return the network at scales at which its ranges fit, and the data that tell."""
+    """Return the network at scales that fit its ranges, and the data for measuring ranges."""
     search = ScaleSearch(gathered, weights)
     ranging = _fewer(calibration or synthetic_calibration(gathered), search)
     return _settle(search, ranging), ranging
@@ -161,7 +161,7 @@ def _quantized(
     ranged, ranging = _settled(gathered, weights, calibration)
     choices, spikes = None, None
     if calibration is not None:
-        # Imported here: torch is needed for looking at data only, not for the proof.
+        # Imported here because torch is needed only with data, not for the proof.
         from sdt_lava.quantize.changes import count_changes
         from sdt_lava.quantize.float_run import teacher_of
 
@@ -175,7 +175,7 @@ def _quantized(
 
 
 def _fewer(data: CalibrationData, search: ScaleSearch) -> CalibrationData:
-    """Take as many samples as ranges can be measured on in some minutes."""
+    """Return as many samples as can be measured in a few minutes."""
     work = work_of(search.float_graph, search.groups)
     chosen = spread(len(data.x), work, _MOST_WORK)
     if len(chosen) == len(data.x):
@@ -184,7 +184,7 @@ def _fewer(data: CalibrationData, search: ScaleSearch) -> CalibrationData:
 
 
 def _settle(search: ScaleSearch, data: CalibrationData) -> RangedNetwork:
-    """Lower scales until every range is proved, or fits the data with room to spare."""
+    """Lower scales until every range is proved, or fits the data with a margin."""
     tight: list[str] = []
     for _ in range(_MOST_ROUNDS):
         ranged = _ranged(search)
@@ -195,8 +195,8 @@ def _settle(search: ScaleSearch, data: CalibrationData) -> RangedNetwork:
         if not tight:
             return ranged
         logger.info("lowering scales: %s would overflow", ", ".join(tight))
-        rooms = {name: headroom(ranged.measured[name]) for name in tight}
-        search.lower({name: room / CALIBRATION_MARGIN for name, room in rooms.items()})
+        headrooms = {name: headroom(ranged.measured[name]) for name in tight}
+        search.lower({name: room / CALIBRATION_MARGIN for name, room in headrooms.items()})
     raise QuantizationError(
         f"neurons {tight}",
         "sums leave the 24-bit state at every scale",
@@ -207,7 +207,7 @@ def _settle(search: ScaleSearch, data: CalibrationData) -> RangedNetwork:
 def _calibrated(
     default: RangedNetwork, data: CalibrationData, ranging: CalibrationData, teacher: Teacher
 ) -> tuple[RangedNetwork, ScaleChoices]:
-    """Choose clips on data; a group whose ranges do not fit in the whole keeps the default."""
+    """Choose clips on data; a group that overflows in the whole network keeps the default."""
     from sdt_lava.quantize.clip_search import ClipSearch
 
     clips = ClipSearch(default.search, data.x, teacher, CALIBRATION_MARGIN)
@@ -217,10 +217,10 @@ def _calibrated(
         tight = set(_tight(ranged))
         if not tight:
             return ranged, clips.chosen(data.name)
-        # Neurons of an unchanged group may meet more because others have changed: then all go.
-        refused = [part for part in parts if tight.intersection(part.groups[0].lifs)] or parts
-        clips.revert([part.groups[0].name for part in refused])
-        parts = [part for part in parts if part not in refused]
+        # Changes in other groups may increase the input of an unchanged group: then revert all.
+        rejected = [part for part in parts if tight.intersection(part.groups[0].lifs)] or parts
+        clips.revert([part.groups[0].name for part in rejected])
+        parts = [part for part in parts if part not in rejected]
 
 
 def _ranged(search: ScaleSearch) -> RangedNetwork:
@@ -234,17 +234,17 @@ def _measured(ranged: RangedNetwork, data: CalibrationData) -> RangedNetwork:
 
 
 def _tight(ranged: RangedNetwork) -> list[str]:
-    """Return the neurons that reach too far into the room that data should leave."""
+    """Return the neurons that exceed the margin required on data."""
     measured = ranged.measured
     return [name for name in ranged.unproved if not fits(measured[name], CALIBRATION_MARGIN)]
 
 
 def quantize_unmeasured(float_graph: Graph, bits: int = 8, *, first_layer: str = "full") -> Graph:
-    """Turn a float graph into an integer graph without running it.
+    """Quantize a float graph without running it.
 
-    Scales are lowered where that proves ranges at little cost, and where the input alone reaches
-    a layer's extremes. Deeper ranges that stay unproved are not looked at, so the network is good
-    for counting, checking and mapping; a network that is to be run needs `quantize`.
+    Scales are lowered if that proves ranges at little cost, and if the input alone reaches a
+    layer's extremes. Deeper ranges that stay unproved are not checked, so the network is suitable
+    for counting, checking and mapping; use `quantize` for a network that is to be run.
 
     Parameters
     ----------
@@ -283,7 +283,7 @@ def quantize_unmeasured(float_graph: Graph, bits: int = 8, *, first_layer: str =
 
 
 def _reads_input(graph: Graph, lif: str) -> bool:
-    """Tell whether all currents of a neuron come straight from the input."""
+    """Return whether all currents of a neuron come directly from the input."""
     synapses = [graph.nodes[name] for name in graph.nodes[lif].inputs]
     return all(input_before(graph, node) is not None for node in synapses)
 
@@ -299,7 +299,7 @@ def _check_finite(graph: Graph) -> None:
 
 
 def _measure(graph: Graph, data: CalibrationData) -> dict[str, Extremes]:
-    # Imported here: torch is needed for measuring only, not for the proof.
+    # Imported here because torch is needed only for measuring, not for the proof.
     from sdt_lava.engine import Engine
     from sdt_lava.ir.encoding import encode
 

@@ -1,7 +1,7 @@
-"""Thresholds that no input can reach, and layers that rounding has emptied.
+"""Detect thresholds that no input can reach, and layers that rounding has emptied.
 
-The highest membrane is the one of the input that drives a neuron most, step after step, from rest.
-A population of which no neuron gets above its threshold in the T steps of a sample never fires.
+The membrane is highest for the input that drives a neuron most in every step, starting from rest.
+A population never fires if none of its neurons exceeds its threshold in the T steps of a sample.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SAME = 1e-9
 
 @dataclass(frozen=True)
 class Reach:
-    """How high a population gets.
+    """The highest membrane that a population can reach.
 
     Parameters
     ----------
@@ -67,24 +67,24 @@ class Reach:
 
 
 def reaches(graph: Graph, *, integer: bool = False) -> dict[str, Reach]:
-    """Return how high each population of LIF neurons can get in T steps, but for silent ones.
+    """Return the highest membrane of each population of LIF neurons in T steps, except silent ones.
 
     Parameters
     ----------
     graph : Graph
         A float graph, with biases in neurons or synapses, or an integer graph.
     integer : bool
-        Which of the two.
+        Whether the graph is an integer graph.
     """
     maker = _Ranges(graph, integer)
-    found: dict[str, Reach] = {}
+    result: dict[str, Reach] = {}
     for node in graph:
-        arriving = [maker.ranges[name] for name in node.inputs]
+        inputs = [maker.ranges[name] for name in node.inputs]
         if isinstance(node, LIF_KINDS) and not is_silent(node):
-            found[node.name] = maker.reach(node, arriving)
+            result[node.name] = maker.reach(node, inputs)
         shapes = [graph.shapes[name] for name in node.inputs]
-        maker.ranges[node.name] = _RANGES[type(node)](maker, node, arriving, shapes)
-    return found
+        maker.ranges[node.name] = _RANGES[type(node)](maker, node, inputs, shapes)
+    return result
 
 
 @dataclass
@@ -115,7 +115,7 @@ class _Ranges:
             drive, bias = drive * share, bias * share
         highest = _after(self.graph.timesteps, node, drive, bias)
         nearest = int(np.argmax(highest - threshold))
-        # Our integer neurons fire above their threshold, a trained model's at it.
+        # Our integer neurons fire above their threshold, those of a trained model at it.
         least = threshold * (1 - _SAME)
         fires = highest > threshold if self.integer else highest >= least
         return Reach(
@@ -125,9 +125,9 @@ class _Ranges:
 
 
 def _after(steps: int, node: Any, drive: FloatArray, bias: FloatArray) -> FloatArray:
-    """Return the membrane after some steps of constant input without a spike, ``(C,)``.
+    """Return the membrane after a number of steps of constant input without a spike, ``(C,)``.
 
-    Where it rises at all it is highest at the end: the current only grows.
+    If the membrane rises at all, it is highest at the end, because the current only grows.
     """
     matrices = np.zeros((len(drive), 3, 3))
     keep_u, keep_v = (
@@ -137,7 +137,7 @@ def _after(steps: int, node: Any, drive: FloatArray, bias: FloatArray) -> FloatA
     matrices[:, 0, 0], matrices[:, 0, 2] = keep_u, drive
     matrices[:, 1, 0], matrices[:, 1, 1], matrices[:, 1, 2] = keep_u, keep_v, drive + bias
     matrices[:, 2, 2] = 1.0
-    # Float64 holds what a state of 24 bits could ever reach.
+    # Float64 covers every value that a state of 24 bits can reach.
     with np.errstate(over="ignore", invalid="ignore"):
         powered = np.linalg.matrix_power(matrices, steps)
     end = np.nan_to_num(powered[:, 1, 2], nan=np.inf)
@@ -145,7 +145,7 @@ def _after(steps: int, node: Any, drive: FloatArray, bias: FloatArray) -> FloatA
 
 
 def check_alive(float_graph: Graph, graph: Graph) -> tuple[str, ...]:
-    """Check that quantization has emptied no layer and silenced no neurons.
+    """Check that quantization has not emptied a layer or silenced a population.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def check_alive(float_graph: Graph, graph: Graph) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Sentences on layers that were empty, and neurons that were silent, before.
+        Notes on layers that were empty and neurons that were silent before quantization.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def check_alive(float_graph: Graph, graph: Graph) -> tuple[str, ...]:
     notes = []
     for node in float_graph:
         if isinstance(node, Synapse) and node.origin:
-            # Helpers of a population, such as a source that fires always.
+            # Auxiliary nodes of a population, such as a source that always fires.
             continue
         if isinstance(node, Synapse) and not np.any(node.weight):
             notes.append(f"{node.name}: all weights are 0")
@@ -193,16 +193,16 @@ def _emptied(float_graph: Graph, node: Synapse, graph: Graph) -> QuantizationErr
     largest = float(np.abs(effective_weight(float_graph, node)).max())
     neurons = [name for name in graph.consumers[node.name] if name in graph.lif_names]
     where = f"node {node.name!r} ({node.kind})"
-    found = f"all {node.weight.size} weights, up to {largest:.3g}, are rounded to 0"
+    problem = f"all {node.weight.size} weights, up to {largest:.3g}, are rounded to 0"
     lif: Any = float_graph.nodes[neurons[0]] if neurons else None
     if lif is not None and not is_silent(lif):
         threshold = float(np.max(lif.threshold))
         steps = np.max(graph.nodes[neurons[0]].threshold)  # type: ignore[attr-defined]
-        found += (
+        problem += (
             f": the threshold of {neurons[0]!r}, {threshold:.3g} in the same unit, is {steps} steps"
         )
     return QuantizationError(
-        where, found, "weights that are not smaller than the threshold by orders of magnitude",
+        where, problem, "weights that are not smaller than the threshold by orders of magnitude",
         "check the unit of weights, input and threshold, or remove the layer",
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What quantization did, layer by layer."""
+"""Report the effects of quantization, layer by layer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SynapseReport:
-    """Rounding of one layer of weights.
+    """The effects of rounding on one layer of weights.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class SynapseReport:
     exponents : int
         Number of distinct weight exponents.
     clip : float
-        Share of the layer's largest weight that fills the range.
+        Fraction of the layer's largest weight that fills the range.
     largest_weight : int
         Largest magnitude after rounding.
     clipped_share : float
@@ -60,7 +60,7 @@ class SynapseReport:
 
 @dataclass(frozen=True)
 class NeuronReport:
-    """Thresholds, biases and room of one population of neurons.
+    """Threshold, biases and headroom of one population of neurons.
 
     Parameters
     ----------
@@ -71,11 +71,11 @@ class NeuronReport:
     scale : float
         Integer units per unit of the float membrane.
     threshold : int
-        Threshold mantissa; the largest where they differ.
+        Threshold mantissa; the largest if they differ.
     bias_low, bias_high, bias_exponent : int
         Range of the bias mantissas and their exponent.
     headroom : float
-        Largest value that the 24-bit state holds, over the largest that occurs.
+        Largest value that fits in the 24-bit state, divided by the largest that occurs.
     evidence : str
         'proved' for any input, or 'measured' on the calibration data.
     """
@@ -93,21 +93,21 @@ class NeuronReport:
 
 @dataclass(frozen=True)
 class ClipChoice:
-    """What was chosen on data for one group of neurons that share a scale.
+    """The clips chosen on data for one group of neurons that share a scale.
 
     Parameters
     ----------
     group : str
         First neuron of the group.
     neurons : tuple of str
-        All of them.
+        All neurons of the group.
     clips : dict of str to float
-        By layer: share of its largest weight that fills the range.
+        Fraction of the layer's largest weight that fills the range, by layer.
     decisions : int
         Neurons times steps times samples.
     default_differing, differing : int
-        Decisions that differ from the float model's, teacher-forced, at clips of 1 and at the
-        chosen ones.
+        Decisions that differ from the float model's under teacher forcing, with clips of 1 and
+        with the chosen clips.
     """
 
     group: str
@@ -120,16 +120,16 @@ class ClipChoice:
 
 @dataclass(frozen=True)
 class ScaleChoices:
-    """The choice of scales from data.
+    """The scales chosen on data.
 
     Parameters
     ----------
     data : str
-        What the data is.
+        Name of the data.
     samples, available : int
-        How many of its samples were used, and how many there were.
+        Numbers of samples used and available.
     groups : tuple of ClipChoice
-        One for each group that has weights.
+        One choice for each group with weights.
     """
 
     data: str
@@ -140,22 +140,22 @@ class ScaleChoices:
 
 @dataclass(frozen=True)
 class QuantizationReport:
-    """The whole record of a quantization.
+    """The complete record of a quantization.
 
     Parameters
     ----------
     bits : int
         Width of a weight.
     calibration : str
-        What the measured headroom was measured on; empty if everything is proved.
+        Name of the data on which headroom was measured; empty if everything is proved.
     synapses, neurons : tuple
-        A row for each layer of weights and each population of neurons.
+        One row for each layer of weights and each population of neurons.
     choices : ScaleChoices or None
-        How scales were chosen from data; None if from the largest weights.
+        Scales chosen on data; None if they follow from the largest weights.
     spikes : SpikeChanges or None
         Spikes that differ from the float model's; None without data.
     notes : tuple of str
-        Layers without weights, and neurons that no input makes fire.
+        Notes on layers whose weights are all 0, and on neurons that no input makes fire.
     """
 
     bits: int
@@ -167,25 +167,25 @@ class QuantizationReport:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the report as plain values, for JSON."""
         spikes = None if self.spikes is None else self.spikes.to_dict()
         return {**asdict(self), "spikes": spikes}
 
 
 @dataclass(frozen=True)
 class RangedNetwork:
-    """An integer graph whose ranges are known.
+    """An integer graph with proved or measured ranges.
 
     Parameters
     ----------
     search : ScaleSearch
-        The scales behind it.
+        The scales of the graph.
     graph : Graph
         The integer graph.
     bounds : dict of str to Extremes
         Proved extremes of each LIF.
     measured : dict of str to Extremes
-        Extremes on data; empty if there was no need to measure.
+        Extremes on data; empty if nothing had to be measured.
     """
 
     search: ScaleSearch
@@ -195,17 +195,17 @@ class RangedNetwork:
 
     @property
     def unproved(self) -> list[str]:
-        """Neurons whose ranges the weights do not prove to fit."""
+        """Neurons whose ranges cannot be proved from the weights."""
         return [name for name, extremes in self.bounds.items() if not fits(extremes)]
 
 
 def fits(extremes: Extremes, margin: float = 1.0) -> bool:
-    """Tell whether values stay within the 24-bit state, times a safety margin."""
+    """Return whether values times a safety margin stay within the 24-bit state."""
     return headroom(extremes) >= margin
 
 
 def headroom(extremes: Extremes) -> float:
-    """Return how often the largest values fit into the 24-bit state."""
+    """Return the range of the 24-bit state divided by the largest values."""
     return min(
         ACTIVATION_LIMIT / max(extremes.activation, 1),
         STATE_LIMIT / max(extremes.membrane, 1 << ACTIVATION_SHIFT),
@@ -220,7 +220,7 @@ def build_report(
     spikes: SpikeChanges | None = None,
     notes: tuple[str, ...] = (),
 ) -> QuantizationReport:
-    """Compare the float graph with the integer graph and collect the rows."""
+    """Compare the float graph with the integer graph and return the report."""
     search, graph = ranged.search, ranged.graph
     scale_of = {
         name: search.scales.get(group.name, 1.0)
@@ -260,11 +260,11 @@ def _synapse_row(
     assert isinstance(before, Synapse)
     if isinstance(node, Readout):
         scale = node.scale
-    wanted = effective_weight(float_graph, before) * scale / powers(before, node.exponent)
+    scaled = effective_weight(float_graph, before) * scale / powers(before, node.exponent)
     rounded = np.asarray(node.weight, np.float64)
     weights = search.weights
-    power = float(np.sqrt(np.mean(wanted**2)))
-    error = float(np.sqrt(np.mean((wanted - rounded) ** 2)))
+    power = float(np.sqrt(np.mean(scaled**2)))
+    error = float(np.sqrt(np.mean((scaled - rounded) ** 2)))
     return SynapseReport(
         name=node.name,
         shape=tuple(node.weight.shape),
@@ -274,7 +274,7 @@ def _synapse_row(
         exponents=len(np.unique(node.channel_exponents)),
         clip=search.clips.get(node.name, 1.0),
         largest_weight=int(np.abs(rounded).max(initial=0)),
-        clipped_share=float(np.mean(np.abs(wanted) > weights.largest + weights.step / 2)),
+        clipped_share=float(np.mean(np.abs(scaled) > weights.largest + weights.step / 2)),
         rounding_error=error / power if power else 0.0,
     )
 
@@ -284,10 +284,10 @@ def _recurrent_row(
 ) -> SynapseReport:
     before = float_graph.nodes[node.name]
     assert isinstance(before, CubaLif)
-    wanted = np.asarray(before.weight_rec, np.float64) * scale
+    scaled = np.asarray(before.weight_rec, np.float64) * scale
     rounded = np.asarray(node.weight_rec, np.float64)
-    power = float(np.sqrt(np.mean(wanted**2)))
-    error = float(np.sqrt(np.mean((wanted - rounded) ** 2)))
+    power = float(np.sqrt(np.mean(scaled**2)))
+    error = float(np.sqrt(np.mean((scaled - rounded) ** 2)))
     return SynapseReport(
         name=f"{node.name}: recurrent",
         shape=tuple(rounded.shape),
@@ -307,14 +307,14 @@ def _neuron_row(
 ) -> NeuronReport:
     bounds = ranged.bounds[node.name]
     proved = fits(bounds)
-    seen = bounds if proved else ranged.measured[node.name]
+    extremes = bounds if proved else ranged.measured[node.name]
     before = float_graph.nodes[node.name]
     assert isinstance(before, LIF_KINDS)
     bias = np.zeros(1, np.int64) if node.bias is None else np.asarray(node.bias)
     return NeuronReport(
         name=node.name,
         shape=ranged.graph.shapes[node.name],
-        # Thresholds of token counts and means have a scale of their own.
+        # Thresholds on token counts and means have their own scale.
         scale=scale
         if is_silent(before)
         else float(np.max(node.threshold) / np.max(before.threshold)),
@@ -322,6 +322,6 @@ def _neuron_row(
         bias_low=int(bias.min()),
         bias_high=int(bias.max()),
         bias_exponent=node.bias_exponent,
-        headroom=headroom(seen),
+        headroom=headroom(extremes),
         evidence="proved" if proved else "measured",
     )

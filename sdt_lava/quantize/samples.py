@@ -1,4 +1,4 @@
-"""How many samples of calibration data are looked at: fewer of large networks."""
+"""Choose how many calibration samples are used: fewer for large networks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FEWEST_SAMPLES = 4
 
 
 def work_of(graph: Graph, groups: Iterable[LifGroup]) -> int:
-    """Return the work of one sample in some groups, in multiplications."""
+    """Return the work of one sample in the given groups, in multiplications."""
     total = 0
     for group in groups:
         total += sum(_NEURON_WORK * prod(graph.shapes[name]) for name in group.lifs)
@@ -27,9 +27,9 @@ def work_of(graph: Graph, groups: Iterable[LifGroup]) -> int:
 
 
 def spread(available: int, work: int, most_work: int) -> IntArray:
-    """Return evenly spaced indices of as many samples as a limit of work allows.
+    """Return evenly spaced indices of as many samples as a work limit allows.
 
-    Evenly spaced because data are often sorted by class.
+    The indices are evenly spaced because data are often sorted by class.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def spread(available: int, work: int, most_work: int) -> IntArray:
     work : int
         Work of one sample.
     most_work : int
-        Limit for all of them; a few samples are taken in any case.
+        Limit for all samples together; a few samples are used even if they exceed it.
     """
-    wanted = min(available, max(_FEWEST_SAMPLES, most_work // max(work, 1)))
-    return np.linspace(0, available - 1, wanted).round().astype(np.int64)
+    count = min(available, max(_FEWEST_SAMPLES, most_work // max(work, 1)))
+    return np.linspace(0, available - 1, count).round().astype(np.int64)

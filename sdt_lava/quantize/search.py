@@ -1,4 +1,4 @@
-"""The search for scales at which no sum overflows: proved where possible, measured elsewhere."""
+"""Search for scales at which no sum overflows, as proved from the weights or else as measured."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from sdt_lava.quantize.integer import (
 from sdt_lava.quantize.report import headroom
 from sdt_lava.quantize.weight_format import WeightFormat
 
-# Rounding may lift a sum a little above what its scale suggests.
+# Rounding may raise a sum slightly above the value expected from its scale.
 _ROUNDING_ROOM = 0.98
-# Sums that are shifted are rounded down by less than a unit: little beside such a threshold.
+# Shifted sums are rounded down by less than a unit, which is little beside such a threshold.
 _FINE_THRESHOLD = 256
 
 
 class ScaleSearch:
-    """Scales of some groups and the shift of the token mean, lowered step by step.
+    """The scales of LIF groups and the shift of the token mean, lowered step by step.
 
     Parameters
     ----------
     graph : Graph
         Float graph with biases gathered in the neurons.
     weights : WeightFormat
-        What a weight can be.
+        Format of the weights.
     groups : sequence of LifGroup, optional
         All groups of the graph by default.
     clips : mapping of str to float
-        Share of a layer's largest weight that its range has to hold, where it is not 1.
+        Fraction of the largest weight that must fit in the range, by layer; 1 if not listed.
 
     Attributes
     ----------
@@ -71,17 +71,17 @@ class ScaleSearch:
         self.shift = smallest_shift(graph, self.groups, self.scales)
 
     def nodes(self) -> dict[str, Node]:
-        """Return the rounded nodes of the groups at the present scales."""
+        """Return the rounded nodes of the groups at the current scales."""
         return quantize_groups(
             self.float_graph, self.groups, self.scales, self.weights, self.clips, self.shift
         )
 
     def graph(self) -> Graph:
-        """Return the integer graph at the present scales of all groups."""
+        """Return the integer graph at the current scales of all groups."""
         return with_rounded(self.float_graph, self.nodes(), self.weights)
 
     def part(self, group: LifGroup) -> ScaleSearch:
-        """Return the search of one group alone, where it stands."""
+        """Return a search of one group alone, with its current scale, clips and shift."""
         clips = {name: self.clips[name] for name in group.synapses if name in self.clips}
         part = ScaleSearch(self.float_graph, self.weights, (group,), clips)
         part.scales[group.name] = self.scales[group.name]
@@ -89,7 +89,7 @@ class ScaleSearch:
         return part
 
     def with_parts(self, parts: Iterable[ScaleSearch]) -> ScaleSearch:
-        """Return a search in which some groups stand where searches of their own do."""
+        """Return a copy of this search with the scales and clips of searches of single groups."""
         joined = copy(self)
         joined.scales, joined.clips = dict(self.scales), dict(self.clips)
         for part in parts:
@@ -101,11 +101,11 @@ class ScaleSearch:
         return joined
 
     def towards_proof(self, bounds: Mapping[str, Extremes], unproved: Collection[str]) -> bool:
-        """Change what costs little if that helps to prove ranges; tell whether anything changed.
+        """Lower scales with precision to spare to prove ranges; return whether anything changed.
 
-        A token mean has precision to spare, and so has a group whose layers use weight
-        exponents, down to the scale at which none does. If a proof would need a still lower
-        scale, the fine one is kept for measuring.
+        A token mean has precision to spare, and so has a group whose layers have weight exponents,
+        down to the scale at which none has. If a proof needs a still lower scale, the fine scale is
+        kept, and its ranges are measured.
         """
         changed = self._shift_towards_proof(bounds, unproved)
         for group in self.groups:
@@ -126,12 +126,12 @@ class ScaleSearch:
             mean = token_mean_before(self.float_graph, name)
             if mean is not None:
                 missing = ceil(log2(1 / headroom(bounds[name])))
-                most = ceil(log2(token_count(self.float_graph, mean)))
-                self.shift = max(self.shift, min(before + max(missing, 1), most))
+                largest_shift = ceil(log2(token_count(self.float_graph, mean)))
+                self.shift = max(self.shift, min(before + max(missing, 1), largest_shift))
         return self.shift > before
 
     def lower(self, factors: Mapping[str, float]) -> None:
-        """Lower the scales of some neurons' groups to these shares of what they are."""
+        """Lower the scales of the groups of some neurons by the given factors, by neuron."""
         for group in self.groups:
             if any(name in factors for name in set(group.lifs) - set(self._direct(group))):
                 self.shift += 1
@@ -140,14 +140,14 @@ class ScaleSearch:
                 self._lower_group(group, min(*shares, 1.0) * self.scales[group.name])
 
     def _direct(self, group: LifGroup) -> list[str]:
-        """Neurons that a token mean does not shift into range."""
+        """Return the neurons whose input does not go through the shift of a token mean."""
         return [name for name in group.lifs if token_mean_before(self.float_graph, name) is None]
 
     def _coarse_scale(self, group: LifGroup) -> float:
-        """Return the scale down to which the weights of the group keep their precision.
+        """Return the lowest scale at which the weights of the group keep their precision.
 
-        There no layer needs a weight exponent. Where negative ones are allowed, weights keep it
-        further, as long as the threshold is fine enough.
+        At that scale, no layer needs a weight exponent. If negative exponents are allowed, weights
+        keep their precision at lower scales, too, as long as the threshold is fine enough.
         """
         graph, coarse, shifted = self.float_graph, np.inf, np.inf
         for name in group.synapses:
@@ -161,7 +161,7 @@ class ScaleSearch:
         return min(coarse, max(shifted, _FINE_THRESHOLD / smallest))
 
     def _lower_group(self, group: LifGroup, limit: float) -> None:
-        """Lower a group's scale to a limit, or somewhat further where weights are rounded."""
+        """Lower a group's scale to a limit, or slightly further if weights are rounded."""
         before = self.scales[group.name]
         exact = exact_scale(
             self.float_graph,
@@ -180,7 +180,7 @@ class ScaleSearch:
 
 
 def reads_token_mean(graph: Graph, group: LifGroup) -> bool:
-    """Tell whether a group's scale goes through the shift of a token mean."""
+    """Return whether a group's scale depends on the shift of a token mean."""
     return any(token_mean_before(graph, name) is not None for name in group.lifs)
 
 

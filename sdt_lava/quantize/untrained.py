@@ -1,4 +1,4 @@
-"""The integer graph of a preset with random weights, for counting, checking and mapping."""
+"""Build the integer graph of a preset with random weights, for counting, checking and mapping."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from sdt_lava.quantize.post_training import quantize_unmeasured
 
 
 def untrained_network(name: str, seed: int = 0) -> Graph:
-    """Return the network of a preset as it is before training.
+    """Return the network of a preset before training.
 
-    Shapes, connections and limits are those of a trained network; spikes and accuracy are not.
+    Its shapes, connections and limits are those of a trained network; spikes and accuracy are not.
     The largest preset takes some ten seconds and 3 GB.
 
     Parameters
@@ -31,7 +31,7 @@ def untrained_network(name: str, seed: int = 0) -> Graph:
         If there is no preset of that name.
     """
     config = preset(name)
-    # Imported here: torch takes seconds, and a wrong name should not.
+    # Imported here because importing torch takes seconds: an unknown name should fail sooner.
     from sdt_lava.families.sdt1.trace import trace
     from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
     from sdt_lava.support.torch_state import random_numbers_apart

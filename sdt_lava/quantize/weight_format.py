@@ -1,4 +1,4 @@
-"""What a quantized weight can be: its width, its steps and its exponents."""
+"""The format of quantized weights: width, step and exponents."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ FIRST_LAYERS = ("full", "fitted")
 
 @dataclass(frozen=True)
 class WeightFormat:
-    """Integer weights of a given width, as Loihi stores them: multiples of a step within +-254.
+    """The format of integer weights as Loihi stores them: multiples of a step within +-254.
 
-    Fewer bits are coarser steps and not smaller numbers (``num_weight_bits`` of Lava's
-    connections), so that thresholds and biases keep their resolution.
+    Fewer bits mean coarser steps, not smaller numbers (``num_weight_bits`` of Lava's connections),
+    so that thresholds and biases keep their resolution.
 
     Parameters
     ----------
     bits : int
-        Width of a weight with its sign, 2 to 8.
+        Width of a weight including its sign, 2 to 8.
     by_channel : bool
-        Let each output channel have its own exponent. The compiler makes one connection of each
-        distinct exponent.
+        Whether each output channel has its own exponent. The compiler creates one connection for
+        each distinct exponent.
     first_layer : {'full', 'fitted'}
-        Layers that read an image or counts have sums that may not fit 24 bits at full weights. They
-        are shifted to the right, which takes a relay on Loihi 2, or weights are so small that they
-        fit, which leaves fewer steps than the width has.
+        How to make the sums of layers that read an image or counts fit 24 bits. They are shifted to
+        the right, which takes a relay on Loihi 2, or the weights are so small that the sums fit,
+        which leaves fewer steps than the width has.
 
     Raises
     ------
     QuantizationError
-        If the width or the way is not supported.
+        If the width or the choice for first layers is not supported.
     """
 
     bits: int
@@ -72,7 +72,7 @@ class WeightFormat:
         return (self.step * steps).astype(np.int64)
 
     def exponent(self, largest: float, least: int = 0) -> int:
-        """Return the smallest exponent from ``least`` on at which weights up to ``largest`` fit."""
+        """Return the smallest exponent from ``least`` at which weights up to ``largest`` fit."""
         exponent = least
         while (
             np.rint(largest / 2.0**exponent / self.step) > self.mantissa
@@ -84,7 +84,7 @@ class WeightFormat:
     def exponents(self, largest: FloatArray, least: int = 0) -> int | IntArray:
         """Return the smallest exponents at which scaled weights up to each value fit.
 
-        One exponent instead of an array where all are equal.
+        The result is an integer instead of an array if all exponents are equal.
         """
-        found = np.array([self.exponent(float(value), least) for value in largest], np.int64)
-        return int(found[0]) if (found == found[0]).all() else found
+        exponents = np.array([self.exponent(float(value), least) for value in largest], np.int64)
+        return int(exponents[0]) if (exponents == exponents[0]).all() else exponents
