@@ -1,4 +1,4 @@
-"""Whole data sets: durable results, resumption, many processes or machines."""
+"""Evaluate whole data sets, with durable results, resumption, and many processes or machines."""
 
 from sdt_lava.evaluate.run import EvaluationOptions, evaluate
 from sdt_lava.evaluate.summary import Evaluation

@@ -1,7 +1,7 @@
-"""Evaluating shards on many processes or machines, with dask.distributed.
+"""Evaluate shards on many processes or machines, with dask.distributed.
 
-A shard's results are a function of the network file, the data and the shard alone, so a shard
-that is lost with its worker is simply evaluated again somewhere else.
+The results of a shard depend only on the network file, the data and the shard, so a shard that is
+lost with its worker is simply evaluated again elsewhere.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from sdt_lava.ir import Graph
 
 logger = logging.getLogger(__name__)
 
-# Shards that wait at the scheduler for each worker: enough to keep it busy, few enough that
-# memory at the scheduler does not grow with the data set.
+# Number of shards queued at the scheduler per worker: enough to keep workers busy, but few enough
+# that the scheduler's memory does not grow with the data set.
 _AHEAD = 3
-# A shard is given up after this many workers died over it.
+# A shard is abandoned after this many workers have died while evaluating it.
 _MOST_DEATHS = 5
 _CONNECT_TIMEOUT = 20
 _PLUGIN = "sdt-lava-network"
 
 
 class ClusterError(SdtLavaError):
-    """Workers or a scheduler that cannot be reached, or that keep dying."""
+    """Raised if workers or a scheduler cannot be reached, or die repeatedly."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """Where shards are evaluated.
+    """Where to evaluate shards.
 
     Parameters
     ----------
     workers : int
-        Local worker processes; unused with a scheduler.
+        Number of local worker processes; ignored if there is a scheduler.
     scheduler : str, optional
         Address of a running scheduler, such as ``'tcp://host:8786'``.
     """
@@ -64,12 +64,12 @@ class ClusterOptions:
 
 @contextmanager
 def cluster_executor(options: ClusterOptions) -> Iterator[Any]:
-    """Start or reach a cluster; yields what :func:`evaluate` takes as `executor`.
+    """Start or connect to a cluster; yield the `executor` argument of :func:`evaluate`.
 
     Raises
     ------
     ClusterError
-        If the cluster cannot be reached, or is lost on the way.
+        If the cluster cannot be reached, or is lost during the evaluation.
     ConfigError
         If dask.distributed is not installed.
     """
@@ -105,7 +105,7 @@ def _client(options: ClusterOptions) -> Iterator[Any]:
                 yield client
             return
         threads = max(1, (os.cpu_count() or 1) // options.workers)
-        # Workers inherit these: so many processes with one pool of threads each.
+        # Workers inherit these variables, so that each process has its share of the threads.
         variables = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
         with (
             LocalCluster(
@@ -134,7 +134,7 @@ def _connect(client_type: Any, address: str) -> Any:
 
 
 class _Cluster:
-    """Evaluates shards on the workers of a client."""
+    """Evaluate shards on the workers of a client."""
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class _Cluster:
         from distributed import WorkerPlugin
 
         class Network(WorkerPlugin):
-            """Brings the network file to every worker once, those that join later included."""
+            """Send the network file to every worker once, including workers that join later."""
 
             name = _PLUGIN
 
@@ -160,17 +160,17 @@ class _Cluster:
         client.register_plugin(Network())
 
     def map(self, shards: Sequence[Shard]) -> Iterator[list[SampleResult]]:
-        """Yield the results of each shard as it is ready."""
+        """Yield the results of each shard as soon as they are ready."""
         from distributed import as_completed
 
-        waiting = iter(shards)
-        running = as_completed([])
-        self._fill(running, waiting)
+        remaining_shards = iter(shards)
+        futures = as_completed([])
+        self._fill(futures, remaining_shards)
         try:
-            for future in running:
+            for future in futures:
                 yield _result(future)
                 future.release()
-                self._fill(running, waiting)
+                self._fill(futures, remaining_shards)
         except _lost() as error:
             raise ClusterError(
                 "cluster",
@@ -179,7 +179,7 @@ class _Cluster:
             ) from error
 
     def _fill(self, running: Any, waiting: Iterator[Shard]) -> None:
-        """Keep a few shards for each worker at the scheduler."""
+        """Keep a few shards per worker queued at the scheduler."""
         workers = max(1, len(self.client.nthreads()))
         while running.count() < _AHEAD * workers:
             shard = next(waiting, None)
@@ -214,21 +214,21 @@ def _result(future: Any) -> list[SampleResult]:
 def evaluate_shard(
     digests: tuple[str, str], data: str, options: EvaluationOptions, shard: Shard
 ) -> list[SampleResult]:
-    """Evaluate a shard on a worker; network and data are loaded once for each worker.
+    """Evaluate a shard on a worker; the network and the data are loaded once per worker.
 
     Raises
     ------
     ConfigError
-        If the worker has another network, or finds other data under the same name.
+        If the worker has a different network, or different data under the same name.
     """
     from distributed import get_worker
 
     worker: Any = get_worker()
     state = getattr(worker, "sdt_lava_state", None)
-    wanted = (digests, data, replace(options, resume=False, models=()))
+    request = (digests, data, replace(options, resume=False, models=()))
     with allowing(**vars(options.limits)):
-        if state is None or state[0] != wanted:
-            state = (wanted, _load(worker.sdt_lava_network, digests, data, options))
+        if state is None or state[0] != request:
+            state = (request, _load(worker.sdt_lava_network, digests, data, options))
             worker.sdt_lava_state = state
         net, source = state[1]
         return evaluate_samples(net, source, shard, **options.how_to_run())

@@ -1,4 +1,4 @@
-"""What an evaluation is of: a run may only be resumed by one that is the same in all of it."""
+"""Identify an evaluation; a run can only be resumed with the same identity."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from sdt_lava.datasets.source import MemorySource, SampleSource
 from sdt_lava.errors import ConfigError
 
-# 2: no paths; files of data sets that are not in memory.
+# 2: excludes paths, and includes the files of data sets that are not in memory.
 FORMAT = 2
 
 
@@ -23,19 +23,19 @@ def network_digest(content: bytes) -> str:
 
 
 def data_digest(source: SampleSource, *, times: bool = True) -> str:
-    """Return a digest of a data set, the same however its path was typed.
+    """Return a digest of a data set, which does not depend on how its path is written.
 
-    Of a data set in memory it covers all samples and labels, which are what was read; of one
-    whose files are read sample by sample the labels in their order, and of each file the path
-    inside the data set's folder, the size and the time of its last change. Their content is not
-    read: whoever replaces a file and gives it the old size and time is not noticed.
+    For a data set in memory, the digest covers all samples and labels. For one whose files are
+    read sample by sample, it covers the labels in their order and, for each file, the relative
+    path, size and modification time. The content of the files is not read, so a file replaced by
+    one with the same size and time is not detected.
 
     Parameters
     ----------
     source : SampleSource
         Data set.
     times : bool
-        Whether times count, which copies on other machines may not have kept.
+        Whether to include modification times, which copies on other machines may not preserve.
     """
     digest = hashlib.sha256(f"{source.sample_shape} {len(source)}".encode())
     if isinstance(source, MemorySource):
@@ -47,51 +47,51 @@ def data_digest(source: SampleSource, *, times: bool = True) -> str:
     if labels is not None:
         digest.update(np.ascontiguousarray(labels, np.int64).tobytes())
     for entry in getattr(source, "listing", tuple)():
-        name, size, changed = entry
-        digest.update(repr((name, size, changed if times else None)).encode())
+        name, size, mtime = entry
+        digest.update(repr((name, size, mtime if times else None)).encode())
     return digest.hexdigest()
 
 
 def identity(
     network: bytes, source: SampleSource, indices: Any, options: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return what makes an evaluation the same as another.
+    """Return the identity of an evaluation: equal identities give equal results.
 
     Parameters
     ----------
     network : bytes
-        The network file.
+        Content of the network file.
     source : SampleSource
         Data set.
     indices : sequence of int
         Samples to evaluate, in order.
     options : mapping
-        Whatever else changes results.
+        All other options that affect results.
     """
-    chosen = np.asarray(indices, np.int64)
+    sample_indices = np.asarray(indices, np.int64)
     return {
         "format": str(FORMAT),
         "network": network_digest(network),
         "data": data_digest(source),
-        "samples": f"{len(chosen)} {hashlib.sha256(chosen.tobytes()).hexdigest()}",
+        "samples": f"{len(sample_indices)} {hashlib.sha256(sample_indices.tobytes()).hexdigest()}",
         "options": json.dumps(dict(options), sort_keys=True),
     }
 
 
 def check_same(where: Path, stored: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-    """Check that a resumed evaluation is the one that was begun.
+    """Check that a resumed evaluation has the identity of the stored one.
 
     Raises
     ------
     ConfigError
-        Naming what differs.
+        If they differ; the message names the difference.
     """
     for key, value in wanted.items():
-        found = stored.get(key)
-        if found != value:
+        stored_value = stored.get(key)
+        if stored_value != value:
             raise ConfigError(
                 f"{where}: {key}",
-                f"begun with {_short(found)}, now {_short(value)}",
+                f"begun with {_short(stored_value)}, now {_short(value)}",
                 f"the same {key} as before",
                 "repeat the command that was interrupted, or choose another --out",
             )

@@ -1,4 +1,4 @@
-"""Evaluating a network on a data set, shard by shard."""
+"""Evaluate a network on a data set, shard by shard."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Shard = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-    """How to evaluate.
+    """Options of an evaluation.
 
     Parameters
     ----------
@@ -52,30 +52,30 @@ class EvaluationOptions:
     part : {'test', 'train'}
         Part of the data set.
     source : SourceOptions
-        Where the data set is, and how its samples are made.
+        Location of the data set, and options for making samples.
     indices : str, optional
-        Samples by number, such as ``'0-99,250'``.
+        Indices of the samples, such as ``'0-99,250'``; by default all.
     shuffle_seed : int, optional
         Shuffle the samples with this seed.
     limit : int, optional
-        Evaluate this many.
+        Maximum number of samples.
     on_bad : {'stop', 'skip'}
-        What to do with samples that cannot be read.
+        Whether to stop at samples that cannot be read, or to skip them.
     shard_size : int
-        Samples that are evaluated, and stored, together.
+        Number of samples that are evaluated and stored together.
     resume : bool
-        Continue an evaluation that was interrupted.
+        Continue an interrupted evaluation.
     memory : int or str, optional
-        'engine': what a batch's arrays may take, such as ``'4GiB'``.
+        'engine': memory limit for the arrays of a batch, such as ``'4GiB'``.
     device : str, optional
         'engine': 'cpu' or 'cuda'.
     models : tuple of EnergyModel
-        Costs.
+        Energy models that give the costs.
     timesteps, input_shape, num_layers, skip_layers
-        Of SLAYER's network files, which may not say it; as in
+        For SLAYER's network files, which may not define them; as in
         :func:`sdt_lava.io.netx.load_network`.
     limits : Limits
-        How much is read; for the workers of a cluster, which do not know those that apply here.
+        Limits on the data that is read, passed on to the workers of a cluster.
     """
 
     backend: str = "engine"
@@ -111,7 +111,7 @@ class EvaluationOptions:
     def changing_results(self) -> dict[str, object]:
         """Return the options that change results, for the identity of the evaluation."""
         source = asdict(self.source)
-        kept = ("timesteps", "binning", "image_size")
+        source_fields = ("timesteps", "binning", "image_size")
         network = {
             "network_timesteps": self.timesteps,
             "network_input": self.input_shape,
@@ -121,16 +121,16 @@ class EvaluationOptions:
         return {
             "backend": self.backend,
             "part": self.part,
-            **{key: source[key] for key in kept},
+            **{key: source[key] for key in source_fields},
             **{key: value for key, value in network.items() if value is not None},
         }
 
 
 class Executor(Protocol):
-    """Something that evaluates shards, in any order, each exactly once."""
+    """Evaluates shards, each exactly once and in any order."""
 
     def map(self, shards: Sequence[Shard]) -> Iterator[list[SampleResult]]:
-        """Yield the results of each shard as it is ready."""
+        """Yield the results of each shard as soon as they are ready."""
         ...
 
 
@@ -139,7 +139,7 @@ MakeExecutor = Callable[[bytes, SampleSource, str, EvaluationOptions], Executor]
 
 @dataclass(frozen=True, eq=False)
 class InProcess:
-    """Evaluates shards one after the other, here."""
+    """Evaluates shards one after the other in this process."""
 
     net: Graph
     source: SampleSource
@@ -154,12 +154,14 @@ class InProcess:
 def open_data(
     net: Graph, data: str | Dataset | SampleSource, options: EvaluationOptions
 ) -> SampleSource:
-    """Return the data set in the shape that the network takes."""
+    """Open a data set with options that fit the network's input."""
     if not isinstance(data, str | os.PathLike):
         return as_source(data)
-    trained = trained_on(net) or None
-    fitting = fitting_options(data, net.input_shape, net.timesteps, options.source, trained)
-    return open_source(data, options.part, fitting)
+    training_dataset = trained_on(net) or None
+    source_options = fitting_options(
+        data, net.input_shape, net.timesteps, options.source, training_dataset
+    )
+    return open_source(data, options.part, source_options)
 
 
 def evaluate(
@@ -173,86 +175,86 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a network on a data set.
 
-    Results go to ``results.sqlite`` shard by shard, so that a run that is killed at any moment
-    can be resumed; at the end ``results.json`` and ``predictions.csv`` are written.
+    Results are stored in ``results.sqlite`` shard by shard, so that a run that is killed at any
+    time can be resumed; at the end, ``results.json`` and ``predictions.csv`` are written.
 
     Parameters
     ----------
     network : path
         Network file.
     data : str, Dataset, SampleSource or torch Dataset
-        A data set by name or path, or one that is open already (in this process only).
+        Name or path of a data set, or an open data set (in this process only).
     folder : path
-        Where results go; made if it does not exist.
+        Folder for the results; created if it does not exist.
     options : EvaluationOptions, optional
-        How to evaluate.
+        Options of the evaluation.
     executor : callable, optional
-        Makes what evaluates the shards from the network file's content, the opened data, its name
-        and the options; in this process by default.
+        Creates an `Executor` from the content of the network file, the open data set, its name and
+        the options; by default, shards are evaluated in this process.
     on_progress : callable, optional
-        Called with samples done and in all.
+        Called with the number of finished samples and the total number.
 
     Returns
     -------
     Evaluation
-        The same as that of any other run of the same network, data and options.
+        Equal to that of any other run with the same network, data and options.
 
     Raises
     ------
     ConfigError
-        If the folder holds an evaluation of something else.
+        If the folder contains an evaluation with another identity.
     DataError
         If the data cannot be opened, or a sample cannot be read and ``on_bad`` is 'stop'.
     OutputError
-        If results cannot be stored, would replace what is read, or are there and ``resume`` is
+        If results cannot be stored, would replace an input, or already exist and ``resume`` is
         not set.
     """
-    chosen = options or EvaluationOptions()
+    settings = options or EvaluationOptions()
     check_folder(folder)
-    reads = [Place("network", str(network))]
+    inputs = [Place("network", str(network))]
     if isinstance(data, str | os.PathLike):
         data = os.fspath(data)
-        reads += [Place("data", str(path)) for path in data_places(data, chosen.source.root)]
-    check_separate(reads, [Place("folder", str(folder), inside=EVALUATION_FILES)])
+        inputs += [Place("data", str(path)) for path in data_places(data, settings.source.root)]
+    check_separate(inputs, [Place("folder", str(folder), inside=EVALUATION_FILES)])
     net, content = load_with_content(
-        network, chosen.timesteps, chosen.input_shape, chosen.num_layers, chosen.skip_layers
+        network, settings.timesteps, settings.input_shape, settings.num_layers, settings.skip_layers
     )
-    source = open_data(net, data, chosen)
+    source = open_data(net, data, settings)
     indices = select(
         len(source),
-        indices=chosen.indices,
-        shuffle_seed=chosen.shuffle_seed,
-        limit=chosen.limit,
+        indices=settings.indices,
+        shuffle_seed=settings.shuffle_seed,
+        limit=settings.limit,
     )
     check_classes(net, _labels(source, indices), source.name)
-    who = identity(content, source, indices, chosen.changing_results())
-    data_before = who["data"]
+    run_identity = identity(content, source, indices, settings.changing_results())
+    data_before = run_identity["data"]
     make_folder(folder)
-    with ResultStore(folder / DATABASE, who, resume=chosen.resume) as store:
-        done = store.done()
-        left = [index for index in indices if index not in done]
+    with ResultStore(folder / DATABASE, run_identity, resume=settings.resume) as store:
+        finished_indices = store.done()
+        remaining = [index for index in indices if index not in finished_indices]
         if executor is None:
-            work: Executor = InProcess(net, source, chosen)
+            shard_executor: Executor = InProcess(net, source, settings)
         elif isinstance(data, str):
-            work = executor(content, source, data, chosen)
+            shard_executor = executor(content, source, data, settings)
         else:
-            found = f"{type(data).__name__} on several processes"
-            raise ConfigError("data", found, "a name or a path, which every worker can open")
-        finished = len(indices) - len(left)
-        for results in work.map(shards(left, chosen.shard_size)):
-            _check(results, chosen.on_bad)
+            problem = f"{type(data).__name__} on several processes"
+            raise ConfigError("data", problem, "a name or a path, which every worker can open")
+        finished_count = len(indices) - len(remaining)
+        for results in shard_executor.map(shards(remaining, settings.shard_size)):
+            _check(results, settings.on_bad)
             store.add(results)
-            finished += len(results)
+            finished_count += len(results)
             if on_progress is not None:
-                on_progress(finished, len(indices))
+                on_progress(finished_count, len(indices))
         _check_unchanged(source, data_before)
-        evaluation = Evaluation(tuple(store.results()), chosen.models, who)
+        evaluation = Evaluation(tuple(store.results()), settings.models, run_identity)
     evaluation.write(folder)
     return evaluation
 
 
 def _check_unchanged(source: SampleSource, before: str) -> None:
-    """Check that the files of a data set are still those with which the evaluation began."""
+    """Check that the files of a data set have not changed since the start of the evaluation."""
     if not isinstance(source, MemorySource) and data_digest(source) != before:
         raise DataError(
             source.name,
@@ -263,13 +265,13 @@ def _check_unchanged(source: SampleSource, before: str) -> None:
 
 
 def _labels(source: SampleSource, indices: Sequence[int]) -> IntArray | None:
-    """Return the labels of some samples, where they are known before the samples are read."""
+    """Return the labels of samples if they are known before reading the samples, else None."""
     labels = source.data.y if isinstance(source, MemorySource) else getattr(source, "labels", None)
     return None if labels is None else np.asarray(labels, np.int64)[list(indices)]
 
 
 def _check(results: Sequence[SampleResult], on_bad: str) -> None:
-    """Stop at the first sample that cannot be read, unless such samples are to be skipped."""
+    """Raise `DataError` for the first sample that cannot be read, unless these are skipped."""
     for row in results:
         if row.error and on_bad == "stop":
             raise DataError(

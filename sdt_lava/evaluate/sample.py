@@ -1,4 +1,4 @@
-"""What is kept of one sample, and how a handful of samples is evaluated."""
+"""Evaluate a batch of samples, and represent the result of a sample."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOP = 5
 
 @dataclass(frozen=True)
 class SampleResult:
-    """One sample's result: integers and text only, so that it is the same on every machine.
+    """Result of a sample: only integers and text, so that it is the same on every machine.
 
     Parameters
     ----------
@@ -34,11 +34,12 @@ class SampleResult:
     predicted : int or None
         Predicted class; None for samples that cannot be read.
     rank : int or None
-        Number of classes placed before the true one: 0 is right, below 5 is right in the top 5.
+        Number of classes ranked above the true one: 0 is a correct prediction, less than 5 is
+        correct in the top 5. None if `label` is None.
     operations : tuple of int
         Counts in the order of `OPERATIONS`; empty for samples that cannot be read.
     error : str
-        Why the sample cannot be read, otherwise empty.
+        Reason why the sample cannot be read; otherwise empty.
     """
 
     index: int
@@ -52,7 +53,7 @@ class SampleResult:
 def evaluate_samples(
     net: Graph, source: SampleSource, indices: Sequence[int], **how: Any
 ) -> list[SampleResult]:
-    """Run some samples; those that cannot be read come back with the reason.
+    """Run samples and return their results; unreadable samples have an error in theirs.
 
     Parameters
     ----------
@@ -61,9 +62,9 @@ def evaluate_samples(
     source : SampleSource
         Data set.
     indices : sequence of int
-        Which samples, in the order of the results.
+        Indices of the samples, in the order of the results.
     **how
-        Back end and its options, as :func:`~sdt_lava.backends.run.simulate` takes them.
+        Back end and its options, as in :func:`~sdt_lava.backends.run.simulate`.
     """
     try:
         batch = next(source.batches(list(indices), len(indices)))
@@ -107,7 +108,7 @@ def _run(
 
 
 def _rank(logits: NDArray[np.generic], label: int) -> int:
-    """Count the classes before the true one; the lowest class wins a tie, as in argmax."""
+    """Count the classes ranked above the true one; the lowest class wins a tie, as in argmax."""
     values = np.asarray(logits)
     ties = int(np.count_nonzero(values[:label] == values[label]))
     return int(np.count_nonzero(values > values[label])) + ties

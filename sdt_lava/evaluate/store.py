@@ -1,4 +1,4 @@
-"""Durable results: an SQLite database to which every shard is added as one transaction."""
+"""Store results durably in an SQLite database, with one transaction per shard."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sdt_lava.evaluate.sample import OPERATIONS, SampleResult
 from sdt_lava.io.files import OutputError, check_regular
 from sdt_lava.io.limits import limits, remedy
 
-# How long a writer waits for another process that has the database locked [s].
+# Time that a writer waits for another process to unlock the database [s].
 _LOCK_TIMEOUT = 10.0
 
 
-# What SQLite keeps beside a database.
+# Suffixes of the files that SQLite keeps beside a database.
 _SUFFIXES = ("-wal", "-shm", "-journal")
 _TABLES = {
     "identity": "CREATE TABLE identity (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -34,7 +34,7 @@ def _natural(name: str, most: int) -> str:
     return f"typeof({name}) = 'integer' AND {name} BETWEEN 0 AND {most}"
 
 
-# Classes and ranks index tables; counts are added up as they come, in integers of any size.
+# Labels and ranks are limited because they index tables; counts are summed as unbounded integers.
 _LABELS = " AND ".join(f"({name} IS NULL OR {_natural(name, 2**20)})" for name in ("label", "rank"))
 _COUNTS = " AND ".join(_natural(name, 2**63 - 1) for name in ("sample", *OPERATIONS))
 _LEGAL_ROW = (
@@ -45,29 +45,31 @@ _LEGAL_ROW = (
 
 
 class StoreError(SdtLavaError):
-    """A results database that is damaged, or is not one."""
+    """A results database that is damaged or is not one."""
 
 
 class ResultStore:
     """Results of an evaluation, by sample.
 
-    A shard is there as a whole or not at all, whenever the process or the machine stops.
+    A shard is stored completely or not at all, even if the process or the machine crashes.
 
     Parameters
     ----------
     path : Path
-        The database file; write-ahead log and shared memory lie beside it.
+        The database file; its write-ahead log and shared memory are stored beside it.
     identity : mapping of str to str
-        What the evaluation is of.
+        Identity of the evaluation.
     resume : bool
-        Whether an existing database may be continued.
+        Whether to continue an existing database.
 
     Raises
     ------
     ConfigError
-        If the database is of another evaluation, or exists and `resume` is not set.
+        If the database belongs to another evaluation.
+    OutputError
+        If the database exists and `resume` is not set, or it cannot be opened.
     StoreError
-        If it is damaged.
+        If the database is damaged or too large.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, str], *, resume: bool) -> None:
@@ -99,7 +101,7 @@ class ResultStore:
                 self._connection.executemany("INSERT INTO identity VALUES (?, ?)", identity.items())
 
     def __enter__(self) -> ResultStore:
-        """Return the store itself."""
+        """Return this store."""
         return self
 
     def __exit__(
@@ -112,21 +114,23 @@ class ResultStore:
         self._connection.close()
 
     def add(self, results: Iterable[SampleResult]) -> None:
-        """Add the results of a shard, all or nothing; samples that are there are left alone."""
+        """Add the results of a shard atomically; existing samples are not changed."""
         rows = [
             (row.index, row.label, row.predicted, row.rank, row.error or None, *_numbers(row))
             for row in results
         ]
-        marks = ", ".join("?" * (5 + len(OPERATIONS)))
+        placeholders = ", ".join("?" * (5 + len(OPERATIONS)))
         with self._transaction():
-            self._connection.executemany(f"INSERT OR IGNORE INTO samples VALUES ({marks})", rows)
+            self._connection.executemany(
+                f"INSERT OR IGNORE INTO samples VALUES ({placeholders})", rows
+            )
 
     def done(self) -> set[int]:
-        """Return the samples that have a result."""
+        """Return the indices of the samples that have a result."""
         return {index for (index,) in self._rows("SELECT sample FROM samples")}
 
     def results(self) -> Iterator[SampleResult]:
-        """Yield all results by sample."""
+        """Yield all results in the order of the samples."""
         for index, label, predicted, rank, error, *numbers in self._rows(
             "SELECT * FROM samples ORDER BY sample"
         ):
@@ -134,34 +138,34 @@ class ResultStore:
             yield SampleResult(index, label, predicted, rank, operations, error or "")
 
     def _check_files(self) -> None:
-        """Refuse what SQLite would wait at, and what is too large; the disk's errors go on."""
+        """Refuse files that are too large or not regular, which would block SQLite."""
         for suffix in ("", *_SUFFIXES):
-            place = f"{self.path}{suffix}"
+            path = f"{self.path}{suffix}"
             with suppress(FileNotFoundError):
-                # Not opened, as closing it would end the locks of other connections.
-                size = check_regular(place, StoreError).st_size
+                # The file is not opened: closing it would release the locks of other connections.
+                size = check_regular(path, StoreError).st_size
                 if not suffix and size > limits().results_bytes:
                     allowed = f"at most {limits().results_bytes}"
-                    raise StoreError(place, f"{size} bytes", allowed, remedy("results_bytes"))
+                    raise StoreError(path, f"{size} bytes", allowed, remedy("results_bytes"))
 
     def _prepare(self) -> None:
         execute = self._connection.execute
-        # A database of other origin may hold triggers, views and functions that run on access.
+        # An untrusted database may contain triggers, views and functions that run on access.
         execute("PRAGMA trusted_schema = OFF")
         self._check_schema()
         execute("PRAGMA journal_mode = WAL")
-        # A transaction that was reported as done is on the disk, even after a power failure.
+        # A committed transaction survives even a power failure.
         execute("PRAGMA synchronous = FULL")
         for table in _TABLES.values():
             execute(table.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
         self._check_rows()
 
     def _check_schema(self) -> None:
-        """Refuse tables, views, triggers and indices that are not ours."""
-        made = self._connection.execute(
+        """Refuse tables, views, triggers and indices that sdt-lava did not create."""
+        objects = self._connection.execute(
             "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_autoindex_%' LIMIT 9"
         ).fetchall()
-        for name, sql in made:
+        for name, sql in objects:
             if _TABLES.get(name) != sql:
                 raise StoreError(
                     str(self.path),
@@ -171,15 +175,15 @@ class ResultStore:
                 )
 
     def _check_rows(self) -> None:
-        """Refuse values of other types or signs: SQLite keeps whatever it is given."""
+        """Refuse values of the wrong type or range: SQLite stores any value in any column."""
         execute = self._connection.execute
         rows = execute(f"SELECT sample FROM samples WHERE NOT ({_LEGAL_ROW}) LIMIT 1").fetchall()
-        texts = "typeof(key) = 'text' AND typeof(value) = 'text'"
-        keys = execute(f"SELECT key FROM identity WHERE NOT ({texts}) LIMIT 1").fetchall()
-        for found in (*rows, *keys):
+        condition = "typeof(key) = 'text' AND typeof(value) = 'text'"
+        keys = execute(f"SELECT key FROM identity WHERE NOT ({condition}) LIMIT 1").fetchall()
+        for row in (*rows, *keys):
             raise StoreError(
                 f"{self.path}: {'samples' if rows else 'identity'}",
-                f"a row {found[0]!a:.40} with values of the wrong kind",
+                f"a row {row[0]!a:.40} with values of the wrong kind",
                 "natural numbers, or an error, for each sample",
                 "choose another --out, and evaluate again",
             )
@@ -207,11 +211,11 @@ class ResultStore:
         except (sqlite3.OperationalError, OSError) as error:
             remedy = "is another evaluation writing there? is the disk full?"
             raise OutputError(str(self.path), str(error), "a writable database", remedy) from error
-        # The second is what Python 3.13 makes of text that is none.
+        # Python 3.13 raises UnicodeDecodeError for invalid text.
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            found = str(error) or "damaged"  # some of SQLite's errors have no text
+            problem = str(error) or "damaged"  # some of SQLite's errors have no message
             raise StoreError(
-                str(self.path), found, "results of sdt-lava evaluate", "choose another --out"
+                str(self.path), problem, "results of sdt-lava evaluate", "choose another --out"
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""From the results of all samples to accuracy, counts and energy."""
+"""Compute accuracy, counts and energy from the results of all samples."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from sdt_lava.report.energy_model import EnergyModel
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Results of an evaluation; the same, bit for bit, however it was divided or interrupted.
+    """Results of an evaluation, identical regardless of how it was divided or interrupted.
 
     Parameters
     ----------
     results : tuple of SampleResult
-        By sample.
+        Results in the order of the samples.
     models : tuple of EnergyModel
-        Costs.
+        Energy models that give the costs.
     identity : mapping of str to str
-        What was evaluated.
+        Identity of the evaluation.
     """
 
     results: tuple[SampleResult, ...]
@@ -37,22 +37,22 @@ class Evaluation:
 
     @property
     def good(self) -> tuple[SampleResult, ...]:
-        """Samples that could be read."""
+        """Results of the samples that could be read."""
         return tuple(row for row in self.results if not row.error)
 
     @property
     def bad(self) -> tuple[SampleResult, ...]:
-        """Samples that could not."""
+        """Results of the samples that could not be read."""
         return tuple(row for row in self.results if row.error)
 
     def accuracy(self, top: int = 1) -> float | None:
-        """Return the share of samples whose class is among the `top` first; None without labels."""
+        """Return the fraction of samples correct in the top `top` classes; None without labels."""
         ranks = [row.rank for row in self.good if row.rank is not None]
         return sum(rank < top for rank in ranks) / len(ranks) if ranks else None
 
     @property
     def confusion(self) -> list[list[int]] | None:
-        """Samples by true class (row) and predicted class (column); None without labels."""
+        """Sample counts by true class (row) and predicted class (column); None without labels."""
         pairs = [
             (row.label, row.predicted)
             for row in self.good
@@ -67,11 +67,11 @@ class Evaluation:
         return rows
 
     def statistics(self) -> dict[str, dict[str, float | int]]:
-        """Return total, mean and standard deviation of every operation, from exact integers."""
-        good = self.good
+        """Return the total, mean and standard deviation of each operation, from exact integers."""
+        results = self.good
         table: dict[str, dict[str, float | int]] = {}
         for position, name in enumerate(OPERATIONS):
-            numbers = [row.operations[position] for row in good]
+            numbers = [row.operations[position] for row in results]
             total, count = sum(numbers), max(len(numbers), 1)
             mean = Fraction(total, count)
             variance = Fraction(sum(number * number for number in numbers), count) - mean * mean
@@ -79,25 +79,31 @@ class Evaluation:
         return table
 
     def energy(self) -> dict[str, dict[str, Any]]:
-        """Return the energy of a sample by model [nJ], and what each model does not charge."""
+        """Return the energy per sample [nJ] by model, and the operations it does not charge for."""
         statistics = self.statistics()
         energies = {}
         for model in self.models:
-            charged = {name: cost.pj for name, cost in model.costs.items() if name in statistics}
-            picojoule = math.fsum(statistics[name]["mean"] * pj for name, pj in charged.items())
-            missing = [
-                name for name in OPERATIONS if name not in charged and statistics[name]["total"]
+            charged_costs = {
+                name: cost.pj for name, cost in model.costs.items() if name in statistics
+            }
+            picojoule = math.fsum(
+                statistics[name]["mean"] * pj for name, pj in charged_costs.items()
+            )
+            uncharged = [
+                name
+                for name in OPERATIONS
+                if name not in charged_costs and statistics[name]["total"]
             ]
             energies[model.name] = {
                 "per_sample_nj": picojoule / 1e3,
                 "source": model.source,
                 "assumptions": list(model.assumptions),
-                "not_charged": missing,
+                "not_charged": uncharged,
             }
         return energies
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON; nothing in it depends on when or where it ran."""
+        """Return plain values for JSON, which do not depend on when or where it ran."""
         return {
             "identity": dict(self.identity),
             "samples": len(self.good),
@@ -110,7 +116,7 @@ class Evaluation:
         }
 
     def write(self, folder: Path) -> None:
-        """Write ``results.json`` and ``predictions.csv``, each all or nothing."""
+        """Write ``results.json`` and ``predictions.csv``, each atomically."""
         write_json(folder / "results.json", self.to_dict())
         _write_predictions(folder / "predictions.csv", self.results)
 

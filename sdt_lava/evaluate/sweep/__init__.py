@@ -1,4 +1,4 @@
-"""Sweeps: one model with several widths of weights and several lowerings, side by side."""
+"""Sweeps: compare one model with several weight widths and several lowerings."""
 
 from sdt_lava.evaluate.sweep.run import SweepOptions, sweep
 from sdt_lava.evaluate.sweep.table import Sweep, SweepRow

@@ -1,4 +1,4 @@
-"""Accuracy against energy."""
+"""Plot accuracy against energy."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _MARKERS = "osD^vP*X"
 
 
 def plot_pareto(sweep: Sweep, path: str | os.PathLike[str]) -> None:
-    """Draw accuracy against energy, a panel for each energy model, with the Pareto front.
+    """Plot accuracy against energy with the Pareto front, one panel per energy model.
 
     Parameters
     ----------
     sweep : Sweep
-        With accuracies.
+        A sweep with accuracies.
     path : path-like
-        File to write; the suffix gives the format.
+        File to write; its suffix determines the format.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If the file cannot be written.
     """
     models = sweep.models
     figure = Figure(figsize=(4.6 * len(models), 4.2), layout="constrained")
@@ -57,7 +57,7 @@ def plot_pareto(sweep: Sweep, path: str | os.PathLike[str]) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("accuracy [%]")
     low, high = panels[0].get_ylim()
-    panels[0].set_ylim(low, min(high, 100.5))  # no axis beyond what an accuracy can be
+    panels[0].set_ylim(low, min(high, 100.5))  # accuracies end at 100 %
     handles, labels = panels[-1].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=7, loc="outside right upper")
     save_figure(figure, path)

@@ -1,4 +1,4 @@
-"""Exporting, evaluating and counting every combination of a sweep."""
+"""Export, evaluate and count every combination of a sweep."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ _IDENTITY = "identity.json"
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions:
-    """What is swept, and how each network is evaluated.
+    """The combinations of a sweep, and options for the evaluation of each network.
 
     Parameters
     ----------
     bits : tuple of int
         Widths of the weights.
     shortcuts, sdsa : tuple of str
-        Ways to lower shortcuts and SDSA. They do not change spikes, so accuracy is measured once
-        for each width, and work is counted for each lowering.
+        Lowerings of shortcuts and SDSA. They do not change spikes, so accuracy is measured once
+        per width, but operations are counted for each lowering.
     counted_samples : int
-        Samples on which work is counted, from the start.
+        Number of samples, from the start, on which operations are counted.
     evaluation : EvaluationOptions
-        Data, energy models; with ``resume``, the sweep continues.
+        Data and energy models; with ``resume``, an earlier sweep is continued.
 
     Raises
     ------
     ConfigError
-        If a value is not possible, or twice there.
+        If a value is invalid or listed twice.
     """
 
     bits: tuple[int, ...] = (8, 6, 4)
@@ -79,9 +79,9 @@ class SweepOptions:
 
 
 def _check_list(option: str, values: tuple[Any, ...], allowed: Any) -> None:
-    wrong = [value for value in values if value not in allowed]
-    if wrong or not values:
-        raise ConfigError(option, repr(wrong[0]) if wrong else "nothing", f"{tuple(allowed)}")
+    invalid = [value for value in values if value not in allowed]
+    if invalid or not values:
+        raise ConfigError(option, repr(invalid[0]) if invalid else "nothing", f"{tuple(allowed)}")
     if len(set(values)) != len(values):
         raise ConfigError(option, "a value that is there twice", "each value once")
 
@@ -96,10 +96,10 @@ def sweep(
     executor: MakeExecutor | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Sweep:
-    """Export a model with several widths of weights, evaluate it, and count every lowering.
+    """Export a model with several weight widths, evaluate each, and count operations per lowering.
 
-    What is finished stays in the folder, so that a sweep can be resumed, also with further widths
-    and lowerings. At the end ``sweep.json``, ``sweep.csv`` and figures are written.
+    Finished results stay in the folder, so that a sweep can be resumed, even with additional widths
+    and lowerings. At the end, ``sweep.json``, ``sweep.csv`` and figures are written.
 
     Parameters
     ----------
@@ -108,55 +108,59 @@ def sweep(
     data : str
         Data set by name, or an ``.npz`` file.
     folder : path
-        Where everything goes; made if it does not exist.
+        Folder for all output; created if it does not exist.
     options : SweepOptions, optional
-        What to sweep.
+        Options of the sweep.
     calibration : CalibrationData, optional
         As in :func:`sdt_lava.export`.
     executor : callable, optional
         As in :func:`sdt_lava.evaluate.evaluate`.
     on_progress : callable, optional
-        Called with samples evaluated and in all, of all widths together.
+        Called with the number of evaluated samples and the total number, over all widths.
 
     Returns
     -------
     Sweep
-        A row for each width and lowering that the network allows.
+        One row for each width and lowering that the network supports.
 
     Raises
     ------
     ConfigError
-        If the folder holds a sweep of something else.
+        If the folder contains a sweep with another identity.
     DataError, OutputError
         As in :func:`sdt_lava.evaluate.evaluate`.
     GraphError
-        If a lowering gives other predictions than the network itself, which is a bug.
+        If a lowering changes the predictions of the network, which is a bug.
     """
-    chosen = options or SweepOptions()
+    settings = options or SweepOptions()
     check_folder(folder)
-    reads = [Place("data", str(path)) for path in data_places(data, chosen.evaluation.source.root)]
-    check_separate(reads, [Place("folder", str(folder), inside=SWEEP_FILES)])
-    who = _identity(model, calibration, chosen.evaluation)
-    _claim(folder, who, resume=chosen.evaluation.resume)
+    inputs = [
+        Place("data", str(path)) for path in data_places(data, settings.evaluation.source.root)
+    ]
+    check_separate(inputs, [Place("folder", str(folder), inside=SWEEP_FILES)])
+    sweep_identity = _identity(model, calibration, settings.evaluation)
+    _claim(folder, sweep_identity, resume=settings.evaluation.resume)
     rows: list[SweepRow] = []
-    refused: list[Mapping[str, Any]] = []
+    refusals: list[Mapping[str, Any]] = []
     samples = 0
-    for position, bits in enumerate(chosen.bits):
-        place = make_folder(folder / f"{bits}-bit")
-        network = _exported(model, bits, calibration, place)
-        report = _shifted(on_progress, position, len(chosen.bits))
-        again = replace(chosen.evaluation, resume=True)
-        evaluation = evaluate(network, data, place, again, executor=executor, on_progress=report)
+    for position, bits in enumerate(settings.bits):
+        bits_folder = make_folder(folder / f"{bits}-bit")
+        network = _exported(model, bits, calibration, bits_folder)
+        report = _shifted(on_progress, position, len(settings.bits))
+        resume_options = replace(settings.evaluation, resume=True)
+        evaluation = evaluate(
+            network, data, bits_folder, resume_options, executor=executor, on_progress=report
+        )
         samples = len(evaluation.good)
-        counter = _Counter(network, data, bits, evaluation, chosen)
-        for shortcut, sdsa in product(chosen.shortcuts, chosen.sdsa):
+        counter = _Counter(network, data, bits, evaluation, settings)
+        for shortcut, sdsa in product(settings.shortcuts, settings.sdsa):
             try:
                 rows.append(counter.row(shortcut, sdsa))
             except CompileError as error:
                 lowering = {"bits": bits, "shortcut": shortcut, "sdsa": sdsa}
-                refused.append({**lowering, "reason": str(error)})
-    counted = min(chosen.counted_samples, samples)
-    result = Sweep(tuple(rows), samples, counted, who, tuple(refused))
+                refusals.append({**lowering, "reason": str(error)})
+    counted_samples = min(settings.counted_samples, samples)
+    result = Sweep(tuple(rows), samples, counted_samples, sweep_identity, tuple(refusals))
     result.write(folder)
     return result
 
@@ -166,19 +170,19 @@ def _identity(
     calibration: CalibrationData | None,
     evaluation: EvaluationOptions,
 ) -> dict[str, str]:
-    """Return what a sweep is of; widths and lowerings may be added to it."""
+    """Return the identity of a sweep, without widths and lowerings, which may be added to it."""
     weights = hashlib.sha256(repr(model.config).encode())
     for name, tensor in sorted(model.state_dict().items()):
         weights.update(name.encode())
         weights.update(np.ascontiguousarray(tensor.numpy()).tobytes())
-    measured = "none"
+    calibration_digest = "none"
     if calibration is not None:
         values = np.ascontiguousarray(calibration.x)
-        how = "chosen" if calibration.choose else "measured"
-        measured = f"{how} {hashlib.sha256(values.tobytes()).hexdigest()}"
+        method = "chosen" if calibration.choose else "measured"
+        calibration_digest = f"{method} {hashlib.sha256(values.tobytes()).hexdigest()}"
     return {
         "model": weights.hexdigest(),
-        "calibration": measured,
+        "calibration": calibration_digest,
         "options": json.dumps(evaluation.changing_results(), sort_keys=True),
     }
 
@@ -208,7 +212,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _exported(
     model: SpikeDrivenTransformer, bits: int, calibration: CalibrationData | None, place: Path
 ) -> Path:
-    """Return the network file of a width; one that is there is of this model."""
+    """Return the network file of a width, and export it unless it exists."""
     from sdt_lava.quantize.export import export
 
     path = place / "net.h5"
@@ -230,7 +234,7 @@ def _size(graph: Graph) -> LoweringCounts:
 
 
 class _Counter:
-    """Counts what lowerings of one network take."""
+    """Counts the operations and sizes of the lowerings of a network."""
 
     def __init__(
         self,
@@ -251,15 +255,15 @@ class _Counter:
         self.x = next(source.batches(indices, len(indices))).x
 
     def row(self, shortcut: str, sdsa: str) -> SweepRow:
-        """Return a row, from its file if a sweep before this one has finished it."""
+        """Return the row of a lowering, from its file if an earlier sweep has finished it."""
         path = self.network.with_name(f"{shortcut}_{sdsa}.json")
-        who = self._identity()
+        identity = self._identity()
         if path.exists():
-            stored = _read(path)
-            if stored.get("identity") == who:
-                return SweepRow(**stored["row"])
+            content = _read(path)
+            if content.get("identity") == identity:
+                return SweepRow(**content["row"])
         row = self._count(shortcut, sdsa)
-        write_json(path, {"identity": who, "row": asdict(row)})
+        write_json(path, {"identity": identity, "row": asdict(row)})
         return row
 
     def _identity(self) -> dict[str, Any]:
@@ -276,9 +280,9 @@ class _Counter:
         assert result.compiled is not None
         graph = result.compiled.graph
         size = _size(graph)
-        # The compiled graph has matrices in the place of small convolutions; the network's weights
-        # are those of the kernels, whatever a simulator makes of them.
-        stored = _size(lower(self.net, result.compiled.lowering))
+        # The compiled graph has matrices instead of small convolutions; the number of weights is
+        # that of the original kernels.
+        lowered_size = _size(lower(self.net, result.compiled.lowering))
         counts = result.compiled_counts
         tables = {model.name: energy(counts, model) for model in self.evaluation.models}
         return SweepRow(
@@ -292,16 +296,16 @@ class _Counter:
             not_charged={name: sorted(table.not_charged) for name, table in tables.items()},
             neurons=size.neurons,
             synapses=size.synapses,
-            weights=stored.weights,
+            weights=lowered_size.weights,
             processes=size.processes,
             latency=result.compiled.schedule.latency[result.compiled.output_name],
             file_bytes=self.network.stat().st_size,
         )
 
     def _check_same(self, result: Result, shortcut: str, sdsa: str) -> None:
-        """Check what is taken for granted when accuracy is measured once for all lowerings."""
-        predicted = [sample.predicted for sample in self.known]
-        if result.labels.tolist() != predicted:
+        """Check that a lowering does not change predictions: accuracy is measured only once."""
+        predictions = [sample.predicted for sample in self.known]
+        if result.labels.tolist() != predictions:
             raise GraphError(
                 f"lowering {shortcut}, {sdsa}", "other predictions than the network itself",
                 remedy="this is a bug: please report it, with the network",

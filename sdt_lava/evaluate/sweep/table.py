@@ -1,4 +1,4 @@
-"""The result of a sweep: rows, the Pareto front, files."""
+"""The result of a sweep: its rows, Pareto front and files."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from sdt_lava.io.files import replacing, write_json
 
 @dataclass(frozen=True)
 class SweepRow:
-    """A network with one width of weights and one lowering.
+    """A network with a weight width and a lowering.
 
     Parameters
     ----------
     bits : int
         Width of the weights.
     shortcut, sdsa : str
-        How shortcuts and SDSA are lowered.
+        Lowerings of shortcuts and SDSA.
     accuracy, top5 : float or None
-        Of all samples; None without labels.
+        Accuracy on all samples; None without labels.
     synops : float
-        Synaptic operations of a sample as lowered, on average.
+        Mean number of synaptic operations per sample in the lowered network.
     energy_nj : dict of str to float
-        Energy of a sample by model [nJ], on average.
+        Mean energy per sample [nJ], by model.
     not_charged : dict of str to list of str
-        What happened and has no cost in a model.
+        Operations that occur but have no cost, by model.
     neurons, synapses, weights, processes : int
-        Size as :class:`sdt_lava.compiler.cost.LoweringCounts` defines it; a convolution counts its
-        kernel once as weights, and every connection as synapses.
+        Size as defined by :class:`sdt_lava.compiler.cost.LoweringCounts`; a convolution counts its
+        kernel once as weights, and every connection as a synapse.
     latency : int
-        Machine steps between a frame and the output for it.
+        Number of machine steps between a frame and its output.
     file_bytes : int
         Size of the network file, which does not depend on the lowering.
     """
@@ -66,13 +66,13 @@ class Sweep:
     Parameters
     ----------
     rows : tuple of SweepRow
-        By width, then by lowering, as they were asked for.
+        Rows by width, then by lowering, in the requested order.
     samples, counted_samples : int
-        Samples on which accuracy was measured, and those on which work was counted.
+        Number of samples on which accuracy was measured and on which operations were counted.
     identity : mapping of str to str
-        What was swept.
+        Identity of the sweep.
     refused : tuple of dict
-        Lowerings that the network does not allow: ``bits``, ``shortcut``, ``sdsa``, ``reason``.
+        Unsupported lowerings: ``bits``, ``shortcut``, ``sdsa``, ``reason``.
     """
 
     rows: tuple[SweepRow, ...]
@@ -87,22 +87,23 @@ class Sweep:
         return tuple(self.rows[0].energy_nj) if self.rows else ()
 
     def pareto(self, model: str) -> tuple[SweepRow, ...]:
-        """Return the rows that no other beats, by rising energy.
+        """Return the Pareto front: the rows that no other row dominates, by increasing energy.
 
-        A row is beaten by one that is at least as accurate and takes no more energy, and is better
-        in one of the two. Without labels there is no accuracy, and no front.
+        A row dominates another if it is at least as accurate and takes no more energy, and is
+        better in at least one of the two. Without labels, there is no accuracy and the front is
+        empty.
         """
-        known = [row for row in self.rows if row.accuracy is not None]
+        candidates = [row for row in self.rows if row.accuracy is not None]
 
         def beats(left: SweepRow, right: SweepRow) -> bool:
             first, second = _point(left, model), _point(right, model)
             return first != second and first[0] <= second[0] and first[1] <= second[1]
 
-        front = [row for row in known if not any(beats(other, row) for other in known)]
+        front = [row for row in candidates if not any(beats(other, row) for other in candidates)]
         return tuple(sorted(front, key=lambda row: _point(row, model)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return plain values for JSON."""
         return {
             "identity": dict(self.identity),
             "samples": self.samples,
@@ -124,7 +125,7 @@ class Sweep:
 
 
 def _point(row: SweepRow, model: str) -> tuple[float, float]:
-    """Return energy and error: less of both is better."""
+    """Return energy and negative accuracy; lower is better for both."""
     return row.energy_nj[model], -(row.accuracy or 0.0)
 
 
@@ -140,9 +141,9 @@ def _write_csv(path: Path, sweep: Sweep) -> None:
 def _flat(row: SweepRow, front: Mapping[str, set[int]]) -> dict[str, Any]:
     values = asdict(row)
     energies = values.pop("energy_nj")
-    missing = values.pop("not_charged")
+    not_charged = values.pop("not_charged")
     for name, energy in energies.items():
         values[f"{name} [nJ]"] = energy
-        values[f"{name}: not charged"] = " ".join(missing[name])
+        values[f"{name}: not charged"] = " ".join(not_charged[name])
         values[f"{name}: on the front"] = id(row) in front[name]
     return values
