@@ -115,17 +115,17 @@ def _missing(
     name: str, kind: Any, folder: Path, arguments: dict[str, Any], cause: Exception
 ) -> DataError:
     if name == "cifar10-dvs":
-        archive, unpacked = kind.filename, folder / "<class>" / "*.aedat4"
+        archive, recordings = kind.filename, folder / "<class>" / "*.aedat4"
         origin = f"CIFAR10-DVS (Li et al. 2017) in AEDAT 4, as tonic publishes it: {archive}"
         md5 = kind.file_md5
     else:
         side = "train" if arguments["train"] else "test"
         archive, md5 = getattr(kind, f"{side}_filename"), getattr(kind, f"{side}_md5")
-        unpacked = folder / archive.removesuffix(".tar.gz") / "<user>_<light>" / "<label>.npy"
+        recordings = folder / archive.removesuffix(".tar.gz") / "<user>_<light>" / "<label>.npy"
         origin = f"IBM's DVS128 Gesture (Amir et al. 2017), cut by tonic: {archive}"
     return missing_files(
         name,
-        [folder / archive, unpacked],
+        [folder / archive, recordings],
         f"{origin}, MD5 {md5}",
         f"set download, or put {archive} in {folder} and set download: it is then verified and "
         "unpacked from there",

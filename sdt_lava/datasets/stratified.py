@@ -25,10 +25,10 @@ def stratified_split(labels: IntArray, test: int, seed: int) -> tuple[IntArray, 
     """
     random = RandomState(seed)
     _, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    training = _shares(sizes, len(labels) - test, random)
-    testing = _shares(sizes - training, test, random)
+    train_sizes = _shares(sizes, len(labels) - test, random)
+    test_sizes = _shares(sizes - train_sizes, test, random)
     parts: tuple[list[IntArray], list[IntArray]] = [], []
-    for number, (first, second) in enumerate(zip(training, testing, strict=True)):
+    for number, (first, second) in enumerate(zip(train_sizes, test_sizes, strict=True)):
         members = np.flatnonzero(classes == number)
         shuffled_members = members[random.permutation(len(members))]
         parts[0].append(shuffled_members[:first])

@@ -93,9 +93,9 @@ class ResultStore:
     def _open(self, identity: Mapping[str, str]) -> None:
         with self._guarded():
             self._prepare()
-        stored = dict(self._rows("SELECT key, value FROM identity"))
-        if stored:
-            check_same(self.path, stored, identity)
+        stored_identity = dict(self._rows("SELECT key, value FROM identity"))
+        if stored_identity:
+            check_same(self.path, stored_identity, identity)
         else:
             with self._transaction():
                 self._connection.executemany("INSERT INTO identity VALUES (?, ?)", identity.items())

@@ -105,11 +105,13 @@ class ZipReader:
             raise self._error(where, problem, allowed, "write it again without compression")
         if entry.flag_bits & _ENCRYPTED:
             raise self._error(where, "an encrypted entry", "entries without a password")
-        stored = entry.compress_type == zipfile.ZIP_STORED
-        largest = entry.compress_size * (1 if stored else RATIO_LIMIT)
-        if entry.file_size > largest or (stored and entry.file_size != entry.compress_size):
+        is_stored = entry.compress_type == zipfile.ZIP_STORED
+        largest = entry.compress_size * (1 if is_stored else RATIO_LIMIT)
+        if entry.file_size > largest or (is_stored and entry.file_size != entry.compress_size):
             problem = f"damaged: {entry.file_size} bytes, of which {entry.compress_size} are stored"
-            allowed = "as many as are stored" if stored else f"at most {RATIO_LIMIT} for one stored"
+            allowed = (
+                "as many as are stored" if is_stored else f"at most {RATIO_LIMIT} for one stored"
+            )
             raise self._error(where, problem, allowed)
 
     def chunks(self, entry: zipfile.ZipInfo, most: int | None = None) -> Iterator[bytes]:

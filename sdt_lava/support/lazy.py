@@ -24,8 +24,8 @@ def lazy(package: str, names: Mapping[str, str] | None = None) -> Callable[[str]
     def resolve(name: str) -> Any:
         module, _, attribute = (names or {}).get(name, "").partition(":")
         if module:
-            full = module if module.startswith("sdt_lava.") else f"{package}.{module}"
-            return getattr(import_module(full), attribute or name)
+            full_name = module if module.startswith("sdt_lava.") else f"{package}.{module}"
+            return getattr(import_module(full_name), attribute or name)
         path = f"{package}.{name}"
         if name.startswith("_") or find_spec(path) is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")

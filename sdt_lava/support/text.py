@@ -46,7 +46,7 @@ def figure_label(text: str) -> str:
 
 
 def listed(names: Sequence[str], most: int = _SHOWN_NAMES) -> str:
-    """Return names for a message, shortened if they are many or long."""
-    shown = ", ".join(repr(name[:_SHOWN_CHARACTERS]) for name in names[:most])
-    more = len(names) - most
-    return f"{shown} and {more} more" if more > 0 else shown
+    """Return a list of names for a message, shortened if they are many or long."""
+    text = ", ".join(repr(name[:_SHOWN_CHARACTERS]) for name in names[:most])
+    rest = len(names) - most
+    return f"{text} and {rest} more" if rest > 0 else text

@@ -123,25 +123,25 @@ def _describe(magic: bytes) -> str:
 
 def _checked_entries(archive: ZipReader, size: int, where: str) -> dict[str, zipfile.ZipInfo]:
     entries = archive.entries
-    packed = [entry for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
-    if packed:
+    compressed_entries = [entry for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
+    if compressed_entries:
         raise CheckpointError(
             where,
-            f"{len(packed)} compressed entries",
+            f"{len(compressed_entries)} compressed entries",
             "entries stored without compression, as torch.save writes them",
             "unpack the archive and pack it again without compression (zip -0), if you trust it",
         )
-    expanded = sum(entry.file_size for entry in entries)
-    if expanded > size * MAX_EXPANSION_RATIO:
+    total_size = sum(entry.file_size for entry in entries)
+    if total_size > size * MAX_EXPANSION_RATIO:
         raise CheckpointError(
             where,
-            f"entries of {expanded} bytes together in a file of {size}",
+            f"entries of {total_size} bytes together in a file of {size}",
             f"at most {MAX_EXPANSION_RATIO} times the file's size",
         )
-    named = {entry.filename: entry for entry in entries}
-    if len(named) != len(entries):
+    by_name = {entry.filename: entry for entry in entries}
+    if len(by_name) != len(entries):
         raise CheckpointError(where, "two entries of one name", "each name once")
-    return named
+    return by_name
 
 
 def _check_limit(name: str, found: int, what: str, where: str) -> None:
@@ -165,8 +165,8 @@ def _load(
             "pass the .pt file; TorchScript archives are not supported",
         )
     root = pickles[0].removesuffix("data.pkl")
-    structure = entries[pickles[0]].file_size
-    _check_limit("checkpoint_structure_bytes", structure, "bytes of structure", where)
+    structure_size = entries[pickles[0]].file_size
+    _check_limit("checkpoint_structure_bytes", structure_size, "bytes of structure", where)
     if f"{root}byteorder" in entries and archive.read(entries[f"{root}byteorder"]) != b"little":
         raise CheckpointError(where, "tensors in big-endian byte order", "little-endian", _RESAVE)
 

@@ -134,21 +134,21 @@ def _offsets(entry: Any) -> tuple[int, int]:
 
 def _described(name: str, entry: Any, where: str) -> tuple[str, tuple[int, ...], int, int]:
     """Return the type, shape, begin and end of a tensor after checking their consistency."""
-    place = f"{where}: {name[:80]}"
+    location = f"{where}: {name[:80]}"
     if not isinstance(entry, dict) or set(entry) != _FIELDS:
-        raise CheckpointError(place, "no tensor", f"an object with {sorted(_FIELDS)}")
+        raise CheckpointError(location, "no tensor", f"an object with {sorted(_FIELDS)}")
     kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(kind, str) or kind not in _DTYPES:
-        raise CheckpointError(place, f"dtype {str(kind)[:20]!r}", f"one of {sorted(_DTYPES)}")
+        raise CheckpointError(location, f"dtype {str(kind)[:20]!r}", f"one of {sorted(_DTYPES)}")
     if not _are_natural(shape) or len(shape) > _MAX_DIMENSIONS:
-        raise CheckpointError(place, "a shape that is none", "natural numbers")
+        raise CheckpointError(location, "a shape that is none", "natural numbers")
     if not _are_natural(offsets) or len(offsets) != 2:
-        raise CheckpointError(place, "data_offsets that are none", "begin and end")
+        raise CheckpointError(location, "data_offsets that are none", "begin and end")
     begin, end = offsets
     size = prod(shape) * _DTYPES[kind][1]
     if end - begin != size:
         problem = f"{end - begin} bytes for {kind} of shape {tuple(shape)}"
-        raise CheckpointError(place, problem, f"{size} bytes")
+        raise CheckpointError(location, problem, f"{size} bytes")
     return kind, tuple(shape), begin, end
 
 

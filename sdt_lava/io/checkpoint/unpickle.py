@@ -139,15 +139,15 @@ class TensorUnpickler(pickle._Unpickler):
 
     def find_class(self, module: str, name: str) -> _Symbol:
         """Return the stand-in for a permitted name."""
-        full = f"{module}.{name}"
+        full_name = f"{module}.{name}"
         if module == "torch" and name in _STORAGE_DTYPES:
-            return _Symbol(full, dtype=_STORAGE_DTYPES[name])
+            return _Symbol(full_name, dtype=_STORAGE_DTYPES[name])
         if (module, name) in _CALLS:
-            return _Symbol(full, call=_CALLS[module, name])
+            return _Symbol(full_name, call=_CALLS[module, name])
         if (module, name) in self._inert:
-            return _Symbol(full, inert=self._inert[module, name])
+            return _Symbol(full_name, inert=self._inert[module, name])
         raise pickle.UnpicklingError(
-            f"it asks for {full[:80]!r}, which is not a tensor or a number"
+            f"it asks for {full_name[:80]!r}, which is not a tensor or a number"
         )
 
     def persistent_load(self, pid: Any) -> torch.Tensor:
@@ -186,10 +186,12 @@ class TensorUnpickler(pickle._Unpickler):
             raise pickle.UnpicklingError(
                 f"more than {limit} tensors ({remedy('checkpoint_entries')})"
             )
-        stored = sum(map(len, self._storages.values())) if self._numbers > _FREE_NUMBERS else 0
-        if self._numbers > _FREE_NUMBERS + _MAX_SHARING * stored:
+        stored_numbers = (
+            sum(map(len, self._storages.values())) if self._numbers > _FREE_NUMBERS else 0
+        )
+        if self._numbers > _FREE_NUMBERS + _MAX_SHARING * stored_numbers:
             raise pickle.UnpicklingError(
-                f"tensors of {self._numbers} numbers that share {stored} stored ones"
+                f"tensors of {self._numbers} numbers that share {stored_numbers} stored ones"
             )
 
     def _load_new(self) -> None:

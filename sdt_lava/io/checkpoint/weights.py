@@ -61,10 +61,10 @@ def find_weights(content: Mapping[Any, Any], where: str, *, ema: bool) -> Weight
         If there are weights, but not of the requested kind.
     """
     ordinary = list(_states(content, _ORDINARY))
-    averaged = list(_states(content, _AVERAGED))
-    if not ordinary and not averaged and _is_state(content):
+    averages = list(_states(content, _AVERAGED))
+    if not ordinary and not averages and _is_state(content):
         ordinary = [("file", content)]
-    candidates, others = (averaged, ordinary) if ema else (ordinary, averaged)
+    candidates, others = (averages, ordinary) if ema else (ordinary, averages)
     if candidates:
         name, state = candidates[0]
         return Weights(name, state, tuple(_notes(name, candidates[1:], others, ema=ema)))

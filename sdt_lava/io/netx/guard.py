@@ -161,8 +161,8 @@ class SafeGroup:
         if string_info is None:
             raise NetworkFileError(where, f"type {dtype}", "strings")
         if prod(shape or ()) > count:
-            few = "one string" if count == 1 else f"at most {count}"
-            raise NetworkFileError(where, f"{prod(shape)} strings", few)
+            allowed = "one string" if count == 1 else f"at most {count}"
+            raise NetworkFileError(where, f"{prod(shape)} strings", allowed)
         check_size(dataset, where, self.budget)
         texts = np.empty(shape, object)
         for index in np.ndindex(shape):
@@ -236,12 +236,12 @@ def _compare(
     what: str,
 ) -> None:
     missing = sorted(set(required) - set(found))
-    extra = sorted(set(found) - set(required) - set(optional))
+    unexpected = sorted(set(found) - set(required) - set(optional))
     allowed = ", ".join([*sorted(required), *(f"{name} (optional)" for name in sorted(optional))])
     if missing:
         raise NetworkFileError(where, f"no {what} {missing[0]!r}", allowed or "none")
-    if extra:
-        raise NetworkFileError(where, f"unexpected {what} {extra[0]!a}", allowed or "none")
+    if unexpected:
+        raise NetworkFileError(where, f"unexpected {what} {unexpected[0]!a}", allowed or "none")
 
 
 @contextmanager

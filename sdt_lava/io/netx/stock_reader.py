@@ -98,7 +98,7 @@ def _read_nodes(
     own: bool,
     input_shape: Shape | None = None,
 ) -> StockNodes:
-    declared: dict[str, Shape] = {}
+    declared_shapes: dict[str, Shape] = {}
     for position, (group, layer_type) in enumerate(zip(choice.layers, choice.types, strict=True)):
         check_type(choice, position)
         if (layer_type == "input") != (not nodes):
@@ -113,8 +113,8 @@ def _read_nodes(
         else:
             nodes += _READERS[layer_type](layer)
         if layer.has("shape") and layer_type in _SHAPED:
-            declared[nodes[-1].name] = layer.shape()
-    return StockNodes(nodes, declared)
+            declared_shapes[nodes[-1].name] = layer.shape()
+    return StockNodes(nodes, declared_shapes)
 
 
 def check_type(choice: Choice, position: int) -> None:

@@ -108,24 +108,24 @@ def check_size(dataset: h5py.Dataset, where: str, budget: Budget) -> None:
     """Compare the declared size of a dataset with the limits and with its stored size."""
     with library_errors(where):
         shape, chunks, itemsize = dataset.shape, dataset.chunks, dataset.dtype.itemsize
-        stored = dataset.id.get_storage_size()
+        stored_bytes = dataset.id.get_storage_size()
     if shape is None or len(shape) > RANK_LIMIT or 0 in shape:
         raise NetworkFileError(where, f"shape {shape}", f"1 to {RANK_LIMIT} axes, none empty")
     nbytes = prod(shape) * itemsize
     budget.spend(nbytes, where)
-    if stored > budget.file_size:
+    if stored_bytes > budget.file_size:
         raise NetworkFileError(
-            where, f"{stored} bytes stored", f"{budget.file_size}, all of the file"
+            where, f"{stored_bytes} bytes stored", f"{budget.file_size}, all of the file"
         )
-    budget.take(stored, where)
+    budget.take(stored_bytes, where)
     if chunks is not None and prod(chunks) * itemsize > max(nbytes, RATIO_FREE_BYTES):
         raise NetworkFileError(
             where, f"chunks {chunks} for shape {shape}", "chunks within the array"
         )
-    if nbytes > max(RATIO_FREE_BYTES, stored * RATIO_LIMIT) or not stored:
+    if nbytes > max(RATIO_FREE_BYTES, stored_bytes * RATIO_LIMIT) or not stored_bytes:
         raise NetworkFileError(
             where,
-            f"{nbytes} bytes declared, {stored} stored",
+            f"{nbytes} bytes declared, {stored_bytes} stored",
             f"at most {RATIO_LIMIT} times as many as stored",
         )
     with library_errors(where):
@@ -147,6 +147,6 @@ def _check_inflation(dataset: h5py.Dataset, where: str) -> None:
     for chunk in chunk_infos:
         if not chunk.filter_mask & deflate_bit:
             _, compressed = dataset.id.read_direct_chunk(chunk.chunk_offset)
-            inflated = len(zlib.decompressobj().decompress(compressed, limit + 1))
-            if inflated > limit:
+            size = len(zlib.decompressobj().decompress(compressed, limit + 1))
+            if size > limit:
                 raise NetworkFileError(where, f"a chunk of more than {limit} bytes", f"{limit}")
