@@ -63,7 +63,7 @@ class QuantizationError(SdtLavaError):
 
 
 class NetworkFileError(SdtLavaError):
-    """An HDF5 network file that is damaged, unsupported or hostile."""
+    """An HDF5 network file that is damaged, unsupported or malicious."""
 
 
 class NirError(SdtLavaError):

@@ -51,7 +51,7 @@ def load_digits_split(part: str = "test", *, split_seed: int = 0) -> Dataset:
 def _read() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return images ``(B, 8, 8)`` and labels.
 
-    Its file of digits is read directly because importing scikit-learn takes a second.
+    The file is read directly, because importing scikit-learn takes a second.
     """
     spec = find_spec("sklearn")
     for folder in (spec.submodule_search_locations or ()) if spec else ():

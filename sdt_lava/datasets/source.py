@@ -123,7 +123,7 @@ class LazySource:
     num_classes : int
         Number of classes.
     read : callable
-        Returns the float32 sample with an index; raises `DataError` if it cannot be read.
+        Returns the float32 sample at an index; raises `DataError` if it cannot be read.
     folder : Path, optional
         Folder of the files.
     files : tuple of path-like

@@ -58,7 +58,7 @@ class EvaluationOptions:
     shuffle_seed : int, optional
         Shuffle the samples with this seed.
     limit : int, optional
-        Maximum number of samples.
+        Number of samples to evaluate, from the start; by default all.
     on_bad : {'stop', 'skip'}
         Whether to stop at samples that cannot be read, or to skip them.
     shard_size : int

@@ -138,7 +138,7 @@ class ResultStore:
             yield SampleResult(index, label, predicted, rank, operations, error or "")
 
     def _check_files(self) -> None:
-        """Refuse files that are too large or not regular, which would block SQLite."""
+        """Refuse a database that is too large, and files at which SQLite would block."""
         for suffix in ("", *_SUFFIXES):
             path = f"{self.path}{suffix}"
             with suppress(FileNotFoundError):

@@ -45,7 +45,7 @@ class _Entries(list[zipfile.ZipInfo]):
 
 
 class _Directory(zipfile.ZipFile):
-    """A zip archive whose directory may have a limited number of entries."""
+    """A zip archive with a limit on the number of entries in its directory."""
 
     def __init__(self, file: BinaryIO, most: int) -> None:
         self._entries = _Entries(most)

@@ -26,7 +26,7 @@ class TomlTable:
     Parameters
     ----------
     where : str
-        Name of the described thing in errors.
+        Name of the description in errors.
     content : dict
         The parsed table.
     error_type : type of SdtLavaError

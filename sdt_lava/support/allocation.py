@@ -30,7 +30,7 @@ Table = TypeVar("Table", bound=tuple[Any, ...])
 
 _CACHE_LINE = 64
 _NO_ACCESS = 0
-# New memory is filled with an arbitrary value, so that code that relies on zeros fails.
+# New memory is filled with an arbitrary value, so that code that relies on its content fails.
 _FILL = 0xAB
 _guard: ContextVar[str | None] = ContextVar("guard", default=None)
 

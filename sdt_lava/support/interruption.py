@@ -52,7 +52,7 @@ class Interruption:
         except BaseException:  # raised by a handler that is not replaced yet
             self._put_back()
             raise
-        # Until here, the new handlers have raised exceptions as the original ones do.
+        # Before this point, the new handlers raise exceptions like the original ones.
         self._is_active = True
         return self
 

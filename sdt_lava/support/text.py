@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 # Longest label in a figure, where no terminal truncates it.
 _MOST_LABEL = 80
-# Names of a file are shown to the user; a hostile file could have very many, very long ones.
+# Names in a file are shown to the user; a malicious file could have very many or very long ones.
 _SHOWN_NAMES = 12
 _SHOWN_CHARACTERS = 80
 

@@ -272,7 +272,7 @@ def open_safely(path: str | os.PathLike[str], what: str) -> Iterator[SafeGroup]:
 
 @contextmanager
 def open_root(file: BinaryIO, name: str, what: str) -> Iterator[SafeGroup]:
-    """Read an open file as HDF5; yields and raises the same as `open_safely`.
+    """Read an open file as HDF5; results and errors are those of `open_safely`.
 
     Parameters
     ----------

@@ -156,7 +156,7 @@ def _read_node(group: SafeGroup, kind: str) -> Any:
 
 
 def _shape(group: SafeGroup, name: str) -> Any:
-    """Return a shape, or None if it is missing or invalid; most graphs define it elsewhere, too."""
+    """Return a shape, or None if it is missing or invalid; only graphs without others need it."""
     if name not in group.names() or group.is_group(name) or group.is_text(name):
         return None
     values = group.numbers(name, "iuf")
