@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import sdt_lava
 from sdt_lava.errors import CheckpointError, NumericOverflowError, SdtLavaError
 from sdt_lava.io.netx import load_network
-from sdt_lava.ir import LIF_KINDS, Graph, Signal
+from sdt_lava.ir import Graph, Signal, SpikingNeurons
 from sdt_lava.ir.work import multiplications
 
 Row = dict[str, Any]
@@ -278,7 +278,7 @@ def _stock(path: Path, net: Graph, frames: NDArray[np.int64]) -> list[NDArray[An
         samples = range(frames.shape[1])
         runs = [stock_lava.run_stock_messages(path, frames[:, b], **session) for b in samples]
         return [np.concatenate(parts, axis=1) for parts in zip(*runs, strict=True)]
-    if isinstance(net.nodes[net.consumers[net.input.name][0]], LIF_KINDS):
+    if isinstance(net.nodes[net.consumers[net.input.name][0]], SpikingNeurons):
         # The neurons of an input layer have the image as their bias.
         return stock_lava.run_stock_images(path, frames[0], len(frames), **session)
     bits = 0 if net.signals[net.input.name] is Signal.SPIKE else _MESSAGE_BITS

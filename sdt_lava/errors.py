@@ -58,6 +58,10 @@ class GraphError(SdtLavaError):
     """A graph that violates a legality rule."""
 
 
+class KindError(GraphError):
+    """A kind of node that does not say what it is asked for."""
+
+
 class QuantizationError(SdtLavaError):
     """Weights, biases or thresholds that do not fit the integer ranges."""
 

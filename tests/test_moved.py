@@ -39,7 +39,7 @@ def test_every_old_name_leads_to_the_module():
 @pytest.mark.parametrize(
     "old, new",
     [
-        ("sdt_lava.graph.nodes", "sdt_lava.ir.nodes"),
+        ("sdt_lava.graph.nodes", "sdt_lava.ir"),
         ("sdt_lava.checkpoint.official", "sdt_lava.families.sdt1.official"),
         ("sdt_lava.checkpoint.own", "sdt_lava.families.own"),
         ("sdt_lava.simulate.engine.plan.team", "sdt_lava.engine.plan.team"),

@@ -6,7 +6,7 @@ import numpy as np
 
 from sdt_lava.backends.backend import find_backend
 from sdt_lava.backends.lava.presence import has_lava
-from sdt_lava.ir import LIF_KINDS, SIGMA_DELTA_KINDS, Graph
+from sdt_lava.ir import Graph
 
 # With so many neurons with memory the machine takes about half a second for a sample of four steps.
 MOST_MACHINE_NEURONS = 100_000
@@ -40,8 +40,7 @@ def default_backend(net: Graph) -> tuple[str, str]:
 
 def memory_neurons(net: Graph) -> int:
     """Return the number of a network's spiking and sigma-delta neurons."""
-    kinds = (*LIF_KINDS, *SIGMA_DELTA_KINDS)
-    return sum(int(np.prod(net.shapes[node.name])) for node in net if isinstance(node, kinds))
+    return sum(int(np.prod(net.shapes[node.name])) for node in net if node.has_memory)
 
 
 def other_backend(name: str) -> str:

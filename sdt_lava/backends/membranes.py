@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.ir import LIF_KINDS, CubaLif, Flatten, Graph, GroupSum, Lif
+from sdt_lava.ir import Flatten, Graph, GroupSum, SpikingNeurons
 from sdt_lava.ir.batches import samples_at_once
 from sdt_lava.ir.bounds import never_fires
 from sdt_lava.ir.numerics import (
@@ -30,7 +30,7 @@ from sdt_lava.ir.reference import evaluate_from, run_neurons
 MEMBRANE_UNIT = 1 << ACTIVATION_SHIFT
 
 
-def last_neurons(net: Graph) -> Lif | CubaLif | None:
+def last_neurons(net: Graph) -> SpikingNeurons | None:
     """Return the spiking neurons at the end of a network; None if it ends in something else.
 
     Sums over groups of them are made by the host.
@@ -38,7 +38,7 @@ def last_neurons(net: Graph) -> Lif | CubaLif | None:
     node = net.nodes[net.output_name]
     while isinstance(node, GroupSum | Flatten):
         node = net.nodes[node.inputs[0]]
-    return node if isinstance(node, LIF_KINDS) else None
+    return node if isinstance(node, SpikingNeurons) else None
 
 
 def ends_in_membranes(net: Graph, steps: int) -> bool:
@@ -58,7 +58,7 @@ def ends_in_membranes(net: Graph, steps: int) -> bool:
         or if no input reaches it in so many steps.
     """
     node = net.nodes[net.output_name]
-    if not isinstance(node, LIF_KINDS):
+    if not isinstance(node, SpikingNeurons):
         return False
     return int(np.min(node.threshold)) >= THRESHOLD_LIMIT or never_fires(net, node, steps)
 
@@ -103,7 +103,7 @@ def end_membranes(
 
 
 def _known(
-    net: Graph, node: Lif | CubaLif, frames: IntArray, sent: Mapping[str, NDArray[Any]]
+    net: Graph, node: SpikingNeurons, frames: IntArray, sent: Mapping[str, NDArray[Any]]
 ) -> dict[str, NDArray[Any]]:
     """Return what is known of the nodes that lead to the last neurons."""
     known: dict[str, NDArray[Any]] = {net.input.name: frames}
@@ -117,7 +117,7 @@ def _known(
     return known
 
 
-def membrane_logits(node: Lif | CubaLif, membranes: IntArray) -> NDArray[np.generic]:
+def membrane_logits(node: SpikingNeurons, membranes: IntArray) -> NDArray[np.generic]:
     """Return membranes in units of a weight, ``(B, neurons)``.
 
     Neurons that only add up give whole numbers, int64: the sums over all steps. Those that leak
@@ -125,7 +125,7 @@ def membrane_logits(node: Lif | CubaLif, membranes: IntArray) -> NDArray[np.gene
     """
     flat = membranes.reshape(len(membranes), -1)
     adds_up = np.all(np.equal(node.current_decay, DECAY_UNITY)) and not np.any(node.voltage_decay)
-    divided = isinstance(node, CubaLif) and node.drive_shift > 0
+    divided = node.drive_shift > 0
     if adds_up and not divided and node.bias_exponent >= ACTIVATION_SHIFT:
         return flat >> ACTIVATION_SHIFT
     return flat / MEMBRANE_UNIT

@@ -8,7 +8,7 @@ import numpy as np
 
 from sdt_lava.errors import NumericOverflowError
 from sdt_lava.ir.numerics import IntArray, NeuronStates
-from sdt_lava.ir.registers import later
+from sdt_lava.ir.watch import later
 
 Run = Callable[[IntArray, NeuronStates], Mapping[str, IntArray]]
 

@@ -23,7 +23,6 @@ from sdt_lava.compiler.target import Target
 from sdt_lava.errors import CompileError
 from sdt_lava.ir import Conv, Graph, Relay
 from sdt_lava.ir.proof import convolution_may_wrap
-from sdt_lava.ir.registers import is_matrix
 from sdt_lava.ir.sigma_delta_runs import keep_starts
 
 CONVOLUTIONS = ("auto", "sparse", "conv")
@@ -197,7 +196,7 @@ def shifted_sums(graph: Graph, target: Target, convolutions: str | None = None) 
     return tuple(
         node.name
         for node in graph.of_type(Conv)
-        if (node.channel_exponents < 0).any()
+        if node.is_matrix
         and (
             target.is_hardware
             or (
@@ -219,7 +218,7 @@ def _may_wrap(graph: Graph, timesteps: int | None) -> frozenset[str]:
     return frozenset(
         node.name
         for node in graph.of_type(Conv)
-        if not is_matrix(node) and convolution_may_wrap(graph, node)
+        if not node.is_matrix and convolution_may_wrap(graph, node)
     )
 
 

@@ -1,4 +1,4 @@
-"""Sparse matrices of the fixed connections: identity, token sum, broadcast, windows, convolution.
+"""Sparse matrices of connections that are no node's own, and of convolutions and dense layers.
 
 All act on flattened ``(C, H, W)`` signals in C order and are ``(outputs, inputs)``, int32. Every
 connection is an explicit entry, zero weights included, so that an entry is a synapse.
@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 
-from sdt_lava.ir import Conv, OrPool, Shape
+from sdt_lava.ir import Conv, Shape
+from sdt_lava.ir.attention import all_tokens
 from sdt_lava.ir.numerics import IntArray
+from sdt_lava.ir.relations import Blocks, channelwise
 
 IndexArray = NDArray[np.int64]
 
@@ -24,11 +26,6 @@ def _matrix(
     return matrix
 
 
-def _constant(rows: IndexArray, columns: IndexArray, weight: int, shape: Shape) -> csr_matrix:
-    weights = np.full(rows.size, weight, np.int32)
-    return _matrix(rows.ravel(), columns.ravel(), weights, (shape[0], shape[1]))
-
-
 def identity(size: int, weight: int) -> csr_matrix:
     """Connect each neuron to its partner with one weight."""
     rows = np.arange(size + 1, dtype=np.int32)
@@ -37,22 +34,12 @@ def identity(size: int, weight: int) -> csr_matrix:
 
 def token_sum(shape: Shape, weight: int) -> csr_matrix:
     """Connect all tokens ``(C, H, W)`` of a channel to its one neuron ``(C,)``."""
-    channels, tokens = shape[0], shape[1] * shape[2]
-    columns = np.arange(channels * tokens)
-    return _constant(columns // tokens, columns, weight, (channels, channels * tokens))
+    return all_tokens(shape).matrix(weight)
 
 
 def token_broadcast(shape: Shape, weight: int) -> csr_matrix:
     """Connect the one neuron ``(C,)`` of a channel to all its tokens ``(C, H, W)``."""
-    size = int(np.prod(shape))
-    rows = np.arange(size)
-    return _constant(rows, rows // (size // shape[0]), weight, (size, shape[0]))
-
-
-def subsample(shape: Shape, stride: int) -> csr_matrix:
-    """Select every ``stride``-th row and column of ``(C, H, W)``."""
-    columns = np.arange(int(np.prod(shape))).reshape(shape)[:, ::stride, ::stride].ravel()
-    return _constant(np.arange(columns.size), columns, 1, (columns.size, int(np.prod(shape))))
+    return channelwise(shape[0], Blocks(int(np.prod(shape[1:])), 1, 1)).matrix(weight)
 
 
 def _window_taps(
@@ -88,38 +75,6 @@ def dense_rows(weight: IntArray, rows: IndexArray) -> csr_matrix:
     columns = np.broadcast_to(np.arange(inputs), (rows.size, inputs))
     selected = np.repeat(rows, inputs), columns.ravel(), weight[rows].ravel().astype(np.int32)
     return _matrix(*selected, (outputs, inputs))
-
-
-def pooling(node: OrPool, shape: Shape, output: Shape, weight: int) -> csr_matrix:
-    """Connect each window of a pooling to its neuron, channel by channel."""
-    square = (node.kernel, node.kernel)
-    stride, padding = (node.stride, node.stride), (node.padding, node.padding)
-    outputs, inputs, _ = _window_taps(
-        (shape[1], shape[2]), (output[1], output[2]), square, stride, padding, (1, 1)
-    )
-    channel = np.arange(shape[0])[:, None]
-    rows = channel * (output[1] * output[2]) + outputs[None]
-    columns = channel * (shape[1] * shape[2]) + inputs[None]
-    return _constant(rows, columns, weight, (int(np.prod(output)), int(np.prod(shape))))
-
-
-def token_dilation(shape: Shape, heads: int, weight: int) -> csr_matrix:
-    """Connect each token and channel to its neighbours in the token sequence and in its head."""
-    tokens, per_head = shape[1] * shape[2], shape[0] // heads
-    grid = (per_head, tokens)
-    outputs, inputs, _ = _window_taps(grid, grid, (3, 3), (1, 1), (1, 1), (1, 1))
-    start = np.arange(heads)[:, None] * (per_head * tokens)
-    size = int(np.prod(shape))
-    return _constant(start + outputs[None], start + inputs[None], weight, (size, size))
-
-
-def channel_neighbours(channels: int, heads: int) -> csr_matrix:
-    """Connect each channel to itself and its neighbours in its head, with weight 1."""
-    index = np.arange(channels)
-    near = np.abs(np.subtract.outer(index, index)) <= 1
-    share = channels // heads
-    rows, columns = np.nonzero(near & np.equal.outer(index // share, index // share))
-    return _constant(rows, columns, 1, (channels, channels))
 
 
 def convolution(node: Conv, shape: Shape, output: Shape) -> csr_matrix:

@@ -7,44 +7,29 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from sdt_lava.compiler.columns import sdsa_ways
-from sdt_lava.compiler.passes.lower_attention import lower_attention
+from sdt_lava.compiler.passes import lower_attention, lower_pooling
 from sdt_lava.compiler.passes.lower_columns import lower_columns
 from sdt_lava.compiler.passes.lower_cuba import lower_cuba
-from sdt_lava.compiler.passes.lower_dilation import lower_dilation
-from sdt_lava.compiler.passes.lower_pooling import lower_pooling
+from sdt_lava.compiler.passes.lower_kinds import lower_kinds
 from sdt_lava.compiler.passes.lower_readout import MEMBRANE_SUFFIX, READOUT_SUFFIX, lower_readout
 from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
 from sdt_lava.compiler.streams import RELAY, shortcut_ways
 from sdt_lava.errors import CompileError
-from sdt_lava.ir import (
-    LIF_KINDS,
-    SIGMA_DELTA_KINDS,
-    Conv,
-    Dense,
-    Gate,
-    Graph,
-    GroupSum,
-    Input,
-    MaxRelay,
-    Relay,
-    Signal,
-    Sparse,
-)
+from sdt_lava.ir import NODE_KINDS, Graph, GroupSum, Signal
 from sdt_lava.ir.sigma_delta_runs import keep_starts
 
 Pass = Callable[[Graph], Graph]
 
+# What kinds become one by one is registered by these modules.
+_REGISTERED = (lower_attention, lower_pooling)
 # In the order in which they run with the usual choices; `lower` passes others on.
 LOWERING_PASSES: tuple[Pass, ...] = (
     lower_cuba,
     lower_readout,
     lower_columns,
-    lower_pooling,
-    lower_dilation,
-    lower_attention,
+    lower_kinds,
     lower_shortcuts,
 )
-MAPPABLE_KINDS = (Input, Conv, Dense, Sparse, *LIF_KINDS, *SIGMA_DELTA_KINDS, Gate, Relay, MaxRelay)
 
 
 @dataclass(frozen=True)
@@ -122,6 +107,11 @@ def output_population(net: Graph, *, membranes: bool = False) -> str:
     return name + (MEMBRANE_SUFFIX if membranes else READOUT_SUFFIX)
 
 
+def mappable_kinds() -> list[str]:
+    """Return the names of the kinds that may be left when a graph has been lowered."""
+    return [name for name, kind in NODE_KINDS.items() if kind.is_mappable]
+
+
 def check_mappable(graph: Graph) -> None:
     """Check that a graph consists of populations joined by connections.
 
@@ -131,11 +121,11 @@ def check_mappable(graph: Graph) -> None:
         Naming the first node that is something else, or a connection that is shared.
     """
     for node in graph:
-        if not isinstance(node, MAPPABLE_KINDS):
+        if not node.is_mappable:
             raise CompileError(
                 f"node {node.name!r}",
                 f"kind {node.kind}",
-                f"one of {[kind.kind for kind in MAPPABLE_KINDS]}",
+                f"one of {mappable_kinds()}",
             )
         is_connection = graph.signals[node.name] is Signal.CURRENT
         if is_connection and len(graph.consumers[node.name]) != 1:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from sdt_lava.compiler.schedule import Schedule
 from sdt_lava.ir import (
-    LIF_KINDS,
-    SIGMA_DELTA_KINDS,
     Conv,
     CubaLif,
     Delta,
@@ -17,6 +15,7 @@ from sdt_lava.ir import (
     Input,
     Lif,
     MaxRelay,
+    MessageNeurons,
     Node,
     Relay,
     Shape,
@@ -24,6 +23,7 @@ from sdt_lava.ir import (
     SigmaDelta,
     Signal,
     Sparse,
+    SpikingNeurons,
 )
 
 _POPULATIONS: dict[type[Node], str] = {
@@ -84,12 +84,12 @@ def _row(graph: Graph, schedule: Schedule, node: Node) -> ProcessRow:
         delay = schedule.delay[node.name]
         process = _CONNECTIONS[type(node)][bool(delay)]
         return ProcessRow(node.name, node.block, process, shape, delay=delay)
-    is_reset = isinstance(node, LIF_KINDS) or node.name in schedule.starts
+    is_reset = isinstance(node, SpikingNeurons) or node.name in schedule.starts
     reset = schedule.reset_offset(node.name) if is_reset else None
     latency = schedule.latency[node.name]
-    standard = isinstance(node, CubaLif) and node.is_plain
+    standard = isinstance(node, SpikingNeurons) and node.is_plain
     process = _POPULATIONS[Lif if standard else type(node)]
-    if is_reset and isinstance(node, SIGMA_DELTA_KINDS):
+    if is_reset and isinstance(node, MessageNeurons):
         process += "Reset"
     return ProcessRow(node.name, node.block, process, shape, latency, reset)
 

@@ -15,17 +15,13 @@ from typing import Any
 import numpy as np
 
 from sdt_lava.ir import (
-    LIF_KINDS,
-    SIGMA_DELTA_KINDS,
     Conv,
-    Gate,
     Graph,
     Input,
-    MaxRelay,
-    Relay,
+    MessageNeurons,
+    SpikingNeurons,
 )
 from sdt_lava.ir.numerics import NeuronStates
-from sdt_lava.ir.sigma_delta_steps import make_population
 from sdt_lava.support.once import cached_property
 
 # Lava's LIFReset always has an interval: longer than any run, where samples are not reset.
@@ -33,8 +29,6 @@ NO_RESET_INTERVAL = 2**31 - 1
 
 # Populations of a path that are shown. A network can have as many paths as populations.
 LONGEST_PATH = 256
-
-NEURON_KINDS = (Input, *LIF_KINDS, *SIGMA_DELTA_KINDS, Gate, Relay, MaxRelay)
 
 
 @dataclass(frozen=True)
@@ -246,7 +240,7 @@ def make_schedule(
     for node in graph:
         if isinstance(node, Input):
             latency[node.name] = input_latency
-        elif isinstance(node, NEURON_KINDS):
+        elif node.is_population:
             sources = {name: graph.nodes[name].inputs[0] for name in node.inputs}
             earliest = {
                 name: 1 + latency[source] + slowest.get(name, 0) for name, source in sources.items()
@@ -263,7 +257,7 @@ def make_schedule(
         reset=reset,
         ends=ends,
         memory=tuple(
-            node.name for node in graph if isinstance(node, LIF_KINDS) or node.name in starts
+            node.name for node in graph if isinstance(node, SpikingNeurons) or node.name in starts
         ),
         starts=starts,
     )
@@ -278,9 +272,15 @@ def _starts(graph: Graph, latency: Mapping[str, int], *, reset: bool) -> NeuronS
     starts = starting_states(graph)
     found: NeuronStates = {}
     for name in graph.message_names:
-        rest = make_population(graph.nodes[name], (1, *graph.shapes[name])).state
+        rest = _neurons(graph, name).population((1, *graph.shapes[name])).state
         found[name] = tuple(np.ravel(part) for part in starts.get(name, rest))
     return found
+
+
+def _neurons(graph: Graph, name: str) -> MessageNeurons:
+    node = graph.nodes[name]
+    assert isinstance(node, MessageNeurons)
+    return node
 
 
 def needs_matrix(node: Conv, delay: int) -> bool:
@@ -288,4 +288,4 @@ def needs_matrix(node: Conv, delay: int) -> bool:
 
     Lava's Conv has no delays, and its CPU model cannot shift sums to the right.
     """
-    return delay > 0 or bool((node.channel_exponents < 0).any())
+    return delay > 0 or node.is_matrix

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 
-from sdt_lava.compiler.connections import convolution, identity, subsample, token_sum
+from sdt_lava.compiler.connections import convolution, identity, token_sum
 from sdt_lava.ir import (
     Conv,
     Graph,
@@ -227,7 +227,10 @@ def _read_shape(shape: Shape, term: Term) -> Shape:
 
 def _selection(shape: Shape, stride: int, summed: bool) -> csr_matrix:
     """Return the matrix that selects positions of a current and sums them over tokens."""
-    kept = identity(int(np.prod(shape)), 1) if stride == 1 else subsample(shape, stride)
+    if stride == 1:
+        kept = identity(int(np.prod(shape)), 1)
+    else:
+        kept = Subsample(name="", stride=stride).relation([shape]).matrix(1)
     if not summed:
         return kept
     selected = shape if stride == 1 else (shape[0], *(-(-side // stride) for side in shape[1:]))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sdt_lava.counts.counts import ROLE_OPERATIONS, ConnectionCounts, Counts, LayerCounts
 from sdt_lava.counts.replay import evaluate_nodes, have_memory, needed_nodes
-from sdt_lava.ir import Conv, CubaLif, Dense, Graph, Input, Node, Signal, Sparse
+from sdt_lava.ir import Conv, Dense, Graph, Input, Node, Signal, Sparse, SpikingNeurons
 from sdt_lava.ir.batches import fitting, parts
 from sdt_lava.ir.fan_out import fan_out
 from sdt_lava.ir.numerics import IntArray
@@ -172,7 +172,7 @@ class EventCounter:
         driven = sum(int(self.fan_out[name].sum()) for name in self.read_by(node.name))
         incoming = () if isinstance(node, Input) else node.inputs
         connections = [self._connection(graph.nodes[name], node) for name in incoming]
-        if isinstance(node, CubaLif) and node.weight_rec is not None:
+        if isinstance(node, SpikingNeurons) and node.weight_rec is not None:
             connections.append(_recurrent(node, neurons, self.events[node.name]))
             driven += connections[-1].synapses
         return LayerCounts(
@@ -227,7 +227,7 @@ def lowered(net: Graph) -> Graph:
     return compiled
 
 
-def _recurrent(node: CubaLif, neurons: int, events: IntArray) -> ConnectionCounts:
+def _recurrent(node: SpikingNeurons, neurons: int, events: IntArray) -> ConnectionCounts:
     """Count what a population sends to itself: each spike reaches all of its neurons."""
     return ConnectionCounts(
         name=f"{node.name}.recurrent",

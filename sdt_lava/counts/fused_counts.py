@@ -16,21 +16,23 @@ from numpy.typing import NDArray
 
 from sdt_lava.counts.counts import Counts
 from sdt_lava.counts.events import EventCounter, lowered
-from sdt_lava.ir import CubaLif, Gate, Graph, Input, Lif, MaxRelay, Node, Relay, Signal
+from sdt_lava.ir import (
+    Gate,
+    Graph,
+    Input,
+    MaxPool,
+    MaxRelay,
+    Node,
+    Relay,
+    Signal,
+    TokenMean,
+    TokenSum,
+)
 from sdt_lava.ir.numerics import IntArray
 
 if TYPE_CHECKING:
     from sdt_lava.engine.plan.plan import Outcome
 
-# Kinds of populations, and of the nodes of the integer graph that send the same.
-_SAME: dict[type[Node], tuple[str, ...]] = {
-    Input: ("input",),
-    Lif: ("lif",),
-    CubaLif: ("cuba_lif",),
-    Gate: ("and", "or_pool", "token_dilate"),
-    MaxRelay: ("max_pool",),
-    Relay: ("shortcut", "conv", "dense", "readout", "max_pool", "subsample"),
-}
 _RELAY = ".relay"
 
 
@@ -76,7 +78,7 @@ def _find(net: Graph) -> Counted | None:
         if isinstance(population, Input) and net.signals[name] is not Signal.SPIKE:
             continue
         node = name if name in net.nodes else name.removesuffix(_RELAY)
-        if node not in net.nodes or net.nodes[node].kind not in _SAME[type(population)]:
+        if node not in net.nodes or not _sends_the_same(population, net.nodes[node]):
             return None
         if node in fan_out or node not in possible:
             return None
@@ -88,6 +90,19 @@ def _find(net: Graph) -> Counted | None:
         height, width = _image(net.shapes[node])
         fan_out[node] = np.array(list(by_position.values()), np.int64).reshape(-1, height, width)
     return Counted(nodes, fan_out, differing)
+
+
+def _sends_the_same(population: Node, node: Node) -> bool:
+    """Whether a population of the compiled graph has what a node of the network emits."""
+    if isinstance(population, Gate):
+        return node.emits is Signal.SPIKE and not node.has_memory
+    if isinstance(population, MaxRelay):
+        return isinstance(node, MaxPool)
+    if isinstance(population, Relay):
+        # The relay of a sum over tokens sends it before its shift.
+        over_tokens = isinstance(node, TokenMean | TokenSum)
+        return node.emits in (Signal.CURRENT, Signal.LOGITS) and not over_tokens
+    return node.kind == population.kind
 
 
 def _image(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.ir import LIF_KINDS, SIGMA_DELTA_KINDS, Conv, Dense, Graph, Input, Lif, Sparse
+from sdt_lava.ir import Conv, Dense, Graph, Input, Lif, MessageNeurons, Sparse, SpikingNeurons
 from sdt_lava.ir.numerics import IntArray
 from sdt_lava.ir.reference import evaluate, run_neurons
 from sdt_lava.ir.weighted_sums import magnitude, weighted_sums
@@ -38,7 +38,7 @@ def needed_nodes(graph: Graph, wanted: Iterable[str], recorded: frozenset[str]) 
 
 def have_memory(graph: Graph, names: Iterable[str]) -> bool:
     """Whether there are neurons among some nodes, whose states this module does not know."""
-    return any(isinstance(graph.nodes[name], (*LIF_KINDS, *SIGMA_DELTA_KINDS)) for name in names)
+    return any(isinstance(graph.nodes[name], (SpikingNeurons, MessageNeurons)) for name in names)
 
 
 def evaluate_nodes(

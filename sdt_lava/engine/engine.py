@@ -23,27 +23,33 @@ from sdt_lava.engine.planner import Planner
 from sdt_lava.engine.registry import Context
 from sdt_lava.engine.trials import SIGNALS, passes
 from sdt_lava.errors import HardwareUnavailableError
-from sdt_lava.ir import SIGMA_DELTA_KINDS, Graph
+from sdt_lava.ir import Graph, MessageNeurons, Node
 from sdt_lava.ir.batches import parts, sample_bytes, samples_at_once
 from sdt_lava.ir.bounds import Extremes, bound
-from sdt_lava.ir.mapped import Gate, MaxRelay, Relay, Sparse
 from sdt_lava.ir.numerics import ACTIVATION_LIMIT, STATE_LIMIT, IntArray, NeuronStates
 from sdt_lava.ir.proof import unproved_currents
-from sdt_lava.ir.registers import Watch, relayed_currents
+from sdt_lava.ir.registers import relayed_currents
 from sdt_lava.ir.sigma_delta_runs import starting_states
 from sdt_lava.ir.states import check_states
+from sdt_lava.ir.watch import Watch
 from sdt_lava.support.allocation import guarding
 from sdt_lava.support.forks import ForkSafeLock
 from sdt_lava.support.torch_use import default_threads, exact_if_loaded
 
 logger = logging.getLogger(__name__)
 
-# Connections of compiled graphs are matrices, for which the interpreter is as good; and no kernel
-# takes the messages of sigma-delta neurons, which are as wide as the state.
-_INTERPRETED = (Sparse, Gate, Relay, MaxRelay, *SIGMA_DELTA_KINDS)
 # Below this many multiplications a batch, threads cost more than they save.
 _WORTH_THREADS = 20_000_000
 _NOTHING: Mapping[str, IntArray] = {}
+
+
+def _is_interpreted(node: Node) -> bool:
+    """Whether kernels are no use to a graph with this node.
+
+    Connections of compiled graphs are matrices, for which the interpreter is as good; and no
+    kernel takes the messages of sigma-delta neurons, which are as wide as the state.
+    """
+    return node.is_compiled_only or isinstance(node, MessageNeurons)
 
 
 class Engine:
@@ -292,7 +298,7 @@ class Engine:
             return False
         if self.options.device != "cpu":
             return False
-        if any(isinstance(node, _INTERPRETED) for node in self.graph):
+        if any(_is_interpreted(node) for node in self.graph):
             return False
         # The bounds that make a kernel exact are those of the declared input.
         if not in_range and not holds(self.graph.input, frames[:frame_steps]):

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sdt_lava.ir import Node, TokenMean
+from sdt_lava.ir import Node, Signal
 from sdt_lava.ir.bounds import Extremes
+from sdt_lava.ir.evaluation import evaluate
 from sdt_lava.ir.numerics import ACTIVATION_LIMIT, ACTIVATION_SHIFT, STATE_LIMIT, NeuronStates
-from sdt_lava.ir.registers import Watch, carry, hold, look_at_neurons
+from sdt_lava.ir.registers import carry, hold
+from sdt_lava.ir.watch import Watch, look_at_neurons
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 # Modules whose functions evaluate nodes; they import torch, which a compiled plan rarely needs.
-_EVALUATORS = ("generic", "neurons", "cuba", "sigma_delta")
+_EVALUATORS = ("generic", "neurons", "sigma_delta")
 
 
 @dataclass
@@ -77,7 +79,7 @@ class Context:
         from sdt_lava.engine.arithmetic import power_shift
 
         if node.name in self.proved:
-            exponent = -node.shift if isinstance(node, TokenMean) else getattr(node, "exponent", 0)
+            exponent = node.sum_exponent
             return power_shift(sums, exponent) if np.any(exponent) else sums
         return self.constant(hold(node, sums.cpu().numpy(), source.shape[2:], self.watch))
 
@@ -143,9 +145,23 @@ def evaluates(kind: type[Node]) -> Callable[[Evaluate], Evaluate]:
 
 
 def evaluator(kind: type[Node]) -> Evaluate:
-    """Return what evaluates a kind of node."""
+    """Return what evaluates a kind of node: its equation on NumPy arrays, if nothing else does."""
     _import_evaluators()
-    return _EVALUATE[kind]
+    return _EVALUATE.get(kind, _by_equation)
+
+
+def _by_equation(node: Node, inputs: list[Tensor], context: Context) -> Tensor:
+    import torch
+
+    arrays = [values.cpu().numpy().astype(np.int64) for values in inputs]
+    if node.has_memory:
+        arriving = np.sum(arrays, axis=0, dtype=np.int64)
+        start = context.states.get(node.name, context.starts.get(node.name))
+        sent, context.states[node.name] = node.run(arriving, start, context.watch)
+    else:
+        sent = evaluate(node, arrays, context.watch)
+    values = context.constant(sent)
+    return values.to(torch.uint8) if node.emits is Signal.SPIKE else values
 
 
 @cache

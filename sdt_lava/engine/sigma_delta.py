@@ -13,7 +13,7 @@ from sdt_lava.engine.registry import Context, evaluates
 from sdt_lava.ir import Delta, Sigma, SigmaDelta
 from sdt_lava.ir.bounds import Extremes
 from sdt_lava.ir.numerics import STATE_LIMIT, channel_vector
-from sdt_lava.ir.registers import STATE
+from sdt_lava.ir.watch import STATE
 
 _SPAN = 1 << 32
 

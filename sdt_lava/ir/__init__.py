@@ -1,35 +1,19 @@
 """The integer graph: node kinds, checks, and the table that shows it."""
 
+from sdt_lava.ir.attention import And, TokenDilate, TokenMean, TokenSum
 from sdt_lava.ir.base import NODE_KINDS, Node, Shape, Signal
-from sdt_lava.ir.cuba import LIF_KINDS, CubaLif
-from sdt_lava.ir.dilation import TokenDilate
 from sdt_lava.ir.graph import Graph
-from sdt_lava.ir.group_sum import GroupSum
 from sdt_lava.ir.input import Input
-from sdt_lava.ir.mapped import Gate, MaxRelay, Relay, Sparse
-from sdt_lava.ir.nodes import (
-    And,
-    Conv,
-    Dense,
-    Flatten,
-    Lif,
-    MaxPool,
-    OrPool,
-    Pool,
-    Readout,
-    Shortcut,
-    Subsample,
-    Synapse,
-    TokenMean,
-    TokenSum,
-)
-from sdt_lava.ir.sigma_delta import SIGMA_DELTA_KINDS, Delta, Sigma, SigmaDelta
+from sdt_lava.ir.neurons import CubaLif, Gate, Lif, Relay, SpikingNeurons
+from sdt_lava.ir.pooling import MaxPool, MaxRelay, OrPool, Pool
+from sdt_lava.ir.readout import GroupSum, Readout
+from sdt_lava.ir.shortcuts import Shortcut, Subsample
+from sdt_lava.ir.sigma_delta import Delta, MessageNeurons, Sigma, SigmaDelta
+from sdt_lava.ir.synapses import Conv, Dense, Flatten, Sparse, Synapse
 from sdt_lava.support.lazy import lazy
 
 __all__ = [
-    "LIF_KINDS",
     "NODE_KINDS",
-    "SIGMA_DELTA_KINDS",
     "And",
     "Conv",
     "CubaLif",
@@ -43,6 +27,7 @@ __all__ = [
     "Lif",
     "MaxPool",
     "MaxRelay",
+    "MessageNeurons",
     "Node",
     "OrPool",
     "Pool",
@@ -54,6 +39,7 @@ __all__ = [
     "SigmaDelta",
     "Signal",
     "Sparse",
+    "SpikingNeurons",
     "Subsample",
     "Synapse",
     "TokenDilate",

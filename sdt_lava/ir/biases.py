@@ -9,23 +9,26 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sdt_lava.importers.fold import FloatArray
-from sdt_lava.ir import (
-    LIF_KINDS,
-    Graph,
-    MaxPool,
-    Node,
-    Readout,
-    Shortcut,
-    Subsample,
-    Synapse,
-    TokenMean,
-)
+from sdt_lava.ir.base import Node
+from sdt_lava.ir.graph import Graph
+from sdt_lava.ir.neurons import SpikingNeurons
+from sdt_lava.ir.readout import Readout
+from sdt_lava.ir.synapses import Synapse
+
+FloatArray = NDArray[np.float64]
 
 
 def gather_biases(graph: Graph) -> Graph:
-    """Return a float graph in which only neurons and the readout have biases."""
+    """Return a float graph in which only neurons and the readout have biases.
+
+    Raises
+    ------
+    KindError
+        If a bias arrives at a kind of node that does not say that it passes on a constant for each
+        channel (`carries_bias`).
+    """
     carried: dict[str, FloatArray | None] = {}
     nodes: list[Node] = []
     for node in graph:
@@ -36,7 +39,7 @@ def gather_biases(graph: Graph) -> Graph:
         elif isinstance(node, Synapse):
             carried[node.name] = None if node.bias is None else np.asarray(node.bias, np.float64)
             nodes.append(replace(node, bias=None))
-        elif isinstance(node, LIF_KINDS):
+        elif isinstance(node, SpikingNeurons):
             own = None if node.bias is None else np.asarray(node.bias, np.float64)
             nodes.append(replace(node, bias=_sum([*arriving, own])))
             carried[node.name] = None
@@ -47,10 +50,10 @@ def gather_biases(graph: Graph) -> Graph:
 
 
 def _passed_on(node: Node, arriving: list[FloatArray | None]) -> FloatArray | None:
-    # A constant per channel survives a sum, a choice of positions, a maximum and a mean.
-    if isinstance(node, Shortcut | Subsample | MaxPool | TokenMean):
-        return _sum(arriving)
-    return None
+    bias = _sum(arriving)
+    if bias is not None and not node.carries_bias:
+        raise node.lacks("whether a bias that arrives also leaves", "carries_bias")
+    return bias
 
 
 def _sum(biases: list[FloatArray | None]) -> FloatArray | None:

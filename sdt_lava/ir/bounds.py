@@ -12,13 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sdt_lava.ir import LIF_KINDS, SIGMA_DELTA_KINDS, CubaLif, Graph, Lif, Node, TokenMean
-from sdt_lava.ir.base import EVENTS, Shape
-from sdt_lava.ir.intervals import INTERVALS, Interval, feedback, total
+from sdt_lava.ir.attention import TokenMean
+from sdt_lava.ir.base import EVENTS, Node, Shape
+from sdt_lava.ir.graph import Graph
+from sdt_lava.ir.intervals import Interval, feedback, total
 from sdt_lava.ir.leaks import Climb, reached
 from sdt_lava.ir.message_bounds import MessageSums
+from sdt_lava.ir.neurons import SpikingNeurons
 from sdt_lava.ir.numerics import ACTIVATION_SHIFT, DECAY_UNITY, IntArray
-from sdt_lava.ir.registers import SUM24, SUM32, WEIGHTED, is_matrix, sum_limit
+from sdt_lava.ir.registers import sum_limit
+from sdt_lava.ir.sigma_delta import MessageNeurons
+from sdt_lava.ir.watch import SUM24, SUM32
 
 # What is kept with a graph.
 _KEY = "bounds"
@@ -88,14 +92,14 @@ def bound_extremes(graph: Graph) -> dict[str, Extremes]:
     return bound(graph).extremes
 
 
-def never_fires(graph: Graph, node: Lif | CubaLif, steps: int) -> bool:
+def never_fires(graph: Graph, node: SpikingNeurons, steps: int) -> bool:
     """Tell whether no input makes some neurons fire, starting from rest.
 
     Parameters
     ----------
     graph : Graph
         Integer graph that they belong to.
-    node : Lif or CubaLif
+    node : SpikingNeurons
         The neurons.
     steps : int
         For how long they integrate.
@@ -137,16 +141,16 @@ def _bound(graph: Graph, nodes: Mapping[str, Node]) -> Bounds:
             continue
         arriving = [intervals[source] for source in graph.nodes[name].inputs if source in intervals]
         shapes = [graph.shapes[source] for source in graph.nodes[name].inputs]
-        if isinstance(node, LIF_KINDS):
-            if isinstance(node, CubaLif) and node.weight_rec is not None:
+        if isinstance(node, SpikingNeurons):
+            if node.weight_rec is not None:
                 arriving.append(feedback(node.weight_rec, graph.shapes[name]))
             extremes[name] = _lif_extremes(node, total(arriving), graph.timesteps)
         bounded = graph.nodes[name] if node is None else node
-        if sums is not None and isinstance(bounded, SIGMA_DELTA_KINDS):
+        if sums is not None and isinstance(bounded, MessageNeurons):
             intervals[name], state = sums.of_neurons(bounded, arriving)
             extremes[name] = Extremes(0, state)
             continue
-        emitted = INTERVALS[type(bounded)](bounded, arriving, shapes)
+        emitted = bounded.interval(arriving, shapes)
         intervals[name] = _held(bounded, emitted, arriving, shapes)
         if sums is not None:
             sums.follow(bounded, intervals[name])
@@ -160,9 +164,9 @@ def _held(node: Node, emitted: Interval, arriving: list[Interval], shapes: list[
         tokens = shapes[0][1] * shapes[0][2]
         fits = arriving[0].times(tokens).largest <= high
         low, high = low >> node.shift, high >> node.shift
-    elif isinstance(node, WEIGHTED):
+    elif node.holds_sums:
         fits = emitted.largest <= sum_limit(node)
-        if not is_matrix(node):
+        if not node.is_matrix:
             low, high = SUM24.low, SUM24.high
     else:
         fits = emitted.largest <= high
@@ -171,14 +175,14 @@ def _held(node: Node, emitted: Interval, arriving: list[Interval], shapes: list[
     return Interval(np.minimum(emitted.low, low), np.maximum(emitted.high, high))
 
 
-def _drive(node: Lif | CubaLif) -> tuple[IntArray, IntArray, IntArray, int]:
+def _drive(node: SpikingNeurons) -> tuple[IntArray, IntArray, IntArray, int]:
     """Return bias, losses and shift of some neurons, as `Climb` takes them."""
     bias = np.asarray(0 if node.bias is None else node.bias, np.int64) << node.bias_exponent
     losses = (np.asarray(node.current_decay, np.int64), np.asarray(node.voltage_decay, np.int64))
-    return bias, *losses, node.drive_shift if isinstance(node, CubaLif) else 0
+    return bias, *losses, node.drive_shift
 
 
-def _lif_extremes(node: Lif | CubaLif, arriving: Interval, timesteps: int) -> Extremes:
+def _lif_extremes(node: SpikingNeurons, arriving: Interval, timesteps: int) -> Extremes:
     drive = _drive(node)
     # After a step the membrane is at most the threshold, or it has fired and is 0.
     ceiling = np.maximum(np.asarray(node.threshold, np.int64) << ACTIVATION_SHIFT, 0)

@@ -1,4 +1,4 @@
-"""Integer CUBA populations step by step: recurrence and axonal delays around the LIF equation."""
+"""Integer spiking neurons step by step: recurrence and axonal delays around the LIF equation."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.ir import CubaLif
-from sdt_lava.ir.numerics import IntArray, LifParameters, channel_vector, lif_step
+from sdt_lava.ir.numerics import IntArray, LifParameters, lif_step
 
 
 @dataclass(frozen=True)
 class CubaParameters:
-    """Integer parameters of a CUBA population.
+    """Integer parameters of a population of spiking neurons.
 
     Parameters
     ----------
@@ -29,20 +28,6 @@ class CubaParameters:
     lif: LifParameters
     delay: IntArray | int = 0
     weight_rec: IntArray | None = None
-
-
-def cuba_parameters(node: CubaLif, ndim: int) -> CubaParameters:
-    """Return a population's parameters; arrays broadcast over shapes of ``ndim`` axes."""
-    lif = LifParameters(
-        threshold=channel_vector(node.threshold, ndim),
-        voltage_decay=channel_vector(node.voltage_decay, ndim),
-        current_decay=channel_vector(node.current_decay, ndim),
-        bias=0 if node.bias is None else channel_vector(node.bias, ndim),
-        bias_exponent=node.bias_exponent,
-        drive_shift=node.drive_shift,
-    )
-    weight_rec = None if node.weight_rec is None else np.asarray(node.weight_rec, np.int64)
-    return CubaParameters(lif, channel_vector(node.delay, ndim), weight_rec)
 
 
 class CubaPopulation:

@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 
 from sdt_lava.errors import GraphError
 from sdt_lava.ir.base import Node, Shape, Signal
-from sdt_lava.ir.cuba import LIF_KINDS
-from sdt_lava.ir.group_sum import GroupSum
 from sdt_lava.ir.input import Input
-from sdt_lava.ir.nodes import Flatten, Readout
-from sdt_lava.ir.sigma_delta import SIGMA_DELTA_KINDS
+from sdt_lava.ir.neurons import SpikingNeurons
+from sdt_lava.ir.readout import GroupSum, Readout
+from sdt_lava.ir.sigma_delta import MessageNeurons
+from sdt_lava.ir.synapses import Flatten
+from sdt_lava.ir.table import format_nodes
 from sdt_lava.support.once import cached_property
 
 NodeT = TypeVar("NodeT", bound=Node)
@@ -209,18 +210,17 @@ class Graph:
     @property
     def lif_names(self) -> tuple[str, ...]:
         """Names of all populations of spiking neurons with memory, inputs first."""
-        return tuple(node.name for node in self if isinstance(node, LIF_KINDS))
+        return tuple(node.name for node in self if isinstance(node, SpikingNeurons))
 
     @property
     def message_names(self) -> tuple[str, ...]:
         """Names of all populations of sigma-delta neurons, inputs first."""
-        return tuple(node.name for node in self if isinstance(node, SIGMA_DELTA_KINDS))
+        return tuple(node.name for node in self if isinstance(node, MessageNeurons))
 
     @property
     def memory_names(self) -> tuple[str, ...]:
         """Names of all populations of neurons with memory, of either kind, inputs first."""
-        kinds = (*LIF_KINDS, *SIGMA_DELTA_KINDS)
-        return tuple(node.name for node in self if isinstance(node, kinds))
+        return tuple(node.name for node in self if node.has_memory)
 
     @property
     def output_name(self) -> str:
@@ -240,9 +240,7 @@ class Graph:
         return ends[0]
 
     def __str__(self) -> str:
-        from sdt_lava.ir.table import format_graph
-
-        return format_graph(self)
+        return format_nodes(self, self.shapes)
 
 
 def _check_inputs(node: Node, nodes: Mapping[str, Node]) -> None:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from sdt_lava.ir.base import Node, Shape, Signal
+from sdt_lava.ir.intervals import Interval
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,6 +48,7 @@ class Input(Node):
     kind: ClassVar[str] = "input"
     min_inputs: ClassVar[int] = 0
     max_inputs: ClassVar[int | None] = 0
+    is_mappable: ClassVar[bool] = True
 
     def output_signal(self, signals: Sequence[Signal]) -> Signal:
         """Binary input is spikes, everything else graded."""
@@ -55,3 +59,8 @@ class Input(Node):
         if not self.shape or any(side < 1 for side in self.shape):
             raise self.mismatch(f"shape {self.shape}", "positive sides")
         return self.shape
+
+    def interval(self, arriving: Sequence[Interval], shapes: Sequence[Shape]) -> Interval:
+        """Return the declared range."""
+        ones = np.ones(self.shape[0], np.int64)
+        return Interval(self.low * ones, self.high * ones)

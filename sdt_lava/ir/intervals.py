@@ -1,4 +1,4 @@
-"""What each kind of node can emit, from what arrives: the rules of interval arithmetic.
+"""Intervals by channel, and the arithmetic with which kinds of nodes say what they can emit.
 
 An interval holds for any input. Events may be absent, so that 0 is always among what a connection
 receives: padding, and steps before the first sample. Nothing here looks at the sign of anything;
@@ -7,37 +7,13 @@ ends are put in order where a factor may exchange them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sdt_lava.ir import (
-    And,
-    Conv,
-    CubaLif,
-    Dense,
-    Flatten,
-    Gate,
-    GroupSum,
-    Input,
-    Lif,
-    MaxPool,
-    MaxRelay,
-    Node,
-    OrPool,
-    Readout,
-    Relay,
-    Shortcut,
-    Sparse,
-    Subsample,
-    TokenDilate,
-    TokenMean,
-    TokenSum,
-)
-from sdt_lava.ir.base import Shape
-from sdt_lava.ir.numerics import IntArray, power_shift
+from sdt_lava.ir.numerics import IntArray, Shape, power_shift
 
 # Ends stop here, far beyond every register: sums of them still fit 64 bits.
 BEYOND = 1 << 44
@@ -147,12 +123,11 @@ def feedback(weight_rec: Any, shape: Shape) -> Interval:
     return weighted(weight, spikes).by_channel(shape[0])
 
 
-def convolved(node: Conv, events: Interval) -> Interval:
-    """Bound a convolution's sums, before its exponent."""
-    matrix = np.asarray(node.weight, np.int64)
+def convolved(matrix: IntArray, groups: int, events: Interval) -> Interval:
+    """Bound the sums of a convolution with weights ``(O, C / groups, kH, kW)``."""
     out, per_group = matrix.shape[:2]
-    share, ends = out // node.groups, []
-    for group in range(node.groups):
+    share, ends = out // groups, []
+    for group in range(groups):
         rows = matrix[group * share : (group + 1) * share]
         columns = slice(group * per_group, (group + 1) * per_group)
         taps = int(np.prod(matrix.shape[2:]))
@@ -165,78 +140,6 @@ def convolved(node: Conv, events: Interval) -> Interval:
     )
 
 
-def _input(node: Input, arriving: list[Interval], shapes: list[Shape]) -> Interval:
-    ones = np.ones(node.shape[0], np.int64)
-    return Interval(node.low * ones, node.high * ones)
-
-
-def _conv(node: Conv, arriving: list[Interval], shapes: list[Shape]) -> Interval:
-    return convolved(node, arriving[0]).shifted(node.exponent)
-
-
-def _dense(node: Dense | Readout, arriving: list[Interval], shapes: list[Shape]) -> Interval:
-    sums = weighted(np.asarray(node.weight, np.int64), arriving[0].spread(shapes[0]))
-    bias = 0 if node.bias is None else np.asarray(node.bias, np.int64)
-    return sums.shifted(node.exponent).plus(bias)
-
-
-def _flatten(node: Flatten, arriving: list[Interval], shapes: list[Shape]) -> Interval:
-    return arriving[0].spread(shapes[0])
-
-
-def _spikes(node: Node, arriving: list[Interval], shapes: list[Shape]) -> Interval:
-    channels = node.output_shape(shapes)[0]
+def spikes(channels: int) -> Interval:
+    """Return what spikes can be: 0 or 1."""
     return Interval(np.zeros(channels, np.int64), np.ones(channels, np.int64))
-
-
-def _sparse(node: Sparse, arriving: list[Interval], shapes: list[Shape]) -> Interval:
-    sums = weighted(node.weight.astype(np.int64), arriving[0].spread(shapes[0]))
-    return sums.by_channel(node.shape[0]).shifted(node.exponent)
-
-
-def _sum(node: Node, arriving: list[Interval], shapes: list[Shape]) -> Interval:
-    return total(arriving)
-
-
-def _same(node: Node, arriving: list[Interval], shapes: list[Shape]) -> Interval:
-    return arriving[0]
-
-
-def _token_sum(node: TokenSum, arriving: list[Interval], shapes: list[Shape]) -> Interval:
-    tokens = shapes[0][1] * shapes[0][2]
-    return arriving[0].or_nothing.times(tokens).times(node.weight)
-
-
-def _token_mean(node: TokenMean, arriving: list[Interval], shapes: list[Shape]) -> Interval:
-    tokens = shapes[0][1] * shapes[0][2]
-    return arriving[0].times(tokens).shifted(-node.shift)
-
-
-def _group_sum(node: GroupSum, arriving: list[Interval], shapes: list[Shape]) -> Interval:
-    size = int(np.prod(shapes[0])) // node.groups
-    return Interval(np.zeros(node.groups, np.int64), np.full(node.groups, size))
-
-
-# What a node emits, from what arrives and the shapes of that.
-INTERVALS: dict[type[Node], Callable[[Any, list[Interval], list[Shape]], Interval]] = {
-    Input: _input,
-    Conv: _conv,
-    Dense: _dense,
-    Flatten: _flatten,
-    Lif: _spikes,
-    CubaLif: _spikes,
-    And: _spikes,
-    OrPool: _spikes,
-    TokenDilate: _spikes,
-    Shortcut: _sum,
-    Relay: _sum,
-    MaxRelay: _sum,
-    Gate: _spikes,
-    Sparse: _sparse,
-    Subsample: _same,
-    MaxPool: _same,
-    TokenSum: _token_sum,
-    TokenMean: _token_mean,
-    Readout: _dense,
-    GroupSum: _group_sum,
-}

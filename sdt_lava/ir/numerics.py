@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
+Shape = tuple[int, ...]
 # u and v of neuron populations, by name; of CUBA populations also what they sent last.
 NeuronStates = dict[str, tuple[NDArray[Any], ...]]
 
@@ -147,6 +148,21 @@ def lava_weights(weight: IntArray) -> tuple[IntArray, int] | None:
     if max(-low, high) <= WEIGHT_HIGH:
         return weight, 0
     return (weight // 2, 1) if even and low == WEIGHT_LOW else None
+
+
+def doublings(weight: IntArray) -> int:
+    """Return how often weights are doubled (or halved, -1) where Lava stores them."""
+    found = lava_weights(weight)
+    return 0 if found is None else -found[1]
+
+
+def doublings_of_rows(weight: IntArray, exponents: IntArray) -> IntArray:
+    """Return the doublings of each row of weights; a matrix has all rows of one exponent."""
+    found = np.zeros(len(weight), np.int64)
+    for exponent in np.unique(exponents):
+        rows = exponents == exponent
+        found[rows] = doublings(weight[rows])
+    return found
 
 
 def decay(state: IntArray, fraction: int | IntArray) -> IntArray:

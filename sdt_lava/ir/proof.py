@@ -70,7 +70,7 @@ def convolution_may_wrap(graph: Graph, node: Conv) -> bool:
     inhibited = excited - rows.sum(axis=1, dtype=np.int64)
     up, down = max(high, 0), max(-low, 0)
     largest = np.maximum(excited * up + inhibited * down, excited * down + inhibited * up)
-    return bool((power_shift(largest, node.exponent, 0) > sum_limit(node)).any())
+    return bool((power_shift(largest, node.sum_exponent, 0) > sum_limit(node)).any())
 
 
 def is_proved(graph: Graph, steps: int) -> bool:

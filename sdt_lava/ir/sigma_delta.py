@@ -6,15 +6,86 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sdt_lava.ir.base import CURRENTS, EVENTS, Array, Shape, Signal
-from sdt_lava.ir.nodes import Sum
+import numpy as np
+
+from sdt_lava.ir.base import CURRENTS, EVENTS, Array, Shape, Signal, States
+from sdt_lava.ir.intervals import Interval
+from sdt_lava.ir.numerics import IntArray, channel_vector
+from sdt_lava.ir.shortcuts import Sum
+from sdt_lava.ir.sigma_delta_steps import (
+    DeltaParameters,
+    DeltaPopulation,
+    Population,
+    SigmaDeltaPopulation,
+    SigmaPopulation,
+)
+from sdt_lava.ir.watch import STATE, Watch
 
 # What lava-dl's netx gives to all neurons of this kind.
 SPIKE_EXPONENT = STATE_EXPONENT = 6
+# Lava keeps states in 32 bits, whatever happens: no activation and no message is larger.
+_MOST = 1 << 32
+# What is sent in a step, what that adds up to, and the largest magnitude of a state.
+MessageBound = tuple[Interval, Interval, int]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SigmaDelta(Sum):
+class MessageNeurons(Sum):
+    """Base of the neurons that have a state and send graded messages."""
+
+    emits: ClassVar[Signal] = Signal.GRADED
+    is_population: ClassVar[bool] = True
+    has_memory: ClassVar[bool] = True
+    is_mappable: ClassVar[bool] = True
+
+    def population(self, shape: Shape, start: States | None = None) -> Population:
+        """Return neurons ``(B, *shape)`` at rest, or in states that broadcast to the shape."""
+        population = self._at_rest(shape)
+        if start is not None:
+            population.state = tuple(np.broadcast_to(x, shape).astype(np.int32) for x in start)
+        return population
+
+    def _at_rest(self, shape: Shape) -> Population:
+        raise self.lacks("what its neurons are", "_at_rest")
+
+    def run(
+        self, arriving: IntArray, start: States | None, watch: Watch | None = None
+    ) -> tuple[IntArray, States]:
+        """Return the messages, and the states where they end."""
+        population = self.population(arriving.shape[1:], start)
+        sent = np.zeros(arriving.shape, np.int64)
+        for step, current in enumerate(arriving):
+            sent[step], exact = population.step(current)
+            if watch is not None:
+                watch.look(self.name, "state", np.stack(exact, axis=1)[None], STATE, step)
+        return sent, population.state
+
+    def state_shapes(self, shape: Shape) -> list[Shape]:
+        """Return the population's own for each part of the state."""
+        return [shape] * len(self._at_rest((1,) * len(shape)).state)
+
+    def message_bound(self, added: Interval, steps: int) -> MessageBound:
+        """Bound the messages.
+
+        Parameters
+        ----------
+        added : Interval
+            What everything that arrives adds up to; of encoders, what arrives in a step.
+        steps : int
+            Length of a run.
+
+        Returns
+        -------
+        message, sum : Interval
+            What is sent in a step, and what that adds up to.
+        state : int
+            Largest magnitude of a state.
+        """
+        raise self.lacks("what its messages add up to", "message_bound")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SigmaDelta(MessageNeurons):
     """Neurons that add up what arrives and send how their activation changes.
 
     With ``a`` the sum of the input currents, ``f`` the activation (``max(x, 0)`` or ``x``), and
@@ -52,7 +123,6 @@ class SigmaDelta(Sum):
     lead: int = 0
 
     kind: ClassVar[str] = "sigma_delta"
-    emits: ClassVar[Signal] = Signal.GRADED
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         """Return the common shape of the inputs."""
@@ -60,9 +130,28 @@ class SigmaDelta(Sum):
         self._check_bias(self.bias, shape)
         return shape
 
+    def _at_rest(self, shape: Shape) -> Population:
+        shift = self.spike_exponent + self.state_exponent
+        bias = 0 if self.bias is None else channel_vector(self.bias, len(shape) - 1) << shift
+        threshold = int(self.threshold) << shift
+        parameters = DeltaParameters(
+            threshold, self.state_exponent, bias=bias, rectified=self.rectified
+        )
+        return SigmaDeltaPopulation(parameters, shape)
+
+    def message_bound(self, added: Interval, steps: int) -> MessageBound:
+        """Bound the changes of an activation that is sigma, biased and rectified."""
+        shift = self.spike_exponent + self.state_exponent
+        biased = added.plus(0 if self.bias is None else np.asarray(self.bias, np.int64) << shift)
+        floor = 0 if self.rectified else -_MOST
+        activation = Interval(np.maximum(biased.low, floor), np.maximum(biased.high, floor))
+        # Messages that a neuron with a lead has sent before are part of the sum.
+        message, sent, state = _changes(self, activation, steps + self.lead)
+        return message, sent, max(added.largest, biased.largest, state)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Delta(Sum):
+class Delta(MessageNeurons):
     """Encoders of a network's input: they send how it changes.
 
     ``x = a << (spike_exponent + state_exponent)``, the rest as of :class:`SigmaDelta`. An input of
@@ -80,11 +169,20 @@ class Delta(Sum):
 
     kind: ClassVar[str] = "delta"
     accepts: ClassVar[frozenset[Signal]] = CURRENTS | EVENTS
-    emits: ClassVar[Signal] = Signal.GRADED
+
+    def _at_rest(self, shape: Shape) -> Population:
+        shift = self.spike_exponent + self.state_exponent
+        threshold = int(self.threshold) << shift
+        parameters = DeltaParameters(threshold, self.state_exponent, input_shift=shift)
+        return DeltaPopulation(parameters, shape)
+
+    def message_bound(self, added: Interval, steps: int) -> MessageBound:
+        """Bound the changes of what arrives."""
+        return _changes(self, added.shifted(self.spike_exponent + self.state_exponent), steps)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sigma(Sum):
+class Sigma(MessageNeurons):
     """Decoders of a network's output: ``sigma <- sigma + a``, which they send at every step.
 
     Parameters
@@ -96,8 +194,26 @@ class Sigma(Sum):
     scale: float = 1.0
 
     kind: ClassVar[str] = "sigma"
-    emits: ClassVar[Signal] = Signal.GRADED
+
+    def _at_rest(self, shape: Shape) -> Population:
+        return SigmaPopulation(shape)
+
+    def message_bound(self, added: Interval, steps: int) -> MessageBound:
+        """Sigma itself is what they send."""
+        return _limited(added), _limited(added.times(steps)), added.largest
 
 
-# Populations that have a state and send graded messages.
-SIGMA_DELTA_KINDS = (SigmaDelta, Delta, Sigma)
+def _changes(node: SigmaDelta | Delta, activation: Interval, steps: int) -> MessageBound:
+    """Bound what sends the changes of an activation that starts at 0."""
+    low, high = activation.or_nothing
+    kept = int(node.threshold) << (node.spike_exponent + node.state_exponent)
+    change = high - low + kept
+    # What a message leaves out is never made up for: less than one a step.
+    lost = -node.state_exponent
+    message = _limited(Interval(-change, change).shifted(lost))
+    added = _limited(Interval(low - kept, high + kept).shifted(lost))
+    return message, Interval(added.low - steps, added.high), int(change.max(initial=0))
+
+
+def _limited(interval: Interval) -> Interval:
+    return Interval(np.clip(interval.low, -_MOST, _MOST), np.clip(interval.high, -_MOST, _MOST))

@@ -1,4 +1,4 @@
-"""Sigma-delta populations in the reference: a whole run, and the states in which samples start."""
+"""The states in which samples find sigma-delta neurons."""
 
 from __future__ import annotations
 
@@ -7,45 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from sdt_lava.ir import LIF_KINDS, SIGMA_DELTA_KINDS, Graph, Input, Node, SigmaDelta
+from sdt_lava.ir.base import Node, States
+from sdt_lava.ir.evaluation import evaluate
+from sdt_lava.ir.graph import Graph
+from sdt_lava.ir.input import Input
+from sdt_lava.ir.neurons import SpikingNeurons
 from sdt_lava.ir.numerics import IntArray, NeuronStates
-from sdt_lava.ir.registers import STATE, Watch
-from sdt_lava.ir.sigma_delta_steps import States, make_population
+from sdt_lava.ir.sigma_delta import SigmaDelta
 
 # Where they are kept with a graph.
 _STARTS = "starting states"
-
-
-def run_population(
-    node: Node, arriving: IntArray, start: States | None, watch: Watch | None = None
-) -> tuple[IntArray, States]:
-    """Run a population over the steps of samples.
-
-    Parameters
-    ----------
-    node : SigmaDelta, Delta or Sigma
-        What it computes.
-    arriving : ndarray of int64
-        ``(T, B, *shape)``.
-    start : tuple of ndarray or None
-        Its states before the first step; None is rest.
-    watch : Watch, optional
-        Is told of states that leave 24 bits.
-
-    Returns
-    -------
-    sent : ndarray of int64
-        ``(T, B, *shape)``.
-    states : tuple of ndarray
-        After the last step.
-    """
-    population = make_population(node, arriving.shape[1:], start)
-    sent = np.zeros(arriving.shape, np.int64)
-    for step, current in enumerate(arriving):
-        sent[step], exact = population.step(current)
-        if watch is not None:
-            watch.look(node.name, "state", np.stack(exact, axis=1)[None], STATE, step)
-    return sent, population.state
 
 
 def starting_states(graph: Graph) -> NeuronStates:
@@ -85,7 +56,7 @@ def starts_by_itself(graph: Graph, latency: Mapping[str, int]) -> bool:
     latency : mapping of str to int
         Machine steps until step 0 of the first sample reaches each population.
     """
-    if any(isinstance(node, LIF_KINDS) for node in graph):
+    if any(isinstance(node, SpikingNeurons) for node in graph):
         return False  # before their reset these may send what they do not send here
     wanted, found = starting_states(graph), _lead_in(graph, latency)
     return all(
@@ -107,19 +78,17 @@ def _lead_in(graph: Graph, leads: Mapping[str, int]) -> NeuronStates:
     steps = max((leads[node.name] for node in neurons), default=0)
     if not steps or not any(node.bias is not None and node.bias.any() for node in neurons):
         return {}
-    from sdt_lava.ir.reference import evaluate
-
     values: dict[str, IntArray] = {}
     states: NeuronStates = {}
     for node in graph:
         if isinstance(node, Input) or _is_silent(node):
             values[node.name] = np.zeros((steps, 1, *graph.shapes[node.name]), np.int64)
-        elif isinstance(node, SIGMA_DELTA_KINDS):
+        elif node.has_memory:
             arriving = np.sum([values[name] for name in node.inputs], axis=0, dtype=np.int64)
             sent = np.zeros_like(arriving)
             # Encoders and decoders without input stay at rest.
             first = steps - leads[node.name] if isinstance(node, SigmaDelta) else 0
-            sent[first:], after = run_population(node, arriving[first:], None)
+            sent[first:], after = node.run(arriving[first:], None)
             values[node.name] = sent
             states[node.name] = tuple(part[0] for part in after)
         else:
@@ -129,7 +98,7 @@ def _lead_in(graph: Graph, leads: Mapping[str, int]) -> NeuronStates:
 
 def _is_silent(node: Node) -> bool:
     """Whether a population is reset when a sample arrives, and sends nothing that counts before."""
-    return isinstance(node, LIF_KINDS)
+    return isinstance(node, SpikingNeurons)
 
 
 def start_of(graph: Graph, node: Node, states: NeuronStates) -> Any:

@@ -7,16 +7,13 @@ run demands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.ir.base import Node
-from sdt_lava.ir.numerics import IntArray, channel_vector
-from sdt_lava.ir.sigma_delta import Delta, Sigma, SigmaDelta
+from sdt_lava.ir.numerics import IntArray
 
 Int32Array = NDArray[np.int32]
 States = tuple[NDArray[Any], ...]
@@ -46,16 +43,6 @@ class DeltaParameters:
     input_shift: int = 0
     bias: IntArray | int = 0
     rectified: bool = False
-
-
-def delta_parameters(node: SigmaDelta | Delta, ndim: int) -> DeltaParameters:
-    """Return a population's parameters; a bias broadcasts over shapes of ``ndim`` axes."""
-    shift = node.spike_exponent + node.state_exponent
-    threshold = int(node.threshold) << shift
-    if isinstance(node, Delta):
-        return DeltaParameters(threshold, node.state_exponent, input_shift=shift)
-    bias = 0 if node.bias is None else channel_vector(node.bias, ndim) << shift
-    return DeltaParameters(threshold, node.state_exponent, bias=bias, rectified=node.rectified)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +137,7 @@ class DeltaPopulation:
 class SigmaPopulation:
     """Decoders of an output; the state is sigma, which they also send. See there for `step`."""
 
-    def __init__(self, parameters: None, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...]) -> None:
         self.state: States = (np.zeros(shape, np.int32),)
 
     def step(self, arriving: IntArray) -> tuple[Int32Array, Exact]:
@@ -172,33 +159,3 @@ def encode(delta: Int32Array, parameters: DeltaParameters) -> tuple[Int32Array, 
 
 def _exact(values: IntArray | Int32Array) -> IntArray:
     return np.asarray(values, np.int64)
-
-
-_POPULATIONS: dict[type[Node], Callable[[Any, tuple[int, ...]], Population]] = {
-    SigmaDelta: SigmaDeltaPopulation,
-    Delta: DeltaPopulation,
-    Sigma: SigmaPopulation,
-}
-
-
-def make_population(
-    node: Node, shape: tuple[int, ...], start: Sequence[Any] | None = None
-) -> Population:
-    """Return neurons of a node at the start of a sample.
-
-    Parameters
-    ----------
-    node : SigmaDelta, Delta or Sigma
-        What they compute.
-    shape : tuple of int
-        ``(B, *shape)``.
-    start : tuple of ndarray, optional
-        Their states, broadcastable to the shape; by default they are at rest.
-    """
-    parameters = None
-    if isinstance(node, SigmaDelta | Delta):
-        parameters = delta_parameters(node, len(shape) - 1)
-    population = _POPULATIONS[type(node)](parameters, shape)
-    if start is not None:
-        population.state = tuple(np.broadcast_to(part, shape).astype(np.int32) for part in start)
-    return population

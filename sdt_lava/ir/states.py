@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 
 from sdt_lava.errors import DataError
-from sdt_lava.ir import CubaLif, Delta, Graph, Lif, Node, Sigma, SigmaDelta
-from sdt_lava.ir.base import Shape
-
-# How many arrays the state of a kind of neuron has.
-_PARTS: dict[type[Node], int] = {Lif: 2, CubaLif: 3, SigmaDelta: 3, Delta: 2, Sigma: 1}
+from sdt_lava.ir.graph import Graph
+from sdt_lava.ir.numerics import Shape
 
 
 def check_states(graph: Graph, states: Mapping[str, Any], batch: int) -> None:
@@ -37,15 +34,7 @@ def check_states(graph: Graph, states: Mapping[str, Any], batch: int) -> None:
         if name not in graph.memory_names:
             allowed = f"neurons with memory, such as {list(graph.memory_names[:3])}"
             raise DataError(where, "no such neurons", allowed, "leave it out")
-        _check(where, parts, _shapes(graph.nodes[name], (batch, *graph.shapes[name])))
-
-
-def _shapes(node: Node, shape: Shape) -> list[Shape]:
-    shapes = [shape] * _PARTS[type(node)]
-    if isinstance(node, CubaLif):
-        # The spikes of the last steps, which may still be on their way.
-        shapes[-1] = (node.longest_delay + 1, *shape)
-    return shapes
+        _check(where, parts, graph.nodes[name].state_shapes((batch, *graph.shapes[name])))
 
 
 def _check(where: str, parts: Any, shapes: list[Shape]) -> None:

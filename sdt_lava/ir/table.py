@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
 from sdt_lava.ir.base import Node, Shape
-from sdt_lava.ir.nodes import Conv, MaxPool, OrPool
+from sdt_lava.ir.pooling import MaxPool, OrPool
+from sdt_lava.ir.synapses import Conv
 from sdt_lava.support.text import one_line
-
-if TYPE_CHECKING:
-    from sdt_lava.ir.graph import Graph
 
 _COLUMNS = "|   Type   |  W  |  H  |  C  | ker | str | pad | dil | grp |"
 
@@ -35,8 +33,9 @@ def _row(node: Node, shape: Shape, width_of_name: int) -> str:
     return f"| {one_line(node.name):<{width_of_name}s}|" + "|".join(cells) + "|"
 
 
-def format_graph(graph: Graph) -> str:
+def format_nodes(nodes: Iterable[Node], shapes: Mapping[str, Shape]) -> str:
     """Return a table with a row for each node."""
-    widest = max(len(one_line(node.name)) for node in graph)
-    rows = [_row(node, graph.shapes[node.name], widest) for node in graph]
+    listed = list(nodes)
+    widest = max(len(one_line(node.name)) for node in listed)
+    rows = [_row(node, shapes[node.name], widest) for node in listed]
     return "\n".join([f"| {'Name':<{widest}s}{_COLUMNS}", *rows])

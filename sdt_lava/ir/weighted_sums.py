@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.ir.base import Node
-from sdt_lava.ir.mapped import Sparse
-from sdt_lava.ir.nodes import Conv, Dense
 from sdt_lava.ir.numerics import FLOAT32_EXACT, FLOAT64_EXACT, INT32_HIGH, IntArray
 from sdt_lava.ir.registers import hold
+from sdt_lava.ir.synapses import Conv, Dense, Sparse
 from sdt_lava.ir.windows import taps
 
 

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-Pair = tuple[int, int]
+from sdt_lava.ir.numerics import IntArray
+
+Pair = tuple[int, ...]
+
+
+def padded(values: IntArray, padding: Pair, fill: int) -> IntArray:
+    """Return images ``(..., H, W)`` with a border of one value."""
+    widths = [(0, 0)] * (values.ndim - 2) + [(side, side) for side in padding]
+    return np.pad(values, widths, constant_values=fill)
 
 
 def taps(

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from math import prod
 
 from sdt_lava.ir.graph import Graph
-from sdt_lava.ir.mapped import Sparse
-from sdt_lava.ir.nodes import Synapse
+from sdt_lava.ir.synapses import Sparse, Synapse
 
 
 def multiplications(graph: Graph, names: Iterable[str]) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from sdt_lava.importers.fold import FloatArray
 from sdt_lava.importers.grid import CLOSE, grid_of, whole
-from sdt_lava.ir import LIF_KINDS, CubaLif, Graph
+from sdt_lava.ir import Graph, SpikingNeurons
 from sdt_lava.ir.numerics import MAX_WEIGHT_EXPONENT
 from sdt_lava.quantize.first_layer import effective_weight, least_exponent
 from sdt_lava.quantize.groups import LifGroup, token_mean_before
@@ -145,7 +145,7 @@ def _layers(graph: Graph, group: LifGroup, weights: WeightFormat) -> list[tuple[
     layers: list[tuple[FloatArray, range]] = []
     for name in group.lifs:
         lif = graph.nodes[name]
-        if isinstance(lif, CubaLif) and lif.weight_rec is not None:
+        if isinstance(lif, SpikingNeurons) and lif.weight_rec is not None:
             layers.append((np.asarray(lif.weight_rec, np.float64), range(1)))
     for name in group.synapses:
         exponents = range(least_exponent(graph, name, weights), MAX_WEIGHT_EXPONENT + 1)
@@ -164,7 +164,7 @@ def weights_stay(
             return False
     for name in group.lifs:
         lif = graph.nodes[name]
-        if isinstance(lif, CubaLif) and lif.weight_rec is not None:
+        if isinstance(lif, SpikingNeurons) and lif.weight_rec is not None:
             steps = np.asarray(lif.weight_rec, np.float64) * scale / weights.step
             if not whole(steps) or np.abs(steps).max() > weights.mantissa + CLOSE:
                 return False
@@ -175,6 +175,6 @@ def _of_neurons(graph: Graph, group: LifGroup) -> tuple[list[Any], list[Any]]:
     # The output of a token mean has its own scale.
     direct = [name for name in group.lifs if token_mean_before(graph, name) is None]
     neurons = [graph.nodes[name] for name in direct]
-    lifs = [node for node in neurons if isinstance(node, LIF_KINDS)]
+    lifs = [node for node in neurons if isinstance(node, SpikingNeurons)]
     biases = [lif.bias for lif in lifs if lif.bias is not None]
     return [lif.threshold for lif in lifs if not is_silent(lif)], biases

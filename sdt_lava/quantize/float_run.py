@@ -32,6 +32,21 @@ from sdt_lava.ir.encoding import to_time_first
 from sdt_lava.ir.numerics import DECAY_UNITY
 from sdt_lava.support.torch_state import exact_arithmetic
 
+# What a kind computes in a float graph, from inputs ``(T, B, *shape)``, where it has numbers.
+FloatForm = Callable[[Any, list[Tensor]], Tensor]
+
+_FLOAT_FORMS: dict[type[Node], FloatForm] = {}
+
+
+def float_form(kind: type[Node]) -> Callable[[FloatForm], FloatForm]:
+    """Register what a kind of node computes in a float graph, where it is not what integers do."""
+
+    def register(function: FloatForm) -> FloatForm:
+        _FLOAT_FORMS[kind] = function
+        return function
+
+    return register
+
 
 def evaluate(graph: Graph, frames: Tensor) -> dict[str, Tensor]:
     """Return the output of every node of a float graph, whose neurons fire at their threshold.
@@ -59,7 +74,7 @@ def _evaluate(graph: Graph, frames: Tensor) -> dict[str, Tensor]:
             values[node.name] = frames.double()
             continue
         inputs = [values[name] for name in node.inputs]
-        function = _REAL.get(type(node))
+        function = _FLOAT_FORMS.get(type(node))
         # Nodes without numbers are evaluated alike in float and integer graphs.
         values[node.name] = (
             function(node, inputs) if function else evaluator(type(node))(node, inputs, Context())
@@ -85,6 +100,7 @@ def _bias(values: Any, ndim: int) -> Tensor | float:
     return vector.reshape(-1, *(1,) * (ndim - 1)) if vector.ndim else vector
 
 
+@float_form(Lif)
 def _lif(node: Lif, arriving: list[Tensor]) -> Tensor:
     currents = sum(arriving[1:], arriving[0]).double()
     state_u = torch.zeros(currents.shape[1:], dtype=torch.float64)
@@ -103,6 +119,7 @@ def _lif(node: Lif, arriving: list[Tensor]) -> Tensor:
     return spikes
 
 
+@float_form(CubaLif)
 def _cuba(node: CubaLif, arriving: list[Tensor]) -> Tensor:
     currents = sum(arriving[1:], arriving[0]).double()
     shape, axes = currents.shape[1:], currents.ndim - 2
@@ -139,6 +156,7 @@ def _delayed(spikes: Tensor, delay: Any) -> Tensor:
     return sent
 
 
+@float_form(Conv)
 def _conv(node: Conv, arriving: list[Tensor]) -> Tensor:
     events = arriving[0]
     weight = np.asarray(node.weight, np.float64)
@@ -148,31 +166,24 @@ def _conv(node: Conv, arriving: list[Tensor]) -> Tensor:
     return sums + _bias(node.bias, sums.ndim - 2)
 
 
+@float_form(Dense)
+@float_form(Readout)
 def _dense(node: Dense | Readout, arriving: list[Tensor]) -> Tensor:
     weight = torch.from_numpy(np.array(node.weight, np.float64))
     return functional.linear(arriving[0].flatten(2).double(), weight) + _bias(node.bias, 1)
 
 
+@float_form(Shortcut)
 def _shortcut(node: Shortcut, arriving: list[Tensor]) -> Tensor:
     return sum(arriving[1:], arriving[0])
 
 
+@float_form(TokenMean)
 def _token_mean(node: TokenMean, arriving: list[Tensor]) -> Tensor:
     return arriving[0].mean(dim=(-2, -1))
 
 
+@float_form(MaxPool)
 def _max_pool(node: MaxPool, arriving: list[Tensor]) -> Tensor:
     lowest = float("-inf")
     return largest_in_windows(arriving[0], node.kernel, node.stride, node.padding, lowest)
-
-
-_REAL: dict[type[Node], Callable[[Any, list[Tensor]], Tensor]] = {
-    Lif: _lif,
-    CubaLif: _cuba,
-    Conv: _conv,
-    Dense: _dense,
-    Readout: _dense,
-    Shortcut: _shortcut,
-    TokenMean: _token_mean,
-    MaxPool: _max_pool,
-}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sdt_lava.engine.registry import Context, evaluator
-from sdt_lava.ir import LIF_KINDS, Graph, Input, Node
+from sdt_lava.ir import Graph, Input, Node, SpikingNeurons
 from sdt_lava.ir.batches import samples_at_once
 from sdt_lava.ir.bounds import Extremes
 from sdt_lava.ir.encoding import encode
@@ -55,7 +55,7 @@ class RecordedBatch:
         node = graph.nodes[name]
         if isinstance(node, Input):
             return torch.from_numpy(self.frames)
-        if isinstance(node, LIF_KINDS):
+        if isinstance(node, SpikingNeurons):
             return self.spikes(name)
         inputs = [self.events(graph, source) for source in node.inputs]
         return evaluator(type(node))(node, inputs, Context())
@@ -118,7 +118,7 @@ class ForcedLayers:
             ]
             with exact_arithmetic():
                 values = evaluator(type(node))(node, inputs, context)
-            if isinstance(node, LIF_KINDS):
+            if isinstance(node, SpikingNeurons):
                 yield node.name, values
             else:
                 currents[node.name] = values

@@ -14,7 +14,7 @@ from sdt_lava.io.netx.rules import Violation, check_nodes, check_sizes
 from sdt_lava.io.nir.exact import graph_metadata, header_number, restore_integers
 from sdt_lava.io.nir.reader import read_nir
 from sdt_lava.io.nir.units import DEFAULT_DT, FORMAT_KEY, FORMAT_VERSION
-from sdt_lava.ir import LIF_KINDS, Graph, Input
+from sdt_lava.ir import Graph, Input, SpikingNeurons
 from sdt_lava.quantize.integer import is_silent
 from sdt_lava.quantize.nir_thresholds import check_reachable
 
@@ -192,7 +192,7 @@ def from_nir(source: nir.NIRGraph, options: NirOptions | None = None) -> tuple[G
 def _membrane_notes(graph: Graph, report: QuantizationReport) -> list[str]:
     """Return a note on the unit of the result if it is a membrane."""
     last = graph.nodes[graph.output_name]
-    if not (isinstance(last, LIF_KINDS) and is_silent(last)):
+    if not (isinstance(last, SpikingNeurons) and is_silent(last)):
         return []
     scale = next(row.scale for row in report.neurons if row.name == last.name)
     return [

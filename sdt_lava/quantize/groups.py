@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sdt_lava.ir import LIF_KINDS, Graph, Signal, Synapse, TokenMean, TokenSum
+from sdt_lava.ir import Graph, Signal, SpikingNeurons, Synapse, TokenMean, TokenSum
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def lif_groups(graph: Graph) -> tuple[LifGroup, ...]:
 
     undirected = nx.Graph()
     for node in graph:
-        if node.accepts != frozenset({Signal.CURRENT}) and not isinstance(node, LIF_KINDS):
+        if node.accepts != frozenset({Signal.CURRENT}) and not isinstance(node, SpikingNeurons):
             continue
         undirected.add_node(node.name)
         for source in node.inputs:
@@ -56,11 +56,13 @@ def lif_groups(graph: Graph) -> tuple[LifGroup, ...]:
     groups = []
     for component in nx.connected_components(undirected):
         members = [name for name in graph.order if name in component]
-        ends = (*LIF_KINDS, Synapse, TokenSum)
+        ends = (SpikingNeurons, Synapse, TokenSum)
         counts = [name for name in members if isinstance(graph.nodes[name], TokenSum)]
         groups.append(
             LifGroup(
-                lifs=tuple(name for name in members if isinstance(graph.nodes[name], LIF_KINDS)),
+                lifs=tuple(
+                    name for name in members if isinstance(graph.nodes[name], SpikingNeurons)
+                ),
                 synapses=tuple(name for name in members if isinstance(graph.nodes[name], Synapse)),
                 counts=counts[0] if counts else "",
                 between=tuple(name for name in members if not isinstance(graph.nodes[name], ends)),

@@ -23,12 +23,11 @@ from sdt_lava.errors import QuantizationError
 from sdt_lava.importers.fold import FloatArray
 from sdt_lava.importers.grid import grid_of, whole
 from sdt_lava.ir import (
-    LIF_KINDS,
-    CubaLif,
     Graph,
     Lif,
     Node,
     Readout,
+    SpikingNeurons,
     Synapse,
     TokenSum,
 )
@@ -109,7 +108,7 @@ def largest_scale(graph: Graph, group: LifGroup, weights: WeightFormat, clips: C
         If the group cannot be represented.
     """
     lifs = [graph.nodes[name] for name in group.lifs]
-    silent = lifs and all(isinstance(lif, LIF_KINDS) and is_silent(lif) for lif in lifs)
+    silent = lifs and all(isinstance(lif, SpikingNeurons) and is_silent(lif) for lif in lifs)
     limits = [] if silent else [float(_LARGEST_SCALE)]
     if group.synapses:
         largest = np.concatenate([reach(graph, name, weights, clips) for name in group.synapses])
@@ -122,19 +121,19 @@ def largest_scale(graph: Graph, group: LifGroup, weights: WeightFormat, clips: C
     return min(limits, default=float(_LARGEST_SCALE))
 
 
-def is_silent(lif: Lif | CubaLif) -> bool:
+def is_silent(lif: SpikingNeurons) -> bool:
     """Return whether neurons of a float graph never fire because their threshold is infinite."""
     return bool(np.isinf(lif.threshold).all())
 
 
 def _neuron_limits(graph: Graph, name: str, weights: WeightFormat) -> list[float]:
     lif = graph.nodes[name]
-    assert isinstance(lif, LIF_KINDS)
+    assert isinstance(lif, SpikingNeurons)
     if np.min(lif.threshold) <= 0:
         raise QuantizationError(f"node {name!r}", f"threshold {np.min(lif.threshold)}", "above 0")
     limits = [] if is_silent(lif) else [THRESHOLD_LIMIT / float(np.max(lif.threshold))]
     # Recurrent weights have no exponent, so the largest one must fit unshifted.
-    if isinstance(lif, CubaLif) and lif.weight_rec is not None:
+    if isinstance(lif, SpikingNeurons) and lif.weight_rec is not None:
         largest_recurrent = float(np.abs(np.asarray(lif.weight_rec, np.float64)).max(initial=0))
         if largest_recurrent > 0:
             limits.append(weights.largest / largest_recurrent)
@@ -151,7 +150,7 @@ def round_scale(graph: Graph, group: LifGroup, scale: float) -> float:
     thresholds = [
         float(np.min(lif.threshold))
         for lif in (graph.nodes[name] for name in group.lifs)
-        if isinstance(lif, LIF_KINDS) and not is_silent(lif)
+        if isinstance(lif, SpikingNeurons) and not is_silent(lif)
     ]
     if not thresholds:
         return scale
@@ -242,9 +241,9 @@ def powers(synapse: Synapse, exponent: int | IntArray) -> FloatArray:
     return np.asarray(2.0 ** exponents.reshape(-1, *(1,) * (synapse.weight.ndim - 1)))
 
 
-def _quantize_lif(graph: Graph, name: str, scale: float, weights: WeightFormat) -> Lif | CubaLif:
+def _quantize_lif(graph: Graph, name: str, scale: float, weights: WeightFormat) -> SpikingNeurons:
     lif = graph.nodes[name]
-    assert isinstance(lif, LIF_KINDS)
+    assert isinstance(lif, SpikingNeurons)
     scaled = THRESHOLD_LIMIT if is_silent(lif) else np.asarray(lif.threshold, np.float64) * scale
     thresholds: Any = np.rint(scaled).astype(np.int64)
     for threshold in (int(thresholds.min()), int(thresholds.max())):
@@ -253,7 +252,7 @@ def _quantize_lif(graph: Graph, name: str, scale: float, weights: WeightFormat) 
                 f"node {name!r}", f"threshold {threshold}", f"1 to {THRESHOLD_LIMIT}"
             )
     rounded = replace(lif, threshold=thresholds if thresholds.ndim else int(thresholds))
-    if isinstance(rounded, CubaLif) and rounded.weight_rec is not None:
+    if isinstance(rounded, SpikingNeurons) and rounded.weight_rec is not None:
         scaled = np.asarray(rounded.weight_rec, np.float64) * scale
         rounded = replace(rounded, weight_rec=weights.round(scaled))
     if lif.bias is None:

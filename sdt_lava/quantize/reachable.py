@@ -15,23 +15,20 @@ import numpy as np
 from sdt_lava.errors import QuantizationError
 from sdt_lava.importers.fold import FloatArray
 from sdt_lava.ir import (
-    LIF_KINDS,
-    And,
     Conv,
-    CubaLif,
     Dense,
     Flatten,
     Graph,
     Input,
     MaxPool,
     Node,
-    OrPool,
     Readout,
     Shape,
     Shortcut,
+    Signal,
+    SpikingNeurons,
     Subsample,
     Synapse,
-    TokenDilate,
     TokenMean,
     TokenSum,
 )
@@ -80,10 +77,10 @@ def reaches(graph: Graph, *, integer: bool = False) -> dict[str, Reach]:
     result: dict[str, Reach] = {}
     for node in graph:
         inputs = [maker.ranges[name] for name in node.inputs]
-        if isinstance(node, LIF_KINDS) and not is_silent(node):
+        if isinstance(node, SpikingNeurons) and not is_silent(node):
             result[node.name] = maker.reach(node, inputs)
         shapes = [graph.shapes[name] for name in node.inputs]
-        maker.ranges[node.name] = _RANGES[type(node)](maker, node, inputs, shapes)
+        maker.ranges[node.name] = _range(maker, node, inputs, shapes)
     return result
 
 
@@ -107,12 +104,11 @@ class _Ranges:
         threshold = np.broadcast_to(np.asarray(node.threshold, np.float64), drive.shape)
         if self.integer:
             bias = bias * 2.0 ** (node.bias_exponent - BIAS_EXPONENT)
-        if isinstance(node, CubaLif):
-            if node.weight_rec is not None:
-                back = np.maximum(np.asarray(node.weight_rec, np.float64), 0).sum(axis=1)
-                drive = drive + back.reshape(len(drive), -1).max(axis=1)
-            share = 2.0**-node.drive_shift
-            drive, bias = drive * share, bias * share
+        if node.weight_rec is not None:
+            back = np.maximum(np.asarray(node.weight_rec, np.float64), 0).sum(axis=1)
+            drive = drive + back.reshape(len(drive), -1).max(axis=1)
+        share = 2.0**-node.drive_shift
+        drive, bias = drive * share, bias * share
         highest = _after(self.graph.timesteps, node, drive, bias)
         nearest = int(np.argmax(highest - threshold))
         # Our integer neurons fire above their threshold, those of a trained model at it.
@@ -218,6 +214,15 @@ def _silenced(name: str, before: Reach, after: Reach, graph: Graph) -> Quantizat
     )
 
 
+def _range(maker: _Ranges, node: Node, arriving: list[Range], shapes: list[Shape]) -> Range:
+    """Return what a node emits: spikes, or what its kind makes of what arrives."""
+    if node.emits is Signal.SPIKE:
+        return _ones(node, shapes)
+    if type(node) not in _RANGES:
+        raise node.lacks("what its float form can reach", "interval")
+    return _RANGES[type(node)](maker, node, arriving, shapes)
+
+
 def _ones(node: Node, shapes: list[Shape]) -> Range:
     channels = node.output_shape(shapes)[0]
     return np.zeros(channels), np.ones(channels)
@@ -257,10 +262,6 @@ def _flatten(maker: _Ranges, node: Node, arriving: list[Range], shapes: list[Sha
     return np.repeat(low, repeats), np.repeat(high, repeats)
 
 
-def _spikes(maker: _Ranges, node: Node, arriving: list[Range], shapes: list[Shape]) -> Range:
-    return _ones(node, shapes)
-
-
 def _sum(maker: _Ranges, node: Node, arriving: list[Range], shapes: list[Shape]) -> Range:
     low, high = zip(*arriving, strict=True)
     return np.sum(low, axis=0), np.sum(high, axis=0)
@@ -289,7 +290,6 @@ _RANGES: Mapping[type[Node], Callable[[_Ranges, Any, list[Range], list[Shape]], 
     Dense: _dense,
     Readout: _dense,
     Flatten: _flatten,
-    **dict.fromkeys((*LIF_KINDS, And, OrPool, TokenDilate), _spikes),
     Shortcut: _sum,
     Subsample: _same,
     MaxPool: _same,

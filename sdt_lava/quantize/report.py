@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sdt_lava.ir import LIF_KINDS, CubaLif, Graph, Lif, Readout, Synapse
+from sdt_lava.ir import Graph, Readout, SpikingNeurons, Synapse
 from sdt_lava.ir.bounds import Extremes
 from sdt_lava.ir.numerics import ACTIVATION_LIMIT, ACTIVATION_SHIFT, STATE_LIMIT
 from sdt_lava.quantize.first_layer import effective_weight
@@ -235,12 +235,12 @@ def build_report(
     synapses += [
         _recurrent_row(float_graph, node, scale_of[node.name], search)
         for node in graph
-        if isinstance(node, CubaLif) and node.weight_rec is not None
+        if isinstance(node, SpikingNeurons) and node.weight_rec is not None
     ]
     neurons = [
         _neuron_row(ranged, node, float_graph, scale_of[node.name])
         for node in graph
-        if isinstance(node, LIF_KINDS)
+        if isinstance(node, SpikingNeurons)
     ]
     return QuantizationReport(
         bits=search.weights.bits,
@@ -280,10 +280,10 @@ def _synapse_row(
 
 
 def _recurrent_row(
-    float_graph: Graph, node: CubaLif, scale: float, search: ScaleSearch
+    float_graph: Graph, node: SpikingNeurons, scale: float, search: ScaleSearch
 ) -> SynapseReport:
     before = float_graph.nodes[node.name]
-    assert isinstance(before, CubaLif)
+    assert isinstance(before, SpikingNeurons)
     scaled = np.asarray(before.weight_rec, np.float64) * scale
     rounded = np.asarray(node.weight_rec, np.float64)
     power = float(np.sqrt(np.mean(scaled**2)))
@@ -303,13 +303,13 @@ def _recurrent_row(
 
 
 def _neuron_row(
-    ranged: RangedNetwork, node: Lif | CubaLif, float_graph: Graph, scale: float
+    ranged: RangedNetwork, node: SpikingNeurons, float_graph: Graph, scale: float
 ) -> NeuronReport:
     bounds = ranged.bounds[node.name]
     proved = fits(bounds)
     extremes = bounds if proved else ranged.measured[node.name]
     before = float_graph.nodes[node.name]
-    assert isinstance(before, LIF_KINDS)
+    assert isinstance(before, SpikingNeurons)
     bias = np.zeros(1, np.int64) if node.bias is None else np.asarray(node.bias)
     return NeuronReport(
         name=node.name,

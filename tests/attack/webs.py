@@ -8,7 +8,6 @@ from math import prod, sqrt
 import numpy as np
 
 from sdt_lava.ir import (
-    LIF_KINDS,
     And,
     CubaLif,
     Flatten,
@@ -18,6 +17,7 @@ from sdt_lava.ir import (
     Node,
     OrPool,
     Readout,
+    SpikingNeurons,
     Subsample,
     TokenDilate,
     TokenMean,
@@ -299,7 +299,7 @@ def _leave_out_unread(maker: GraphMaker) -> None:
     """Remove currents and events that nobody reads, which cannot be compiled; neurons stay."""
     while True:
         read = {name for node in maker.nodes for name in node.inputs}
-        ends = (*LIF_KINDS, Readout, GroupSum)
+        ends = (SpikingNeurons, Readout, GroupSum)
         kept = [node for node in maker.nodes if node.name in read or isinstance(node, ends)]
         if len(kept) == len(maker.nodes):
             return

@@ -17,7 +17,6 @@ from sdt_lava.engine import Engine
 from sdt_lava.errors import GraphError, NumericOverflowError
 from sdt_lava.ir import CubaLif, Dense, Graph, Input, Lif
 from sdt_lava.ir.bounds import bound_extremes
-from sdt_lava.ir.cuba_steps import CubaPopulation, cuba_parameters
 from sdt_lava.ir.reference import run_reference
 from tests.cuba_graphs import random_cuba_chain
 from tests.graphs import random_frames
@@ -214,9 +213,9 @@ def test_parameters_of_a_wrong_shape(wrong):
 def test_a_population_goes_on_from_a_state():
     node = CubaLif(name="a", inputs=("x",), threshold=30, voltage_decay=500, delay=2)
     activation = np.random.default_rng(0).integers(-5, 30, (9, 1, 6))
-    whole = CubaPopulation(cuba_parameters(node, 1), (1, 6))
+    whole = node.population((1, 6))
     expected = [whole.step(a)[0] for a in activation]
-    first, second = (CubaPopulation(cuba_parameters(node, 1), (1, 6)) for _ in range(2))
+    first, second = (node.population((1, 6)) for _ in range(2))
     found = [first.step(a)[0] for a in activation[:4]]
     second.state = first.state
     found += [second.step(a)[0] for a in activation[4:]]

@@ -20,7 +20,7 @@ from sdt_lava.ir import Conv, Dense, Graph, Input, Lif, Readout, Shortcut, Token
 from sdt_lava.ir.bounds import bound
 from sdt_lava.ir.proof import unproved
 from sdt_lava.ir.reference import run_reference
-from sdt_lava.ir.registers import SUM24, Watch
+from sdt_lava.ir.watch import SUM24, Watch
 from tests.needs import runnable
 from tests.overflow_graphs import random_overflow_frames, random_overflow_graph
 

@@ -16,7 +16,6 @@ from sdt_lava.ir import Delta, Dense, Graph, Input, Sigma, SigmaDelta
 from sdt_lava.ir.bounds import bound
 from sdt_lava.ir.encoding import enter
 from sdt_lava.ir.sigma_delta_runs import starting_states
-from sdt_lava.ir.sigma_delta_steps import make_population
 from tests.needs import runnable
 from tests.sigma_delta_graphs import random_sigma_delta_chain
 
@@ -56,7 +55,7 @@ def test_the_equation():
         spike_exponent=1,
         state_exponent=2,
     )
-    population = make_population(neuron, (1, 1))
+    population = neuron.population((1, 1))
     # The threshold is 16 and the bias 8 in the units of the state.
     arriving = [5, 2, 3, -40, 30, -1]
     sent = [int(population.step(np.array([[current]]))[0].item()) for current in arriving]
@@ -66,7 +65,7 @@ def test_the_equation():
 
 
 def test_what_an_input_changes():
-    encoder = make_population(Delta(name="n", inputs=("x",), threshold=2), (1, 1))
+    encoder = Delta(name="n", inputs=("x",), threshold=2).population((1, 1))
     sent = [int(encoder.step(np.array([[value]]))[0].item()) for value in (1, 2, 2, 3, 0, 0)]
     assert sent == [0, 2 * 64, 0, 0, -2 * 64, 0]
 

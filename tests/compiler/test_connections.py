@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from sdt_lava.compiler import connections
 from sdt_lava.errors import GraphError
-from sdt_lava.ir import Conv, OrPool
+from sdt_lava.ir import Conv, OrPool, Subsample, TokenDilate
 
 PAIR = st.tuples(st.integers(1, 3), st.integers(1, 3))
 SIDES = st.tuples(st.integers(1, 7), st.integers(1, 7))
@@ -52,8 +52,7 @@ def test_zero_weights_stay_synapses():
 def test_pooling_matrix(sides, kernel, stride, seed):
     node = OrPool(name="p", kernel=kernel, stride=stride, padding=kernel // 2)
     shape = (2, *sides)
-    output = node.output_shape([shape])
-    matrix = connections.pooling(node, shape, output, 1)
+    matrix = node.relation([shape]).matrix(1)
     x = np.random.default_rng(seed).integers(0, 2, (1, *shape))
     expected = functional.max_pool2d(torch.tensor(x).float(), kernel, stride, kernel // 2)
     assert np.array_equal((matrix @ x.ravel()) > 0, expected.numpy().ravel() > 0)
@@ -65,7 +64,7 @@ def test_pooling_matrix(sides, kernel, stride, seed):
 )  # fmt: skip
 def test_token_dilation_matrix(sides, heads, per_head, seed):
     shape = (heads * per_head, *sides)
-    matrix = connections.token_dilation(shape, heads, 2)
+    matrix = TokenDilate(name="d", heads=heads).relation([shape]).matrix(2)
     x = np.random.default_rng(seed).random(shape) < 0.2
     grid = torch.tensor(x).float().reshape(heads, per_head, -1).mT  # (heads, N, C / heads)
     expected = functional.max_pool2d(grid, 3, 1, 1).mT.reshape(shape)
@@ -82,4 +81,7 @@ def test_token_matrices():
         spread.reshape(x.shape), np.broadcast_to(channel[:, None, None] * 3, x.shape)
     )
     assert np.array_equal(connections.identity(4, 2).toarray(), 2 * np.eye(4))
-    assert np.array_equal(connections.subsample((2, 3, 2), 2) @ x.ravel(), x[:, ::2, ::2].ravel())
+    assert np.array_equal(
+        Subsample(name="s", stride=2).relation([(2, 3, 2)]).matrix(1) @ x.ravel(),
+        x[:, ::2, ::2].ravel(),
+    )

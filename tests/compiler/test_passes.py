@@ -10,9 +10,8 @@ from scipy.sparse import csr_matrix
 
 from sdt_lava.backends.deployment import compile_network
 from sdt_lava.compiler import lower
-from sdt_lava.compiler.lowering import LOWERING_PASSES, MAPPABLE_KINDS
+from sdt_lava.compiler.lowering import LOWERING_PASSES
 from sdt_lava.compiler.passes.lower_attention import lower_attention
-from sdt_lava.compiler.passes.lower_dilation import lower_dilation
 from sdt_lava.compiler.passes.lower_pooling import lower_pooling
 from sdt_lava.compiler.passes.lower_readout import lower_readout
 from sdt_lava.compiler.passes.lower_shortcuts import lower_shortcuts
@@ -49,8 +48,7 @@ from tests.graphs import random_chain, random_frames, random_sdt_graph
 
 REMOVES = {
     lower_attention: (And, TokenSum),
-    lower_pooling: (OrPool,),
-    lower_dilation: (TokenDilate,),
+    lower_pooling: (OrPool, TokenDilate),
     lower_readout: (Readout, Flatten),
     lower_shortcuts: (Shortcut, Subsample, TokenMean, MaxPool),
 }
@@ -95,7 +93,7 @@ def test_passes_in_any_order():
 def test_compiled_network_is_mappable_and_equal(convolutions):
     for graph in networks(3):
         compiled = compile_network(graph, convolutions=convolutions)
-        assert all(isinstance(node, MAPPABLE_KINDS) for node in compiled.graph)
+        assert all(node.is_mappable for node in compiled.graph)
         assert_same_spikes(graph, compiled.graph)
         assert compiled.num_processes == len(compiled.graph) - 1
         if convolutions == "sparse":

@@ -26,7 +26,6 @@ from sdt_lava.ir import (
 )
 from sdt_lava.ir.numerics import LifParameters, lif_step, power_shift, wrap_int32
 from sdt_lava.ir.reference import run_reference
-from sdt_lava.ir.sigma_delta_steps import make_population
 from tests.recordings.store import load, names
 
 # What a graph's input, and so a relay, holds.
@@ -267,7 +266,7 @@ def changing(subject, case):
 @pytest.mark.parametrize(("subject", "name"), cases("delta", "sigma-delta", "sigma"))
 def test_changes(subject, name):
     case = load(subject)[name]
-    population = make_population(changing(subject, case), (1, *case["received"].shape[1:]))
+    population = changing(subject, case).population((1, *case["received"].shape[1:]))
     for step, activation in enumerate(case["received"]):
         found = population.step(activation[None])[0]
         assert np.array_equal(found[0], case["sent"][step]), step

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,19 +9,7 @@ from numpy.typing import NDArray
 
 from sdt_lava.compiler.schedule import Schedule
 from sdt_lava.errors import NumericOverflowError
-from sdt_lava.ir import (
-    CubaLif,
-    Delta,
-    Gate,
-    Lif,
-    MaxRelay,
-    Node,
-    Relay,
-    Sigma,
-    SigmaDelta,
-    Signal,
-)
-from sdt_lava.ir.cuba_steps import CubaPopulation, cuba_parameters
+from sdt_lava.ir import Gate, Lif, MessageNeurons, Node, Signal, SpikingNeurons
 from sdt_lava.ir.numerics import (
     ACTIVATION_SHIFT,
     DECAY_UNITY,
@@ -32,8 +19,7 @@ from sdt_lava.ir.numerics import (
     LifParameters,
     lif_step,
 )
-from sdt_lava.ir.reference import evaluate, lif_parameters
-from sdt_lava.ir.sigma_delta_steps import make_population as make_sigma_delta
+from sdt_lava.ir.reference import evaluate
 
 Shape = tuple[int, ...]
 
@@ -97,7 +83,8 @@ class _Membranes(_LifNeurons):
     """
 
     def __init__(self, node: Lif, shape: Shape, schedule: Schedule) -> None:
-        super().__init__(lif_parameters(node, len(shape) - 1), shape, _Resets(node.name, schedule))
+        parameters = node.parameters(len(shape) - 1).lif
+        super().__init__(parameters, shape, _Resets(node.name, schedule))
         self._name = node.name
 
     def run(self, arriving: list[IntArray], first: int) -> NDArray[Any]:
@@ -117,10 +104,10 @@ class _Membranes(_LifNeurons):
         return grown
 
 
-class _CubaNeurons:
-    def __init__(self, node: CubaLif, shape: Shape, resets: _Resets) -> None:
-        self._neurons = CubaPopulation(cuba_parameters(node, len(shape) - 1), shape)
-        self._resets = resets
+class _SpikingNeurons:
+    def __init__(self, node: SpikingNeurons, shape: Shape, schedule: Schedule) -> None:
+        self._neurons = node.population(shape)
+        self._resets = _Resets(node.name, schedule)
 
     def run(self, arriving: list[IntArray], first: int) -> NDArray[Any]:
         sums = total(arriving)
@@ -132,21 +119,21 @@ class _CubaNeurons:
         return spikes
 
 
-class _SigmaDeltaNeurons:
+class _MessageNeurons:
     """Neurons that send changes; those without starting states are not reset."""
 
-    def __init__(self, node: Node, shape: Shape, schedule: Schedule) -> None:
+    def __init__(self, node: MessageNeurons, shape: Shape, schedule: Schedule) -> None:
         self._node, self._shape = node, shape
         self._start, self._resets = schedule.starts.get(node.name), _Resets(node.name, schedule)
-        self._neurons = make_sigma_delta(node, shape)
+        self._neurons = node.population(shape)
 
     def run(self, arriving: list[IntArray], first: int) -> NDArray[Any]:
         sums = total(arriving)
         sent = np.empty(sums.shape, np.int32)
         for index, activation in enumerate(sums):
             if self._start is not None and self._resets.at(first + index):
-                start = [part.reshape(self._shape[1:]) for part in self._start]
-                self._neurons = make_sigma_delta(self._node, self._shape, start)
+                start = tuple(part.reshape(self._shape[1:]) for part in self._start)
+                self._neurons = self._node.population(self._shape, start)
             sent[index] = self._neurons.step(activation)[0]
         return sent
 
@@ -168,11 +155,7 @@ def total(arriving: list[IntArray]) -> IntArray:
     return first
 
 
-def _lif(node: Lif, shape: Shape, schedule: Schedule) -> Population:
-    return _LifNeurons(lif_parameters(node, len(shape) - 1), shape, _Resets(node.name, schedule))
-
-
-def _gate(node: Gate, shape: Shape, schedule: Schedule) -> Population:
+def _gate(node: Gate, shape: Shape) -> Population:
     parameters = LifParameters(
         threshold=node.threshold,
         voltage_decay=GATE_DECAY,
@@ -181,26 +164,6 @@ def _gate(node: Gate, shape: Shape, schedule: Schedule) -> Population:
         bias_exponent=0,
     )
     return _LifNeurons(parameters, shape, None)
-
-
-def _cuba(node: CubaLif, shape: Shape, schedule: Schedule) -> Population:
-    return _CubaNeurons(node, shape, _Resets(node.name, schedule))
-
-
-def _memoryless(node: Node, shape: Shape, schedule: Schedule) -> Population:
-    return _Memoryless(node)
-
-
-_MAKE: dict[type[Node], Callable[[Any, Shape, Schedule], Population]] = {
-    Lif: _lif,
-    CubaLif: _cuba,
-    Gate: _gate,
-    Relay: _memoryless,
-    MaxRelay: _memoryless,
-    SigmaDelta: _SigmaDeltaNeurons,
-    Delta: _SigmaDeltaNeurons,
-    Sigma: _SigmaDeltaNeurons,
-}
 
 
 def make_membranes(node: Any, shape: Shape, schedule: Schedule) -> Population:
@@ -220,4 +183,8 @@ def make_population(node: Node, shape: Shape, schedule: Schedule) -> Population:
     schedule : Schedule
         When they are reset.
     """
-    return _MAKE[type(node)](node, shape, schedule)
+    if isinstance(node, SpikingNeurons):
+        return _SpikingNeurons(node, shape, schedule)
+    if isinstance(node, MessageNeurons):
+        return _MessageNeurons(node, shape, schedule)
+    return _gate(node, shape) if isinstance(node, Gate) else _Memoryless(node)

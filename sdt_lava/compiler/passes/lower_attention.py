@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from sdt_lava.compiler.connections import identity, token_broadcast, token_sum
+from sdt_lava.compiler.passes.lower_kinds import lower_kinds, lowers
 from sdt_lava.ir import And, Gate, Graph, Node, Sparse, TokenSum
 
 # Two spikes of weight 2 sum to 4, one to 2: a threshold of 3 separates them. The sums stay far
@@ -15,39 +13,26 @@ AND_THRESHOLD = 3
 
 def lower_attention(graph: Graph) -> Graph:
     """Replace every And by connections and a gate, every TokenSum by a connection."""
-    nodes: list[Node] = []
-    for node in graph:
-        if isinstance(node, And):
-            nodes.extend(lower_and(graph, node))
-        elif isinstance(node, TokenSum):
-            nodes.append(_lower_token_sum(graph, node))
-        else:
-            nodes.append(node)
-    return graph.rebuild(nodes)
+    return lower_kinds(graph, (And, TokenSum))
 
 
+@lowers(And)
 def lower_and(graph: Graph, node: And) -> list[Node]:
     """Return the connections and the gate of an And."""
     shape = graph.shapes[node.name]
-    connections: list[Node] = []
-    for operand, source in zip(("left", "right"), node.inputs, strict=True):
-        per_channel = graph.shapes[source] != shape
-        weight = (
-            token_broadcast(shape, AND_WEIGHT)
-            if per_channel
-            else identity(int(np.prod(shape)), AND_WEIGHT)
+    shapes = [graph.shapes[source] for source in node.inputs]
+    connections: list[Node] = [
+        Sparse(
+            name=f"{node.name}.{side}",
+            inputs=(node.inputs[operand],),
+            block=node.block,
+            origin=node.name,
+            weight=node.relation(shapes, operand).matrix(AND_WEIGHT),
+            shape=shape,
+            role="mask",
         )
-        connections.append(
-            Sparse(
-                name=f"{node.name}.{operand}",
-                inputs=(source,),
-                block=node.block,
-                origin=node.name,
-                weight=weight,
-                shape=shape,
-                role="mask",
-            )
-        )
+        for operand, side in enumerate(("left", "right"))
+    ]
     gate = Gate(
         name=node.name,
         inputs=tuple(connection.name for connection in connections),
@@ -58,14 +43,16 @@ def lower_and(graph: Graph, node: And) -> list[Node]:
     return [*connections, gate]
 
 
-def _lower_token_sum(graph: Graph, node: TokenSum) -> Sparse:
-    shape = graph.shapes[node.inputs[0]]
-    return Sparse(
+@lowers(TokenSum)
+def lower_token_sum(graph: Graph, node: TokenSum) -> list[Node]:
+    """Return the connection of a TokenSum."""
+    sums = Sparse(
         name=node.name,
         inputs=node.inputs,
         block=node.block,
         origin=node.name,
-        weight=token_sum(shape, node.weight),
+        weight=node.relation([graph.shapes[node.inputs[0]]]).matrix(node.weight),
         shape=graph.shapes[node.name],
         role="token_sum",
     )
+    return [sums]

@@ -27,9 +27,9 @@ from sdt_lava.compiler.columns import (
     column_fan_in,
     find_columns,
 )
-from sdt_lava.compiler.connections import channel_neighbours, identity, token_broadcast, token_sum
+from sdt_lava.compiler.connections import identity, token_broadcast, token_sum
 from sdt_lava.compiler.passes.lower_attention import AND_WEIGHT
-from sdt_lava.ir import Gate, Graph, Node, Sparse
+from sdt_lava.ir import Gate, Graph, Node, Shape, Sparse, TokenDilate
 
 
 @dataclass
@@ -120,8 +120,14 @@ def _from_column(graph: Graph, column: Column, weight: int, *, to_tokens: bool) 
     shape = graph.shapes[column.source]
     matrix = token_sum(shape, weight)
     if column.dilation is not None:
-        matrix = channel_neighbours(shape[0], column.dilation.heads) @ matrix
+        matrix = _near(column.dilation, shape) @ matrix
     return token_broadcast(shape, 1) @ matrix if to_tokens else matrix
+
+
+def _near(dilation: TokenDilate, shape: Shape) -> csr_matrix:
+    """Connect each channel to those that a dilation joins it to."""
+    channels = np.arange(shape[0])
+    return dilation.relation([shape]).channel.counts(channels, shape[0]).astype(np.int32)
 
 
 def _connection(graph: Graph, reader: Node, source: str, weight: csr_matrix) -> Sparse:

@@ -45,12 +45,11 @@ def _connect(graph: Graph, source: str, reader: CubaLif | Delta, nodes: list[Nod
 
 def _simplified(node: CubaLif) -> CubaLif | Lif:
     """Return LIF neurons if nothing tells these from them."""
-    parameters = {
-        name: np.unique(getattr(node, name))
-        for name in ("threshold", "voltage_decay", "current_decay")
-    }
-    if not node.is_plain or any(values.size > 1 for values in parameters.values()):
+    fields = (node.threshold, node.voltage_decay, node.current_decay)
+    values = [np.unique(field) for field in fields]
+    if not node.is_plain or any(value.size > 1 for value in values):
         return node
+    threshold, voltage_decay, current_decay = (int(value[0]) for value in values)
     return Lif(
         name=node.name,
         inputs=node.inputs,
@@ -58,5 +57,7 @@ def _simplified(node: CubaLif) -> CubaLif | Lif:
         origin=node.origin,
         bias=node.bias,
         bias_exponent=node.bias_exponent,
-        **{name: int(values[0]) for name, values in parameters.items()},
+        threshold=threshold,
+        voltage_decay=voltage_decay,
+        current_decay=current_decay,
     )

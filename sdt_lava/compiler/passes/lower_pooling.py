@@ -1,11 +1,9 @@
-"""Pooling of spikes: a window of connections into a gate that fires on any spike."""
+"""Windows of spikes, as of pools and dilations: connections into a gate that fires on any spike."""
 
 from __future__ import annotations
 
-from scipy.sparse import csr_matrix
-
-from sdt_lava.compiler.connections import pooling
-from sdt_lava.ir import Gate, Graph, Node, OrPool, Sparse
+from sdt_lava.compiler.passes.lower_kinds import lower_kinds, lowers
+from sdt_lava.ir import Gate, Graph, Node, OrPool, Sparse, TokenDilate
 from sdt_lava.ir.numerics import POOL_WEIGHT
 
 # Any sum of at least one spike exceeds 1.
@@ -13,36 +11,36 @@ POOL_THRESHOLD = 1
 
 
 def lower_pooling(graph: Graph) -> Graph:
-    """Replace every OrPool by a connection and a gate."""
-    nodes: list[Node] = []
-    for node in graph:
-        nodes.extend(_lower(graph, node) if isinstance(node, OrPool) else [node])
-    return graph.rebuild(nodes)
+    """Replace every OrPool and TokenDilate by a connection and a gate."""
+    return lower_kinds(graph, (OrPool, TokenDilate))
 
 
-def _lower(graph: Graph, node: OrPool) -> list[Node]:
-    shape, output = graph.shapes[node.inputs[0]], graph.shapes[node.name]
-    return or_gate(graph, node, pooling(node, shape, output, POOL_WEIGHT))
+@lowers(OrPool)
+@lowers(TokenDilate)
+def or_gate(graph: Graph, node: Node) -> list[Node]:
+    """Return a connection and a gate that fires on any spike that the connection brings."""
+    return counting_gate(graph, node, POOL_THRESHOLD)
 
 
-def or_gate(graph: Graph, node: Node, weight: csr_matrix) -> list[Node]:
-    """Return a connection and a gate that fires on any spike that the connection brings.
+def counting_gate(graph: Graph, node: Node, threshold: int) -> list[Node]:
+    """Return a connection and a gate that takes the place of a node.
 
     Parameters
     ----------
     graph : Graph
         Graph that the node belongs to.
     node : Node
-        What is replaced; the gate takes its name.
-    weight : csr_matrix
-        Entries of `POOL_WEIGHT` where an input spike makes an output spike.
+        What is replaced; the gate takes its name, and the connection joins what the node joins.
+    threshold : int
+        The gate fires where the sum of its spikes, `POOL_WEIGHT` each, exceeds it.
     """
+    shapes = [graph.shapes[name] for name in node.inputs]
     window = Sparse(
         name=f"{node.name}.window",
         inputs=node.inputs,
         block=node.block,
         origin=node.name,
-        weight=weight,
+        weight=node.relation(shapes).matrix(POOL_WEIGHT),
         shape=graph.shapes[node.name],
         role="pool",
     )
@@ -51,6 +49,6 @@ def or_gate(graph: Graph, node: Node, weight: csr_matrix) -> list[Node]:
         inputs=(window.name,),
         block=node.block,
         origin=node.name,
-        threshold=POOL_THRESHOLD,
+        threshold=threshold,
     )
     return [window, gate]

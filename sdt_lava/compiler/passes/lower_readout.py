@@ -12,9 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
-from sdt_lava.compiler.connections import identity
 from sdt_lava.compiler.passes.lower_attention import lower_and
 from sdt_lava.compiler.passes.lower_pooling import or_gate
 from sdt_lava.ir import (
@@ -30,7 +27,7 @@ from sdt_lava.ir import (
     Signal,
     Sparse,
 )
-from sdt_lava.ir.numerics import DECAY_UNITY, POOL_WEIGHT, THRESHOLD_LIMIT
+from sdt_lava.ir.numerics import DECAY_UNITY, THRESHOLD_LIMIT
 
 # What reads an image as it reads the flat vector.
 _IN_C_ORDER = (Dense, Sparse)
@@ -111,8 +108,7 @@ def _has_other_readers(graph: Graph, node: Flatten, skipped: dict[str, str]) -> 
 
 def _populated(graph: Graph, node: Flatten) -> list[Node]:
     """Return gates that send on the spikes that a flatten reads: masks need equal shapes."""
-    size = int(np.prod(graph.shapes[node.name]))
-    return or_gate(graph, node, identity(size, POOL_WEIGHT))
+    return or_gate(graph, node)
 
 
 def _rewire(node: Node, skipped: dict[str, str]) -> Node:

@@ -16,9 +16,6 @@ from sdt_lava.compiler.terms import Connector, Term, Terms
 from sdt_lava.errors import CompileError
 from sdt_lava.io.limits import limits, remedy
 from sdt_lava.ir import (
-    LIF_KINDS,
-    SIGMA_DELTA_KINDS,
-    Gate,
     Graph,
     MaxPool,
     MaxRelay,
@@ -29,7 +26,6 @@ from sdt_lava.ir import (
     TokenMean,
 )
 
-_NEURONS = (*LIF_KINDS, *SIGMA_DELTA_KINDS, Gate, Relay, MaxRelay)
 # Nodes that vanish: what they compute moves into relays and connections.
 _SUMS = (Shortcut, Subsample, TokenMean, MaxPool)
 
@@ -68,7 +64,7 @@ class _Lowering:
     def run(self) -> list[Node]:
         self._check_size()
         for node in self.graph:
-            if isinstance(node, _NEURONS):
+            if node.is_population:
                 self._collect(node)
         uses = Counter(
             term.source for found in self.arriving.values() for term in found if not term.relayed
@@ -76,7 +72,7 @@ class _Lowering:
         connector = Connector(self.graph)
         for node in self.graph:
             # A synapse stays as it is if there is nothing between it and its only reader.
-            if not isinstance(node, (*_NEURONS, *_SUMS)) and uses[node.name] == 0:
+            if not (node.is_population or isinstance(node, _SUMS)) and uses[node.name] == 0:
                 self.nodes[node.name] = node
         for name, found in self.arriving.items():
             node = self.populations[name]
@@ -89,11 +85,11 @@ class _Lowering:
         """Count the connections before they are made: n streams can have 2^n."""
         needed, edges = 0, 0
         for node in self.graph:
-            if isinstance(node, (*_NEURONS, *_SUMS)):
+            if node.is_population or isinstance(node, _SUMS):
                 edges += len(node.inputs)
             # A mean that is rounded is a relay of all terms of its sum.
             relays = isinstance(node, _SUMS) and self.terms.is_relay(node)
-            if isinstance(node, _NEURONS) or relays:
+            if node.is_population or relays:
                 needed += sum(map(self.terms.count, node.inputs))
         most = limits().unrolled_connections
         if needed > edges + most:

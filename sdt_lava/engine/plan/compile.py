@@ -19,7 +19,7 @@ from sdt_lava.engine.plan.neurons import Neurons, neurons_of
 from sdt_lava.engine.plan.operation import Buffer, Operation, Spikes
 from sdt_lava.engine.plan.signals import ConvertOperation, GenericOperation
 from sdt_lava.engine.plan.watching import WatchOperation, to_watch
-from sdt_lava.ir import CubaLif, Graph, Input, Lif, Node, Signal
+from sdt_lava.ir import Graph, Input, Node, Signal, SpikingNeurons
 from sdt_lava.ir.bounds import Bounds, bound
 from sdt_lava.ir.numerics import IntArray
 from sdt_lava.ir.proof import unproved_currents
@@ -226,7 +226,7 @@ class Compiler:
 
     def neurons(self, node: Node, layout: Layout) -> Neurons | None:
         """Return the prepared neurons of a node, if the kernels can compute them."""
-        if not isinstance(node, Lif | CubaLif):
+        if not isinstance(node, SpikingNeurons):
             return None
         bound = self.bounds.extremes[node.name]
         return neurons_of(node, layout, bound, tracked=self.tracked)

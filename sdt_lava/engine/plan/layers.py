@@ -25,6 +25,7 @@ from sdt_lava.ir import (
     Readout,
     Shortcut,
     Signal,
+    SpikingNeurons,
 )
 from sdt_lava.support.allocation import current_guard
 
@@ -151,7 +152,7 @@ def _joining(compiler: Compiler, name: str) -> _Joint | None:
     if name in compiler.keep or len(readers) != 1:
         return None
     node = compiler.graph.nodes[readers[0]]
-    if not isinstance(node, Shortcut | Lif | CubaLif) or len(node.inputs) != 2:
+    if not isinstance(node, Shortcut | SpikingNeurons) or len(node.inputs) != 2:
         return None
     other = next(source for source in node.inputs if source != name)
     layout = compiler.layout(name)

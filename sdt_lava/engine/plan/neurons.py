@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.engine.layout import LANES, Layout
-from sdt_lava.ir import CubaLif, Lif
+from sdt_lava.ir import SpikingNeurons
 from sdt_lava.ir.bounds import Extremes
 from sdt_lava.ir.numerics import (
     ACTIVATION_LIMIT,
@@ -52,13 +52,13 @@ class Neurons:
 
 
 def neurons_of(
-    node: Lif | CubaLif, layout: Layout, bound: Extremes, *, tracked: bool
+    node: SpikingNeurons, layout: Layout, bound: Extremes, *, tracked: bool
 ) -> Neurons | None:
     """Prepare a population; None if the kernels cannot compute it exactly.
 
     Parameters
     ----------
-    node : Lif or CubaLif
+    node : SpikingNeurons
         The population.
     layout : Layout
         Its shape.
@@ -67,7 +67,7 @@ def neurons_of(
     tracked : bool
         Whether its extremes are wanted even where they are proved to be harmless.
     """
-    if isinstance(node, CubaLif) and not node.is_plain:
+    if not node.is_plain:
         return None
     rows = (
         np.asarray(0 if node.bias is None else node.bias, np.int64) << node.bias_exponent,

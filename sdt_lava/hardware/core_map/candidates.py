@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.hardware.core_map.demand import EXPLICIT, Demand
-from sdt_lava.hardware.core_map.relations import Grid
 from sdt_lava.hardware.core_map.tiling import Split, Tiling, box_splits, split_counts
 from sdt_lava.hardware.core_map.wiring import Population
 from sdt_lava.ir.numerics import IntArray
+from sdt_lava.ir.relations import Grid
 from sdt_lava.support.once import cached_property
 
 # Lower is better; the first entry is at least the number of slices.

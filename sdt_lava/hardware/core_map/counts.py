@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from sdt_lava.hardware.core_map.relations import Blocks, Grid, Relation
 from sdt_lava.hardware.core_map.tiling import Split, position_labels
 from sdt_lava.ir.numerics import IntArray
+from sdt_lava.ir.relations import Blocks, Grid, Relation
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from sdt_lava.hardware.core_map.relations import Blocks, Pattern, Relation, grid
 from sdt_lava.ir.numerics import IntArray
+from sdt_lava.ir.relations import Blocks, Pattern, Relation, grid
 
 # Up to this many possible pairs a table of all of them is faster than sorting.
 _TABLE_SIZE = 1 << 24

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
-from scipy.sparse import csr_matrix
 
 from sdt_lava.compiler.compile import CompiledNetwork
 from sdt_lava.errors import CompileError
 from sdt_lava.hardware.core_map.factors import as_grid, factor
-from sdt_lava.hardware.core_map.relations import Blocks, Pattern, Relation, grid, window
 from sdt_lava.hardware.core_map.wiring import Population, Projection, Wiring
 from sdt_lava.hardware.targets import Target
 from sdt_lava.ir import (
     Conv,
-    CubaLif,
-    Dense,
     Graph,
     Input,
     Lif,
@@ -26,7 +18,9 @@ from sdt_lava.ir import (
     Node,
     Signal,
     Sparse,
+    SpikingNeurons,
 )
+from sdt_lava.ir.relations import Blocks
 
 
 def read_wiring(compiled: CompiledNetwork, target: Target) -> Wiring:
@@ -53,10 +47,10 @@ def read_wiring(compiled: CompiledNetwork, target: Target) -> Wiring:
             _check_kind(node, target)
             source = populations[node.inputs[0]]
             delay = compiled.schedule.delay.get(node.name, 0)
-            projections.append(_PROJECT[type(node)](node, source, reader, delay))
+            projections.append(_project(node, source, reader, delay))
         neurons = graph.nodes[reader.name]
         _check_kind(neurons, target)
-        if isinstance(neurons, CubaLif) and neurons.weight_rec is not None:
+        if isinstance(neurons, SpikingNeurons) and neurons.weight_rec is not None:
             projections.append(_recurrent(reader))
     from_membranes = compiled.lowering.membranes and compiled.source.readout is not None
     output = None if from_membranes else compiled.output_name
@@ -73,7 +67,7 @@ def _recurrent(population: Population) -> Projection:
 
 def _check_kind(node: Node, target: Target) -> None:
     # Neurons with parameters by channel are LIF neurons to a core.
-    kind = Lif.kind if isinstance(node, CubaLif) and node.is_plain else node.kind
+    kind = Lif.kind if isinstance(node, SpikingNeurons) and node.is_plain else node.kind
     if kind not in target.kinds or isinstance(node, MaxRelay):
         raise CompileError(
             f"node {node.name!r}",
@@ -98,50 +92,16 @@ def _connections(graph: Graph, reader: Population) -> list[Node]:
     return list(connections.values())
 
 
-def _conv_relations(
-    node: Conv, source: tuple[int, ...], output: tuple[int, ...]
-) -> tuple[Relation, Relation]:
-    rows, columns = (
-        window(
-            source[axis + 1],
-            output[axis + 1],
-            node.weight.shape[axis + 2],
-            node.stride[axis],
-            node.padding[axis],
-            node.dilation[axis],
-        )
-        for axis in (0, 1)
-    )
-    return Blocks(output[0], source[0], node.groups), grid(rows, columns)
-
-
-def _project_conv(node: Conv, source: Population, reader: Population, delay: int) -> Projection:
-    channel, position = _conv_relations(node, source.shape, reader.shape)
-    kernel = int(node.weight[0].size)
-    return Projection(node.name, "conv", source, reader, channel, position, False, kernel, delay)
-
-
-def _project_dense(node: Dense, source: Population, reader: Population, delay: int) -> Projection:
-    channel = Blocks(reader.channels, source.channels, 1)
-    position = Blocks(reader.positions, source.positions, 1)
-    return Projection(node.name, "dense", source, reader, channel, position, False, 0, delay)
-
-
-def _project_sparse(node: Sparse, source: Population, reader: Population, delay: int) -> Projection:
-    matrix = node.weight
-    found = factor(matrix, (reader.channels, source.channels), (reader.positions, source.positions))
-    if found is None:
-        ones = np.ones(matrix.nnz, np.int64)
-        pattern = Pattern(csr_matrix((ones, matrix.indices, matrix.indptr), shape=matrix.shape))
-        trivial = Blocks(1, 1, 1)
-        return Projection(node.name, "sparse", source, reader, trivial, pattern, True, 0, delay)
-    channel, position = found
-    position = as_grid(position, reader.grid, source.grid)
-    return Projection(node.name, "sparse", source, reader, channel, position, False, 0, delay)
-
-
-_PROJECT: dict[type[Node], Callable[[Any, Population, Population, int], Projection]] = {
-    Conv: _project_conv,
-    Dense: _project_dense,
-    Sparse: _project_sparse,
-}
+def _project(node: Node, source: Population, reader: Population, delay: int) -> Projection:
+    joined = node.relation([source.shape])
+    channel, position = joined.channel, joined.position
+    if isinstance(node, Sparse):
+        outer, inner = (reader.channels, source.channels), (reader.positions, source.positions)
+        found = factor(node.weight, outer, inner)
+        if found is None:
+            return Projection(
+                node.name, node.kind, source, reader, channel, position, True, 0, delay
+            )
+        channel, position = found[0], as_grid(found[1], reader.grid, source.grid)
+    kernel = int(node.weight[0].size) if isinstance(node, Conv) else 0
+    return Projection(node.name, node.kind, source, reader, channel, position, False, kernel, delay)

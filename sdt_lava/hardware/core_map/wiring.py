@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from sdt_lava.hardware.core_map.relations import Relation
 from sdt_lava.ir import Shape
+from sdt_lava.ir.relations import Relation
 from sdt_lava.support.once import cached_property
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterator
 
 from sdt_lava.compiler.partition import Connection
 from sdt_lava.hardware.rules.base import WARNING, RuleContext, Violation, rule
-from sdt_lava.ir import Conv, Dense, Node, Shape, Sparse
+from sdt_lava.ir import Conv
 from sdt_lava.ir.fan_out import fan_out as count_fan_out
 from sdt_lava.ir.numerics import IntArray
 
@@ -101,55 +98,19 @@ def _most_synapses(
         return
     total: dict[str, int] = {}
     for connection in context.connections:
-        most = largest_fan_in(connection, context.compiled.graph.shapes[connection.node.name])
+        most = largest_fan_in(connection)
         total[connection.reader] = total.get(connection.reader, 0) + most
     for reader, count in total.items():
         if count > limit:
             yield Violation(name, reader, f"{count:,} {what}", f"at most {limit:,}", _NARROWER)
 
 
-def largest_fan_in(connection: Connection, shape: Shape) -> int:
+def largest_fan_in(connection: Connection) -> int:
     """Return the largest number of synapses that a connection gives to a neuron.
 
     Parameters
     ----------
     connection : Connection
         The connection.
-    shape : tuple of int
-        Shape of the population that reads it.
     """
-    return _FAN_IN[type(connection.node)](connection.node, connection.source_shape, shape)
-
-
-def _conv(node: Conv, source: Shape, shape: Shape) -> int:
-    _, per_group, *kernel = node.weight.shape
-    taps = [
-        _most_taps(*sizes)
-        for sizes in zip(
-            source[1:], shape[1:], kernel, node.stride, node.padding, node.dilation, strict=True
-        )
-    ]
-    return int(per_group * np.prod(taps))
-
-
-def _most_taps(
-    size: int, outputs: int, kernel: int, stride: int, padding: int, dilation: int
-) -> int:
-    """Return how many kernel elements lie inside the image, where most do, along one axis."""
-    read = np.add.outer(np.arange(outputs) * stride - padding, np.arange(kernel) * dilation)
-    return int(((read >= 0) & (read < size)).sum(axis=1).max())
-
-
-def _dense(node: Dense, source: Shape, shape: Shape) -> int:
-    return int(node.weight.shape[1])
-
-
-def _sparse(node: Sparse, source: Shape, shape: Shape) -> int:
-    return int(np.diff(node.weight.indptr).max(initial=0))
-
-
-_FAN_IN: dict[type[Node], Callable[[Any, Shape, Shape], int]] = {
-    Conv: _conv,
-    Dense: _dense,
-    Sparse: _sparse,
-}
+    return int(connection.node.relation([connection.source_shape]).fan_in.max(initial=0))

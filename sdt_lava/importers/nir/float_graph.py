@@ -32,7 +32,7 @@ from sdt_lava.importers.nir.readout import check_is_last, read_output
 from sdt_lava.importers.nir.structure import Structure, Way, read_structure
 from sdt_lava.io.limits import limits, remedy
 from sdt_lava.io.nir.values import FloatArray
-from sdt_lava.ir import CubaLif, Flatten, Lif, Node, Shape
+from sdt_lava.ir import CubaLif, Flatten, Lif, Node, Shape, SpikingNeurons
 
 # Relative distance below which thresholds are the same number computed in another way.
 _SAME = 1e-9
@@ -287,7 +287,7 @@ def _population(
     bias: FloatArray,
     weight_rec: Any,
     layout: Layout,
-) -> Lif | CubaLif:
+) -> SpikingNeurons:
     values = by_channel(bias, layout)
     common: dict[str, Any] = {
         "name": name,

@@ -19,8 +19,7 @@ from sdt_lava.io.netx.schema import (
     Layer,
     Scalar,
 )
-from sdt_lava.ir import Graph, Input, Node
-from sdt_lava.ir.nodes import Synapse
+from sdt_lava.ir import Graph, Input, Node, Synapse
 from sdt_lava.ir.numerics import lava_weights
 
 _QUANTIZE = "quantize the network first"

@@ -55,7 +55,8 @@ VERSION = 1
 # checksums, which detect damage, and groups are compact.
 HDF5_VERSIONS = ("v110", "v110")
 # lava-dl writes layer types as fixed-length strings of ten bytes.
-TYPE_DTYPE = "S10"
+TYPE_BYTES = 10
+TYPE_DTYPE = f"S{TYPE_BYTES}"
 
 # Limits on untrusted files, in addition to those of :mod:`sdt_lava.io.limits`. They are part of
 # the format: no valid file exceeds them.
@@ -340,5 +341,23 @@ _LAYERS = (
         _EXPONENT,
     ),
 )
-LAYER_OF_NODE: dict[type[Node], Layer] = {layer.node: layer for layer in _LAYERS}
-LAYER_OF_TYPE: dict[str, Layer] = {layer.type: layer for layer in _LAYERS}
+LAYER_OF_NODE: dict[type[Node], Layer] = {}
+LAYER_OF_TYPE: dict[str, Layer] = {}
+
+
+def register_layer(layer: Layer) -> None:
+    """Add a layer type to the extended layout: the fields of a kind of node, and their ranges.
+
+    Raises
+    ------
+    ValueError
+        If its type is taken, is one of stock netx, or is longer than netx allows.
+    """
+    taken = {*LAYER_OF_TYPE, *STOCK_TYPES, *STOCK_REFUSED}
+    if layer.type in taken or not 0 < len(layer.type.encode()) <= TYPE_BYTES:
+        raise ValueError(f"layer type {layer.type!r}: a new one of up to {TYPE_BYTES} bytes")
+    LAYER_OF_NODE[layer.node] = LAYER_OF_TYPE[layer.type] = layer
+
+
+for _layer in _LAYERS:
+    register_layer(_layer)

@@ -20,7 +20,7 @@ from sdt_lava.io.netx.stock_fields import (
     shortly,
     texts_of,
 )
-from sdt_lava.ir import CubaLif, Lif
+from sdt_lava.ir import CubaLif, Lif, SpikingNeurons
 from sdt_lava.ir.numerics import ACTIVATION_SHIFT, DECAY_UNITY, THRESHOLD_LIMIT
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ WEIGHT_EXP_LIMIT = 3
 
 def read_neurons(
     layer: StockLayer, currents: str, channels: int, *, recurrent: bool = False
-) -> Lif | CubaLif:
+) -> SpikingNeurons:
     """Read the neurons of a layer with synapses.
 
     They become LIF neurons, unless they have parameters per channel, delays, recurrence, or the

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from sdt_lava.io.netx.schema import STOCK_CONV_LIMIT, STOCK_DELAY_LIMIT
-from sdt_lava.ir import LIF_KINDS, Conv, CubaLif, Dense, Flatten, Graph, Input, Lif, Node
+from sdt_lava.ir import Conv, CubaLif, Dense, Flatten, Graph, Input, Node, SpikingNeurons
 from sdt_lava.ir.numerics import BIAS_EXPONENT, DECAY_UNITY, WEIGHT_HIGH, WEIGHT_LOW
 
 # The layers of the file: each has a node and the neurons that belong to it.
-Chain = list[tuple[Node, Lif | CubaLif | None]]
+Chain = list[tuple[Node, SpikingNeurons | None]]
 
 
 class NotSequentialError(Exception):
@@ -40,7 +40,7 @@ def find_chain(graph: Graph) -> Chain:
         if type(node) not in _CHECKS:
             raise NotSequentialError(f"{node.name!r} is a {node.kind}")
         _CHECKS[type(node)](node, follower, graph)
-        neuron = follower if isinstance(follower, LIF_KINDS) else None
+        neuron = follower if isinstance(follower, SpikingNeurons) else None
         chain.append((node, neuron))
         position += 1 if neuron is None else 2
     if chain[-1][1] is None:
@@ -72,7 +72,7 @@ def _check_flatten(node: Flatten, follower: Node | None, graph: Graph) -> None:
 def _check_neuron(node: Conv | Dense, follower: Node | None) -> None:
     if np.ndim(node.exponent) or node.exponent:
         raise NotSequentialError(f"{node.name!r} has a weight exponent, which netx lacks")
-    if not isinstance(follower, LIF_KINDS):
+    if not isinstance(follower, SpikingNeurons):
         raise NotSequentialError(f"{node.name!r} is not followed by neurons")
     if follower.bias_exponent != BIAS_EXPONENT:
         raise NotSequentialError(f"bias exponent {follower.bias_exponent} of {follower.name!r}")
@@ -109,7 +109,7 @@ def _check_conv(node: Conv, follower: Node | None, graph: Graph) -> None:
 def _check_dense(node: Dense, follower: Node | None, graph: Graph) -> None:
     _check_neuron(node, follower)
     parts = [np.asarray(node.weight)]
-    if isinstance(follower, CubaLif) and follower.weight_rec is not None:
+    if isinstance(follower, SpikingNeurons) and follower.weight_rec is not None:
         parts.append(np.asarray(follower.weight_rec))
     if not survive_scaling(parts):
         raise NotSequentialError(f"netx changes the weights of {node.name!r}")
@@ -146,7 +146,7 @@ def _check_early_spikes(chain: Chain) -> None:
     for _, neuron in chain:
         if neuron is not None and neuron.bias is not None and int(neuron.bias.max()) > 0:
             biased_name = neuron.name
-        if biased_name and isinstance(neuron, CubaLif) and not neuron.is_plain:
+        if biased_name and neuron is not None and not neuron.is_plain:
             raise NotSequentialError(
                 f"{biased_name!r} spikes before the first sample, and {neuron.name!r} remembers it"
             )

@@ -12,14 +12,14 @@ from sdt_lava.io.netx.extended import write_scalars
 from sdt_lava.io.netx.layers import write_array, write_node_texts, write_small, write_type
 from sdt_lava.io.netx.schema import LAYER_OF_NODE
 from sdt_lava.io.netx.stock_rules import Chain
-from sdt_lava.ir import Conv, CubaLif, Dense, Flatten, Graph, Input, Lif, Node
+from sdt_lava.ir import Conv, CubaLif, Dense, Flatten, Graph, Input, Node, SpikingNeurons
 
 
 def write_layers(layers: h5py.Group, graph: Graph, chain: Chain, *, compress: bool) -> None:
     """Write a sequential graph as stock layers, with HDF5 attributes for fields netx lacks."""
     for index, (node, neuron) in enumerate(chain):
         group = layers.create_group(str(index))
-        recurrent = isinstance(neuron, CubaLif) and neuron.weight_rec is not None
+        recurrent = neuron is not None and neuron.weight_rec is not None
         write_type(group, "dense_rec" if recurrent else node.kind)
         write_node_texts(group, node)
         _WRITERS[type(node)](group, node, graph, compress)
@@ -60,7 +60,7 @@ def _write_dense(group: h5py.Group, node: Dense, graph: Graph, compress: bool) -
     write_array(group, "weight", node.weight, np.int16, compress=compress)
 
 
-def _write_neuron(group: h5py.Group, neuron: Lif | CubaLif, *, compress: bool) -> None:
+def _write_neuron(group: h5py.Group, neuron: SpikingNeurons, *, compress: bool) -> None:
     if neuron.bias is not None:
         write_array(group, "bias", neuron.bias, np.int32, compress=compress)
     if isinstance(neuron, CubaLif):

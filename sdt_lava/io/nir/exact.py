@@ -14,7 +14,18 @@ from sdt_lava.errors import NirError
 from sdt_lava.io.json_text import parse_json
 from sdt_lava.io.netx.schema import DRIVE_SHIFT_LIMIT
 from sdt_lava.io.nir.values import numbers
-from sdt_lava.ir import Conv, CubaLif, Dense, Graph, Lif, Node, Readout, Shape, Synapse
+from sdt_lava.ir import (
+    Conv,
+    CubaLif,
+    Dense,
+    Graph,
+    Lif,
+    Node,
+    Readout,
+    Shape,
+    SpikingNeurons,
+    Synapse,
+)
 from sdt_lava.ir.biases import gather_biases
 from sdt_lava.ir.numerics import BIAS_EXPONENT, BIAS_EXPONENT_HIGH
 
@@ -138,7 +149,7 @@ def _restored_cuba(node: CubaLif, metadata: Mapping[str, Any], shape: Shape) -> 
 
 
 def _restored_bias(
-    node: Lif | CubaLif, metadata: Mapping[str, Any], shape: Shape
+    node: SpikingNeurons, metadata: Mapping[str, Any], shape: Shape
 ) -> tuple[int, NDArray[np.int64] | None]:
     exponent = _number(metadata.get("bias_exponent"), f"{node.name}: metadata 'bias_exponent'")
     if not 0 <= exponent <= BIAS_EXPONENT_HIGH:

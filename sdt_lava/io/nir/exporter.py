@@ -18,7 +18,6 @@ from sdt_lava.io.files import replacing
 from sdt_lava.io.netx.rules import Violation, check_nodes
 from sdt_lava.io.nir.units import DEFAULT_DT, FORMAT_KEY, FORMAT_VERSION, steps_of
 from sdt_lava.ir import (
-    LIF_KINDS,
     Conv,
     CubaLif,
     Dense,
@@ -28,6 +27,7 @@ from sdt_lava.ir import (
     Lif,
     Node,
     Readout,
+    SpikingNeurons,
     Synapse,
 )
 from sdt_lava.ir.numerics import BIAS_EXPONENT, DECAY_UNITY
@@ -285,13 +285,13 @@ def _write_cuba(maker: _Maker, node: CubaLif, metadata: dict[str, Any]) -> None:
         maker.sent[node.name] = name
 
 
-def _add_neurons(maker: _Maker, node: Lif | CubaLif, metadata: dict[str, Any]) -> None:
+def _add_neurons(maker: _Maker, node: SpikingNeurons, metadata: dict[str, Any]) -> None:
     shape = maker.graph.shapes[node.name]
     metadata |= {"bias_exponent": node.bias_exponent, "has_bias": int(node.bias is not None)}
     has_memory = _remembers(node)
     # If the current has no memory, the bias is on the synapse, as in most frameworks.
     bias = 0.0 if _biased_synapse(maker.graph, node) else _bias(node)
-    share = 2.0**-node.drive_shift if isinstance(node, CubaLif) else 1.0
+    share = 2.0**-node.drive_shift
     steps = _spread(steps_of(node.voltage_decay), shape)
     gain = share * steps
     common = {
@@ -314,7 +314,7 @@ def _add_neurons(maker: _Maker, node: Lif | CubaLif, metadata: dict[str, Any]) -
     maker.read(node.name, neuron, node.inputs)
 
 
-def _remembers(node: Lif | CubaLif) -> bool:
+def _remembers(node: SpikingNeurons) -> bool:
     return bool(np.any(np.asarray(node.current_decay) != DECAY_UNITY))
 
 
@@ -335,14 +335,14 @@ def _exponent(node: Synapse) -> int | NDArray[np.int64]:
     return int(node.exponent) if not np.ndim(node.exponent) else node.channel_exponents.copy()
 
 
-def _bias(node: Lif | CubaLif) -> FloatArray | float:
+def _bias(node: SpikingNeurons) -> FloatArray | float:
     """Return the bias in units of an activation, ``(C,)``; 0 without bias."""
     if node.bias is None:
         return 0.0
     return np.ldexp(node.bias.astype(np.float64), node.bias_exponent - BIAS_EXPONENT)
 
 
-def _biased_synapse(graph: Graph, neuron: Lif | CubaLif) -> str | None:
+def _biased_synapse(graph: Graph, neuron: SpikingNeurons) -> str | None:
     """Return the synapse that carries a population's bias in NIR; None if the population does."""
     synapse = graph.nodes[neuron.inputs[0]]
     if neuron.bias is None or _remembers(neuron) or not isinstance(synapse, (Conv, Dense)):
@@ -353,7 +353,7 @@ def _biased_synapse(graph: Graph, neuron: Lif | CubaLif) -> str | None:
 def _synapse_bias(graph: Graph, node: Synapse) -> FloatArray | None:
     """Return the bias of the neurons after a synapse if NIR stores it on the synapse, else None."""
     neuron = graph.nodes[graph.consumers[node.name][0]]
-    assert isinstance(neuron, LIF_KINDS)
+    assert isinstance(neuron, SpikingNeurons)
     if _biased_synapse(graph, neuron) != node.name:
         return None
     return np.asarray(_bias(neuron), np.float64)

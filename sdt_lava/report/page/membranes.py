@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sdt_lava.backends.result import Result
-from sdt_lava.ir import LIF_KINDS, CubaLif, Graph, Lif
-from sdt_lava.ir.cuba_steps import CubaPopulation, cuba_parameters
-from sdt_lava.ir.numerics import ACTIVATION_SHIFT, IntArray, channel_vector, lif_step
-from sdt_lava.ir.reference import lif_parameters
+from sdt_lava.ir import Graph, SpikingNeurons
+from sdt_lava.ir.numerics import ACTIVATION_SHIFT, IntArray, channel_vector
 
 BINS = 48
 # The range shown, in thresholds; what lies beyond is counted in the outer bins.
@@ -56,14 +54,14 @@ def membrane_histograms(
 
     net, frames = result.integer_run("membranes")
     wanted = set(result.spikes if names is None else names)
-    layers = [node for node in net if isinstance(node, LIF_KINDS) and node.name in wanted]
+    layers = [node for node in net if isinstance(node, SpikingNeurons) and node.name in wanted]
     sources = {name for node in layers for name in node.inputs}
     recorded = {name: np.asarray(sent)[:, :samples] for name, sent in result.sent.items()}
     values = Engine(net, strict=False).run(frames[:, :samples], keep=sources, spikes=recorded)
     return tuple(_histogram(net, node, values) for node in layers)
 
 
-def _histogram(net: Graph, node: Lif | CubaLif, values: dict[str, IntArray]) -> MembraneHistogram:
+def _histogram(net: Graph, node: SpikingNeurons, values: dict[str, IntArray]) -> MembraneHistogram:
     activation = np.sum([values[name].astype(np.int64) for name in node.inputs], axis=0)
     counts = np.zeros(BINS, np.int64)
     threshold = channel_vector(node.threshold, len(net.shapes[node.name]))
@@ -74,15 +72,7 @@ def _histogram(net: Graph, node: Lif | CubaLif, values: dict[str, IntArray]) -> 
     return MembraneHistogram(node.name, int(threshold.max()), tuple(int(n) for n in counts))
 
 
-def _potentials(node: Lif | CubaLif, activation: IntArray) -> Iterator[IntArray]:
+def _potentials(node: SpikingNeurons, activation: IntArray) -> Iterator[IntArray]:
     """Yield v before the reset, step by step."""
-    ndim, shape = activation.ndim - 2, activation.shape[1:]
-    if isinstance(node, CubaLif):
-        population = CubaPopulation(cuba_parameters(node, ndim), shape)
-        yield from (population.step(arriving)[2] for arriving in activation)
-        return
-    parameters = lif_parameters(node, ndim)
-    current = voltage = np.zeros(shape, np.int64)
-    for arriving in activation:
-        current, voltage, _, peak = lif_step(current, voltage, arriving, parameters)
-        yield peak
+    population = node.population(activation.shape[1:])
+    yield from (population.step(arriving)[2] for arriving in activation)

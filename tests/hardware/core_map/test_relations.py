@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from sdt_lava.compiler.connections import identity, pooling, token_broadcast, token_sum
+from sdt_lava.compiler.connections import identity, token_broadcast, token_sum
 from sdt_lava.hardware.core_map.counts import Counter, count_parts
 from sdt_lava.hardware.core_map.factors import as_grid, factor
-from sdt_lava.hardware.core_map.relations import Blocks, Grid, Pattern, grid, window
 from sdt_lava.hardware.core_map.tiling import Split, Tiling, split_counts
 from sdt_lava.ir import OrPool
+from sdt_lava.ir.relations import Blocks, Grid, Pattern, grid, window
 
 sides = st.integers(1, 7)
 
@@ -84,7 +84,7 @@ def test_boxes_of_a_grid_count_as_its_pairs_do(height, width, kernel, stride, pa
         (token_sum((3, 2, 2), 1), (3, 3), (1, 4), (Blocks, Blocks)),
         (token_broadcast((3, 2, 2), 1), (3, 3), (4, 1), (Blocks, Blocks)),
         (
-            pooling(OrPool(name="p", inputs=("x",)), (2, 5, 4), (2, 3, 2), 2),
+            OrPool(name="p").relation([(2, 5, 4)]).matrix(2),
             (2, 2),
             (6, 20),
             (Blocks, Pattern),
@@ -101,7 +101,7 @@ def test_fixed_connections_are_recognised_as_products(matrix, outer, inner, kind
 
 
 def test_pooling_is_split_into_rows_and_columns():
-    matrix = pooling(OrPool(name="p", inputs=("x",)), (2, 5, 4), (2, 3, 2), 2)
+    matrix = OrPool(name="p").relation([(2, 5, 4)]).matrix(2)
     position = factor(matrix, (2, 2), (6, 20))[1]
     split = as_grid(position, (3, 2), (5, 4))
     assert isinstance(split, Grid)

@@ -39,8 +39,8 @@ from sdt_lava.ir import (
     Sigma,
     SigmaDelta,
     Sparse,
+    SpikingNeurons,
 )
-from sdt_lava.ir.cuba_steps import cuba_parameters
 from sdt_lava.ir.eight_bits import eight_bit_weights
 from sdt_lava.ir.numerics import GATE_DECAY, GRADED_BITS, power_shift
 from sdt_lava.ir.sigma_delta_steps import Reset
@@ -64,7 +64,7 @@ def _per_neuron(values: Any, shape: Shape) -> Any:
     return np.repeat(np.asarray(values, int), _size(shape) // shape[0])
 
 
-def _make_lif(node: Lif | CubaLif, shape: Shape, schedule: Schedule) -> Any:
+def _make_lif(node: SpikingNeurons, shape: Shape, schedule: Schedule) -> Any:
     size = _size(shape)
     per_channel = size // shape[0]
     bias = np.zeros(shape[0], int) if node.bias is None else np.asarray(node.bias, int)
@@ -81,11 +81,11 @@ def _make_lif(node: Lif | CubaLif, shape: Shape, schedule: Schedule) -> Any:
     )
 
 
-def _make_cuba(node: CubaLif, shape: Shape, schedule: Schedule) -> Any:
+def _make_spiking(node: SpikingNeurons, shape: Shape, schedule: Schedule) -> Any:
     if node.is_plain:
         return _make_lif(node, shape, schedule)
     return CubaLifProcess(
-        parameters=cuba_parameters(node, len(shape)),
+        parameters=node.parameters(len(shape)),
         shape=shape,
         reset_interval=schedule.reset_interval,
         reset_offset=schedule.reset_offset(node.name),
@@ -170,8 +170,8 @@ def _with_reset(
 
 
 _POPULATIONS: dict[type[Node], Callable[[Any, Shape, Schedule], Any]] = {
-    Lif: _make_lif,
-    CubaLif: _make_cuba,
+    Lif: _make_spiking,
+    CubaLif: _make_spiking,
     Gate: _make_gate,
     Relay: _make_relay,
     MaxRelay: _make_max_relay,

@@ -16,18 +16,19 @@ from numpy.lib.stride_tricks import sliding_window_view
 from sdt_lava.compiler.schedule import Schedule
 from sdt_lava.errors import CompileError
 from sdt_lava.ir import (
-    SIGMA_DELTA_KINDS,
     CubaLif,
+    Delta,
     Gate,
     Lif,
     MaxRelay,
     Node,
     Relay,
     Shape,
+    Sigma,
+    SigmaDelta,
+    SpikingNeurons,
 )
-from sdt_lava.ir.cuba_steps import CubaPopulation, cuba_parameters
 from sdt_lava.ir.numerics import ACTIVATION_SHIFT, DECAY_UNITY, GATE_DECAY
-from sdt_lava.ir.sigma_delta_steps import make_population
 from sdt_lava.kernels.populations import integrate, lif_parameters, relay
 from sdt_lava.kernels.tables import channels_last
 from sdt_lava.support.allocation import zeros
@@ -68,7 +69,7 @@ class Member:
 
     Parameters
     ----------
-    node : Lif, CubaLif, Gate, Relay or MaxRelay
+    node : Node
         What it computes.
     region : Region
         Where it lies among the group's neurons.
@@ -108,7 +109,7 @@ class LifGroup:
         integrate(activation, self._current, self._voltage, *self._parameters, values)
 
 
-def _lif_fields(node: Lif | CubaLif | Gate) -> tuple[Any, Any, Any, Any]:
+def _lif_fields(node: SpikingNeurons | Gate) -> tuple[Any, Any, Any, Any]:
     """Return bias, what is left of u and v after a step in 1/4096, and threshold."""
     threshold = np.asarray(node.threshold, np.int64) << ACTIVATION_SHIFT
     if isinstance(node, Gate):
@@ -124,7 +125,7 @@ class CubaGroup:
     def __init__(self, members: Sequence[Member]) -> None:
         (member,) = members
         node, shape, schedule = member.node, member.region.shape, member.schedule
-        self._population = CubaPopulation(cuba_parameters(node, len(shape)), (1, *shape))
+        self._population = node.population((1, *shape))
         self._order = channels_last(shape)
         self._batch = (1, *shape)
         self._interval, self._offset = schedule.reset_interval, schedule.reset_offset(node.name)
@@ -145,7 +146,7 @@ class SigmaDeltaGroup:
         node, schedule = member.node, member.schedule
         self._order = channels_last(member.region.shape)
         self._batch = (1, *member.region.shape)
-        self._population = make_population(node, self._batch)
+        self._population = node.population(self._batch)
         self._interval, self._offset = schedule.reset_interval, schedule.reset_offset(node.name)
         start = schedule.starts.get(node.name)
         self._start = start and tuple(part.reshape(self._batch) for part in start)
@@ -196,7 +197,7 @@ _GROUPS: dict[type[Node], type[Any]] = {
     Gate: LifGroup,
     Relay: RelayGroup,
     MaxRelay: MaxRelayGroup,
-    **dict.fromkeys(SIGMA_DELTA_KINDS, SigmaDeltaGroup),
+    **dict.fromkeys((SigmaDelta, Delta, Sigma), SigmaDeltaGroup),
 }
 # Groups of one population each.
 _ALONE = (CubaGroup, MaxRelayGroup, SigmaDeltaGroup)
@@ -217,7 +218,7 @@ def group_class(node: Node) -> type[Any]:
             ", ".join(kind.kind for kind in _GROUPS),
             "use models='accelerated'",
         )
-    return LifGroup if isinstance(node, CubaLif) and node.is_plain else _GROUPS[type(node)]
+    return LifGroup if isinstance(node, SpikingNeurons) and node.is_plain else _GROUPS[type(node)]
 
 
 def group_key(node: Node) -> tuple[type[Any], str]:

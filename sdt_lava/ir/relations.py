@@ -1,23 +1,25 @@
-"""Which neurons a connection joins, along one axis of two populations, and how many.
+"""Which inputs a node joins to which outputs, along one axis of two shapes, and how many.
 
-A population ``(C, H, W)`` is seen as channels times positions. Every connection that the lowering
-passes make, a convolution included, joins ``(channel, position)`` to ``(channel, position)`` if
-and only if it joins the channels and joins the positions: it is the product of two relations.
-Counts for a part of a population are then products, too, and exact at image borders, without a
-list of all synapses.
+A shape ``(C, H, W)`` is seen as channels times positions. Almost every kind of node, a convolution
+included, joins ``(channel, position)`` to ``(channel, position)`` if and only if it joins the
+channels and joins the positions: it is the product of two relations. Counts for a part of a shape
+are then products, too, and exact at image borders, without a list of all pairs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix, kron
 
 from sdt_lava.ir.numerics import IntArray
 from sdt_lava.support.once import cached_property
+
+# SciPy is imported where a matrix is made, so that the package starts without it.
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 
 class Relation(Protocol):
@@ -41,6 +43,16 @@ class Relation(Protocol):
     @property
     def pairs(self) -> int:
         """Number of pairs."""
+        ...
+
+    @property
+    def fan_out(self) -> IntArray:
+        """Number of outputs that each input is joined to."""
+        ...
+
+    @property
+    def fan_in(self) -> IntArray:
+        """Number of inputs that each output is joined to."""
         ...
 
     def counts(self, labels: IntArray, parts: int) -> csr_matrix:
@@ -82,8 +94,20 @@ class Blocks:
         """Number of pairs."""
         return self.outputs * (self.inputs // self.groups)
 
+    @property
+    def fan_out(self) -> IntArray:
+        """Number of outputs that each input is joined to."""
+        return np.full(self.inputs, self.outputs // self.groups, np.int64)
+
+    @property
+    def fan_in(self) -> IntArray:
+        """Number of inputs that each output is joined to."""
+        return np.full(self.outputs, self.inputs // self.groups, np.int64)
+
     def counts(self, labels: IntArray, parts: int) -> csr_matrix:
         """Count the outputs of each part that each input is joined to."""
+        from scipy.sparse import csr_matrix
+
         group = np.arange(self.outputs) // (self.outputs // self.groups)
         by_group = _incidence(labels, group, (parts, self.groups))
         width = self.inputs // self.groups
@@ -128,6 +152,16 @@ class Pattern:
         """Number of pairs."""
         return int(self.matrix.nnz)
 
+    @property
+    def fan_out(self) -> IntArray:
+        """Number of outputs that each input is joined to."""
+        return np.bincount(self.matrix.indices, minlength=self.inputs)
+
+    @property
+    def fan_in(self) -> IntArray:
+        """Number of inputs that each output is joined to."""
+        return np.diff(self.matrix.indptr).astype(np.int64)
+
     def counts(self, labels: IntArray, parts: int) -> csr_matrix:
         """Count the outputs of each part that each input is joined to."""
         selection = _incidence(labels, np.arange(self.outputs), (parts, self.outputs))
@@ -161,9 +195,21 @@ class Grid:
         """Number of pairs."""
         return self.rows.pairs * self.columns.pairs
 
+    @property
+    def fan_out(self) -> IntArray:
+        """Number of outputs that each input is joined to."""
+        return np.multiply.outer(self.rows.fan_out, self.columns.fan_out).ravel()
+
+    @property
+    def fan_in(self) -> IntArray:
+        """Number of inputs that each output is joined to."""
+        return np.multiply.outer(self.rows.fan_in, self.columns.fan_in).ravel()
+
     @cached_property
     def pattern(self) -> Pattern:
         """The same pairs, written out."""
+        from scipy.sparse import csr_matrix, kron
+
         return Pattern(csr_matrix(kron(_written_out(self.rows), _written_out(self.columns), "csr")))
 
     def counts(self, labels: IntArray, parts: int) -> csr_matrix:
@@ -177,6 +223,8 @@ def _written_out(relation: Relation) -> csr_matrix:
 
 def _incidence(rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> csr_matrix:
     """Count how often each pair of a row and a column occurs."""
+    from scipy.sparse import coo_matrix
+
     ones = np.ones(len(rows), np.int64)
     return coo_matrix((ones, (rows, columns)), shape=shape).tocsr()
 
@@ -201,3 +249,89 @@ def grid(rows: Relation, columns: Relation) -> Relation:
         if size == rows.inputs * columns.inputs:
             return Blocks(size, size, size)
     return Grid(rows, columns)
+
+
+def pairs(outputs: IntArray, inputs: IntArray, sizes: tuple[int, int]) -> Relation:
+    """Return the relation that joins each output of a list to the input beside it.
+
+    Parameters
+    ----------
+    outputs, inputs : ndarray of int
+        Indices, ``(n,)``, no pair of them twice.
+    sizes : tuple of int
+        Number of all outputs and of all inputs.
+    """
+    return Pattern(_incidence(outputs, inputs, sizes))
+
+
+def one_to_one(size: int) -> Relation:
+    """Return the relation that joins each index to itself."""
+    return Blocks(size, size, size)
+
+
+def windows(
+    source: tuple[int, ...],
+    output: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...] = (1, 1),
+) -> Relation:
+    """Return the relation of positions that windows over images make, ``(H, W)`` each."""
+    rows, columns = (
+        window(*sizes)
+        for sizes in zip(source, output, kernel, stride, padding, dilation, strict=True)
+    )
+    return grid(rows, columns)
+
+
+@dataclass(frozen=True, eq=False)
+class Connectivity:
+    """Which inputs of a node reach which of its outputs: a relation of channels times positions.
+
+    Parameters
+    ----------
+    channel, position : Relation
+        What is joined; a pair is joined if both its channels and its positions are. A node that is
+        no such product has one channel on each side, and flat indices as positions.
+    """
+
+    channel: Relation
+    position: Relation
+
+    @cached_property
+    def _product(self) -> Grid:
+        return Grid(self.channel, self.position)
+
+    @property
+    def pairs(self) -> int:
+        """Number of pairs: of synapses, if the node is a connection."""
+        return self._product.pairs
+
+    @property
+    def fan_out(self) -> IntArray:
+        """Number of outputs that each input reaches, flat in C order."""
+        return self._product.fan_out
+
+    @property
+    def fan_in(self) -> IntArray:
+        """Number of inputs that reach each output, flat in C order."""
+        return self._product.fan_in
+
+    def matrix(self, weight: int) -> csr_matrix:
+        """Return the pairs as a matrix of one weight, ``(outputs, inputs)`` of int32."""
+        matrix = self._product.pattern.matrix.copy()
+        matrix.sort_indices()
+        matrix.data = np.full(matrix.nnz, weight, np.int32)
+        return matrix
+
+
+def channelwise(channels: int, position: Relation) -> Connectivity:
+    """Return what joins positions within each channel."""
+    return Connectivity(one_to_one(channels), position)
+
+
+def elementwise(shape: tuple[int, ...]) -> Connectivity:
+    """Return what joins each value to the one in the same place."""
+    size = int(np.prod(shape[1:]))
+    return channelwise(shape[0], one_to_one(size))
