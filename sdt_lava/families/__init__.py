@@ -1,4 +1,4 @@
-"""Checkpoints: written atomically, read without trusting them."""
+"""Read untrusted checkpoints safely, and write checkpoints atomically."""
 
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ __all__ = [
     "write_archive",
 ]
 
-# A file that is no checkpoint is refused without torch.
+# Imported on demand, so that a file that is not a checkpoint is rejected without loading torch.
 __getattr__ = lazy(
     __name__,
     {

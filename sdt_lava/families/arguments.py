@@ -1,14 +1,14 @@
-"""What the arguments of a training mean for the network: nothing, or everything.
+"""Check the effect of training arguments on the network.
 
-A checkpoint of a training script holds all of its arguments, and a configuration file those that
-were set. Each of them is one of four: it describes the network and is read (`official_config`), it
-has no effect once the network is trained, it changes what the network computes and has to have the
-one value that means the Spike-driven Transformer, or nobody knows it. The last two are errors that
-name the argument.
+A checkpoint of a training script holds all arguments of the script, and a configuration file those
+that were set. Each argument belongs to one of four classes: it describes the network and is read
+(`official_config`); it has no effect on a trained network; it changes what the network computes and
+must have the value that stands for the Spike-driven Transformer; or it is unknown. The last two
+raise errors that name the argument.
 
 Sources: the command lines of the authors' ``train.py`` and ``firing_num.py`` and their ``conf``
 files; those of STAtten (Lee et al., CVPR 2025), whose tensors have the same names and shapes; the
-training script of timm, from which both descend; the neurons of SpikingJelly.
+training script of timm, on which both are based; the neurons of SpikingJelly.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from sdt_lava.errors import ConfigError
 
 
 class TrainingArguments:
-    """An empty bag that takes the attributes of the ``argparse.Namespace`` in a checkpoint."""
+    """Substitute for the ``argparse.Namespace`` in a checkpoint, which receives its attributes."""
 
 
-# The one class, besides containers and tensors, that an official checkpoint may name.
+# The only class, apart from containers and tensors, that an official checkpoint may contain.
 INERT_CLASSES: Mapping[tuple[str, str], type] = {("argparse", "Namespace"): TrainingArguments}
 
 _UNKNOWN_REMEDY = (
@@ -38,7 +38,7 @@ _EMPTY = ("", "null", "~", "none")
 
 @dataclass(frozen=True)
 class _Rule:
-    """The values of an argument that mean the Spike-driven Transformer."""
+    """The values of an argument that stand for the Spike-driven Transformer."""
 
     values: tuple[Any, ...]
     reason: str
@@ -51,8 +51,8 @@ class _Rule:
 
     @property
     def allowed(self) -> str:
-        shown = " or ".join(map(repr, self.values)) or "nothing"
-        return f"{shown} ({self.reason})"
+        values = " or ".join(map(repr, self.values)) or "nothing"
+        return f"{values} ({self.reason})"
 
 
 _ATTENTION = _Rule(("SDSA", "SDT"), "other attentions have the same tensors")
@@ -65,7 +65,7 @@ _POOLING = _Rule(("max", "maxpool"), "the stages pool the maximum of 3x3")
 _MEAN_OF_TOKENS = _Rule(("avg", "mean", "fast"), "the head reads the mean of the tokens")
 _HARD_RESET = _Rule(("hard", "zero"), "the neurons are reset to 0")
 
-# Arguments that change what is computed, and what they have to be.
+# Arguments that change the computation, and their allowed values.
 _CHANGES: dict[str, _Rule] = {
     "spike_mode": _Rule(("lif",), "as all published models"),
     "attention_mode": _Rule(("SDT",), "other attentions have the same tensors"),
@@ -80,7 +80,7 @@ _CHANGES: dict[str, _Rule] = {
         ("attn_threshold", "attention_threshold", "attn_v_threshold", "attn_vth"),
         _Rule((0.5,), "the attention's neurons fire at 0.5"),
     ),
-    # Without a value SpikingJelly subtracts the threshold.
+    # Without a value, SpikingJelly subtracts the threshold.
     "v_reset": _Rule((0.0,), "a reset to 0; none is a soft one", may_be_empty=False),
     "v_rest": _Rule((0.0,), "the neurons rest at 0"),
     "decay_input": _Rule((True,), "the input decays with the membrane"),
@@ -122,12 +122,12 @@ _CHANGES: dict[str, _Rule] = {
 }
 _NAMES_OF_THE_NETWORK = ("model", "arch", "model_name")
 _MODEL_NAMES = re.compile(r"(ms_?)?(sdt|spike_?former|spike_?driven_?(trans)?former).*", re.I)
-# A number would scale something; the authors' is the range of a random crop.
+# A number would scale something; the authors' list is the range of a random crop.
 _ONLY_AS_LIST = ("scale", "ratio")
 
-# Arguments that say how, where and on what a network was trained, or how it was measured. What is
-# random in training only (dropped paths, noise) is the identity in a trained network. A bias shows
-# in the tensors, as does the kind of normalisation.
+# Arguments that describe how, where and on what data a network was trained or evaluated. Random
+# effects of training (dropped paths, noise) are the identity in a trained network. Biases and the
+# kind of normalisation are visible in the tensors.
 _WITHOUT_EFFECT = re.compile(
     "|".join(
         (
@@ -145,7 +145,7 @@ _WITHOUT_EFFECT = re.compile(
             r"(\w+_)?drop(out)?(_(rate|path|path_rate|connect|block|block_rate|prob|ratio))?",
             r"bn_momentum|(sync|split|dist)_bn|model_ema.*|ema(_.*)?|swa.*|linear_prob.*|freeze.*",
             r"(teacher|distill?|kd)(_.*|ation.*)?|finetune.*|head_init.*|init_scale.*",
-            # Where and when.
+            # Hardware and execution.
             r"(\w+_)?seed|deterministic|benchmark|(\w+_)?workers?|j|pin_mem(ory)?|(no_)?prefetch.*",
             r"persistent_workers|use_multi_epochs_loader|amp(_.*)?|(apex|native)_amp|use_amp",
             r"fp16|bf16|half|precision|dtype|channels_last|torchscript|(torch)?compile.*|jit|cupy",
@@ -161,7 +161,7 @@ _WITHOUT_EFFECT = re.compile(
             r"pretrained.*|initial_checkpoint|resume.*|(no_)?resume_opt|load(_.*)?|start_\w+|auto_resume",
             r"(val_|train_|test_|eval_)?(batch_size|bs)|b|vb|vb_size|download|class_map|num_samples",
             r"eval(uate|_.*)?|valid(ate|_.*)?|test(_.*)?|tta|metric|large_valid|throughput",
-            # Named by the network's constructor, and not read by it.
+            # Parameters of the network's constructor that it does not read.
             r"patch_size|use_conv_as_linear|get_embed|cml|qkv_bias|norm_layer|norm|pretrained_cfg|hub",
         )
     )
@@ -169,40 +169,40 @@ _WITHOUT_EFFECT = re.compile(
 
 
 def check_arguments(values: Mapping[Any, Any], read: frozenset[str], where: str) -> list[str]:
-    """Check all arguments that are not read, and return the names of those that nobody knows.
+    """Check all arguments that are not read, and return the names of unknown ones.
 
     Parameters
     ----------
     values : mapping
-        Arguments by name; values may be text, as YAML has it.
+        Arguments by name; values may be text, as in YAML.
     read : frozenset of str
         Names that `official_config` reads.
     where : str
-        Named in errors.
+        Name of the source in errors.
 
     Raises
     ------
     ConfigError
-        If an argument asks for another network: it names the arguments, their values and those
-        that are allowed.
+        If an argument describes another network; the error lists the arguments, their values and
+        the allowed values.
     """
-    wrong: list[tuple[str, Any, str]] = []
+    conflicts: list[tuple[str, Any, str]] = []
     unknown: list[str] = []
     for name, value in values.items():
         if not isinstance(name, str) or name in read:
             continue
         allowed = _refusal(name, value, values)
         if allowed:
-            wrong.append((name, value, allowed))
+            conflicts.append((name, value, allowed))
         elif not _is_known(name, value):
             unknown.append(name)
-    if wrong:
-        _refuse(wrong, where)
+    if conflicts:
+        _refuse(conflicts, where)
     return unknown
 
 
 def refuse_unknown(unknown: list[str], where: str) -> None:
-    """Raise an error that names arguments which nobody knows, if there are any.
+    """Raise an error that lists unknown arguments, if there are any.
 
     Raises
     ------
@@ -219,28 +219,28 @@ def refuse_unknown(unknown: list[str], where: str) -> None:
 
 
 def listed_arguments(names: list[str], most: int = 20) -> str:
-    """Return names for a message, shortened if they are many or long."""
+    """Return a list of names for a message, shortened if they are many or long."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(repr(name[:60]) for name in names[:most]) + more
 
 
 def shown(value: object) -> str:
-    """Return a short text for a value that may come from anywhere."""
+    """Return a short text for an untrusted value."""
     if isinstance(value, (str, int, float)):
         return repr(value)[:60]
     return f"a {type(value).__name__}"
 
 
 def is_empty(value: object) -> bool:
-    """Tell whether a value says nothing."""
+    """Return whether a value specifies nothing."""
     return value is None or (isinstance(value, str) and value.strip().lower() in _EMPTY)
 
 
 def _refusal(name: str, value: Any, values: Mapping[Any, Any]) -> str:
-    """Return what an argument would have to be, or nothing if it is no other network."""
+    """Return the allowed values if an argument describes another network, else nothing."""
     plain = _plain(name)
     if plain == "chunk_size":
-        # STAtten's command line has its own attention as default, its conf.yml no such key.
+        # STAtten's command line selects its own attention by default; its conf.yml has no such key.
         if is_empty(value) or "attention_mode" in values:
             return ""
         return "nothing, or attention_mode 'SDT' beside it (chunks belong to STAtten's attention)"
@@ -264,16 +264,16 @@ def _is_known(name: str, value: Any) -> bool:
         return isinstance(value, (list, tuple)) or is_empty(value)
     if plain in _CHANGES or plain in ("chunk_size", *_NAMES_OF_THE_NETWORK):
         return True
-    # No script can read a name with a hyphen: the authors' own files have mlp-ratio, to no effect.
+    # No script can read a name with a hyphen: mlp-ratio in the authors' files has no effect.
     return bool(_WITHOUT_EFFECT.fullmatch(plain)) or plain == "mlp_ratio"
 
 
 def _is_dvs(values: Mapping[Any, Any]) -> bool:
     name = values.get("dataset")
-    said = values.get("dvs_mode")
-    if said is None:
+    dvs_mode = values.get("dvs_mode")
+    if dvs_mode is None:
         return isinstance(name, str) and name.lower().startswith(("cifar10-dvs", "ncaltech101"))
-    return _means(said, True)
+    return _means(dvs_mode, True)
 
 
 def _plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Turning what the user gave as configuration into an `SdtConfig`."""
+"""Convert a configuration given by the user to an `SdtConfig`."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ _LEVELS = ("input_scale", "input_range", "input_mean", "input_std")
 
 
 class OfficialValues(dict[Any, Any]):
-    """Arguments of a training, whatever their names."""
+    """Arguments of a training, in the authors' notation regardless of their names."""
 
 
 ConfigSource = str | os.PathLike[str] | Mapping[str, Any] | Namespace | SdtConfig
 
 
 def resolve_config(source: ConfigSource) -> SdtConfig:
-    """Return the configuration that ``source`` means.
+    """Return the configuration described by ``source``.
 
     Parameters
     ----------
     source : SdtConfig, mapping, Namespace, or str or path-like
-        A configuration, its values, the arguments of the authors' training, the name of a
+        A configuration, its values, the arguments of the authors' training script, the name of a
         preset, or the path of a JSON, YAML or TOML file, such as an official ``conf.yml``. Values
         may have the authors' names (``time_steps``, ``layer``, ``img_size``) or those of
         `SdtConfig`.
@@ -53,7 +53,7 @@ def resolve_config(source: ConfigSource) -> SdtConfig:
     Raises
     ------
     ConfigError
-        If it is none of these or the values are wrong.
+        If the source is none of these or its values are wrong.
     """
     if isinstance(source, SdtConfig):
         return source
@@ -67,7 +67,7 @@ def resolve_config(source: ConfigSource) -> SdtConfig:
 
 
 def read_source(source: ConfigSource) -> Settings:
-    """Return what a source says about a network, and nothing that it does not say.
+    """Return the settings in a source, without defaults for settings that it does not contain.
 
     Returns
     -------
@@ -95,12 +95,12 @@ def read_source(source: ConfigSource) -> Settings:
 
 
 def official_settings(content: Mapping[Any, Any], where: str) -> Settings | None:
-    """Return what values in the authors' notation say, or None for any others.
+    """Return the settings for values in the authors' notation, or None for other values.
 
     Raises
     ------
     ConfigError
-        If a file cannot be read or a value is of the wrong kind.
+        If a value has the wrong type or describes another network.
     """
     if isinstance(content, OfficialValues) or in_official_names(content):
         return read_settings(content, where)
@@ -137,16 +137,16 @@ def read_content(source: ConfigSource) -> Mapping[Any, Any]:
 
 
 def source_label(source: ConfigSource) -> str:
-    """Return what to call a source in messages."""
+    """Return the name of a source for messages."""
     return str(source) if isinstance(source, (str, os.PathLike)) else "the configuration"
 
 
 def _read_json(path: Path) -> Mapping[Any, Any]:
     where = str(path)
-    most = limits().config_bytes
+    limit = limits().config_bytes
     try:
         with open_regular(path, ConfigError, "a JSON or conf.yml file") as file:
-            text = file.read(most + 1)
+            text = file.read(limit + 1)
     except (OSError, ValueError) as error:
         raise ConfigError(
             where,
@@ -154,15 +154,15 @@ def _read_json(path: Path) -> Mapping[Any, Any]:
             f"a JSON or conf.yml file, or one of {sorted(PRESETS)}",
             "name a file that exists, or a preset",
         ) from error
-    if len(text) > most:
-        allowed = f"at most {most} bytes of JSON"
+    if len(text) > limit:
+        allowed = f"at most {limit} bytes of JSON"
         raise ConfigError(where, "a large file", allowed, remedy("config_bytes"))
     try:
         values = parse_json(text)
     except (ValueError, RecursionError) as error:
-        found, advice = misplaced(where, CONFIGURATION) or (f"not JSON ({error})", _JSON_REMEDY)
-        raise ConfigError(where, found, "a JSON object", advice) from error
+        problem, advice = misplaced(where, CONFIGURATION) or (f"not JSON ({error})", _JSON_REMEDY)
+        raise ConfigError(where, problem, "a JSON object", advice) from error
     if not isinstance(values, dict):
-        found, allowed = f"a {type(values).__name__}", "a mapping of names to values"
-        raise ConfigError(where, found, allowed, _JSON_REMEDY)
+        problem, allowed = f"a {type(values).__name__}", "a mapping of names to values"
+        raise ConfigError(where, problem, allowed, _JSON_REMEDY)
     return values

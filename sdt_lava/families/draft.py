@@ -1,4 +1,4 @@
-"""Networks to be trained: a preset, or a configuration that leaves out what the data say."""
+"""Draft networks to be trained: presets, or configurations completed from the data."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ from sdt_lava.families.sdt1.official_config import complete
 from sdt_lava.families.sdt1.presets import PRESETS
 from sdt_lava.support.text import quoted
 
-# What no data say.
+# Required fields that data cannot determine, and example values.
 _NEEDED = {"dim": "64", "depth": "1"}
-# Fields that data say, and values with which a configuration without them can be checked: sides
-# that can be halved four times.
+# Fields that data determine, and values with which a configuration without them can be checked:
+# sides can be halved four times.
 _SAID_BY_DATA: Settings = {
     "image_size": (16, 16), "in_channels": 3, "num_classes": 10, "timesteps": 4,
 }  # fmt: skip
 _STEPS_PROPOSED = "4"
-# [byte] of a weight in training: itself, its gradient and the two moments of AdamW, in float32.
+# [byte] of memory per weight in training: weight, gradient and two moments of AdamW, in float32.
 _TRAINED_WEIGHT = 16
-# Axes of a sample of static images and of frames.
+# Numbers of axes of a sample: static image, and frames.
 _IMAGE, _FRAMES = 3, 4
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What is known of a network before its data are opened, and more as they are.
+    """The known settings of a network, which the data complete.
 
     Parameters
     ----------
     where : str
-        The file, or the name of the preset.
+        The configuration file, or the name of the preset.
     settings : dict
-        Fields of `SdtConfig` that are known.
+        Known fields of `SdtConfig`.
     is_official : bool
-        Whether they are in the authors' notation, which means their neurons and pooling.
+        Whether the settings are in the authors' notation, which implies their neurons and pooling.
     is_preset : bool
-        Whether they are those of a preset, and complete.
+        Whether the settings are those of a preset, and thus complete.
     inferred : tuple of str
-        The fields among them that the data said.
+        The fields that were inferred from the data.
     """
 
     where: str
@@ -63,21 +63,21 @@ class Draft:
 
     @property
     def title(self) -> str:
-        """What to call the network in tables."""
+        """Name of the network in tables."""
         return self.where if self.is_preset else Path(self.where).name
 
     @property
     def dataset(self) -> str:
-        """Name of the data set, or nothing."""
+        """Name of the data set, or an empty string."""
         name: str = self.settings.get("dataset", "")
         return name
 
     @property
     def frame(self) -> tuple[int, ...] | None:
         """Shape ``(C, H, W)`` of the input, if it is known."""
-        known = self.settings
-        if "in_channels" in known and "image_size" in known:
-            return (known["in_channels"], *known["image_size"])
+        settings = self.settings
+        if "in_channels" in settings and "image_size" in settings:
+            return (settings["in_channels"], *settings["image_size"])
         return None
 
     @property
@@ -86,19 +86,19 @@ class Draft:
         return self.settings.get("timesteps")
 
     def reading(self, name: str) -> Draft:
-        """Return the draft of a network that is trained on the data set of this name.
+        """Return the draft for training on the data set with this name.
 
         Raises
         ------
         ConfigError
-            If the configuration names another one, or a normalisation that nobody applies.
+            If the configuration names another data set, or a normalisation that is never applied.
         """
         if self.is_preset:
             return self
         is_named = name in SOURCES or name in DATASETS
-        given = tuple(self.settings.get(field, ()) for field in ("input_mean", "input_std"))
-        is_applied = given == NORMALISATION.get(self.dataset or name)
-        if any(given) and not is_applied and (is_named or Path(name).is_dir()):
+        normalisation = tuple(self.settings.get(field, ()) for field in ("input_mean", "input_std"))
+        is_applied = normalisation == NORMALISATION.get(self.dataset or name)
+        if any(normalisation) and not is_applied and (is_named or Path(name).is_dir()):
             raise ConfigError(
                 f"{self.where}: input_mean, input_std", f"values that reading {name} does not use",
                 "those of its data set, or none",
@@ -106,8 +106,8 @@ class Draft:
             )  # fmt: skip
         if not is_named:
             return self
-        known = {*SOURCES, *DATASETS} & {self.dataset}
-        if known and self.dataset != name:
+        named_sets = {*SOURCES, *DATASETS} & {self.dataset}
+        if named_sets and self.dataset != name:
             raise ConfigError(
                 "--data", f"{name}, and dataset {self.dataset} in {self.where}", "one data set",
                 f"leave out dataset in {quoted(self.where)}, or --data",
@@ -115,12 +115,12 @@ class Draft:
         return replace(self, settings={**self.settings, "dataset": self.dataset or name})
 
     def with_samples(self, source: SampleSource) -> Draft:
-        """Return the draft with the shape of samples.
+        """Return the draft completed with the shape of the samples.
 
         Raises
         ------
         DataError
-            If they have another one, or are no images or frames.
+            If the samples have a different shape, or are not images or frames.
         """
         shape = source.sample_shape
         if len(shape) not in (_IMAGE, _FRAMES):
@@ -128,20 +128,20 @@ class Draft:
                 source.name, f"samples of shape {shape}", "images (C, H, W) or frames (T, C, H, W)",
                 "reshape x: a Spike-driven Transformer reads images",
             )  # fmt: skip
-        said: Settings = {"in_channels": shape[-3], "image_size": tuple(shape[-2:])}
+        sample_fields: Settings = {"in_channels": shape[-3], "image_size": tuple(shape[-2:])}
         if len(shape) == _FRAMES:
-            said["timesteps"] = shape[0]
-        wrong = {
+            sample_fields["timesteps"] = shape[0]
+        conflicts = {
             field: value
-            for field, value in said.items()
+            for field, value in sample_fields.items()
             if self.settings.get(field, value) != value
         }
-        if wrong:
-            raise self._contradicted(source, wrong, said)
-        return self._filled(said)
+        if conflicts:
+            raise self._contradicted(source, conflicts, sample_fields)
+        return self._filled(sample_fields)
 
     def with_classes(self, train: SampleSource, test: SampleSource) -> Draft:
-        """Return the draft with the number of classes: what the configuration or the labels say.
+        """Return the draft with the number of classes from the configuration or else the labels.
 
         Raises
         ------
@@ -154,14 +154,14 @@ class Draft:
                     source.name, "no labels", "labels 'y' for every sample",
                     "numpy.savez(path, x=x, y=y)",
                 )  # fmt: skip
-        most = max((train, test), key=lambda source: source.num_classes)
-        outputs = self.settings.get("num_classes", most.num_classes)
-        if most.num_classes > outputs:
+        largest = max((train, test), key=lambda source: source.num_classes)
+        outputs = self.settings.get("num_classes", largest.num_classes)
+        if largest.num_classes > outputs:
             raise DataError(
-                most.name,
-                f"{most.num_classes} classes",
+                largest.name,
+                f"{largest.num_classes} classes",
                 f"at most {outputs} for {self._named()}",
-                self._advice({"num_classes": most.num_classes}),
+                self._advice({"num_classes": largest.num_classes}),
             )
         return self._filled({"num_classes": outputs})
 
@@ -171,7 +171,7 @@ class Draft:
         Raises
         ------
         ConfigError
-            If something is missing or impossible, or takes more memory than there is.
+            If a setting is missing or impossible, or training needs more memory than there is.
         """
         if self.is_preset:
             return SdtConfig(**self.settings), False
@@ -213,7 +213,7 @@ class Draft:
 
 
 def read_draft(preset: str | None, config: str | None) -> Draft:
-    """Return the network that ``--preset`` or ``--config`` names, checked as far as possible.
+    """Return the network selected by ``--preset`` or ``--config``, checked as far as possible.
 
     Parameters
     ----------
@@ -225,11 +225,12 @@ def read_draft(preset: str | None, config: str | None) -> Draft:
     Raises
     ------
     ConfigError
-        If both or neither is given, there is no such preset or file, or it says what cannot be.
+        If both or neither is specified, the preset or file does not exist, or its values are
+        impossible.
     """
     if (preset is None) == (config is None):
-        found = "both --preset and --config" if preset is not None else "no network"
-        raise ConfigError("--preset, --config", found, "one of the two", "--preset digits")
+        problem = "both --preset and --config" if preset is not None else "no network"
+        raise ConfigError("--preset, --config", problem, "one of the two", "--preset digits")
     if config is not None and config not in PRESETS:
         return _read_file(config)
     name = preset if config is None else config
@@ -266,13 +267,13 @@ def _read_file(path: str) -> Draft:
 
 
 def _configured(where: str, settings: Settings, is_official: bool) -> SdtConfig:
-    """Return the configuration of complete settings, with input levels as far as known."""
+    """Return the configuration of complete settings, with input levels as far as they are known."""
     with _errors_about(where):
         if is_official:
             config = complete(settings, where)
         else:
             SdtConfig(**{"input_scale": 1.0, "input_range": (0, 1), **settings})
-            # All values are of their types from here on.
+            # From here on, all values have the right types.
             config = SdtConfig(**{**settings, **_levels(settings, where)})
     _check_memory(config, where)
     return config
@@ -282,14 +283,14 @@ def _levels(settings: Settings, where: str) -> Settings:
     built_in = settings.get("dataset", "")
     if built_in not in DATASETS:
         return input_fields(settings, where)[0]
-    known = PRESETS[built_in]
-    levels = {"input_scale": known.input_scale, "input_range": known.input_range}
+    preset = PRESETS[built_in]
+    levels = {"input_scale": preset.input_scale, "input_range": preset.input_range}
     return {field: settings.get(field, value) for field, value in levels.items()}
 
 
 @contextmanager
 def _errors_about(where: str) -> Iterator[None]:
-    """Let errors name the file and what to change in it."""
+    """Make errors name the file and the field to change in it."""
     try:
         yield
     except ConfigError as error:
@@ -302,18 +303,18 @@ def _errors_about(where: str) -> Iterator[None]:
 
 def _check_memory(config: SdtConfig, where: str) -> None:
     needed = _TRAINED_WEIGHT * count_weights(config)
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > there:
+    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > available:
         raise ConfigError(
             where,
             f"{count_weights(config):,} weights, whose training takes {needed / 2**30:,.0f} GiB",
-            f"at most the {there / 2**30:.0f} GiB of this machine",
+            f"at most the {available / 2**30:.0f} GiB of this machine",
             f"make dim, depth or mlp_ratio smaller in {quoted(where)}",
         )
 
 
 def count_weights(config: SdtConfig) -> int:
-    """Return the weights of convolutions and of the head, without normalisation and biases."""
+    """Return the number of weights of convolutions and head, without BatchNorm and biases."""
     widths = (config.in_channels, *config.stage_channels, config.dim)
     splitting = sum(9 * width * above for width, above in pairwise(widths))
     block = 4 * config.dim**2 + 2 * config.dim * config.hidden_dim
@@ -321,7 +322,7 @@ def count_weights(config: SdtConfig) -> int:
 
 
 def describe(config: SdtConfig, inferred: tuple[str, ...] = ()) -> str:
-    """Return the size of a network in a line, and what the data said of it."""
+    """Return one line about the size of a network and the fields inferred from the data."""
     height, width = config.image_size
     text = (
         f"network: input {config.in_channels}x{height}x{width}, T = {config.timesteps}, "

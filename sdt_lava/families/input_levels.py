@@ -1,4 +1,4 @@
-"""Integer levels of the input of an imported network: given, of its data set, or assumed."""
+"""Choose the integer input levels of an imported network: specified, known or assumed."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ _NORMALISATION_REMEDY = "give the values that the images of the training are nor
 
 
 def assumes_levels(config: SdtConfig, settings: Settings) -> bool:
-    """Tell whether nothing was known of the network's input.
+    """Return whether nothing was known about the network's input.
 
     Parameters
     ----------
     config : SdtConfig
-        The configuration that was made of the settings.
+        The configuration made from the settings.
     settings : dict
-        What its sources said.
+        The settings in the sources of the configuration.
     """
-    given = {"input_scale", "input_range"} & set(settings)
-    return not (given or config.input_std or config.dataset in EVENT_LEVELS)
+    level_fields = {"input_scale", "input_range"} & set(settings)
+    return not (level_fields or config.input_std or config.dataset in EVENT_LEVELS)
 
 
 def input_fields(values: Settings, where: str) -> tuple[Settings, str]:
-    """Return normalisation and integer levels of the input, and where they come from.
+    """Return the normalisation and integer levels of the input, and their origin.
 
     Parameters
     ----------
     values : dict
-        Fields of `SdtConfig`; levels that are given stay.
+        Fields of `SdtConfig`; levels among them are kept.
     where : str
-        Named in errors.
+        Name of the source in errors.
 
     Raises
     ------
     ConfigError
-        If mean and standard deviation do not fit the channels.
+        If only one of mean and standard deviation is present, or they do not fit the channels.
     """
     dataset, channels = values.get("dataset", ""), values["in_channels"]
     mean, std = values.get("input_mean", ()), values.get("input_std", ())
@@ -94,7 +94,7 @@ def _normalised(
 
 
 def _given_levels(values: Settings, levels: InputLevels) -> Settings:
-    """Return levels of which a scale or a range is given: the same range in units, if one is."""
+    """Return levels with the specified scale or range; a missing range is scaled with the scale."""
     scale = values.get("input_scale", levels.scale)
     ratio = scale / levels.scale
     span = (floor(levels.low * ratio), ceil(levels.high * ratio))

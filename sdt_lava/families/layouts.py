@@ -1,4 +1,4 @@
-"""Which network the names of a state dict belong to: ours, one like it, or another."""
+"""Recognise the network of a state dict by the names of its tensors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SPIKINGJELLY_NAMES = (
     (re.compile(r"blocks\.(\d+)\."), r"block.\1."),
 )
 
-# Names that only other networks have, and what they are. The first that occurs decides.
+# Names that occur only in other networks, with the network. The first match counts.
 _OTHERS = (
     (r".*\.mlp\.(experts|router)\..*", "a network with a mixture of experts"),
     (r"stage\d\.\d+\.mixer\..*", "MaxFormer"),
@@ -54,32 +54,32 @@ _SECOND_HEAD = re.compile(r"head_(kd|dist)\..*")
 def in_official_names(
     state: Mapping[str, torch.Tensor],
 ) -> tuple[dict[str, torch.Tensor], str | None]:
-    """Return a state dict with the authors' names, and whose names it had if not those."""
+    """Return a state dict with the authors' names, and the origin of its names if they differed."""
     if not any(map(_SPIKINGJELLY_MARK.fullmatch, state)):
         return dict(state), None
     return {_renamed(name): value for name, value in state.items()}, SPIKINGJELLY
 
 
 def refuse_other_networks(state: Mapping[str, torch.Tensor], where: str) -> None:
-    """Raise if the names are those of another network that is known.
+    """Raise an error if the names belong to a known network of another kind.
 
     Raises
     ------
     CheckpointError
-        Naming the network, or the part that the Spike-driven Transformer does not have.
+        The error names the network, or the part that the Spike-driven Transformer does not have.
     """
     for pattern, network in _OTHER_NAMES:
-        marks = _first(pattern.fullmatch(name) and name for name in state)
-        if marks is not None:
-            _refuse(where, network, marks)
+        mark = _first(pattern.fullmatch(name) and name for name in state)
+        if mark is not None:
+            _refuse(where, network, mark)
     for name, value in state.items():
         if _CONVOLUTION_1D.fullmatch(name) and value.ndim == 3:
             _refuse(where, "Spikformer (Zhou et al., ICLR 2023)", f"{name} {tuple(value.shape)}")
-    second = _first(_SECOND_HEAD.fullmatch(name) and name for name in state)
-    if second is not None:
+    second_head = _first(_SECOND_HEAD.fullmatch(name) and name for name in state)
+    if second_head is not None:
         raise CheckpointError(
             where,
-            f"a second head ({second}), as distillation trains one",
+            f"a second head ({second_head}), as distillation trains one",
             "one head: head.weight and head.bias",
             "if inference averages both, average their weights and biases into those of head, and "
             "save the state dict without the second",

@@ -1,4 +1,4 @@
-"""Reading a network from a file: our own checkpoints and the authors', told apart by content."""
+"""Load a network from our own checkpoints or the authors', which differ in their content."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def load_model(
     Parameters
     ----------
     path : path-like
-        A checkpoint of `save_checkpoint`, a checkpoint of the authors' training script, or a
-        state dict of either.
+        A checkpoint written by `save_checkpoint`, a checkpoint of the authors' training script, or
+        a state dict of either.
     config : SdtConfig, mapping, Namespace, str or path-like, optional
         Replaces the configuration in the file: a configuration, its values (under our names or
         the authors'), the name of a preset or the path of a JSON file or an official
         ``conf.yml``.
     ema : bool
-        Take the moving average of the weights from an official checkpoint.
+        Use the moving average of the weights in an official checkpoint.
 
     Returns
     -------
     SpikeDrivenTransformer
-        In eval mode, float32, on the CPU. The global random state is left alone.
+        In eval mode, float32, on the CPU. The global random state is unchanged.
 
     Raises
     ------
     CheckpointError
-        If the file cannot be read safely, has no configuration and none is given, or its
+        If the file cannot be read safely, has no configuration and none is passed, or its
         tensors do not fit.
     ConfigError
         If the configuration is wrong.
@@ -52,13 +52,13 @@ def load_model(
 def load_with_report(
     path: str | os.PathLike[str], config: ConfigSource | None = None, ema: bool = False
 ) -> tuple[SpikeDrivenTransformer, ImportReport | None]:
-    """Read a network and what importing it involved, or None for our own checkpoints.
+    """Read a network and return it with a report on the import, None for our own checkpoints.
 
     Parameters, results and errors are those of `load_model`.
     """
     where = str(path)
     content = read_file(path)
-    # Imported here: what is no checkpoint has been refused without torch.
+    # Imported here so that a file that is not a checkpoint is rejected without loading torch.
     from sdt_lava.families.sdt1.official import import_official, is_official
     from sdt_lava.io.checkpoint.weights import find_weights
 
@@ -71,12 +71,12 @@ def load_with_report(
 
 
 def read_file(path: str | os.PathLike[str]) -> Any:
-    """Return what a checkpoint holds, without running any of it.
+    """Return the content of a checkpoint without running any code in it.
 
     Raises
     ------
     CheckpointError
-        If it cannot be read safely, or is another kind of file.
+        If the file cannot be read safely, or is of another kind.
     """
     if is_safetensors(path):
         return read_safetensors(path)
@@ -97,9 +97,9 @@ def _own(
     from sdt_lava.families.own import build_model, own_config, parse_checkpoint
 
     checkpoint = parse_checkpoint(content, where)
-    chosen = None if config is None else resolve_config(config)
-    model = build_model(chosen or own_config(checkpoint, where), checkpoint.state_dict, where)
-    if chosen is None:
+    override = None if config is None else resolve_config(config)
+    model = build_model(override or own_config(checkpoint, where), checkpoint.state_dict, where)
+    if override is None:
         model.assumes_levels = checkpoint.assumes_levels
         model.levels_from = checkpoint.levels_from
     return model

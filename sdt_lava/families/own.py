@@ -1,4 +1,4 @@
-"""The library's own checkpoint: a configuration and a state dict in one file."""
+"""The library's own checkpoint format: a configuration and a state dict in one file."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ FORMAT = "sdt-lava-checkpoint"
 VERSION = 1
 _ASSUMES_LEVELS = "assumes_levels"
 _LEVELS_FROM = "levels_from"
-# Longer than any that is written.
+# Longer than any note that is written.
 _LONGEST_NOTE = 1000
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file says, before anything is checked against a network.
+    """The content of a checkpoint file, not yet checked against a network.
 
     Parameters
     ----------
     config : mapping or None
-        Values of the configuration, if the file has them.
+        Values of the configuration, if the file contains them.
     state_dict : mapping
-        Names to tensors.
+        Tensors by name.
     assumes_levels : bool
-        Whether the input levels of the configuration are assumed.
+        Whether the input levels in the configuration are assumed.
     levels_from : str
-        From what they were chosen, if they were.
+        Data from which the input levels were chosen; empty if they were not chosen from data.
     """
 
     config: Mapping[str, Any] | None
@@ -50,7 +50,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: str | os.PathLike[str], model: SpikeDrivenTransformer) -> None:
-    """Write a network with its configuration; an existing file is replaced all or nothing.
+    """Write a network with its configuration; an existing file is replaced atomically.
 
     Raises
     ------
@@ -83,13 +83,13 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def parse_checkpoint(content: Any, where: str) -> Checkpoint:
-    """Interpret the content of an archive; arguments and errors as in `load_checkpoint`."""
+    """Parse the content of an archive; arguments and errors as in `load_checkpoint`."""
     allowed = f"a {FORMAT!r} of version {VERSION}, or a state dict of tensors"
     if not isinstance(content, dict) or not content:
-        found = (
+        problem = (
             "nothing" if isinstance(content, dict) else f"content of type {type(content).__name__}"
         )
-        raise CheckpointError(where, found, allowed)
+        raise CheckpointError(where, problem, allowed)
     if "format" not in content:
         if all(isinstance(value, torch.Tensor) for value in content.values()):
             return Checkpoint(None, content)
@@ -114,16 +114,16 @@ def parse_checkpoint(content: Any, where: str) -> Checkpoint:
 
 
 def _described(content: Mapping[Any, Any], allowed: str) -> tuple[str, str, str]:
-    """Return what a dict of another program is, what is allowed, and what to do."""
+    """Return the description, allowed content and remedy for a dict of another program."""
     entries = [str(name) for name in content]
-    found = f"a dict of another program, with {listed(entries)}"
+    problem = f"a dict of another program, with {listed(entries)}"
     weights = look_like_weights(content)
     if not weights:
         remedy = "save the state dict of the network: torch.save(model.state_dict(), 'weights.pt')"
-        return found, allowed, remedy
+        return problem, allowed, remedy
     keys = "".join(f"[{key!r}]" for key in weights[0].split("."))
     return (
-        found,
+        problem,
         allowed,
         f"{listed(weights)} looks like weights: save it alone, "
         f"torch.save(torch.load(FILE){keys}, 'weights.pt')",
@@ -131,14 +131,14 @@ def _described(content: Mapping[Any, Any], allowed: str) -> tuple[str, str, str]
 
 
 def own_config(checkpoint: Checkpoint, where: str) -> SdtConfig:
-    """Return the configuration that a checkpoint holds.
+    """Return the configuration in a checkpoint.
 
     Raises
     ------
     CheckpointError
-        If it holds none.
+        If the checkpoint has no configuration.
     ConfigError
-        If it is wrong.
+        If the configuration is wrong.
     """
     if checkpoint.config is None:
         raise CheckpointError(

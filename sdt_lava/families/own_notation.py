@@ -1,4 +1,4 @@
-"""Configurations in the notation of `SdtConfig`, with values as JSON, TOML or YAML have them."""
+"""Read configurations in the notation of `SdtConfig`, with values from JSON, TOML or YAML."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from sdt_lava.families.sdt1.config import SdtConfig
 from sdt_lava.support.text import quoted
 
 FIELDS = tuple(field.name for field in fields(SdtConfig))
-# How a value is written, by the suffix of the file.
+# Notation of an entry, by the suffix of the file.
 _FORMS = {".json": '"{}": {}', ".toml": "{} = {}"}
 _YAML_FORM = "{}: {}"
 
 
 def entry(where: str, field: str, value: str) -> str:
-    """Return how a file says that a field has a value."""
+    """Return the line that sets a field to a value in a file."""
     return _FORMS.get(Path(where).suffix.lower(), _YAML_FORM).format(field, value)
 
 
 def own_settings(content: Mapping[Any, Any], where: str) -> Settings:
-    """Return the fields that values in our notation give, lists as tuples.
+    """Return the fields set by values in our notation, with lists converted to tuples.
 
     Raises
     ------
     ConfigError
-        If a name is no field of `SdtConfig`.
+        If a name is not a field of `SdtConfig`.
     """
     for name in content:
         if name in FIELDS:
@@ -45,10 +45,10 @@ def own_settings(content: Mapping[Any, Any], where: str) -> Settings:
 
 
 def typed(content: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Return the values of a YAML file, which are all text, with the types of the fields.
+    """Convert the values of a YAML file, which are all text, to the types of their fields.
 
-    What is not of the type stays text, for which the configuration is then refused. Empty values
-    are left out.
+    A value that cannot be converted remains text, which the configuration then rejects. Empty
+    values are omitted.
     """
     return {
         name: _TYPES.get(name, _same)(value)
@@ -62,7 +62,7 @@ def _same(value: Any) -> Any:
 
 
 def _integer(value: Any) -> Any:
-    # No more digits than an integer of a configuration can have: int() takes long for thousands.
+    # Limited to the digits of valid integers, because int() is slow for thousands of digits.
     if isinstance(value, str) and len(value) < 20 and value.lstrip("+-").isdecimal():
         return int(value)
     return value
@@ -96,5 +96,5 @@ _TYPES: dict[str, Callable[[Any], Any]] = {
 
 
 def set_remedy(where: str, field: str) -> str:
-    """Return the advice to give a field another value."""
+    """Return the advice to set a field to another value."""
     return f"set {field} in {quoted(where)}"

@@ -1,4 +1,4 @@
-"""Which tensors a configuration asks for, and whether a state dict has them."""
+"""Check that a state dict has the tensors that a configuration requires."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from sdt_lava.families.sdt1.config import SdtConfig
 from sdt_lava.support.text import listed
 
 Shape = tuple[int, ...]
-# A block has 40 tensors: one that is missing altogether is listed in full.
+# A block has 40 tensors; if a whole block is missing, all of them are listed.
 _NAMES_OF_A_BLOCK = 40
 
 
 def expected_tensors(config: SdtConfig) -> dict[str, Shape]:
     """Return the name and shape of every entry of the state dict of a network.
 
-    Computed from the configuration alone, so that a file can be refused before a network of the
-    size it claims is built.
+    They are computed from the configuration alone, so that a file can be rejected before a network
+    of the claimed size is built.
     """
-    expected: dict[str, Shape] = {}
+    templates: dict[str, Shape] = {}
     for prefix, out_channels, in_channels, kernel in _convolutions(config):
-        expected[f"{prefix}_conv{{}}.weight"] = (out_channels, in_channels, kernel, kernel, 1)
+        templates[f"{prefix}_conv{{}}.weight"] = (out_channels, in_channels, kernel, kernel, 1)
         for vector in ("weight", "bias", "running_mean", "running_var"):
-            expected[f"{prefix}_bn{{}}.{vector}"] = (out_channels,)
-        expected[f"{prefix}_bn{{}}.num_batches_tracked"] = ()
-    named = dict(_with_stage_numbers(expected))
-    named["head.weight"] = (config.num_classes, config.dim)
-    named["head.bias"] = (config.num_classes,)
-    return named
+            templates[f"{prefix}_bn{{}}.{vector}"] = (out_channels,)
+        templates[f"{prefix}_bn{{}}.num_batches_tracked"] = ()
+    expected = dict(_with_stage_numbers(templates))
+    expected["head.weight"] = (config.num_classes, config.dim)
+    expected["head.bias"] = (config.num_classes,)
+    return expected
 
 
 def _convolutions(config: SdtConfig) -> Iterator[tuple[str, int, int, int]]:
-    """Yield the prefix of each convolution, its output and input channels and its kernel."""
+    """Yield name prefix, output channels, input channels and kernel size of each convolution."""
     dim, hidden = config.dim, config.hidden_dim
     in_channels = config.in_channels
     for stage, out_channels in enumerate(config.stage_channels):
@@ -57,13 +57,13 @@ def _with_stage_numbers(expected: Mapping[str, Shape]) -> Iterator[tuple[str, Sh
 
 
 def check_tensors(state: Mapping[Any, Any], config: SdtConfig, where: str) -> None:
-    """Raise if a state dict does not fit a configuration or holds impossible values.
+    """Raise an error if a state dict does not fit a configuration or holds impossible values.
 
     Raises
     ------
     CheckpointError
-        Naming the tensors that are missing, unexpected or of the wrong shape, or the first of
-        another kind or with NaN, infinite or (variances) negative values.
+        The error names all missing, unexpected or misshapen tensors, or else the first one of a
+        wrong type or with NaN, infinite or (variances) negative values.
     """
     expected = expected_tensors(config)
     check_layout(state, expected, where)
@@ -75,18 +75,18 @@ def check_tensors(state: Mapping[Any, Any], config: SdtConfig, where: str) -> No
 
 
 def is_counter(name: str) -> bool:
-    """Tell whether an entry counts the batches of a training, which no trained network reads."""
+    """Return whether an entry counts batches of a training; trained networks ignore counters."""
     return name.endswith(".num_batches_tracked")
 
 
 def _is_spare(name: str, state: Mapping[Any, Any]) -> bool:
-    """Tell whether only a counter is missing, rather than a whole normalisation."""
+    """Return whether only a counter is missing rather than a whole normalisation."""
     normalisation = name.removesuffix("num_batches_tracked")
     return is_counter(name) and f"{normalisation}running_mean" in state
 
 
 def with_counters(state: Mapping[str, Any], config: SdtConfig) -> dict[str, Any]:
-    """Return a state dict with all counters of batches, as torch wants them: 0 if there is none."""
+    """Return a state dict with all batch counters that torch requires, missing ones set to 0."""
     counters = {name: torch.tensor(0) for name in expected_tensors(config) if is_counter(name)}
     for name in counters:
         value = state.get(name)
@@ -96,16 +96,16 @@ def with_counters(state: Mapping[str, Any], config: SdtConfig) -> dict[str, Any]
 
 
 def differences(state: Mapping[Any, Any], expected: Mapping[str, Shape], most: int) -> list[str]:
-    """Return what is missing, unexpected and of the wrong shape in a state dict.
+    """Return descriptions of missing, unexpected and misshapen tensors in a state dict.
 
     Parameters
     ----------
     state : mapping
-        Names to tensors.
+        Tensors by name.
     expected : mapping of str to tuple of int
-        Names to shapes.
+        Shapes by name.
     most : int
-        Names of each kind to list.
+        Maximum number of names of each kind to list.
     """
     missing = [name for name in expected if name not in state and not _is_spare(name, state)]
     unexpected = [str(name) for name in state if name not in expected]
@@ -117,8 +117,8 @@ def differences(state: Mapping[Any, Any], expected: Mapping[str, Shape], most: i
         and tuple(state[name].shape) != shape
     ]
     return [
-        f"{what} {listed(names, most)}"
-        for what, names in (
+        f"{problem} {listed(names, most)}"
+        for problem, names in (
             ("missing tensors", missing),
             ("unexpected tensors", unexpected),
             ("tensors of the wrong shape", misshapen),
@@ -128,19 +128,19 @@ def differences(state: Mapping[Any, Any], expected: Mapping[str, Shape], most: i
 
 
 def check_layout(state: Mapping[Any, Any], expected: Mapping[str, Shape], where: str) -> None:
-    """Raise `CheckpointError` naming all tensors that do not fit."""
-    found = differences(state, expected, _NAMES_OF_A_BLOCK)
-    if found:
+    """Raise `CheckpointError` with the names of all tensors that do not fit."""
+    problems = differences(state, expected, _NAMES_OF_A_BLOCK)
+    if problems:
         raise CheckpointError(
             where,
-            "; ".join(found),
+            "; ".join(problems),
             "the tensors of the Spike-driven Transformer with this configuration",
             _remedy(state, expected),
         )
 
 
 def _remedy(state: Mapping[Any, Any], expected: Mapping[str, Shape]) -> str:
-    """Return what to do about tensors that do not fit: it depends on how many do."""
+    """Return a remedy for tensors that do not fit, which depends on the number of matches."""
     shared = sum(name in state for name in expected)
     if not shared:
         return (
@@ -156,7 +156,7 @@ def _remedy(state: Mapping[Any, Any], expected: Mapping[str, Shape]) -> str:
 
 
 def check_kind(value: Any, shape: Shape, name: str, where: str) -> None:
-    """Raise if an entry is not a tensor of the right type and shape."""
+    """Raise an error if an entry is not a tensor of the right type and shape."""
     place = f"{where}: {name}"
     if not isinstance(value, torch.Tensor):
         raise CheckpointError(place, f"a {type(value).__name__}", "a tensor")
@@ -172,8 +172,8 @@ def check_kind(value: Any, shape: Shape, name: str, where: str) -> None:
 
 
 def check_values(value: torch.Tensor, name: str, where: str) -> None:
-    """Raise if a tensor has values that no trained network has."""
-    # In the precision the network computes with: a large double may be infinite there.
+    """Raise an error if a tensor has values that a trained network cannot have."""
+    # In the precision of the network: a large double may become infinite.
     if not bool(torch.isfinite(value.float()).all()):
         raise CheckpointError(
             f"{where}: {name}",

@@ -1,4 +1,4 @@
-"""Torch modules that families of networks share: neurons, synapses, recording."""
+"""Torch modules shared by families of networks: neurons, synapses, recording."""
 
 from sdt_lava.support.lazy import lazy
 

@@ -1,11 +1,11 @@
-"""Leaky integrators with a spike and a reset, in integer levels and in float32.
+"""Leaky integrators with spike and reset, in integer levels and in float32.
 
-The first integrates as the CUBA neuron of lava-dl's SLAYER does when its current has no memory:
-levels of 1/4096, cut off towards zero, the same spikes and the same gradients bit for bit.
-SLAYER does so in int64, a dozen operations a step. As long as the levels stay below 2^24 float32
-holds them exactly, and four operations a step give the same numbers.
+The first one integrates like the CUBA neuron of lava-dl's SLAYER whose current has no memory: in
+levels of 1/4096, truncated towards zero, with bit-identical spikes and gradients. SLAYER does so in
+int64, with a dozen operations per step. As long as the levels stay below 2^24, float32 holds them
+exactly, and four operations per step yield the same numbers.
 
-States are kept with time as the first axis, so that each step is one run of memory.
+States have time as the first axis, so that each step is contiguous in memory.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ from sdt_lava.ir.numerics import ACTIVATION_SHIFT, FLOAT32_EXACT
 THRESHOLD_LEVELS = 64
 LEVELS = THRESHOLD_LEVELS << ACTIVATION_SHIFT
 
-# From currents (B, ..., T) and a threshold to the states (T, B, ...) before their resets.
+# Maps currents (B, ..., T) and a threshold to the states (T, B, ...) before their resets.
 Integrator = Callable[[Tensor, float], Tensor]
 
 
 @dataclass(frozen=True)
 class Firing:
-    """Where a neuron fires, and the surrogate for the derivative of its spikes.
+    """The threshold of a neuron, and the surrogate for the derivative of its spikes.
 
-    The derivative by the voltage v is ``height / (2 width) * exp(-|v - threshold| / width)``.
+    The derivative with respect to the voltage v is
+    ``height / (2 width) * exp(-|v - threshold| / width)``.
 
     Parameters
     ----------
     threshold : float
-        Voltage from which on it fires.
+        Voltage at and above which the neuron fires.
     width, height : float
-        Of the surrogate; the width is one of voltage.
+        Width (in units of voltage) and height of the surrogate.
     unit : int
         States per unit of voltage, a power of two.
     """
@@ -60,7 +61,7 @@ class Fire(torch.autograd.Function):
         Parameters
         ----------
         ctx : object
-            Keeps the states.
+            Saves the states for the backward pass.
         current : Tensor
             Shape ``(B, ..., T)``.
         integrate : callable
@@ -71,7 +72,7 @@ class Fire(torch.autograd.Function):
         Returns
         -------
         Tensor
-            Same shape; in memory time comes first.
+            Same shape; time is the first axis in memory.
         """
         threshold = firing.threshold * firing.unit
         states = integrate(current, threshold)
@@ -85,7 +86,7 @@ class Fire(torch.autograd.Function):
         """Apply the surrogate and run the leak backwards in time; the reset has no gradient."""
         (states,) = ctx.saved_tensors
         firing = ctx.firing
-        # Tensors of the states' type, for the rounding of that type at each operation.
+        # Tensors of the states' type, so that each operation rounds in that type.
         width = states.new_tensor(firing.width)
         largest = states.new_tensor(firing.height) / 2 / width
         slopes = states.sub(firing.threshold * firing.unit).abs_().div_(width * -firing.unit)
@@ -96,64 +97,64 @@ class Fire(torch.autograd.Function):
 
 
 def integrate_levels(current: Tensor, threshold: float) -> Tensor:
-    """Integrate ``v <- trunc(v / 2) + trunc(x)`` in levels, reset to 0 at the threshold.
+    """Integrate ``v <- trunc(v / 2) + trunc(x)`` in levels, with reset to 0 at the threshold.
 
     Parameters
     ----------
     current : Tensor
         Shape ``(B, ..., T)``, float32 or float64.
     threshold : float
-        In levels.
+        Threshold in levels.
 
     Returns
     -------
     Tensor
-        Levels before each reset, of the type of the currents, ``(T, B, ...)``.
+        Levels before each reset, in the dtype of the currents, ``(T, B, ...)``.
     """
-    arriving = current.movedim(-1, 0)
-    levels = torch.empty(arriving.shape, dtype=current.dtype, device=current.device)
-    torch.mul(arriving, LEVELS, out=levels).trunc_()
+    inputs = current.movedim(-1, 0)
+    levels = torch.empty(inputs.shape, dtype=current.dtype, device=current.device)
+    torch.mul(inputs, LEVELS, out=levels).trunc_()
     if not _are_exact(levels):
-        return _integrate_integers(arriving, threshold)
+        return _integrate_integers(inputs, threshold)
     for step in range(1, len(levels)):
-        before = levels[step - 1]
-        levels[step].add_(before.mul(0.5).trunc_().mul_(before < threshold))
+        previous = levels[step - 1]
+        levels[step].add_(previous.mul(0.5).trunc_().mul_(previous < threshold))
     return levels
 
 
 def _are_exact(levels: Tensor) -> bool:
-    """Whether all voltages that arriving levels can lead to are exact in float32.
+    """Return whether all voltages that these input levels can produce are exact in float32.
 
-    A voltage halves at each step, so it stays below twice the largest of them.
+    A voltage halves at each step, so it stays below twice the largest input level.
     """
     if not levels.numel():
         return True
     low, high = torch.aminmax(levels)
-    # Written so that NaN is not exact.
+    # NaN makes the comparison false, so it counts as inexact.
     return 2.0 * max(float(-low), float(high)) < FLOAT32_EXACT
 
 
 def _integrate_integers(arriving: Tensor, threshold: float) -> Tensor:
-    """Do the same in int64, for currents ``(T, B, ...)`` that are large or not numbers."""
+    """Integrate levels in int64, for currents ``(T, B, ...)`` that are large or not finite."""
     levels = (arriving * LEVELS).to(torch.int64).contiguous()
     for step in range(1, len(levels)):
-        before = levels[step - 1]
-        # Multiplied first, as SLAYER does it: what does not fit 64 bits wraps in the same way.
-        kept = torch.div(before * (LEVELS // 2), LEVELS, rounding_mode="trunc")
-        levels[step].add_(kept * (before < threshold))
-    # In SLAYER a division makes them real numbers of torch's default type.
+        previous = levels[step - 1]
+        # Multiply first, as in SLAYER: values that do not fit in 64 bits wrap in the same way.
+        decayed = torch.div(previous * (LEVELS // 2), LEVELS, rounding_mode="trunc")
+        levels[step].add_(decayed * (previous < threshold))
+    # In SLAYER, a division converts levels to floating-point numbers of torch's default type.
     return levels.to(torch.get_default_dtype()).to(arriving.dtype)
 
 
 def integrate_reals(current: Tensor, threshold: float) -> Tensor:
-    """Integrate the authors' neuron, ``h <- v + (x - v) / 2`` in float32, reset to 0.
+    """Integrate the authors' neuron, ``h <- v + (x - v) / 2`` in float32, with reset to 0.
 
     Parameters
     ----------
     current : Tensor
         Shape ``(B, ..., T)``.
     threshold : float
-        Of ``2 h``.
+        Threshold of ``2 h``.
 
     Returns
     -------
@@ -162,9 +163,9 @@ def integrate_reals(current: Tensor, threshold: float) -> Tensor:
     """
     x = current.movedim(-1, 0)
     potentials = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-    kept = torch.zeros_like(potentials[0])
-    for step, arriving in enumerate(x):
-        # In this order of operations the rounding is the authors', too.
-        torch.add(kept, (arriving - kept).mul_(0.5), out=potentials[step])
-        kept = potentials[step] * (potentials[step] < threshold / 2)
+    voltage = torch.zeros_like(potentials[0])
+    for step, inputs in enumerate(x):
+        # This order of operations also reproduces the rounding of the authors' code.
+        torch.add(voltage, (inputs - voltage).mul_(0.5), out=potentials[step])
+        voltage = potentials[step] * (potentials[step] < threshold / 2)
     return potentials.mul_(2.0)

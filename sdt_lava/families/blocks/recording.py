@@ -1,4 +1,4 @@
-"""Recording of real-valued signals; spikes are recorded by the model itself."""
+"""Record real-valued signals; the model itself records spikes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
 
 @contextmanager
 def record_membranes(model: SpikeDrivenTransformer) -> Iterator[Record]:
-    """Collect the residual stream of every forward pass inside the ``with`` block.
+    """Record the residual stream of every forward pass inside the ``with`` block.
 
     Yields
     ------
     dict
-        By ``patch_embed``, ``block.J.attn`` and ``block.J.mlp``: what the stream holds after each,
-        float32 ``(T, B, C, H, W)``. By ``head_mean``: its mean over tokens, ``(T, B, C)``.
+        The residual stream after ``patch_embed``, ``block.J.attn`` and ``block.J.mlp``, by these
+        names, float32 ``(T, B, C, H, W)``; its mean over tokens as ``head_mean``, ``(T, B, C)``.
     """
     membranes: Record = {}
 
@@ -35,9 +35,9 @@ def record_membranes(model: SpikeDrivenTransformer) -> Iterator[Record]:
         )
         for name in names
     ]
-    before_head = model.get_submodule("head_lif")
+    head_lif = model.get_submodule("head_lif")
     handles.append(
-        before_head.register_forward_pre_hook(lambda _module, inputs: keep("head_mean", inputs[0]))
+        head_lif.register_forward_pre_hook(lambda _module, inputs: keep("head_mean", inputs[0]))
     )
     try:
         yield membranes

@@ -1,4 +1,4 @@
-"""Synapses: convolutions of the image plane that are the same at every time step."""
+"""Synapses: convolutions of the image plane that are identical at every time step."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from torch.nn import functional
 
 
 class Synapse(nn.Conv3d):
-    """Convolution of ``(B, C, H, W, T)`` without bias, one kernel for all steps.
+    """Convolution of ``(B, C, H, W, T)`` without bias, with one kernel for all steps.
 
-    Kernels have shape ``(out, in, k, k, 1)``: their time axis, the last, has length one. This is
-    the layout of lava-dl's SLAYER, so that networks trained with its synapses load as they are.
+    Kernels have shape ``(out, in, k, k, 1)``: their last axis, time, has length one. This is the
+    layout of lava-dl's SLAYER, so that networks trained with its synapses load unchanged.
 
     Parameters
     ----------
     in_channels, out_channels : int
         Number of channels.
     kernel_size, stride, padding : int
-        Of the image plane, in both directions.
+        Kernel size, stride and padding of the image plane, in both directions.
 
     Attributes
     ----------
     pre_hook_fx : callable or None
-        What is applied to the weights whenever the synapse is used, such as rounding. The name
-        is that of SLAYER's synapses, which take their place where somebody prefers them.
+        Function applied to the weights whenever the synapse is used, such as rounding. The name
+        is that of SLAYER's synapses, which can be used as substitutes.
     """
 
     def __init__(
