@@ -1,4 +1,4 @@
-"""The Spike-driven Transformer of 2023: configuration, torch module, checkpoints, formulas."""
+"""The Spike-driven Transformer of 2023: configuration, torch module, checkpoints and formulas."""
 
 from sdt_lava.support.lazy import lazy
 

@@ -20,8 +20,8 @@ from sdt_lava.families.sdt1.shortcut import ResidualBranch
 class SpikeDrivenSelfAttention(ResidualBranch):
     """``U + BN(W_p (q * LIF(sum over tokens of k * v)))`` with spiking q, k and v.
 
-    The paper writes SDSA(Q, K, V) = SN(SUM(Q * K)) * V; the authors' code, and with it the
-    published weights, sum k * v and mask q. The code's names are used here.
+    The paper defines SDSA(Q, K, V) = SN(SUM(Q * K)) * V; the authors' code, and hence the
+    published weights, sum k * v and mask q. This module uses the names of the code.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The one configuration object of a Spike-driven Transformer."""
+"""The configuration of a Spike-driven Transformer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NUM_STAGES = 4
 
 @dataclass(frozen=True, kw_only=True)
 class SdtConfig:
-    """Everything that a state dict does not say about a Spike-driven Transformer.
+    """All properties of a Spike-driven Transformer that its state dict does not determine.
 
     Parameters
     ----------
@@ -34,30 +34,30 @@ class SdtConfig:
     depth : int
         Number of encoder blocks.
     timesteps : int
-        Steps ``T`` for which a static image is presented.
+        Number of steps ``T`` for which a static image is presented.
     num_heads : int
-        Attention heads. Channels do not interact in SDSA, so this changes nothing
-        unless ``dvs_mode`` is set.
+        Attention heads. Channels do not interact in SDSA, so this has no effect unless
+        ``dvs_mode`` is set.
     mlp_ratio : float
         Hidden channels of the MLP as a multiple of ``dim``.
     pooling_stat : str
-        Four characters, one a stage: '1' halves the image there, '0' does not.
+        Four characters, one per stage: '1' halves the image in the stage, '0' does not.
     downsampling : {'stride', 'or', 'max'}
-        How a stage halves the image: a stride-2 convolution, an OR-pool of its spikes, or the
-        official 3x3 max-pool (for stages 0-2 this equals the OR-pool; for stage 3 it pools
-        the pre-activation, which spikes cannot represent).
+        Method by which a stage halves the image: a stride-2 convolution, an OR-pool of its
+        spikes, or the official 3x3 max-pool (for stages 0-2 this equals the OR-pool; for stage 3
+        it pools the pre-activation, which spikes cannot represent).
     dvs_mode : bool
         The spike dilations of the official CIFAR10-DVS configuration.
     neuron : {'cuba', 'lif'}
-        SLAYER's CUBA neuron as `model.neurons.Lif` computes it, which keeps its voltage in steps
-        of 1/4096 and fires above its threshold as the hardware does, or the authors' float32
-        neuron, which fires at it.
+        SLAYER's CUBA neuron as computed by `blocks.neurons.Lif`, which keeps its voltage in steps
+        of 1/4096 and, like the hardware, fires above its threshold; or the authors' float32
+        neuron, which fires at its threshold.
     shortcut : {'membrane', 'sew'}
-        What is added around a layer: membrane potentials, as in the paper, or spikes after
-        their neurons (SEW, Fang et al., NeurIPS 2021), which then take values 0, 1, 2, ... SEW
-        is here for comparisons and cannot be exported.
+        Values added by the shortcut around a layer: membrane potentials, as in the paper, or
+        spikes after their neurons (SEW, Fang et al., NeurIPS 2021), whose sums are 0, 1, 2, ...
+        SEW is intended for comparisons and cannot be exported.
     threshold : float
-        Firing threshold of every LIF but the attention's.
+        Firing threshold of every LIF except that of the attention.
     attention_threshold : float
         Firing threshold of the LIF over the token sum of ``k * v``.
     input_scale : float
@@ -66,10 +66,10 @@ class SdtConfig:
     input_range : tuple of int
         Smallest and largest integer input.
     input_mean, input_std : tuple of float
-        Normalisation the training used, a value a channel; empty for none. Kept as
-        documentation of the data: networks take input that is already normalised.
+        Normalisation used in training, one value per channel; empty for none. These values only
+        document the data: networks take input that is already normalised.
     dataset : str
-        Name of the data set it was trained on, or empty.
+        Name of the data set on which the network was trained, or empty.
     """
 
     image_size: tuple[int, int]
@@ -112,8 +112,8 @@ class SdtConfig:
     def token_grid(self) -> tuple[int, int]:
         """Height and width of the token grid after all down-sampling."""
         height, width = self.image_size
-        for pooled in self.pooling_stat:
-            if pooled == "1":
+        for flag in self.pooling_stat:
+            if flag == "1":
                 height, width = ceil(height / 2), ceil(width / 2)
         return height, width
 
@@ -132,7 +132,7 @@ class SdtConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "configuration") -> SdtConfig:
-        """Build a configuration from plain values, naming what is missing or unknown.
+        """Build a configuration from plain values; errors name missing and unknown keys.
 
         Raises
         ------
@@ -197,8 +197,8 @@ def _check_types(config: SdtConfig) -> None:
         raise ConfigError("config.dvs_mode", short_repr(config.dvs_mode), "true or false")
 
 
-# Largest values accepted from outside, far above any published model: they bound the memory
-# that a hostile configuration can ask for.
+# Largest values accepted from files, far above any published model: they limit the memory
+# that a malicious configuration can request.
 _LARGEST = {
     "in_channels": 4096,
     "num_classes": 1_000_000,

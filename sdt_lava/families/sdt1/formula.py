@@ -1,8 +1,8 @@
-"""The paper's accounting: floating-point operations of the dense network, times T, times rates.
+"""Count operations as the paper does: operations of the dense network, times T, times rates.
 
 Source: Yao et al., "Spike-driven Transformer", NeurIPS 2023, main text and supplement: a
-convolution has ``k^2 h w c_in c_out`` operations and a linear layer ``i o`` for each token; the
-first convolution reads real values and multiplies, every other layer reads spikes and only adds.
+convolution has ``k^2 h w c_in c_out`` operations and a linear layer has ``i o`` for each token; the
+first convolution reads real values and multiplies, all other layers read spikes and only add.
 A layer of spikes performs ``T R FLOPs`` additions, where R is the firing rate of its *input*.
 """
 
@@ -26,23 +26,23 @@ class FormulaLayer:
     name, block : str
         Layer, named as in the model.
     kind : {'conv', 'linear', 'sdsa'}
-        Which formula gives its operations.
+        Kind of layer, which selects the formula of its operations.
     operation : {'mac', 'ac'}
         Multiply-and-accumulate for real-valued input, accumulate for spikes.
     flops : int
-        Operations of a dense pass, one step, one sample.
+        Operations of a dense pass for one step of one sample.
     parameters : int
         Trained numbers of the layer and of its BatchNorm (weight and bias) in the authors'
         code, whose convolutions proj, fc1 and fc2 have a bias that the BatchNorm absorbs.
     inputs : tuple of str
-        Populations whose firing rates are added up to R; empty for real-valued input.
+        Populations whose firing rates are added to obtain R; empty for real-valued input.
     pooled : bool
-        Whether the spikes are pooled between the population and the layer, so that the rate
-        that the layer sees is higher than the population's.
+        Whether the spikes are pooled between the population and the layer, so that the rate of the
+        layer's input is higher than the population's.
     formula : str
-        How `flops` came about, with numbers.
+        Formula of `flops`, with numbers.
     pooled_inputs : tuple of str
-        The pools in between, whose rate is the one that the layer sees.
+        The pools in between, whose rate is that of the layer's input.
     """
 
     name: str
@@ -59,7 +59,7 @@ class FormulaLayer:
 
 @dataclass(frozen=True)
 class AttentionCost:
-    """Operations of one attention operator, one step, one sample.
+    """Operations of one attention operator for one step of one sample.
 
     Parameters
     ----------
@@ -80,23 +80,23 @@ class AttentionCost:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """Operations of all parts."""
         return self.qkv + self.operator + self.scale + self.softmax
 
 
 def formula_layers(config: SdtConfig) -> tuple[FormulaLayer, ...]:
-    """List the paper's rows for a network.
+    """Return the rows of the paper's accounting for a network.
 
     Parameters
     ----------
     config : SdtConfig
-        The architecture. Its ``downsampling`` matters: a strided convolution has a quarter of
-        the operations of one whose output is pooled afterwards, as the paper's is.
+        The architecture. Its ``downsampling`` matters: a strided convolution has a quarter of the
+        operations of one whose output is pooled afterwards, as in the paper.
 
     Returns
     -------
     tuple of FormulaLayer
-        In order of execution; one row ``...attn.sdsa`` a block for the masks and sums.
+        Rows in order of execution; each block has one row ``...attn.sdsa`` for the masks and sums.
     """
     return (*_patch_splitting(config), *_blocks(config), _head(config))
 
@@ -112,42 +112,42 @@ def vanilla_attention(tokens: int, dim: int) -> AttentionCost:
 
 
 def total_parameters(layers: tuple[FormulaLayer, ...]) -> int:
-    """Return the trained numbers of the whole network."""
+    """Return the number of trained parameters of the whole network."""
     return sum(layer.parameters for layer in layers)
 
 
 def layer_rates(
     layers: tuple[FormulaLayer, ...], rates: Mapping[str, float]
 ) -> dict[str, float | None]:
-    """Find the rate R of each layer.
+    """Return the rate R of each layer.
 
     Parameters
     ----------
     layers : tuple of FormulaLayer
         Rows of the accounting.
     rates : mapping of str to float
-        Firing rates by layer (the rate of what the layer reads, which is used as it is) or by
-        population (used for every layer that reads it; that of a pool rather than that of the
-        neurons before it).
+        Firing rates by layer (the rate of the layer's input, used unchanged) or by population (used
+        for every layer that reads it; the rate of a pool takes precedence over that of the neurons
+        before it).
 
     Returns
     -------
     dict of str to float or None
-        R by layer: 1 for real-valued input, None where a rate is not given.
+        R by layer: 1 for real-valued input, None if a rate is missing.
     """
-    found: dict[str, float | None] = {}
+    result: dict[str, float | None] = {}
     for layer in layers:
         if layer.name in rates:
-            found[layer.name] = rates[layer.name]
+            result[layer.name] = rates[layer.name]
         elif layer.operation == "mac":
-            found[layer.name] = 1.0
+            result[layer.name] = 1.0
         elif layer.pooled_inputs and all(name in rates for name in layer.pooled_inputs):
-            found[layer.name] = sum(rates[name] for name in layer.pooled_inputs)
+            result[layer.name] = sum(rates[name] for name in layer.pooled_inputs)
         elif all(name in rates for name in layer.inputs):
-            found[layer.name] = sum(rates[name] for name in layer.inputs)
+            result[layer.name] = sum(rates[name] for name in layer.inputs)
         else:
-            found[layer.name] = None
-    return found
+            result[layer.name] = None
+    return result
 
 
 def _patch_splitting(config: SdtConfig) -> Iterator[FormulaLayer]:
@@ -157,14 +157,14 @@ def _patch_splitting(config: SdtConfig) -> Iterator[FormulaLayer]:
         suffix = str(stage) if stage else ""
         halves = config.pooling_stat[stage] == "1"
         halved = (ceil(height / 2), ceil(width / 2)) if halves else (height, width)
-        computed = halved if config.downsampling == "stride" else (height, width)
-        yield _conv(f"proj_conv{suffix}", channels, out, computed, source, pool)
+        output_size = halved if config.downsampling == "stride" else (height, width)
+        yield _conv(f"proj_conv{suffix}", channels, out, output_size, source, pool)
         (height, width), channels = halved, out
         source = f"patch_embed.proj_lif{suffix}"
         pools = halves and config.downsampling != "stride"
         pool = f"patch_embed.maxpool{suffix}" if pools else ""
-    # The official last stage pools before the neurons, so the positional convolution reads
-    # them as they are.
+    # The official last stage pools before the neurons, so the positional convolution reads their
+    # spikes unpooled.
     pool = "" if config.downsampling == "max" else pool
     yield _conv("rpe_conv", config.dim, config.dim, (height, width), source, pool)
 
@@ -219,8 +219,8 @@ def _linear(
 
 
 def _sdsa(config: SdtConfig, block: str) -> FormulaLayer:
-    # Nothing is multiplied: the two operands of the column sum are spikes, and the paper adds
-    # their rates (its Q and K are the code's k and v). In dvs_mode both are dilated before.
+    # There are no multiplications: the operands of the column sum are spikes, and the paper adds
+    # their rates (its Q and K are k and v in the code). In dvs_mode, both are dilated first.
     spikes = "dilate" if config.dvs_mode else "lif"
     return FormulaLayer(
         name=f"{block}.sdsa",

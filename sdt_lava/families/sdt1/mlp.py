@@ -13,8 +13,8 @@ from sdt_lava.families.sdt1.shortcut import ResidualBranch
 class SpikingMlp(ResidualBranch):
     """``U + BN(W2 LIF(BN(W1 LIF(U))))``.
 
-    If the hidden layer is as wide as the network, the official code adds a shortcut inside:
-    ``g = BN(W1 LIF(U)) + U``, and ``g`` takes the place of ``U`` in the outer sum.
+    If the hidden layer is as wide as the network, the official code adds an inner shortcut:
+    ``g = BN(W1 LIF(U)) + U``, and ``g`` replaces ``U`` in the outer sum.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Import of the checkpoints that the authors' training script writes.
+"""Import checkpoints written by the authors' training script.
 
-Their layout differs from ours in three ways: convolutions have no time axis, three of them per
-block have a bias before their batch normalisation, and there are weights that nothing uses.
+Their layout differs from ours in three ways: convolutions have no time axis, three of them in each
+block have a bias before their batch normalisation, and some weights are never used.
 """
 
 from __future__ import annotations
@@ -43,36 +43,36 @@ from sdt_lava.support.text import listed
 logger = logging.getLogger(__name__)
 
 
-# A wrong preset contradicts nearly every tensor: a few names show where.
+# A wrong preset contradicts nearly all tensors: a few names suffice.
 _NAMES_OF_CONTRADICTIONS = 4
-# Entries of a checkpoint that scripts keep their arguments in.
+# Entries of a checkpoint in which scripts store their arguments.
 _ARGUMENTS = ("args", "hyper_parameters", "hparams", "config", "cfg")
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What was done to an official checkpoint.
+    """The report on importing an official checkpoint.
 
     Parameters
     ----------
     path : str
-        The file.
+        Path of the file.
     weights : str
-        Which set of weights was taken: 'state_dict', 'state_dict_ema' or another entry, or 'file'
-        for a file that is nothing but a state dict.
+        The imported set of weights: 'state_dict', 'state_dict_ema' or another entry, or 'file' if
+        the file is just a state dict.
     unused : tuple of str
-        Tensors that the network holds and never uses, counters of profilers among them.
+        Tensors that the network contains but never uses, including counters of profilers.
     prefixed : int
-        How many names had a prefix such as ``module.`` of a distributed training, which is removed.
+        Number of names from which a prefix such as ``module.`` of distributed training was removed.
     configuration : str
-        Where the configuration comes from.
+        Source of the configuration.
     notes : tuple of str
-        What was changed in the configuration, and what it overrides; where the input levels come
-        from; which other weights the file has.
+        Notes on values that were changed in the configuration or that it overrides, on the origin
+        of the input levels, and on other weights in the file.
     prefixes : tuple of str
-        The prefixes that were removed.
+        The removed prefixes.
     assumes_levels : bool
-        Whether nothing was known of the input, so that its integer levels are assumed.
+        Whether nothing was known about the input, so that its integer levels are assumed.
     """
 
     path: str
@@ -85,7 +85,7 @@ class ImportReport:
     assumes_levels: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the report as plain values, for JSON."""
         return asdict(self)
 
     def lines(self) -> list[str]:
@@ -101,7 +101,7 @@ class ImportReport:
 
 
 def is_official(state: Any) -> bool:
-    """Tell whether weights are in another layout than ours, whose convolutions have a time axis."""
+    """Return whether weights lack the time axis of convolutions that our layout has."""
     return not isinstance(state, dict) or not any(
         isinstance(value, torch.Tensor) and value.ndim == 5 for value in state.values()
     )
@@ -115,22 +115,22 @@ def import_official(
     Parameters
     ----------
     content : mapping
-        What `read_archive` returned with `INERT_CLASSES`.
+        Result of `read_archive` with `INERT_CLASSES`.
     weights : Weights
-        Those of the content that are to be taken.
+        The weights in the content to be imported.
     where : str
-        The file, for messages.
+        Name of the file in messages.
     config : SdtConfig, mapping, Namespace, str or path-like, optional
         Configuration, preset name, or JSON or conf.yml file. By default, the training arguments
-        in the checkpoint. Pooling of the pre-activation and the float neuron are always those
-        of the authors, whatever it says.
+        in the checkpoint. Regardless of the configuration, pre-activations are pooled and neurons
+        are the float neurons, as in the authors' network.
 
     Returns
     -------
     model : SpikeDrivenTransformer
         In eval mode.
     report : ImportReport
-        What was done; also logged.
+        The report on the import, which is also logged.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def import_official(
 
 
 def _notes_on(state: Mapping[str, torch.Tensor], layout: str | None) -> list[str]:
-    """Say in which layout and precision the weights are, if it is not the usual one."""
+    """Return notes on an unusual layout or precision of the weights."""
     notes = []
     if layout is not None:
         notes.append(f"the weights are in the layout of {layout}")
@@ -173,18 +173,18 @@ def _notes_on(state: Mapping[str, torch.Tensor], layout: str | None) -> list[str
 
 @dataclass(frozen=True)
 class _Given:
-    """What all sources together say about a network.
+    """The settings of a network, combined from all sources.
 
     Parameters
     ----------
     settings : dict
         Fields of `SdtConfig`.
     source : str
-        What to call where they come from.
+        Name of the source of the settings.
     notes : tuple of str
-        What differs between sources.
+        Notes on differences between sources.
     asked : dict
-        What the deciding source itself says.
+        Settings in the source that takes precedence.
     """
 
     settings: Settings
@@ -193,14 +193,14 @@ class _Given:
     asked: Settings
 
     def without_dilations(self, layout: str) -> _Given:
-        """Return the same for a network that never dilates spikes."""
+        """Return the settings with spike dilations turned off."""
         note = f"dvs_mode is false: the network of {layout} dilates no spikes"
         notes = (note,) if self.settings.get("dvs_mode") else ()
         settings = {**self.settings, "dvs_mode": False}
         return replace(self, settings=settings, notes=(*self.notes, *notes))
 
     def complete(self, notes: list[str]) -> SdtConfig:
-        """Return the configuration, and take notes."""
+        """Return the configuration, and append to the notes."""
         notes += self.notes
         resolved = complete(self.settings, self.source, notes)
         notes += (
@@ -218,7 +218,7 @@ def _configure(
     unused: Mapping[str, torch.Tensor],
     where: str,
 ) -> _Given:
-    """Join what the user, the training arguments and the shapes of the weights say."""
+    """Combine the user's configuration, the training arguments and the shapes of the weights."""
     unknown: list[str] | None = None if config is None else []
     arguments = _arguments(content, where, unknown)
     given, source = _given(config, arguments, where)
@@ -226,13 +226,13 @@ def _configure(
     if unknown:
         notes.append(f"arguments of the checkpoint that nobody knows: {listed_arguments(unknown)}")
     deduced = deduce(state, unused)
-    filled = {key: value for key, (value, _) in deduced.items()}
-    settings = {**arguments, **filled, **given}
-    wrong = contradictions(given, source, deduced)
-    if wrong:
+    deduced_settings = {key: value for key, (value, _) in deduced.items()}
+    settings = {**arguments, **deduced_settings, **given}
+    conflicts = contradictions(given, source, deduced)
+    if conflicts:
         raise CheckpointError(
             where,
-            "; ".join([*wrong, *_tensors_that_differ(settings, state)]),
+            "; ".join([*conflicts, *_tensors_that_differ(settings, state)]),
             "a configuration that describes these weights",
             "pass the conf.yml or the preset that the network was trained with",
         )
@@ -240,7 +240,7 @@ def _configure(
 
 
 def _tensors_that_differ(settings: Settings, state: Mapping[str, torch.Tensor]) -> list[str]:
-    """Name the tensors that a wrong configuration asks for, if it can be completed at all."""
+    """Return the tensors that contradict a wrong configuration, if it can be completed at all."""
     try:
         expected = official_tensors(complete(settings, ""))
     except ConfigError:
@@ -249,7 +249,7 @@ def _tensors_that_differ(settings: Settings, state: Mapping[str, torch.Tensor]) 
 
 
 def _given(config: ConfigSource | None, arguments: Settings, where: str) -> tuple[Settings, str]:
-    """Return the settings that decide, and what to call their source."""
+    """Return the settings that take precedence, and the name of their source."""
     if config is not None:
         return read_source(config), source_label(config)
     if not arguments:
@@ -262,7 +262,7 @@ def _given(config: ConfigSource | None, arguments: Settings, where: str) -> tupl
 
 
 def _arguments(content: Mapping[Any, Any], where: str, unknown: list[str] | None) -> Settings:
-    """Return what the arguments of the training in a checkpoint say."""
+    """Return the settings in the training arguments of a checkpoint."""
     for key in _ARGUMENTS:
         arguments = content.get(key)
         if isinstance(arguments, TrainingArguments):
@@ -278,32 +278,32 @@ def _arguments(content: Mapping[Any, Any], where: str, unknown: list[str] | None
 
 
 def _compare(given: Settings, source: str, arguments: Settings, where: str) -> list[str]:
-    """Compare a configuration with the arguments of the training, where weights cannot tell."""
-    different = {
+    """Compare a configuration with the training arguments where weights determine nothing."""
+    differing = {
         key: f"{key} {given[key]!r} in {source}, {arguments[key]!r} in the checkpoint's args"
         for key in ("pooling_stat", "dvs_mode", "timesteps", "image_size", "dataset")
         if key in given and key in arguments and given[key] != arguments[key]
     }
-    # Other steps and image sizes are legitimate; another structure gives other numbers silently.
-    wrong = [different[key] for key in ("pooling_stat", "dvs_mode") if key in different]
-    if wrong:
+    # Other steps and image sizes are legitimate; another structure silently changes the results.
+    conflicts = [differing[key] for key in ("pooling_stat", "dvs_mode") if key in differing]
+    if conflicts:
         raise CheckpointError(
             where,
-            "; ".join(wrong),
+            "; ".join(conflicts),
             "the structure that the network was trained with",
             "pass the conf.yml of this checkpoint, or none: its own arguments are then used",
         )
-    return list(different.values())
+    return list(differing.values())
 
 
 def _own_layout(state: Mapping[str, torch.Tensor], where: str) -> dict[str, torch.Tensor]:
-    """Add the time axis of SLAYER's kernels and take up biases into the normalisations."""
-    own: dict[str, torch.Tensor] = {}
+    """Add the time axis of SLAYER's kernels, and fold biases into the normalisations."""
+    converted: dict[str, torch.Tensor] = {}
     for name, value in state.items():
         if value.ndim == 4:
-            own[name] = value.unsqueeze(-1)
+            converted[name] = value.unsqueeze(-1)
         elif not BIAS.fullmatch(name) and not is_counter(name):
-            own[name] = value
+            converted[name] = value
     for name, value in state.items():
         match = BIAS.fullmatch(name)
         if match is None:
@@ -312,6 +312,6 @@ def _own_layout(state: Mapping[str, torch.Tensor], where: str) -> dict[str, torc
         for entry in (name, mean):
             check_kind(state[entry], tuple(value.shape), entry, where)
             check_values(state[entry], entry, where)
-        # BN(W x + b) with mean m is BN(W x) with mean m - b: exact but for one rounding.
-        own[mean] = own[mean].double() - value.double()
-    return own
+        # BN(W x + b) with mean m equals BN(W x) with mean m - b: exact except for one rounding.
+        converted[mean] = converted[mean].double() - value.double()
+    return converted

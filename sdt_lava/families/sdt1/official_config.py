@@ -1,7 +1,7 @@
-"""The authors' configuration: their ``conf/*.yml`` files and the arguments in their checkpoints.
+"""Read the authors' configurations: ``conf/*.yml`` files and the arguments in checkpoints.
 
-Both are read into settings, a dict of `SdtConfig` fields with nothing but what the source says.
-What is missing is filled from other sources, last of all with the defaults of their command line.
+Both are read into settings, a dict that contains only the `SdtConfig` fields in the source. Missing
+fields are filled from other sources and finally from the defaults of the authors' command line.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from sdt_lava.io.limits import limits, remedy
 YML_SUFFIXES = (".yml", ".yaml")
 _YAML_REMEDY = "write names and values in lines such as dim: 64"
 _DEFAULTS = {"in_channels": 3, "mlp_ratio": 4.0, "num_heads": 8, "dvs_mode": False}
-# What makes a network the authors' own: pooling of the pre-activation, and their neuron.
+# Settings specific to the authors' networks: pooling of the pre-activation, and their neuron.
 OFFICIAL = {"downsampling": "max", "neuron": "lif"}
 _EVENT_CHANNELS = 2
 _DVS_NOTE = (
     "dvs_mode is not given for data set {!r} and taken as false; if its code dilates spikes as "
     "for CIFAR10-DVS, set dvs_mode: true in the configuration"
 )
-# Our names of data sets, by names without hyphens, and others that stay as they are.
+# Our names of data sets, by names without hyphens; other names remain unchanged.
 _DATASETS = {
     "gesture": "dvs128-gesture",
     "dvs128gesture": "dvs128-gesture",
@@ -48,16 +48,16 @@ _DATASETS = {
 
 
 class _TextLoader(yaml.BaseLoader):
-    """Build dicts, lists and text only: no numbers, whose notation is a trap (0011 is octal)."""
+    """Build only dicts, lists and text: numbers would be misread (0011 is octal in YAML)."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """Refuse references, with which a few lines can stand for gigabytes."""
+        """Reject references, with which a few lines can expand to gigabytes."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("a reference (*name)")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a name with two values: readers differ in which one they take."""
+        """Reject a name with two values, because readers differ in which one they use."""
         values = super().construct_mapping(node, deep)
         if len(values) != len(node.value):
             for name, value in node.value:
@@ -68,12 +68,12 @@ class _TextLoader(yaml.BaseLoader):
 
 
 def read_yml(path: str | os.PathLike[str]) -> Settings:
-    """Return what an official configuration file says about the network.
+    """Return the settings of the network in an official configuration file.
 
     Raises
     ------
     ConfigError
-        If the file cannot be read, is not a YAML mapping, or a value is not possible.
+        If the file cannot be read, is not a YAML mapping, or a value is impossible.
     """
     return read_settings(read_mapping(path), str(path))
 
@@ -87,69 +87,69 @@ def read_mapping(path: str | os.PathLike[str]) -> dict[Any, Any]:
         If the file cannot be read or is not a YAML mapping.
     """
     where = str(path)
-    most = limits().yaml_bytes
+    limit = limits().yaml_bytes
     try:
         with open_regular(path, ConfigError, "an official conf.yml") as file:
-            text = file.read(most + 1)
+            text = file.read(limit + 1)
     except (OSError, ValueError) as error:
         raise ConfigError(where, f"not readable ({error})", "an official conf.yml") from error
-    if len(text) > most:
-        allowed = f"at most {most} bytes of YAML"
+    if len(text) > limit:
+        allowed = f"at most {limit} bytes of YAML"
         raise ConfigError(where, "a large file", allowed, remedy("yaml_bytes"))
     try:
         values = yaml.load(text, Loader=_TextLoader)
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
-        found = f"not YAML of plain values ({reason})"
-        raise ConfigError(where, found, "a mapping", _YAML_REMEDY) from error
+        problem = f"not YAML of plain values ({reason})"
+        raise ConfigError(where, problem, "a mapping", _YAML_REMEDY) from error
     if not isinstance(values, dict):
-        found, allowed = f"a {type(values).__name__}", "a mapping of names to values"
-        raise ConfigError(where, found, allowed, _YAML_REMEDY)
+        problem, allowed = f"a {type(values).__name__}", "a mapping of names to values"
+        raise ConfigError(where, problem, allowed, _YAML_REMEDY)
     return values
 
 
 def in_official_names(values: Mapping[Any, Any]) -> bool:
-    """Tell whether values have the authors' names, rather than those of `SdtConfig`."""
-    own = {field.name for field in fields(SdtConfig)}
-    return any(key in _READ and key not in own for key in values) and not any(
-        key in own and key not in _READ for key in values
+    """Return whether values have the authors' names rather than those of `SdtConfig`."""
+    field_names = {field.name for field in fields(SdtConfig)}
+    return any(key in _READ and key not in field_names for key in values) and not any(
+        key in field_names and key not in _READ for key in values
     )
 
 
 def in_own_names(values: Mapping[Any, Any]) -> bool:
-    """Tell whether all names are those of `SdtConfig`, and some the authors never use."""
-    own = {field.name for field in fields(SdtConfig)}
-    return set(values) <= own and not set(values) <= set(_FIELDS)
+    """Return whether all names are those of `SdtConfig`, and some are never used by the authors."""
+    field_names = {field.name for field in fields(SdtConfig)}
+    return set(values) <= field_names and not set(values) <= set(_FIELDS)
 
 
 def read_settings(
     values: Mapping[Any, Any], where: str, unknown: list[str] | None = None
 ) -> Settings:
-    """Translate the authors' names and values; text is accepted for numbers, as YAML has it.
+    """Translate the authors' names and values; numbers may be text, as in YAML.
 
-    What says how the network was trained is left out. So is ``mlp-ratio`` with a hyphen: the
-    authors' code ignores it, too.
+    Arguments that describe the training are ignored. So is ``mlp-ratio`` with a hyphen, which the
+    authors' code ignores, too.
 
     Parameters
     ----------
     values : mapping
         Arguments by name.
     where : str
-        Named in errors.
+        Name of the source in errors.
     unknown : list of str, optional
-        Takes the names of arguments that nobody knows, which are an error otherwise.
+        List to which the names of unknown arguments are appended; without it, they are an error.
 
     Raises
     ------
     ConfigError
-        If a value is of the wrong kind, asks for another network, has two names that contradict
-        each other, or is one of an argument that nobody knows.
+        If a value has the wrong type, describes another network or contradicts the value under
+        another name of the same field, or if an argument is unknown.
     """
-    not_known = check_arguments(values, _READ, where)
+    unknown_names = check_arguments(values, _READ, where)
     if unknown is None:
-        refuse_unknown(not_known, where)
+        refuse_unknown(unknown_names, where)
     else:
-        unknown += not_known
+        unknown += unknown_names
     settings: Settings = {}
     names: dict[str, str] = {}
     for key, (field, convert) in {**_FIELDS, **_ALIASES}.items():
@@ -167,23 +167,23 @@ def read_settings(
     _read_sides(values, settings, where)
     if "dataset" in settings:
         settings["dataset"] = _dataset(settings["dataset"])
-        known = settings["dataset"] in EVENT_LEVELS or settings["dataset"] in NORMALISATION
-        # The key 'dvs_mode' exists in the arguments only, where it was derived from the name.
-        if known or settings["dataset"].startswith("cifar10-dvs"):
+        is_named = settings["dataset"] in EVENT_LEVELS or settings["dataset"] in NORMALISATION
+        # The key 'dvs_mode' exists only in arguments, where it was derived from the name.
+        if is_named or settings["dataset"].startswith("cifar10-dvs"):
             settings.setdefault("dvs_mode", _sets_dvs_mode(settings["dataset"]))
     return settings
 
 
 def _read_sides(values: Mapping[Any, Any], settings: Settings, where: str) -> None:
-    """Read the image's sides where they are given one by one, or with the channels."""
+    """Read the sides of the image if they are listed one by one or with the channels."""
     height, width = (values.get(f"img_size_{side}") for side in "hw")
     sides: list[tuple[str, Any]] = [("img_size_h, img_size_w", [height, width])]
     size = values.get("input_size")
     if isinstance(size, (list, tuple)) and len(size) == 3:
         channels = _converted(size[0], _integer, f"{where}: input_size")
         if settings.setdefault("in_channels", channels) != channels:
-            found = f"{channels} channels, and {settings['in_channels']} as in_channels"
-            raise ConfigError(f"{where}: input_size", found, "one value")
+            problem = f"{channels} channels, and {settings['in_channels']} as in_channels"
+            raise ConfigError(f"{where}: input_size", problem, "one value")
         size = size[1:]
     sides.append(("input_size", size))
     for name, value in sides:
@@ -191,8 +191,8 @@ def _read_sides(values: Mapping[Any, Any], settings: Settings, where: str) -> No
             continue
         pair = _converted(value, _sides, f"{where}: {name}")
         if settings.setdefault("image_size", pair) != pair:
-            found = f"{pair}, and {settings['image_size']} as img_size"
-            raise ConfigError(f"{where}: {name}", found, "one size", "leave out one of them")
+            problem = f"{pair}, and {settings['image_size']} as img_size"
+            raise ConfigError(f"{where}: {name}", problem, "one size", "leave out one of them")
 
 
 def _dataset(name: str) -> str:
@@ -206,21 +206,21 @@ def _sets_dvs_mode(dataset: str) -> bool:
 
 
 def complete(settings: Settings, where: str, notes: list[str] | None = None) -> SdtConfig:
-    """Fill the gaps of some settings and return the configuration.
+    """Fill gaps in settings and return the configuration.
 
     Parameters
     ----------
     settings : dict
-        Fields of `SdtConfig`; pooling and neuron are always the authors' own.
+        Fields of `SdtConfig`; pooling and neuron are always those of the authors.
     where : str
-        Named in errors.
+        Name of the source in errors.
     notes : list of str, optional
-        Takes what was assumed, and where the input levels come from.
+        List to which notes on assumptions and the origin of the input levels are appended.
 
     Raises
     ------
     ConfigError
-        If something is missing that has no default, or a value is out of range.
+        If a setting without default is missing, or a value is out of range.
     """
     values = {**_DEFAULTS, **settings, **OFFICIAL}
     required = {field: key for key, (field, _) in _FIELDS.items() if field in _REQUIRED}
@@ -232,8 +232,8 @@ def complete(settings: Settings, where: str, notes: list[str] | None = None) -> 
             "an official configuration with " + ", ".join(required.values()),
             "pass a complete conf.yml, or the name of a preset",
         )
-    entry, note = input_fields(values, where)
-    values.update(entry)
+    level_fields, note = input_fields(values, where)
+    values.update(level_fields)
     config = SdtConfig(**values)
     if notes is not None:
         scale, (low, high) = config.input_scale, config.input_range
@@ -289,7 +289,7 @@ def _truth(value: Any) -> bool:
 
 
 def _sides(value: Any) -> tuple[int, int]:
-    """Return height and width of a square, or of a pair of sides."""
+    """Return height and width from the side of a square or a pair of sides."""
     if isinstance(value, (list, tuple)):
         height, width = value
         return _integer(height), _integer(width)
@@ -297,7 +297,7 @@ def _sides(value: Any) -> tuple[int, int]:
 
 
 def _range(value: Any) -> tuple[int, int]:
-    """Return the smallest and the largest level."""
+    """Return the smallest and the largest level from a pair."""
     if not isinstance(value, (list, tuple)) or len(value) != 2:
         raise TypeError("not two integers")
     low, high = (
@@ -333,7 +333,7 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "mean": ("input_mean", _numbers),
     "std": ("input_std", _numbers),
 }
-# Names of other scripts, and ours.
+# Names in other scripts and in our notation.
 _ALIASES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     **dict.fromkeys(("T", "timesteps", "time_step", "num_steps"), _FIELDS["time_steps"]),
     **dict.fromkeys(("embed_dim", "embed_dims"), _FIELDS["dim"]),

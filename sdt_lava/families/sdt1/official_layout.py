@@ -16,37 +16,37 @@ from sdt_lava.support.text import listed
 
 # Convolutions that have a bias before their batch normalisation.
 BIASED = ("proj_conv.bias", "fc1_conv.bias", "fc2_conv.bias")
-# Any convolution may have one: the normalisation takes it up.
+# Any convolution may have a bias; it is folded into the normalisation.
 BIAS = re.compile(r"(.+_)conv(\d?)\.bias")
-# Left over from an earlier version of the authors' attention.
+# Remnants of an earlier version of the authors' attention.
 _UNUSED = re.compile(r"block\.\d+\.attn\.(talking_heads|attn_lif)\.\w+")
-# Statistics of parts of a batch, which split_bn uses in training only.
+# Statistics of parts of a batch, which split_bn uses only in training.
 _SPLIT = re.compile(r".*_bn\d?\.aux_bn\.\d+\.\w+")
-# One number that a profiler (thop and others) or an average of weights (torch) leaves in a module.
+# Scalars that a profiler (thop and others) or weight averaging (torch) leaves in a module.
 _COUNTER = re.compile(
     r"(.*\.)?(total_(ops|params)|__?\w+__|flops|macs|n_averaged|num_updates|\w+_(flops|macs|calls))"
 )
 # The time constant of a 'plif' neuron.
 _LEARNED_DECAY = re.compile(r".*(_lif\d?|\.lif\d|stages\.\d\.\d)\.w")
-# What training on several GPUs and compiling put in front of names, of the whole or of a part.
+# Prefixes that training on several GPUs and compilation add to names of the network or its parts.
 PREFIX = "module."
 _WRAPPERS = ("module", "_orig_mod")
-# What programs around a network call it.
+# Names that programs give to the network.
 _OWNERS = ("model", "net", "network", "student", "backbone", "encoder")
 
 
 @dataclass(frozen=True)
 class PlainState:
-    """Tensors by names without wrappers.
+    """Tensors with wrappers removed from their names.
 
     Parameters
     ----------
     tensors : dict of str to Tensor
-        By name.
+        Tensors by plain name.
     prefixes : tuple of str
-        What was removed, such as 'module.'.
+        The removed prefixes, such as 'module.'.
     prefixed : int
-        From how many names.
+        Number of names that had a prefix.
     """
 
     tensors: dict[str, torch.Tensor]
@@ -55,7 +55,7 @@ class PlainState:
 
 
 def official_tensors(config: SdtConfig) -> dict[str, Shape]:
-    """Return the name and shape of every tensor that the authors' network uses."""
+    """Return the name and shape of every tensor used by the authors' network."""
     expected: dict[str, Shape] = {}
     for name, shape in expected_tensors(config).items():
         expected[name] = shape[:-1] if len(shape) == 5 else shape
@@ -68,23 +68,23 @@ def official_tensors(config: SdtConfig) -> dict[str, Shape]:
 def with_other_biases(
     expected: Mapping[str, Shape], state: Mapping[str, torch.Tensor]
 ) -> dict[str, Shape]:
-    """Add the biases that a state dict has before other batch normalisations."""
-    more = {}
+    """Add the biases before other batch normalisations that a state dict contains."""
+    biases = {}
     for name in state:
         match = BIAS.fullmatch(name)
         weight = name.removesuffix("bias") + "weight"
         if match and weight in expected:
-            more[name] = expected[weight][:1]
-    return {**expected, **more}
+            biases[name] = expected[weight][:1]
+    return {**expected, **biases}
 
 
 def plain_state(state: Any, where: str) -> PlainState:
-    """Check that a state dict maps names to tensors, and return it without wrappers.
+    """Check that a state dict maps names to tensors, and remove wrappers from its names.
 
     Raises
     ------
     CheckpointError
-        If it is something else.
+        If it does not, or two names are equal without wrappers.
     """
     if not isinstance(state, dict):
         raise CheckpointError(where, f"weights that are a {type(state).__name__}", "a dict")
@@ -115,36 +115,36 @@ def plain_state(state: Any, where: str) -> PlainState:
 
 def _unwrapped(name: str, removed: dict[str, None]) -> str:
     parts = name.split(".")
-    found = [part for part in parts if part in _WRAPPERS]
-    if not found:
+    wrappers = [part for part in parts if part in _WRAPPERS]
+    if not wrappers:
         return name
-    removed.update(dict.fromkeys(f"{part}." for part in found))
+    removed.update(dict.fromkeys(f"{part}." for part in wrappers))
     return ".".join(part for part in parts if part not in _WRAPPERS)
 
 
 def _owner(state: Mapping[str, Any]) -> str:
-    """Return what a program calls the network, if all names of matrices begin with it."""
-    first = {
+    """Return the prefix that a program gives to the network, if all names of matrices have it."""
+    prefixes = {
         _unwrapped(name, {}).partition(".")[0] for name, value in state.items() if value.ndim > 1
     }
-    only = first.pop() if len(first) == 1 else ""
+    only = prefixes.pop() if len(prefixes) == 1 else ""
     return f"{only}." if only in _OWNERS else ""
 
 
 def without_unused(
     state: Mapping[str, torch.Tensor], where: str
 ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """Separate the tensors that the authors' network holds but never uses.
+    """Separate the tensors that the authors' network contains but never uses.
 
     Returns
     -------
     used, unused : dict of str to Tensor
-        Both parts.
+        The used and the unused tensors.
 
     Raises
     ------
     CheckpointError
-        If the neurons have learned time constants, which would change every spike.
+        If the neurons have learned time constants, which would change all spikes.
     """
     unused = {name: value for name, value in state.items() if _is_unused(name, value)}
     used = {name: value for name, value in state.items() if name not in unused}

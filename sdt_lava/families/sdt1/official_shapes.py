@@ -1,4 +1,4 @@
-"""What the shapes of the authors' weights say about the network."""
+"""Deduce the configuration of a network from the shapes of the authors' weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from sdt_lava.families.sdt1.official_config import Settings
 
 _BLOCK = re.compile(r"block\.(\d{1,9})\.")
-# Field of the configuration, tensor and axis that shows it.
+# Field of the configuration, and the tensor and axis that determine it.
 _SIDES = (
     ("dim", "patch_embed.proj_conv3.weight", 0),
     ("in_channels", "patch_embed.proj_conv.weight", 1),
@@ -21,25 +21,25 @@ _SIDES = (
 _HIDDEN = "block.0.mlp.fc1_conv.weight"
 _HEADS = "block.0.attn.talking_heads.weight"
 
-# Value of a field, and the tensor that it follows from.
+# Value of a field, and the tensor from which it is deduced.
 Deduced = dict[str, tuple[Any, str]]
 
 
 def deduce(state: Mapping[str, torch.Tensor], unused: Mapping[str, torch.Tensor]) -> Deduced:
-    """Return what follows from names and shapes; nothing for tensors that are missing.
+    """Return the fields that names and shapes determine, none for missing tensors.
 
     Parameters
     ----------
     state : mapping of str to Tensor
         The tensors that the network uses.
     unused : mapping of str to Tensor
-        The others, of which ``talking_heads`` shows the number of heads.
+        The other tensors; ``talking_heads`` among them shows the number of heads.
     """
     deduced: Deduced = {}
     for field, name, axis in _SIDES:
-        side = _side(state, name, axis)
-        if side:
-            deduced[field] = (side, name)
+        size = _side(state, name, axis)
+        if size:
+            deduced[field] = (size, name)
     blocks = {int(match[1]): match[0] for match in map(_BLOCK.match, state) if match}
     if blocks:
         last = max(blocks)
@@ -54,7 +54,7 @@ def deduce(state: Mapping[str, torch.Tensor], unused: Mapping[str, torch.Tensor]
 
 
 def contradictions(given: Settings, source: str, deduced: Deduced) -> list[str]:
-    """Return where settings contradict the weights: both values, and the tensor that shows it."""
+    """Return the contradictions of settings and weights: both values, and the deciding tensor."""
     return [
         f"{field} is {given[field]} in {source} and {value} in the weights ({name})"
         for field, (value, name) in deduced.items()
@@ -76,5 +76,5 @@ def _side(state: Mapping[str, torch.Tensor], name: str, axis: int) -> int:
 
 def _ratio(hidden: int, dim: int) -> float:
     ratio = hidden / dim
-    # int(dim * ratio) must give back the hidden channels.
+    # int(dim * ratio) must equal the hidden channels.
     return ratio if int(dim * ratio) == hidden else nextafter(ratio, inf)

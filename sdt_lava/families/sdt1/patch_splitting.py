@@ -16,12 +16,12 @@ def _suffix(stage: int) -> str:
 
 
 class PatchSplitting(ResidualBranch):
-    """Turn an image into the membrane potentials of a grid of tokens.
+    """Convert an image to the membrane potentials of a grid of tokens.
 
-    The first three stages are ``s = LIF(BN(conv(s)))``, the last leaves its pre-activation
-    ``f`` as membrane shortcut: ``U = f + BN(rpe_conv(LIF(f)))``. Where a stage halves the image
-    depends on ``config.downsampling``; only 'max' at the last stage takes the maximum of real
-    numbers, everything else handles spikes or strides.
+    The first three stages compute ``s = LIF(BN(conv(s)))``; the last one passes its pre-activation
+    ``f`` on through a membrane shortcut: ``U = f + BN(rpe_conv(LIF(f)))``. The point at which a
+    stage halves the image depends on ``config.downsampling``; only 'max' in the last stage takes
+    the maximum of real numbers, all other methods use spikes or strides.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class PatchSplitting(ResidualBranch):
     """
 
     def __init__(self, config: SdtConfig, name: str = "patch_embed") -> None:
-        # The last stage's neurons read the membrane stream already.
+        # The neurons of the last stage read the membrane stream.
         super().__init__(config, name, reads="", emits="rpe_lif")
         self.downsampling = config.downsampling
         self.halves = tuple(flag == "1" for flag in config.pooling_stat)
@@ -55,16 +55,16 @@ class PatchSplitting(ResidualBranch):
         x : Tensor
             Input ``(B, C, H, W, T)``; T = 1 for an image that is the same at every step.
         steps : int
-            Number of time steps to expand a T of 1 to.
+            Number of time steps to which a T of 1 is expanded.
         record : dict, optional
-            Takes the spikes of the LIFs.
+            Dict in which the spikes of the LIFs are stored.
 
         Returns
         -------
         Tensor
             Shape ``(B, D, H', W', T)``.
         """
-        # A static image gives the same current at each step: convolve it once.
+        # Convolved once because a static image produces the same current at each step.
         current = self._current(x, 0)
         current = current.expand(*current.shape[:-1], steps)
         last = NUM_STAGES - 1
@@ -86,7 +86,7 @@ class PatchSplitting(ResidualBranch):
         if self.downsampling == "max":
             pooled = max_pool(current)
             return pooled, self._fire(pooled, stage, record)
-        # A maximum of potentials has no spiking counterpart. The spikes are pooled instead, and
+        # A maximum of potentials has no spiking counterpart. Instead, the spikes are pooled, and
         # the shortcut takes the potentials at the centres of the pooling windows.
         spikes = max_pool(self._fire(current, stage, record))
         return current[:, :, ::2, ::2], spikes

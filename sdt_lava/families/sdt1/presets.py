@@ -1,7 +1,7 @@
-"""The paper's networks by name.
+"""The paper's networks, by name.
 
 Source: Yao et al., "Spike-driven Transformer", NeurIPS 2023 (arXiv 2307.01694), and the
-configuration files that its authors ship. ``10-512`` is shipped under the name 10_384.
+configuration files published by its authors, in which ``10-512`` has the name 10_384.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ PRESETS: dict[str, SdtConfig] = {
     "8-512": _imagenet(512, 8),
     "10-512": _imagenet(512, 10),
     "8-768": _imagenet(768, 8),
-    # The same weights on larger images: the evaluation behind the published 77.07 %.
+    # The same weights on larger images: the evaluation that yields the published 77.07 %.
     "8-768-288": _imagenet(768, 8, 288),
     "cifar-2-256": _cifar("cifar10", 10, 256),
     "cifar-2-512": _cifar("cifar10", 10, 512),
@@ -94,7 +94,7 @@ PRESETS: dict[str, SdtConfig] = {
         input_range=(0, 255),
         dataset="cifar10-dvs",
     ),
-    # Not from the paper: small enough to train in a minute on a laptop. Pixels of
+    # Not from the paper; small enough to train in a minute on a laptop. Pixels of
     # scikit-learn's digits are k/16, so 16 levels represent them exactly.
     "digits": SdtConfig(
         image_size=(8, 8),
@@ -110,8 +110,8 @@ PRESETS: dict[str, SdtConfig] = {
         input_range=(0, 16),
         dataset="digits",
     ),
-    # Not from the paper either: for the simulated event camera. A pixel seldom sends more than
-    # four events in a frame.
+    # Not from the paper either; for the simulated event camera. A pixel seldom sends more than four
+    # events in a frame.
     "synthetic-dvs": SdtConfig(
         image_size=(16, 16),
         in_channels=2,
@@ -130,12 +130,12 @@ PRESETS: dict[str, SdtConfig] = {
 
 
 def preset(name: str, **changes: Any) -> SdtConfig:
-    """Return the configuration called ``name``, with fields replaced by ``changes``.
+    """Return the preset called ``name``, with fields replaced by ``changes``.
 
     Raises
     ------
     ConfigError
-        If there is no preset of that name, or a change is out of range.
+        If there is no preset with that name, or a change is out of range.
     """
     if name not in PRESETS:
         raise ConfigError("preset", repr(name), f"one of {sorted(PRESETS)}")

@@ -1,4 +1,4 @@
-"""Both kinds of shortcut around a layer: membrane potentials and SEW spikes."""
+"""Both kinds of shortcuts around a layer: membrane potentials and SEW spikes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sdt_lava.families.sdt1.config import SdtConfig
 
 
 class ResidualBranch(nn.Module):
-    """A branch with a shortcut around it, and the neurons where the kind of shortcut has them.
+    """A branch with a shortcut around it, and the neurons at the start or end of the branch.
 
     Membrane shortcut: neurons read the stream of potentials, ``U + f(LIF(U))``. SEW ("spike
     element-wise", Fang et al., NeurIPS 2021, with addition): neurons end the branch,
@@ -23,8 +23,8 @@ class ResidualBranch(nn.Module):
     name : str
         Prefix of the recorded LIFs.
     reads, emits : str
-        Names of the neurons that read a membrane stream, and of those that end a SEW branch;
-        only one of them is there. Without `reads` the stream is read elsewhere.
+        Names of the neurons that read a membrane stream, and of those at the end of a SEW branch;
+        a branch has only one of them. If `reads` is empty, the stream is read elsewhere.
     """
 
     def __init__(self, config: SdtConfig, name: str, reads: str, emits: str) -> None:
@@ -36,11 +36,11 @@ class ResidualBranch(nn.Module):
             self.add_module(self._shortcut_lif, make_lif(config))
 
     def read(self, stream: Tensor, record: Record | None) -> Tensor:
-        """Return what the branch reads: spikes of the stream, or the stream itself."""
+        """Return the input of the branch: spikes of the stream, or the stream itself."""
         return self._spikes(stream, record) if self.membrane else stream
 
     def emit(self, current: Tensor, record: Record | None) -> Tensor:
-        """Return what the branch adds to the stream: currents, or their spikes."""
+        """Return the contribution of the branch to the stream: currents, or their spikes."""
         return current if self.membrane else self._spikes(current, record)
 
     def _spikes(self, current: Tensor, record: Record | None) -> Tensor:

@@ -22,7 +22,7 @@ class EncoderBlock(nn.Module):
         self.mlp = SpikingMlp(config, f"{name}.mlp")
 
     def forward(self, potential: Tensor, record: Record | None = None) -> Tensor:
-        """Map membrane potentials ``(B, D, H, W, T)`` to membrane potentials."""
+        """Return the membrane potentials ``(B, D, H, W, T)`` after the block."""
         out: Tensor = self.mlp(self.attn(potential, record), record)
         return out
 
@@ -30,8 +30,8 @@ class EncoderBlock(nn.Module):
 class SpikeDrivenTransformer(nn.Module):
     """Spike-driven Transformer (Yao et al., NeurIPS 2023, arXiv 2307.01694).
 
-    Module names are those of the published checkpoints. The initial weights come from torch's
-    global random generator: call ``torch.manual_seed`` before.
+    Module names match the published checkpoints. The initial weights come from torch's global
+    random generator: call ``torch.manual_seed`` first for reproducible weights.
 
     Parameters
     ----------
@@ -43,10 +43,10 @@ class SpikeDrivenTransformer(nn.Module):
     config : SdtConfig
         The architecture.
     assumes_levels : bool
-        Whether the configuration's input levels are only assumed, as nothing was known of the
-        data; export with calibration data and training then choose them on these.
+        Whether the configuration's input levels are only assumed because nothing was known about
+        the data; training, and export with calibration data, then choose levels from the data.
     levels_from : str
-        From what they were chosen; empty if they were given, known or assumed.
+        Data from which the levels were chosen; empty if they were specified, known or assumed.
     """
 
     def __init__(self, config: SdtConfig) -> None:
@@ -68,9 +68,9 @@ class SpikeDrivenTransformer(nn.Module):
         ----------
         x : Tensor
             Images ``(B, C, H, W)``, presented for ``config.timesteps`` steps, or event frames
-            ``(B, T, C, H, W)``, whose number gives the steps.
+            ``(B, T, C, H, W)``, which have one step per frame.
         record : dict, optional
-            Takes the spikes of every LIF by its name: uint8 ``(T, B, C, H, W)``, or
+            Receives the spikes of every LIF by name: uint8 ``(T, B, C, H, W)``, or
             ``(T, B, C)`` for ``block.J.attn.talking_heads_lif`` and ``head_lif``.
 
         Returns
@@ -97,7 +97,7 @@ class SpikeDrivenTransformer(nn.Module):
         return logits
 
     def _frames(self, x: Tensor) -> tuple[Tensor, int]:
-        """Return the input as ``(B, C, H, W, T)``, with T = 1 if static, and the steps."""
+        """Return the input as ``(B, C, H, W, T)``, with T = 1 if static, and the step count."""
         channels = self.config.in_channels
         if x.ndim not in (4, 5) or x.shape[-3] != channels or 0 in x.shape:
             raise DataError(
