@@ -1,4 +1,4 @@
-"""Random changes of training samples."""
+"""Augment training samples randomly."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 def shift_randomly(x: Tensor, max_shift: int, generator: torch.Generator) -> Tensor:
-    """Move each sample by its own random offset; zeros move in.
+    """Shift each sample by its own random offset and fill with zeros.
 
     Parameters
     ----------

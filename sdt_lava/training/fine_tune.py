@@ -1,10 +1,11 @@
-"""Quantization-aware fine-tuning: train on with the weights that will be exported.
+"""Quantization-aware fine-tuning: continue training with the weights that will be exported.
 
-It starts from the folded model: batch normalisation has become weights and biases. In the forward
-pass every layer uses its weights rounded as the exporter would round them now; gradients pass
-straight through the rounding. Scales follow the weights once an epoch. Rounding makes accuracy
-jump from step to step, so the result is a moving average of the weights over the last epochs;
-rounded, it is what the exporter finds, and the accuracy is that of the exported network.
+Fine-tuning starts from the folded model, in which batch normalisation has become weights and
+biases. In the forward pass, every layer rounds its weights as the exporter currently would;
+gradients pass straight through the rounding. Scales are updated to the weights once per epoch.
+Because rounding makes the accuracy jump from step to step, the result is a moving average of the
+weights over the last epochs. It is rounded, so that the exporter leaves it unchanged, and the
+accuracy is that of the exported network.
 """
 
 from __future__ import annotations
@@ -37,27 +38,27 @@ from sdt_lava.quantize.post_training import quantize
 from sdt_lava.quantize.weight_format import WeightFormat
 from sdt_lava.training.training import Progress, TrainingOptions, TrainingResult, train
 
-# Suits a network that is nearly right already; a full training starts from 6e-3.
+# Suitable for a network that is nearly converged; a full training starts from 6e-3.
 FINE_TUNE_OPTIONS = TrainingOptions(epochs=6, learning_rate=1e-3, weight_decay=1e-4)
-# With rounded weights: further to go, and what larger steps do is averaged out.
+# Rounded weights need more training, and averaging smooths the effects of the larger steps.
 ROUNDED_OPTIONS = replace(FINE_TUNE_OPTIONS, epochs=10, learning_rate=2e-3)
-# Epochs over which weights are averaged: 1 / e of the average is older.
+# Epochs over which weights are averaged: older epochs contribute 1 / e of the average.
 _AVERAGED_EPOCHS = 2
 _TEST_BATCH = 256
 
 
 class FoldedNorm(Norm):
-    """A batch normalisation that was folded into the weights: only a bias is left.
+    """A batch normalisation that was folded into the weights and consists only of a bias.
 
-    It keeps the state dict of the module that it replaces. Statistics and gain are the
-    identity and stay so.
+    It has the same state dict as the module that it replaces. Statistics and gain are fixed to the
+    identity.
 
     Parameters
     ----------
     bias : Tensor
         Bias of the folded layer, ``(C,)``.
     eps : float
-        Epsilon of the module that it replaces.
+        Epsilon of the replaced module.
     """
 
     def __init__(self, bias: Tensor, eps: float) -> None:
@@ -69,13 +70,13 @@ class FoldedNorm(Norm):
         super().train(False)
 
     def train(self, mode: bool = True) -> FoldedNorm:
-        """Stay in evaluation mode, whatever is asked."""
+        """Stay in evaluation mode regardless of ``mode``."""
         return super().train(False)
 
 
 @dataclass
 class RoundedWeights:
-    """Round weights to multiples of ``unit`` in the forward pass; the gradient passes through.
+    """Round weights to multiples of ``unit`` in the forward pass; gradients pass through unchanged.
 
     Parameters
     ----------
@@ -94,13 +95,13 @@ class RoundedWeights:
 
     @torch.no_grad()
     def round(self, weight: Tensor) -> Tensor:
-        """Return the rounded weights, as close to the grid as their type can be; no gradient."""
+        """Return weights rounded to the grid as exactly as their type allows, without gradient."""
         steps = torch.clamp(torch.round(weight / self.unit), -self.steps, self.steps)
         return steps * self.unit
 
 
 class RoundedLinear(nn.Linear):
-    """The head with rounded weights; the same state dict as a linear layer."""
+    """The head with rounded weights, with the same state dict as a linear layer."""
 
     def __init__(self, source: nn.Linear, rounding: RoundedWeights) -> None:
         super().__init__(source.in_features, source.out_features)
@@ -113,7 +114,7 @@ class RoundedLinear(nn.Linear):
 
 
 def fold_model(model: SpikeDrivenTransformer) -> SpikeDrivenTransformer:
-    """Return a copy whose batch normalisations are folded into its weights."""
+    """Return a copy of a model with batch normalisations folded into its weights."""
     folded = copy.deepcopy(model).eval()
     for node in trace(model).of_type(Conv):
         prefix, _, name = node.name.rpartition(".")
@@ -130,7 +131,7 @@ def fold_model(model: SpikeDrivenTransformer) -> SpikeDrivenTransformer:
 
 
 class _Rounding:
-    """The rounding of every layer of a model, kept in step with what the exporter would do."""
+    """The rounding of every layer of a model, kept consistent with the exporter."""
 
     def __init__(self, model: SpikeDrivenTransformer, bits: int, first_layer: str = "full") -> None:
         self.model = model
@@ -146,7 +147,7 @@ class _Rounding:
         self.refresh()
 
     def refresh(self) -> None:
-        """Take over the scales that the exporter would choose for the weights as they are."""
+        """Adopt the scales that the exporter would choose for the current weights."""
         weights = self.weights
         graph, report = quantize(trace(self.model), weights.bits, first_layer=weights.first_layer)
         for row in report.synapses:
@@ -155,7 +156,7 @@ class _Rounding:
 
     @torch.no_grad()
     def apply(self) -> None:
-        """Leave the model with its rounded weights."""
+        """Replace the weights by their rounded values, and remove the rounding."""
         for name, rounding in self.of_layer.items():
             layer = self.model.get_submodule(name)
             layer.weight.copy_(rounding.round(layer.weight))
@@ -167,12 +168,12 @@ class _Rounding:
 
 
 def _set_rounding(synapse: Any, rounding: RoundedWeights | None) -> None:
-    # Synapses apply this to their weights whenever they are used, SLAYER's as well.
+    # All synapses, including SLAYER's, apply this function to their weights at each use.
     synapse.pre_hook_fx = rounding
 
 
 class _Average:
-    """Exponential moving average of the weights that are trained."""
+    """Exponential moving average of the trained weights."""
 
     def __init__(self, model: SpikeDrivenTransformer) -> None:
         self._weights = [weight for weight in model.parameters() if weight.requires_grad]
@@ -181,9 +182,9 @@ class _Average:
 
     @torch.no_grad()
     def update(self, window: float) -> None:
-        """Take in the weights as they are; ``window`` is the average's length in updates."""
+        """Add the current weights to the average, whose length is ``window`` updates."""
         self._updates += 1
-        # At the start, the average of what there is.
+        # The first updates are weighted equally.
         share = max(1 / window, 1 / self._updates)
         for average, weight in zip(self._averages, self._weights, strict=True):
             average.lerp_(weight, min(share, 1.0))
@@ -211,17 +212,17 @@ def fine_tune(
     Parameters
     ----------
     model : SpikeDrivenTransformer
-        Trained model; it is left as it is.
+        Trained model, which is not changed.
     train_data, test_data : Dataset, SampleSource or torch Dataset
-        Labelled data; held in memory.
+        Labelled data, which are held in memory.
     bits : int
         Width of a weight, 2 to 8.
     options : TrainingOptions
-        How to train.
+        Options of the training.
     first_layer : {'full', 'fitted'}
-        Weights of layers that read an image or counts, as :func:`sdt_lava.export` takes it.
+        Weights of layers that read an image or counts, see :func:`sdt_lava.export`.
     checkpoint_path : path-like, optional
-        Where to write the result; export it with the same number of bits and the same
+        File for the result; export it with the same number of bits and the same
         ``first_layer``.
     on_progress : callable, optional
         Called after each step and each epoch.
@@ -229,12 +230,12 @@ def fine_tune(
     Returns
     -------
     model : SpikeDrivenTransformer
-        Folded and fine-tuned, in eval mode. Its weights are averages over the last epochs, rounded:
-        the exporter finds them as they are. Input levels that were only assumed are those of the
-        training data.
+        Folded and fine-tuned, in eval mode. Its weights are averages over the last epochs, rounded
+        so that the exporter leaves them unchanged. Input levels that were only assumed are
+        replaced by those of the training data.
     result : TrainingResult
-        History; accuracies are those with rounded weights, the last one is that of the integer
-        network that the exporter makes of the result.
+        History; accuracies are those with rounded weights, the last one is that of the exported
+        integer network.
 
     Raises
     ------
@@ -246,8 +247,8 @@ def fine_tune(
     model = with_levels_of(model, train_data.x, f"the training samples of {train_data.name}")
     folded = fold_model(model)
     rounding, average = _Rounding(folded, bits, first_layer), _Average(folded)
-    # Before the training: data that cannot be had should not cost one.
-    measured = calibration_data(None, folded.config)
+    # Loaded before the training, so that missing data raise an error before time is spent.
+    calibration = calibration_data(None, folded.config)
 
     def follow(progress: Progress) -> None:
         if progress.finished_epoch is None:
@@ -261,7 +262,7 @@ def fine_tune(
     average.take()
     rounding.refresh()
     rounding.apply()
-    net, _ = to_network(folded, bits, measured, first_layer=first_layer)
+    net, _ = to_network(folded, bits, calibration, first_layer=first_layer)
     final = replace(history[-1], test_accuracy=_accuracy(net, test_data))
     if checkpoint_path is not None:
         save_checkpoint(checkpoint_path, folded)
@@ -269,7 +270,7 @@ def fine_tune(
 
 
 def _accuracy(net: Graph, data: Dataset) -> float:
-    """Return the accuracy of an integer network; sums that overflow wrap, as on Lava."""
+    """Return the accuracy of an integer network; overflowing sums wrap, as on Lava."""
     assert data.y is not None
     correct = 0
     for start in range(0, len(data.x), _TEST_BATCH):
@@ -280,21 +281,21 @@ def _accuracy(net: Graph, data: Dataset) -> float:
 
 
 def convert_pooling(model: SpikeDrivenTransformer, downsampling: str) -> SpikeDrivenTransformer:
-    """Return the same weights in a network that halves its image in another way.
+    """Return a network with the same weights that halves its image with another method.
 
-    Spikes change: fine-tune afterwards.
+    This changes spikes: fine-tune the result.
 
     Parameters
     ----------
     model : SpikeDrivenTransformer
-        Such as an imported one, with ``downsampling='max'``.
+        A model, such as an imported one with ``downsampling='max'``.
     downsampling : {'or', 'stride'}
-        What Loihi 2 can do.
+        A method that Loihi 2 supports.
 
     Raises
     ------
     ConfigError
-        If the kind does not exist.
+        If there is no such method.
     """
     if downsampling not in DOWNSAMPLINGS:
         raise ConfigError("--pooling", repr(downsampling), f"one of {DOWNSAMPLINGS}")

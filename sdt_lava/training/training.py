@@ -1,4 +1,4 @@
-"""Training with surrogate gradients: AdamW, one learning-rate cycle, exact resumption."""
+"""Train with surrogate gradients: AdamW, one learning-rate cycle, exact resumption."""
 
 from __future__ import annotations
 
@@ -32,38 +32,38 @@ logger = logging.getLogger(__name__)
 
 RESUME_FORMAT = "sdt-lava-training"
 RESUME_VERSION = 1
-# Share of the steps in which the learning rate rises.
+# Fraction of the steps during which the learning rate rises.
 _WARM_UP = 0.2
 _EVALUATION_BATCH = 256
-# All that changes in a OneCycleLR; the rest follows from the options, and some of it is code.
+# All mutable state of a OneCycleLR; the rest follows from the options, and some of it is code.
 _SCHEDULER_STATE = ("last_epoch", "_step_count", "_last_lr")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """How to train; the defaults suit the preset 'digits'.
+    """Options of a training; the defaults suit the preset 'digits'.
 
     Parameters
     ----------
     epochs : int
         Passes over the training data.
     batch_size : int
-        Samples a step.
+        Samples per step.
     learning_rate : float
         Peak of the one-cycle schedule.
     weight_decay : float
         AdamW's decoupled weight decay.
     label_smoothing : float
-        Share of the target spread over all classes, in [0, 1).
+        Fraction of the target that is spread over all classes, in [0, 1).
     gradient_clip : float
         Largest norm of the gradient.
     max_shift : int
-        Each sample is moved by up to this many pixels in each direction; zeros move in.
+        Each sample is shifted by up to this many pixels in each direction and filled with zeros.
     seed : int
-        Of the order of samples and the shifts.
+        Seed of the order of samples and of the shifts.
     threads : int
-        Torch threads during training. More change the rounding of sums, and with it the result,
-        and gain little on networks as small as the presets for CPUs.
+        Torch threads during training. More threads change the rounding of sums, and hence the
+        result, and gain little on networks as small as the presets for CPUs.
 
     Raises
     ------
@@ -94,7 +94,7 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch gave: mean loss, accuracies in [0, 1], last learning rate, time [s]."""
+    """Results of one epoch: mean loss, accuracies in [0, 1], last learning rate, time [s]."""
 
     epoch: int
     loss: float
@@ -106,7 +106,7 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training is, reported after every step and every epoch.
+    """Progress of a training, reported after every step and every epoch.
 
     ``finished_epoch`` is set only in the report at the end of an epoch.
     """
@@ -121,7 +121,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """History of a training, an entry for each epoch."""
+    """History of a training, with one entry per epoch."""
 
     history: tuple[EpochRecord, ...]
 
@@ -137,9 +137,9 @@ def accuracy(
     y: np.ndarray | Tensor,
     batch_size: int = _EVALUATION_BATCH,
 ) -> float:
-    """Return the share of samples whose largest logit is that of their label.
+    """Return the fraction of samples whose largest logit is that of their label.
 
-    The model is put in eval mode for this and back afterwards.
+    The model is put in eval mode during the evaluation and restored afterwards.
     """
     inputs, labels = torch.as_tensor(x), torch.as_tensor(y)
     correct = 0
@@ -163,22 +163,22 @@ def train(
 ) -> TrainingResult:
     """Train a network in place and leave it in eval mode.
 
-    After each epoch the whole state goes to ``<checkpoint_path>.resume``. Continued from there,
-    a training ends with the same bits as one that was never interrupted (on the same machine
-    and with the same number of threads). The file is removed when the checkpoint is written.
+    After each epoch, the whole state is written to ``<checkpoint_path>.resume``. A training that
+    continues from this file ends with the same bits as one that was never interrupted (on the same
+    machine, with the same number of threads). The file is removed when the checkpoint is written.
 
     Parameters
     ----------
     model : SpikeDrivenTransformer
-        The network, with the weights to start from.
+        The network with its initial weights.
     train_data, test_data : Dataset, SampleSource or torch Dataset
-        With labels, and inputs that fit the network; held in memory.
+        Labelled data with inputs that fit the network, held in memory.
     options : TrainingOptions
-        How to train.
+        Options of the training.
     resume_from : path-like, optional
         The ``.resume`` file of an interrupted training with the same options.
     checkpoint_path : path-like, optional
-        Where to write the trained network.
+        File for the trained network.
     tensorboard_dir : path-like, optional
         Folder for TensorBoard's event files.
     on_progress : callable, optional
@@ -189,9 +189,9 @@ def train(
     DataError
         If labels are missing or do not fit the network.
     ConfigError
-        If the loss is no longer finite, or TensorBoard is asked for and not installed.
+        If the loss is no longer finite, or TensorBoard is requested but not installed.
     CheckpointError
-        If a file cannot be written, or the one to resume from is not of this training.
+        If a file cannot be written, or the state to resume belongs to another training.
     """
     data = _labelled(as_dataset(train_data), model)
     test = _labelled(as_dataset(test_data), model)
@@ -218,7 +218,7 @@ def train(
 
 @contextmanager
 def _modes_as_before(model: SpikeDrivenTransformer) -> Iterator[None]:
-    """Put a model whose training fails back into the modes it was in."""
+    """Restore the modes of a model if its training fails."""
     put_back = modes_of(model)
     try:
         yield
@@ -231,7 +231,7 @@ Samples = tuple[Tensor, Tensor]
 
 
 class _Run:
-    """The mutable state of one training, which is what a resume file holds."""
+    """The mutable state of one training, which a resume file stores."""
 
     def __init__(
         self, model: SpikeDrivenTransformer, data: Samples, options: TrainingOptions
@@ -241,7 +241,7 @@ class _Run:
         self.options = options
         self.history: list[EpochRecord] = []
         self.steps = -(-len(data[0]) // options.batch_size)
-        # A generator of its own: nothing else that draws numbers can disturb a training.
+        # A separate generator, so that other random draws cannot affect the training.
         self.generator = torch.Generator().manual_seed(options.seed)
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         self.optimizer = torch.optim.AdamW(
@@ -255,14 +255,14 @@ class _Run:
         )
 
     def epoch(self, test: Samples, on_progress: Callable[[Progress], None] | None) -> EpochRecord:
-        """Train for one epoch, evaluate and add to the history."""
-        began = time.perf_counter()
+        """Train for one epoch, evaluate, and add the results to the history."""
+        start_time = time.perf_counter()
         self.model.train()
         order = torch.randperm(len(self.data[0]), generator=self.generator)
         total, correct, number = 0.0, 0, len(self.history) + 1
-        for step, chosen in enumerate(order.split(self.options.batch_size), start=1):
-            loss, hits = self._step(chosen)
-            total += loss * len(chosen)
+        for step, indices in enumerate(order.split(self.options.batch_size), start=1):
+            loss, hits = self._step(indices)
+            total += loss * len(indices)
             correct += hits
             if on_progress is not None:
                 on_progress(Progress(number, self.options.epochs, step, self.steps, loss))
@@ -272,7 +272,7 @@ class _Run:
             train_accuracy=correct / len(order),
             test_accuracy=accuracy(self.model, *test),
             learning_rate=float(self.scheduler.get_last_lr()[0]),
-            seconds=time.perf_counter() - began,
+            seconds=time.perf_counter() - start_time,
         )
         self.history.append(record)
         logger.info("epoch %d: loss %.4f, test %.4f", number, record.loss, record.test_accuracy)
@@ -301,7 +301,7 @@ class _Run:
         return loss.item(), int((logits.argmax(1) == y).sum())
 
     def state(self) -> dict[str, Any]:
-        """Return everything the next epoch depends on, as plain types and tensors."""
+        """Return everything on which the next epoch depends, as plain types and tensors."""
         return {
             "format": RESUME_FORMAT,
             "version": RESUME_VERSION,
@@ -314,7 +314,7 @@ class _Run:
         }
 
     def _identity(self) -> dict[str, Any]:
-        """Return what two parts of one training have in common."""
+        """Return the properties that all parts of one training share."""
         options = asdict(self.options)
         del options["threads"]
         config = self.model.config.to_dict()
