@@ -1,4 +1,4 @@
-"""Counts, energy, tables and figures of what a network did.
+"""Counts, energy, tables and figures of runs.
 
 >>> import sdt_lava
 >>> counts = sdt_lava.report.count(result)  # doctest: +SKIP
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare_accountings", "count", "energy", "figures", "merge"]
 
-# Figures need matplotlib, counts the compiler.
+# Imported on demand: figures need matplotlib, counts need the compiler.
 __getattr__ = lazy(
     __name__,
     {

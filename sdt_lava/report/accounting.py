@@ -1,8 +1,8 @@
-"""Two accountings side by side: the formula ``T R FLOPs``, and what really happened.
+"""Compare two accountings: the formula ``T R FLOPs`` and the exact counts.
 
-The formula takes every event to reach as many synapses as the average tap of a convolution that
-has no border. The exact count adds up the synapses that each event reached. Their difference has
-two causes, and no other: taps outside the image, and where in the image the events are.
+The formula assumes that every event reaches as many synapses as a tap of a convolution without
+borders does on average. The exact count adds up the synapses that each event actually reached.
+They differ for exactly two reasons: taps outside the image, and the positions of the events.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ class AccountingRow:
     operation : str
         'mac' for graded input, 'accumulate' for spikes.
     rate : float
-        R, measured: events per input neuron and step.
+        The measured R: events per input neuron and step.
     flops : int
-        Operations of a dense step by the formula.
+        Operations of a dense step, by the formula.
     dense_operations : int
-        Synapses that exist: the formula without the taps outside the image.
+        Existing synapses: the formula without the taps outside the image.
     formula : float
         ``T R FLOPs``.
     exact : float
-        Operations that happened, mean of the samples.
+        Actual operations, mean over the samples.
     border : float
-        ``T R (FLOPs - synapses)``: taps outside the image, which the formula counts.
+        ``T R (FLOPs - synapses)``: taps outside the image, which the formula includes.
     position : float
-        ``T R synapses - exact``: events at places with fewer (or more) synapses than average.
+        ``T R synapses - exact``: events at positions with fewer (or more) synapses than average.
     """
 
     name: str
@@ -51,7 +51,7 @@ class AccountingRow:
 
     @property
     def reason(self) -> str:
-        """Why formula and exact count differ, in words."""
+        """The reason for the difference between formula and exact count, in words."""
         if not self.formula:
             return "nothing fired"
         border, position = self.border / self.formula, self.position / self.formula
@@ -77,8 +77,8 @@ class Accounting:
     rows : tuple of AccountingRow
         Layers of weights.
     not_in_formula : dict of str to float
-        Operations per sample that happened and that the formula has no row for (it has one for
-        masks and token sums together), by kind.
+        Actual operations per sample, by kind, for which the formula has no row (it has one for
+        masks and token sums together).
     sdsa_formula : float
         ``T (R_k + R_v) N D`` of all blocks, the formula's row for masks and token sums.
     timesteps : int
@@ -92,12 +92,12 @@ class Accounting:
 
     @property
     def formula(self) -> float:
-        """Operations of a sample by the formula, attention's masks and sums included."""
+        """Operations of a sample by the formula, including attention's masks and sums."""
         return sum(row.formula for row in self.rows) + self.sdsa_formula
 
     @property
     def exact(self) -> float:
-        """Operations of a sample that happened."""
+        """Actual operations of a sample."""
         return sum(row.exact for row in self.rows) + sum(self.not_in_formula.values())
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,22 +112,22 @@ class Accounting:
 
 
 def compare_accountings(counts: Counts) -> Accounting:
-    """Set the formula beside the exact counts of the same run.
+    """Compare the formula with the exact counts of the same run.
 
     Parameters
     ----------
     counts : Counts
-        Counts of a run; the formula's rates are measured on it.
+        Counts of a run, on which the formula's rates are measured.
     """
     weighted = [row for row in counts.connections if row.role == "synapse"]
-    others: dict[str, float] = {}
+    other_operations: dict[str, float] = {}
     for row in counts.connections:
         if row.role != "synapse":
-            happened = int(row.operations.sum()) / counts.samples
-            others[row.role] = others.get(row.role, 0.0) + happened
+            operations = int(row.operations.sum()) / counts.samples
+            other_operations[row.role] = other_operations.get(row.role, 0.0) + operations
     return Accounting(
         rows=tuple(_row(row, counts.timesteps, counts.samples) for row in weighted),
-        not_in_formula=others,
+        not_in_formula=other_operations,
         sdsa_formula=_sdsa_formula(counts),
         timesteps=counts.timesteps,
     )
@@ -152,9 +152,9 @@ def _row(connection: ConnectionCounts, timesteps: int, samples: int) -> Accounti
 
 
 def _sdsa_formula(counts: Counts) -> float:
-    """Return ``T (R_k + R_v) N D`` of all blocks: a sample's events of k and v as SDSA reads them.
+    """Return ``T (R_k + R_v) N D`` of all blocks: events of k and v per sample, as read by SDSA.
 
-    In dvs_mode they are dilated after their neurons.
+    In dvs_mode, they are dilated after their neurons.
     """
     events = {layer.name: int(layer.events.sum()) for layer in counts.layers}
     neurons = [name for name in events if name.endswith((".attn.k_lif", ".attn.v_lif"))]

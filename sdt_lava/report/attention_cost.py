@@ -1,4 +1,4 @@
-"""Spike-driven against softmax attention: energy as a function of tokens, channels and rates."""
+"""Compare the energy of spike-driven and softmax attention by tokens, channels and rates."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from sdt_lava.report.formula_energy import cost_of
 
 @dataclass(frozen=True)
 class AttentionRatio:
-    """Energy of both operators, one block, one sample.
+    """Energy of both operators for one sample in one block.
 
     Parameters
     ----------
     tokens, dim, timesteps : int
         N, D and T.
     vanilla_pj : float
-        Softmax attention: ``E_MAC (2 N^2 D + N^2 + 2 N^2)`` [pJ], and ``E_MAC 3 N D^2`` more if
-        the projections count.
+        Softmax attention: ``E_MAC (2 N^2 D + N^2 + 2 N^2)`` [pJ], plus ``E_MAC 3 N D^2`` if
+        projections are included.
     sdsa_pj : float
-        SDSA: ``E_AC T R N D`` [pJ], and ``E_AC T R_in 3 N D^2`` more if the projections count.
+        SDSA: ``E_AC T R N D`` [pJ], plus ``E_AC T R_in 3 N D^2`` if projections are included.
     """
 
     tokens: int
@@ -32,7 +32,7 @@ class AttentionRatio:
 
     @property
     def ratio(self) -> float:
-        """How many times less energy SDSA takes."""
+        """Energy of softmax attention divided by that of SDSA."""
         return self.vanilla_pj / self.sdsa_pj if self.sdsa_pj else float("inf")
 
 
@@ -56,8 +56,8 @@ def attention_ratio(
     rate : float
         R: sum of the firing rates of the two operands of the column sum.
     input_rate : float, optional
-        Firing rate of what the projections read. If given, the projections of queries, keys and
-        values count on both sides.
+        Firing rate of the projections' input. If given, the projections of queries, keys and values
+        are included for both operators.
     """
     mac, ac = cost_of(model, "mac"), cost_of(model, "ac")
     cost = vanilla_attention(tokens, dim)
@@ -78,9 +78,9 @@ def rate_for_ratio(
     timesteps: int,
     with_projections: bool,
 ) -> float:
-    """Return the firing rate, used for all operands alike, at which SDSA takes 1/ratio.
+    """Return the firing rate of all operands at which SDSA takes 1/ratio of the energy.
 
-    Without the projections it is the sum R of two rates, and may exceed what two rates can be.
+    Without projections, the result is the sum R of two rates and may exceed 2.
     """
     unit = attention_ratio(
         model,

@@ -1,4 +1,4 @@
-"""What a network does without input: spikes that its biases alone cause."""
+"""Measure a network's activity without input: spikes caused by its biases alone."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class BiasDrivenLayer:
     name : str
         Layer.
     neurons : int
-        Neurons in it.
+        Number of neurons.
     spikes : int
-        Spikes that they sent.
+        Number of spikes.
     steps : tuple of int
-        Steps, counted from 0, in which at least one of them fired.
+        Steps, counted from 0, in which at least one neuron fired.
     """
 
     name: str
@@ -37,12 +37,12 @@ class BiasDrivenLayer:
 
 @dataclass(frozen=True)
 class BiasDrivenActivity:
-    """Activity during one empty sample, which is the floor of every other sample's cost.
+    """Activity during an empty sample, a lower limit of the cost of any sample.
 
     Parameters
     ----------
     layers : tuple of BiasDrivenLayer
-        Every layer of spiking neurons.
+        All layers of spiking neurons.
     timesteps : int
         Steps of the sample.
     synops : int
@@ -55,7 +55,7 @@ class BiasDrivenActivity:
 
     @property
     def spikes(self) -> int:
-        """Spikes of all layers."""
+        """Number of spikes in all layers."""
         return sum(layer.spikes for layer in self.layers)
 
     @property
@@ -81,18 +81,18 @@ class BiasDrivenActivity:
 
 
 def bias_driven_activity(net: Graph, timesteps: int | None = None) -> BiasDrivenActivity:
-    """Run one empty sample and report what fires.
+    """Run one empty sample and report the neurons that fire.
 
-    A BatchNorm becomes a bias of the neurons when it is folded. A neuron whose bias alone lifts
-    it over its threshold fires without any event, and so causes work in the layers behind it.
-    A network without biases does nothing at all.
+    Folding converts a BatchNorm to a bias of the neurons. A neuron whose bias alone lifts it above
+    its threshold fires without any event, and thus causes work in the following layers. A network
+    without biases does nothing.
 
     Parameters
     ----------
     net : Graph
         Integer network.
     timesteps : int, optional
-        Steps of the sample; by default the network's.
+        Steps of the sample; those of the network by default.
     """
     from sdt_lava.backends.run import simulate
 
@@ -104,7 +104,7 @@ def bias_driven_activity(net: Graph, timesteps: int | None = None) -> BiasDriven
 def _layers(result: Result) -> tuple[BiasDrivenLayer, ...]:
     layers = []
     for name, spikes in result.spikes.items():
-        in_step = spikes.reshape(len(spikes), -1).sum(axis=1, dtype=np.int64)
-        steps = tuple(int(step) for step in np.flatnonzero(in_step))
-        layers.append(BiasDrivenLayer(name, int(spikes[0].size), int(in_step.sum()), steps))
+        spikes_per_step = spikes.reshape(len(spikes), -1).sum(axis=1, dtype=np.int64)
+        steps = tuple(int(step) for step in np.flatnonzero(spikes_per_step))
+        layers.append(BiasDrivenLayer(name, int(spikes[0].size), int(spikes_per_step.sum()), steps))
     return tuple(layers)

@@ -1,4 +1,4 @@
-"""Two executions, layer by layer: how many spikes differ, and where it begins."""
+"""Compare two executions layer by layer: count differing spikes and find the first difference."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LayerComparison:
     left_rate, right_rate : float
         Firing rates of the two executions.
     first : FirstDifference or None
-        Where the difference begins.
+        The earliest difference.
     """
 
     name: str
@@ -39,7 +39,7 @@ class LayerComparison:
 
     @property
     def share(self) -> float:
-        """Share of the decisions that differ."""
+        """Fraction of the decisions that differ."""
         return self.differing / self.decisions
 
 
@@ -50,11 +50,11 @@ class Comparison:
     Parameters
     ----------
     layers : tuple of LayerComparison
-        In the order in which signals reach them.
+        Layers in topological order.
     samples : int
         Samples compared.
     agreeing_labels : int
-        Samples in which both predict the same class.
+        Samples for which both executions predict the same class.
     """
 
     layers: tuple[LayerComparison, ...]
@@ -68,11 +68,11 @@ class Comparison:
 
     @property
     def first_layer(self) -> LayerComparison | None:
-        """The first layer with a difference: later ones may only inherit it."""
+        """The first layer with a difference; later layers may only inherit theirs."""
         return next((layer for layer in self.layers if layer.differing), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the comparison as plain values, for JSON."""
         first = self.first_layer
         return {
             "samples": self.samples,
@@ -94,13 +94,15 @@ def compare(left: Result, right: Result) -> Comparison:
     Raises
     ------
     DataError
-        If they recorded other layers, shapes, steps or samples.
+        If the layers, shapes, steps or samples of the results differ.
     """
-    ours, theirs = left.sent, right.sent
-    if set(ours) != set(theirs):
-        only = sorted(set(ours) ^ set(theirs))
-        raise DataError("results", f"layers in one of them only: {only}", "the same layers")
-    layers = [_compare_layer(name, ours[name], theirs[name]) for name in ours]
+    left_sent, right_sent = left.sent, right.sent
+    if set(left_sent) != set(right_sent):
+        unmatched_names = sorted(set(left_sent) ^ set(right_sent))
+        raise DataError(
+            "results", f"layers in one of them only: {unmatched_names}", "the same layers"
+        )
+    layers = [_compare_layer(name, left_sent[name], right_sent[name]) for name in left_sent]
     return Comparison(
         layers=tuple(layers),
         samples=len(left.logits),

@@ -1,4 +1,4 @@
-"""Figure of a core map: chips as panels, cores coloured by the block that they serve."""
+"""Draw a core map: chips as panels, cores coloured by their block."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from sdt_lava.report.figures import save_figure
 from sdt_lava.support.text import figure_label
 
 _EMPTY = (0.92, 0.92, 0.92)
-# Of the parts of one block, such as attention and MLP: saturation and value.
+# Saturation and value of the parts of one block, such as attention and MLP.
 _SHADES = ((0.75, 0.85), (0.40, 0.97), (0.90, 0.55), (0.25, 0.75))
-# Panels of up to this many chips are large.
+# Panels are large for up to this many chips.
 _FEW_CHIPS = 4
 _MOST_LEGEND_ROWS = 24
-# Chips with more cores than this are drawn with those in use only.
+# If a chip has more cores than this, only the used ones are drawn.
 _MOST_PLACES = 1024
-# Of a core's square: the space between two, and the thinnest stripe.
+# As fractions of a core's square: gap between two cores, and thinnest stripe.
 _GAP, _THINNEST = 0.16, 0.1
 
 Color = tuple[float, float, float]
@@ -37,9 +37,9 @@ def plot_core_map(core_map: CoreMap, path: str | os.PathLike[str], title: str) -
     Parameters
     ----------
     core_map : CoreMap
-        What is drawn.
+        The core map.
     path : path-like
-        PNG, SVG or PDF, by the suffix.
+        File in the format of its suffix: PNG, SVG or PDF.
     title : str
         Name of the network.
 
@@ -109,7 +109,7 @@ def block_colors(blocks: list[str]) -> dict[str, Color]:
 
 
 def _places(core_map: CoreMap) -> tuple[int, int]:
-    """Return rows and columns of the cores that are drawn of a chip."""
+    """Return the numbers of rows and columns of cores that are drawn for each chip."""
     used = int(np.bincount([core.chip for core in core_map.cores]).max())
     limit = core_map.target.limit("cores_per_chip")
     count = used if limit is None or limit > _MOST_PLACES else limit
@@ -120,7 +120,7 @@ def _places(core_map: CoreMap) -> tuple[int, int]:
 def _draw_chip(
     axes: Axes, cores: list[Core], places: tuple[int, int], colors: Mapping[str, Color]
 ) -> None:
-    """Draw each core as a square; populations that share it get stripes by their neurons."""
+    """Draw each core as a square with a stripe for each block, sized by the number of neurons."""
     rows, columns = places
     boxes, faces = [], []
     for place in range(rows * columns):
@@ -138,11 +138,11 @@ def _draw_chip(
 
 
 def _stripes(core: Core, colors: Mapping[str, Color]) -> dict[Color, float]:
-    """Return the share of a core's neurons by colour; small ones are widened to be seen."""
+    """Return the fraction of a core's neurons by colour; small ones are enlarged to be visible."""
     neurons: dict[Color, float] = {}
     for part in core.slices:
         color = colors[part.population]
         neurons[color] = neurons.get(color, 0) + part.neurons
     total = sum(neurons.values())
-    wide = {color: max(count / total, _THINNEST) for color, count in neurons.items()}
-    return {color: share / sum(wide.values()) for color, share in wide.items()}
+    widths = {color: max(count / total, _THINNEST) for color, count in neurons.items()}
+    return {color: share / sum(widths.values()) for color, share in widths.items()}

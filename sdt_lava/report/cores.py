@@ -1,4 +1,4 @@
-"""The cores of a network that has run."""
+"""Map a network that has run to cores."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 def map_run(net: Graph, result: Result, target: str, board: str | None = None) -> CoreMap:
-    """Map a network to the cores of a target, placed for the spikes of a run.
+    """Map a network to the cores of a target, with a placement optimised for the spikes of a run.
 
     Parameters
     ----------
     net : Graph
         Integer network.
     result : Result
-        A run of it.
+        A run of the network.
     target : str
-        Built-in target or a .toml file.
+        Name of a built-in target, or a .toml file.
     board : str, optional
-        Board of the target; the smallest that is large enough by default.
+        Board of the target; by default the smallest that is large enough.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def map_run(net: Graph, result: Result, target: str, board: str | None = None) -
 
 
 def core_table(core_map: CoreMap, bound: RuntimeBound | None = None) -> dict[str, Any]:
-    """Return what a report says of cores, as plain values."""
+    """Return the report's data on cores, as plain values."""
     traffic, counts = core_map.traffic(), core_map.by_core()
     return {
         "target": core_map.target.title,

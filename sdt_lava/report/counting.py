@@ -1,4 +1,4 @@
-"""Count what a run did: on its own or another compiled graph, on cores or without them."""
+"""Count events and operations of a run, for its own or another compiled graph and for cores."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 def count(result: Result, graph: Graph | None = None, core_map: CoreMap | None = None) -> Counts:
-    """Count what a run did.
+    """Count the events and operations of a run.
 
-    ``result.counts`` is the same for the default graph, and computed only once.
+    For the default graph, this is ``result.counts``, which is computed only once.
 
     Parameters
     ----------
     result : Result
         Run of an integer back end.
     graph : Graph, optional
-        Compiled graph whose populations and connections are counted; by default the one with
+        Compiled graph whose populations and connections are counted; by default the graph with
         relays for shortcuts.
     core_map : CoreMap, optional
-        Cores of a target: adds what travels between them, ``counts.messages``.
+        Cores of a target; adds the messages between them, ``counts.messages``.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def count(result: Result, graph: Graph | None = None, core_map: CoreMap | None =
     Raises
     ------
     DataError
-        For the float model, whose operations are not the hardware's.
+        If the run is of the float model, whose operations are not those of the hardware.
     """
     if graph is None:
         counts = result.counts

@@ -1,6 +1,6 @@
-"""Energy models: what each kind of operation costs, with the source of every constant.
+"""Energy models: the cost of each kind of operation, with the source of every constant.
 
-There is none for Loihi 2: nobody has published its energy per operation, so none is printed.
+There is no model for Loihi 2, because its energy per operation has not been published.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sdt_lava.io.toml_tables import TomlTable, read_description
 
 ENERGY_MODELS = ("horowitz45-fp32", "horowitz45-int8", "loihi1")
 
-# What can be counted, and what one unit of each count is.
+# Operations that can be counted, with a description of one operation.
 OPERATIONS: Mapping[str, str] = {
     "mac": "multiplication of a weight by a graded value, and its addition",
     "accumulate": "addition of a weight because a spike arrived",
@@ -28,7 +28,7 @@ OPERATIONS: Mapping[str, str] = {
     "spike_between_cores": "message that a neuron sends to another core",
     "hop": "step of a message from core to core, or over the border of a chip",
 }
-# More than any operation of any chip; a larger number is a mistake of unit.
+# More than any operation of any chip takes; a larger number is a wrong unit.
 _MAX_PICOJOULE = 1e9
 _TOP_KEYS = {"title", "source", "assumptions", "costs"}
 
@@ -42,7 +42,7 @@ class Cost:
     pj : float
         Energy [pJ].
     source : str
-        Where the number was read.
+        Source of the number.
     """
 
     pj: float
@@ -56,13 +56,14 @@ class EnergyModel:
     Parameters
     ----------
     name : str
-        Short name, as ``--model`` takes it.
+        Short name, as accepted by ``--model``.
     title, source : str
-        Name for people, and where the table was read.
+        Display name, and source of the table.
     assumptions : tuple of str
-        What one believes by using it.
+        Assumptions of the model.
     costs : mapping of str to Cost
-        By operation, as in `OPERATIONS`; what is missing is counted, reported, and not charged.
+        Costs by operation, as in `OPERATIONS`; operations without a cost are counted and reported,
+        but not charged.
     """
 
     name: str
@@ -73,12 +74,12 @@ class EnergyModel:
 
 
 def load_energy_model(name: str | Path) -> EnergyModel:
-    """Return an energy model by name or from a TOML file.
+    """Load an energy model by name or from a TOML file.
 
     Parameters
     ----------
     name : str or path
-        One of `ENERGY_MODELS`, or the path of a ``.toml`` file of the same form.
+        One of `ENERGY_MODELS`, or the path of a ``.toml`` file in the same format.
 
     Raises
     ------
@@ -106,19 +107,19 @@ def load_energy_model(name: str | Path) -> EnergyModel:
 
 
 def read_energy_model(name: str, text: str) -> EnergyModel:
-    """Read an energy model.
+    """Parse an energy model.
 
     Parameters
     ----------
     name : str
-        Its name.
+        Name of the model.
     text : str
         The table, in TOML.
 
     Raises
     ------
     EnergyModelError
-        Naming the first entry that is missing, unknown or out of range.
+        If an entry is missing, unknown or out of range; the error names the first one.
     """
     table = TomlTable.parse(f"energy model {name!r}", text, EnergyModelError)
     table.check_keys(_TOP_KEYS, required={"title", "source", "costs"})

@@ -1,4 +1,4 @@
-"""Energy of a run: exact counts times the costs of an energy model."""
+"""Compute the energy of a run: exact counts times the costs of an energy model."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class EnergyRow:
     Parameters
     ----------
     name, block : str
-        The population in which it happened.
+        Population that performs the operations.
     operation : str
         One of :data:`sdt_lava.report.energy_model.OPERATIONS`.
     count : int
-        How often.
+        Number of operations.
     energy_pj : float
-        Count times the operation's cost [pJ].
+        Count times the cost of the operation [pJ].
     """
 
     name: str
@@ -40,13 +40,13 @@ class EnergyTable:
     Parameters
     ----------
     model : EnergyModel
-        Costs, sources, assumptions.
+        Costs, sources and assumptions.
     rows : tuple of EnergyRow
-        Every operation that happened and has a cost.
+        Rows for all operations that occurred and have a cost.
     not_charged : dict of str to int
-        Operations that happened and have no cost in the model, with their counts.
+        Counts of operations that occurred but have no cost in the model.
     samples : int
-        Samples of the run.
+        Number of samples of the run.
     """
 
     model: EnergyModel
@@ -87,11 +87,11 @@ class EnergyTable:
         return groups
 
     def table(self) -> list[dict[str, Any]]:
-        """Return flat rows: ``pandas.DataFrame(energy.table())``."""
+        """Return flat rows, for example for ``pandas.DataFrame(energy.table())``."""
         return [asdict(row) for row in self.rows]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the table as plain values, for JSON."""
         return {
             "model": self.model.name,
             "title": self.model.title,
@@ -109,19 +109,19 @@ class EnergyTable:
 
 
 def energy(counts: Counts, model: str | Path | EnergyModel = "horowitz45-fp32") -> EnergyTable:
-    """Charge the counts of a run.
+    """Compute the energy of a run from its counts.
 
     Parameters
     ----------
     counts : Counts
-        From :func:`sdt_lava.report.count`.
+        Counts from :func:`sdt_lava.report.count`.
     model : str, path or EnergyModel
         An energy model, its name, or the path of its ``.toml`` file.
 
     Returns
     -------
     EnergyTable
-        Nothing is left out silently: what the model does not charge is listed.
+        The energy, including a list of operations without a cost in the model.
 
     Raises
     ------
@@ -131,22 +131,22 @@ def energy(counts: Counts, model: str | Path | EnergyModel = "horowitz45-fp32") 
     costs = model if isinstance(model, EnergyModel) else load_energy_model(model)
     rows, not_charged = [], {}
     for operation in (*SYNAPTIC_OPERATIONS, *UPDATES):
-        happened = counts.total(operation)
-        if not happened:
+        total = counts.total(operation)
+        if not total:
             continue
         cost = costs.costs.get(operation)
         if cost is None:
-            not_charged[operation] = happened
+            not_charged[operation] = total
             continue
         for layer in counts.layers:
             number = int(layer.operations(operation).sum())
             if number:
                 row = EnergyRow(layer.name, layer.block, operation, number, number * cost.pj)
                 rows.append(row)
-    for operation, happened in counts.messages.items():
+    for operation, total in counts.messages.items():
         cost = costs.costs.get(operation)
         if cost is not None:
-            rows.append(EnergyRow("network", "", operation, happened, happened * cost.pj))
-        elif happened:
-            not_charged[operation] = happened
+            rows.append(EnergyRow("network", "", operation, total, total * cost.pj))
+        elif total:
+            not_charged[operation] = total
     return EnergyTable(costs, tuple(rows), not_charged, counts.samples)

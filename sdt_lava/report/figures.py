@@ -1,4 +1,4 @@
-"""Figures of a run."""
+"""Draw figures of runs and comparisons."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sdt_lava.report.compare import Comparison
 from sdt_lava.support.text import figure_label
 
 _MOST_SAMPLES = 8
-# Neurons drawn of each layer, spread evenly over the population.
+# Neurons drawn for each layer, evenly spaced over the population.
 _MOST_NEURONS = 48
 _BLOCK_COLORS = ("#1b6ca8", "#c4501b", "#2f7d4f", "#7b4ea3", "#b08900", "#a8325e")
 _ROLE_COLORS = {
@@ -43,7 +43,7 @@ def plot_run(result: Result, path: str | os.PathLike[str], labels: Any = None) -
     result : Result
         Run of an integer back end.
     path : path-like
-        PNG, SVG or PDF, by the suffix.
+        File in the format of its suffix: PNG, SVG or PDF.
     labels : array_like, optional
         True classes ``(B,)``.
 
@@ -72,7 +72,7 @@ def run_figure(result: Result, labels: Any = None) -> Figure:
 def plot_comparison(
     comparison: Comparison, path: str | os.PathLike[str], names: tuple[str, str]
 ) -> None:
-    """Draw the share of differing spikes by layer, beside both firing rates.
+    """Draw the fraction of differing spikes by layer, next to both firing rates.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def plot_comparison(
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure, all or nothing; the suffix gives the format."""
+    """Write a figure atomically in the format of the suffix."""
     suffix = os.path.splitext(os.fspath(path))[1].lstrip(".") or "png"
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=_DPI, format=suffix)
@@ -131,10 +131,10 @@ def _draw_raster(axes: Axes, result: Result, samples: int) -> None:
     for name, spikes in result.sent.items():
         block = _block(name)
         color = colors.setdefault(block, len(colors) % len(_BLOCK_COLORS) + 1)
-        drawn = _raster_rows(spikes[:, :samples] != 0) * color
-        rows.append(drawn)
-        ticks.append((start + len(drawn) / 2, figure_label(name)))
-        start += len(drawn)
+        raster_rows = _raster_rows(spikes[:, :samples] != 0) * color
+        rows.append(raster_rows)
+        ticks.append((start + len(raster_rows) / 2, figure_label(name)))
+        start += len(raster_rows)
         axes.axhline(start - 0.5, color="#cccccc", linewidth=0.6)
     palette = ListedColormap(["#ffffff", *_BLOCK_COLORS])
     raster = np.concatenate(rows)
@@ -158,10 +158,10 @@ def _draw_raster(axes: Axes, result: Result, samples: int) -> None:
 
 
 def _raster_rows(spikes: np.ndarray) -> np.ndarray:
-    """Bring ``(T, B, *shape)`` to rows of neurons over back-to-back steps."""
+    """Convert spikes ``(T, B, *shape)`` to rows of neurons over the steps of all samples."""
     flat = np.swapaxes(spikes, 0, 1).reshape(spikes.shape[0] * spikes.shape[1], -1).T
-    chosen = np.unique(np.linspace(0, len(flat) - 1, _MOST_NEURONS).astype(int))
-    return flat[chosen].astype(int)
+    indices = np.unique(np.linspace(0, len(flat) - 1, _MOST_NEURONS).astype(int))
+    return flat[indices].astype(int)
 
 
 def _block(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Figure: energy of spike-driven against softmax attention over tokens, channels and rates."""
+"""Draw the energy of spike-driven and softmax attention over tokens, channels and rates."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def plot_attention(
     model : EnergyModel
         Costs.
     path : path-like
-        PNG, SVG or PDF, by the suffix.
+        File in the format of its suffix: PNG, SVG or PDF.
     tokens, dim, timesteps : int
         The operating point; by default the paper's 8-768 at 224 x 224.
     """

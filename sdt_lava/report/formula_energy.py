@@ -1,4 +1,4 @@
-"""Energy by the paper's formula: ``E = cost * T * R * FLOPs`` for each layer, then their sum."""
+"""Compute energy by the paper's formula: the sum of ``E = cost * T * R * FLOPs`` over layers."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class FormulaRow:
     layer : FormulaLayer
         The layer, with its FLOPs.
     rate : float or None
-        R, the firing rate of its input; None where it is not known.
+        R, the firing rate of the layer's input; None if unknown.
     operations : float or None
         ``T * R * FLOPs``.
     energy_pj : float or None
-        Operations times the cost of one [pJ].
+        Operations times the cost of one operation [pJ].
     """
 
     layer: FormulaLayer
@@ -63,7 +63,7 @@ class FormulaEnergy:
     model : EnergyModel
         Costs.
     rows : tuple of FormulaRow
-        A row a layer.
+        One row per layer.
     """
 
     config: SdtConfig
@@ -72,24 +72,24 @@ class FormulaEnergy:
 
     @property
     def parameters(self) -> int:
-        """Trained numbers of the network."""
+        """Number of trained parameters of the network."""
         return total_parameters(tuple(row.layer for row in self.rows))
 
     @property
     def flops(self) -> int:
-        """Operations of one dense step, the masks and sums of attention left out."""
+        """Operations of one dense step, without the masks and sums of attention."""
         return sum(row.layer.flops for row in self.rows if row.layer.kind != "sdsa")
 
     @property
     def missing_rates(self) -> tuple[str, ...]:
-        """Layers whose energy is not known because the rate of their input is not."""
+        """Layers whose energy is unknown because the rate of their input is."""
         return tuple(row.layer.name for row in self.rows if row.rate is None)
 
     @property
     def energy_mj(self) -> float | None:
-        """Energy of the network [mJ]; None as long as a rate is missing."""
-        known = [row.energy_pj for row in self.rows if row.energy_pj is not None]
-        return sum(known) / _PJ_PER_MJ if len(known) == len(self.rows) else None
+        """Energy of the network [mJ]; None if a rate is missing."""
+        energies = [row.energy_pj for row in self.rows if row.energy_pj is not None]
+        return sum(energies) / _PJ_PER_MJ if len(energies) == len(self.rows) else None
 
     @property
     def mac_energy_mj(self) -> float:
@@ -101,23 +101,23 @@ class FormulaEnergy:
     def dense_energy_mj(self) -> float:
         """Energy of the same layers as a dense network with softmax attention [mJ].
 
-        One pass, all multiply-and-accumulate: the layers' FLOPs, and for each block the
-        products, scaling and softmax of attention.
+        The dense network has a single pass of multiply-and-accumulate operations only: the layers'
+        FLOPs, and the products, scaling and softmax of attention in each block.
         """
         attention = vanilla_attention(self.config.num_tokens, self.config.dim)
         operators = self.config.depth * (attention.total - attention.qkv)
         return (self.flops + operators) * cost_of(self.model, "mac") / _PJ_PER_MJ
 
     def implied_rate(self, energy_mj: float) -> float:
-        """Return the one rate that, used for all layers of spikes, gives an energy [mJ]."""
+        """Return the rate that yields an energy [mJ] if all layers of spikes have this rate."""
         additions = sum(
             row.layer.flops * max(1, len(row.layer.inputs))
             for row in self.rows
             if row.layer.operation == "ac"
         )
-        left = energy_mj - self.mac_energy_mj
+        remaining_mj = energy_mj - self.mac_energy_mj
         cost = cost_of(self.model, "ac") * self.config.timesteps * additions
-        return left * _PJ_PER_MJ / cost
+        return remaining_mj * _PJ_PER_MJ / cost
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -148,9 +148,9 @@ def formula_energy(
     Parameters
     ----------
     config : SdtConfig
-        The network, of which T matters too.
+        The network, including T.
     model : EnergyModel
-        Costs; it needs those of 'mac' and 'accumulate'.
+        Costs, which must include 'mac' and 'accumulate'.
     rates : mapping of str to float, optional
         Firing rates by layer or by population, see
         :func:`sdt_lava.families.sdt1.formula.layer_rates`.
@@ -158,13 +158,14 @@ def formula_energy(
     Raises
     ------
     EnergyModelError
-        If the model lacks one of the two costs.
+        If the model lacks one of these costs.
     """
     layers = formula_layers(config)
-    known = layer_rates(layers, rates or {})
+    rate_of = layer_rates(layers, rates or {})
     costs = {operation: cost_of(model, operation) for operation in _COST_OF}
     rows = tuple(
-        _row(layer, known[layer.name], config.timesteps, costs[layer.operation]) for layer in layers
+        _row(layer, rate_of[layer.name], config.timesteps, costs[layer.operation])
+        for layer in layers
     )
     return FormulaEnergy(config, model, rows)
 
@@ -175,7 +176,7 @@ def cost_of(model: EnergyModel, operation: str) -> float:
     Raises
     ------
     EnergyModelError
-        If the model does not state it.
+        If the model does not contain it.
     """
     key = _COST_OF[operation]
     if key not in model.costs:

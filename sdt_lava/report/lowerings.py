@@ -1,4 +1,4 @@
-"""What every way to lower membrane shortcuts and SDSA takes, side by side."""
+"""Compare the costs of all lowerings of membrane shortcuts and SDSA."""
 
 from __future__ import annotations
 
@@ -47,23 +47,23 @@ class LoweringRow:
     Parameters
     ----------
     shortcut, sdsa : str
-        What was asked for.
+        The requested lowering.
     lowering : Lowering
-        What that means for each residual stream and each column.
+        The resulting choice for each residual stream and each column.
     neurons, synapses, weights, processes : int
-        Size, as :class:`sdt_lava.compiler.cost.LoweringCounts` defines it.
+        Size, as defined by :class:`sdt_lava.compiler.cost.LoweringCounts`.
     synops, binary_spikes, graded_spikes : float
-        Work of one sample, on average.
+        Average work of one sample.
     latency : int
         Machine steps between a frame and the network's output for it.
     longest_delay : int
         Longest delay of a connection, in steps.
     delay_chains : int
-        Connections whose delay had to be split over further populations.
+        Connections whose delay had to be split with additional populations.
     cost : float
-        What 'auto' minimises, relative to relays and AND gates.
+        The quantity minimised by 'auto', relative to relays and AND gates.
     missing : tuple of str
-        Kinds of populations that the target does not have.
+        Kinds of populations that the target lacks.
     """
 
     shortcut: str
@@ -90,21 +90,21 @@ class LoweringComparison:
     Parameters
     ----------
     rows : tuple of LoweringRow
-        Relays with AND gates first.
+        Rows, starting with relays with AND gates.
     timesteps : int
         Steps of a sample.
     samples : int
         Samples on which the work was counted exactly; 0 if it was estimated from rates.
     rates : float or mapping of str to float
-        Events per neuron and step of the LIFs: measured or assumed.
+        Measured or assumed events per neuron and step of the LIFs.
     target : str
         Target for which 'auto' chose.
     kept : mapping of str to str
-        Streams that no lowering unrolls, with the reason.
+        Streams that no lowering unrolls, with the reasons.
     refused : mapping of str to mapping of str to str
-        Ways of SDSA that a column does not allow, with the reason: by way, then by column.
+        Lowerings of SDSA that a column does not allow, with reasons: by lowering, then by column.
     skipped : mapping of str to str
-        Ways of residual streams without a row, because they would take too many connections.
+        Lowerings of residual streams without a row because they would need too many connections.
     """
 
     rows: tuple[LoweringRow, ...]
@@ -117,17 +117,17 @@ class LoweringComparison:
     skipped: Mapping[str, str] = field(default_factory=dict)
 
     def row(self, shortcut: str, sdsa: str) -> LoweringRow:
-        """Return a row by what was asked for.
+        """Return a row by the requested lowering.
 
         Raises
         ------
         KeyError
-            If there is none, as for a way that was skipped.
+            If there is no such row, for example because the lowering was skipped.
         """
         return {(row.shortcut, row.sdsa): row for row in self.rows}[shortcut, sdsa]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the comparison as plain values, for JSON."""
         return asdict(self)
 
 
@@ -138,25 +138,25 @@ def compare_lowerings(
     target: str | Path | Target = "lava-cpu",
     on_progress: Progress | None = None,
 ) -> LoweringComparison:
-    """Lower a network every way and count what each takes.
+    """Lower a network in every way and count the costs.
 
     Parameters
     ----------
     net : Graph
         Integer graph.
     run : Result, float or mapping of str to float, optional
-        A run of the network, in which work is counted exactly; or events per neuron and step, of
+        A run of the network, for which work is counted exactly; or events per neuron and step, for
         all LIFs or by name, from which it is estimated. 0.15 by default.
     target : str, path or Target
-        What 'auto' chooses for, and what limits delays.
+        The target for which 'auto' chooses, and which limits delays.
     on_progress : callable, optional
-        Called with lowerings done and in total.
+        Called with the numbers of completed and of all lowerings.
 
     Returns
     -------
     LoweringComparison
-        A row for relays, for unrolled streams unless they take too many connections, for each way
-        of SDSA that a column allows, and for what 'auto' chooses.
+        One row for relays, for unrolled streams unless they need too many connections, for each
+        lowering of SDSA that a column allows, and for the choice of 'auto'.
     """
     description = target if isinstance(target, Target) else load_target(target)
     result = run if isinstance(run, Result) else None
@@ -164,13 +164,13 @@ def compare_lowerings(
     choices = _choices(net)
     rows: list[LoweringRow] = []
     skipped: dict[str, str] = {}
-    for done, ((shortcut, sdsa), ways) in enumerate(choices.items(), start=1):
+    for number, ((shortcut, sdsa), ways) in enumerate(choices.items(), start=1):
         try:
             rows.append(maker.row(shortcut, sdsa, ways))
         except TooManyConnectionsError as error:
             skipped[shortcut] = f"{error.found}, {error.allowed}"
         if on_progress is not None:
-            on_progress(done, len(choices))
+            on_progress(number, len(choices))
     return LoweringComparison(
         rows=tuple(replace(row, cost=row.cost / rows[0].cost) for row in rows),
         timesteps=maker.timesteps,
@@ -192,16 +192,16 @@ def _rates(run: Result | Rates | None) -> Rates:
 
 
 def _choices(net: Graph) -> dict[tuple[str, str], str | dict[str, str]]:
-    """Return what is compared: what the rows are called, and the way of each column."""
+    """Return the lowering of each column, by the name of the row."""
     columns = find_columns(net)
     choices: dict[tuple[str, str], str | dict[str, str]] = {
         (RELAY, AND): AND,
         (UNROLLED, AND): AND,
     }
     for way in (COLUMN_GATE, COLUMNLESS, SINGLE_GATE):
-        allowed = {name: way for name, column in columns.items() if not obstacles(net, column)[way]}
-        if allowed:
-            choices[(RELAY, way)] = allowed
+        ways = {name: way for name, column in columns.items() if not obstacles(net, column)[way]}
+        if ways:
+            choices[(RELAY, way)] = ways
     return {**choices, (AUTO, AUTO): AUTO}
 
 
@@ -228,17 +228,17 @@ class _Rows:
         return len(self.result.integer_run("lowerings")[1])
 
     def row(self, shortcut: str, sdsa: str, ways: Choice) -> LoweringRow:
-        """Return what a choice takes; its cost is not relative yet."""
+        """Return the row of a choice; its cost is still absolute."""
         lowering = choose_lowering(self.net, self.target, shortcut, ways, rates=self.rates)
-        timed = partial(
+        scheduler = partial(
             make_schedule,
             timesteps=self.timesteps,
             input_latency=self.target.limit("input_latency") or 0,
         )
-        longest = self.target.limit("delay_max")
+        delay_limit = self.target.limit("delay_max")
         lowered = lower(self.net, lowering)
         lowered = relay_shifted(lowered, shifted_sums(lowered, self.target))
-        balanced = balance(lowered, longest, timed)
+        balanced = balance(lowered, delay_limit, scheduler)
         counts = self._counts(balanced.graph)
         schedule = balanced.schedule
         output = output_population(self.net, membranes=lowering.membranes)
@@ -262,7 +262,7 @@ class _Rows:
         )
 
     def _counts(self, graph: Graph) -> LoweringCounts:
-        """Count a lowered graph: its work exactly if there is a run."""
+        """Count a lowered graph; its work is exact if there is a run."""
         counts = count_lowering(graph, estimated_rates(graph, self.rates))
         if self.result is None:
             return counts

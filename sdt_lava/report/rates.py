@@ -1,4 +1,4 @@
-"""Firing rates in CSV files: read with the names of people's monitors, written from a run."""
+"""Read and write CSV files of firing rates, with our names or those of the authors' monitors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sdt_lava.io.files import open_regular, replacing
 from sdt_lava.io.limits import limits, remedy
 
 HEADER = ("name", "rate")
-# Populations of a network, which the formula needs or not, by block.
+# Populations of a network by block, including those that the formula does not need.
 _POPULATIONS = {
     "patch_embed": (
         *(f"{name}{stage}" for name in ("proj_lif", "maxpool") for stage in ("", "1", "2", "3")),
@@ -28,8 +28,8 @@ _POPULATIONS = {
     "mlp": ("fc1_lif", "fc2_lif", "inner_shortcut", "shortcut"),
     "head": ("relay", "token_mean"),
 }  # fmt: skip
-# What the authors' code calls what it hands to its monitors (``hook`` in module/*.py). Their k and
-# v are recorded behind the dilations of dvs_mode, as is what the projection reads.
+# Names that the authors' code passes to its monitors (``hook`` in module/*.py). Their k and v are
+# recorded after the dilations of dvs_mode, and so is the input of the projection.
 _AUTHORS = (
     (re.compile(r"MS_SPS_lif([123]?)"), r"patch_embed.proj_lif\1"),
     (re.compile(r"MS_SSA_Conv(\d+)_first_lif"), r"block.\1.attn.shortcut_lif"),
@@ -46,45 +46,45 @@ _WRITTEN_KINDS = ("lif", "gate")
 def read_rates(
     path: Path, layers: tuple[FormulaLayer, ...], ignored: list[str] | None = None
 ) -> dict[str, float]:
-    """Read firing rates.
+    """Read a CSV file of firing rates.
 
     Parameters
     ----------
     path : path
-        CSV with the header ``name,rate``. A name is a layer's (the rate of what it reads) or a
-        population's, as ``result.spikes`` or the authors' monitors name them; a rate is a fraction,
-        spikes per neuron and step.
+        CSV file with the header ``name,rate``. A name is that of a layer (for the rate of its
+        input) or of a population, as in ``result.spikes`` or in the authors' monitors; a rate is a
+        fraction, spikes per neuron and step.
     layers : tuple of FormulaLayer
-        Rows of the accounting, whose names and populations are allowed.
+        Rows of the accounting, whose names and populations are accepted.
     ignored : list of str, optional
-        Takes the names of populations whose rates the accounting does not need.
+        List to which the names of populations with unneeded rates are appended.
 
     Returns
     -------
     dict of str to float
-        Rates by our names, those that are needed.
+        The needed rates, by our names.
 
     Raises
     ------
     DataError
-        Naming the line that is wrong.
+        If a line is wrong; the error names the line.
     """
-    read = (name for row in layers for name in (*row.inputs, *row.pooled_inputs))
-    needed = {layer.name for layer in layers} | set(read)
-    others = set(_populations(layers))
+    inputs = (name for row in layers for name in (*row.inputs, *row.pooled_inputs))
+    needed = {layer.name for layer in layers} | set(inputs)
+    optional = set(_populations(layers))
     rates: dict[str, float] = {}
     for line, row in enumerate(_rows(path), start=2):
         where = f"{path}, line {line}"
         if len(row) != len(HEADER):
             raise DataError(where, f"{len(row)} columns", f"two: {','.join(HEADER)}")
-        given = row[0].strip()
-        name = _our_name(given, layers)
-        if name not in needed and name not in others:
+        label = row[0].strip()
+        name = _our_name(label, layers)
+        if name not in needed and name not in optional:
             raise DataError(
-                where, f"unknown name {given[:80]!r}", _allowed(layers), "see docs/energy.md, Rates"
+                where, f"unknown name {label[:80]!r}", _allowed(layers), "see docs/energy.md, Rates"
             )
         if name in rates:
-            raise DataError(where, f"a second rate of {given!r}", "one rate a name")
+            raise DataError(where, f"a second rate of {label!r}", "one rate a name")
         rates[name] = _rate(where, row[1])
     if ignored is not None:
         ignored += (name for name in rates if name not in needed)
@@ -92,14 +92,14 @@ def read_rates(
 
 
 def write_rates(path: Path, counts: Counts) -> None:
-    """Write the rate of every population of spikes in a run, as `read_rates` reads it.
+    """Write the rate of every population of spikes in a run, in the format of `read_rates`.
 
     Parameters
     ----------
     path : path
-        CSV file; an existing one is replaced all or nothing.
+        CSV file; an existing file is replaced atomically.
     counts : Counts
-        Counts of a run: neurons, and gates that pass spikes on (pools, masks).
+        Counts of a run, for neurons and gates that pass spikes on (pools, masks).
 
     Raises
     ------
@@ -120,7 +120,7 @@ def _populations(layers: tuple[FormulaLayer, ...]) -> Iterator[str]:
 
 
 def _our_name(name: str, layers: tuple[FormulaLayer, ...]) -> str:
-    """Return our name of a population that the authors' monitors name, or the name itself."""
+    """Return our name for a population of the authors' monitors, or the name itself."""
     dilates = any(name.endswith("_dilate") for layer in layers for name in layer.inputs)
     words = {"spikes": "dilate" if dilates else "lif", "dilate": "_dilate" if dilates else ""}
     for pattern, ours in _AUTHORS:
@@ -140,12 +140,12 @@ def _allowed(layers: tuple[FormulaLayer, ...]) -> str:
 
 def _rows(path: Path) -> list[list[str]]:
     try:
-        most = limits().rates_bytes
+        limit = limits().rates_bytes
         with open_regular(path, DataError, "a CSV file") as file:
-            data = file.read(most + 1)
-        if len(data) > most:
-            found = f"more than {most} bytes"
-            raise DataError(str(path), found, "a row for each layer", remedy("rates_bytes"))
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            problem = f"more than {limit} bytes"
+            raise DataError(str(path), problem, "a row for each layer", remedy("rates_bytes"))
         lines = io.StringIO(data.decode("utf-8"), newline="")
         rows = [row for row in csv.reader(lines) if row]
     except OSError as error:
@@ -153,8 +153,8 @@ def _rows(path: Path) -> list[list[str]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(str(path), f"no CSV: {error}", ",".join(HEADER)) from None
     if not rows or tuple(cell.strip() for cell in rows[0]) != HEADER:
-        found = ",".join(rows[0])[:80] if rows else "nothing"
-        raise DataError(f"{path}, line 1", repr(found), f"the header {','.join(HEADER)}")
+        problem = ",".join(rows[0])[:80] if rows else "nothing"
+        raise DataError(f"{path}, line 1", repr(problem), f"the header {','.join(HEADER)}")
     return rows[1:]
 
 

@@ -1,4 +1,4 @@
-"""How long a mapped network takes at least, by a runtime model."""
+"""Compute a lower bound of the runtime of a mapped network from a runtime model."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class BoundTerm:
     Parameters
     ----------
     count : str
-        What is counted, one of :data:`sdt_lava.report.runtime_model.COUNTS`.
+        Name of the count, one of :data:`sdt_lava.report.runtime_model.COUNTS`.
     per_step : float
-        How many a step, mean over the steps of the run; of the core that has most.
+        Mean count per step of the run, for the core with the largest count.
     core : int or None
-        That core; None if the count is not of a core.
+        That core; None if the count is not per core.
     step_ns : float
-        The bound that follows [ns].
+        The resulting bound [ns].
     source : str
-        Where the coefficients come from.
+        Source of the coefficients.
     """
 
     count: str
@@ -42,18 +42,18 @@ class BoundTerm:
 
 @dataclass(frozen=True)
 class RuntimeBound:
-    """Least time of a step and of a sample.
+    """Lower bounds of the time of a step and of a sample.
 
     Parameters
     ----------
     model : RuntimeModel
         Coefficients.
     terms : tuple of BoundTerm
-        One for each term of the model.
+        One term for each term of the model.
     timesteps : int
-        T: steps of a sample.
+        Steps T of a sample.
     activity : str
-        Run in which the counts were measured.
+        Description of the run in which the counts were measured.
     """
 
     model: RuntimeModel
@@ -68,16 +68,16 @@ class RuntimeBound:
 
     @property
     def step_ns(self) -> float:
-        """Mean time of a step, at least [ns]."""
+        """Lower bound of the mean time of a step [ns]."""
         return self.binding.step_ns
 
     @property
     def sample_us(self) -> float:
-        """Time of a sample in a stream of samples without gaps, at least [us]."""
+        """Lower bound of the time of a sample in a gapless stream of samples [us]."""
         return self.timesteps * self.step_ns / 1e3
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the bound as plain values, for JSON."""
         return {
             "model": self.model.name,
             "title": self.model.title,
@@ -96,25 +96,25 @@ class RuntimeBound:
 def runtime_bound(
     core_map: CoreMap, model: RuntimeModel, run: Result | None = None
 ) -> RuntimeBound:
-    """Bound the time of a step from below, from counts of each core.
+    """Return a lower bound of the time of a step, from counts for each core.
 
     A step takes at least as long as its slowest term, ``base + per_unit * count``. Counts are
     means over the steps of a run: the mean of a maximum is never less than the maximum of means,
-    so what follows is still a lower bound of the mean time.
+    so the result is a lower bound of the mean time.
 
     Parameters
     ----------
     core_map : CoreMap
-        Network on cores.
+        Map of the network to cores.
     model : RuntimeModel
         Coefficients.
     run : Result, optional
-        Run of the mapped network; by default the one that the map was made for.
+        Run of the mapped network; by default the one for which the map was made.
 
     Raises
     ------
     RuntimeModelError
-        If the map was made for an assumed activity, which bounds nothing from below.
+        If the map was made for an assumed activity, which yields no lower bound.
     """
     if run is None and not core_map.activity.is_measured:
         raise RuntimeModelError(

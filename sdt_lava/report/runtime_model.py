@@ -1,8 +1,8 @@
-"""Runtime models: the shortest time that a step can take on hardware, from coefficients of yours.
+"""Runtime models: lower bounds of the time of a step on hardware, from user-defined coefficients.
 
 Timcheck, Pierro and Shrestha (arXiv 2601.10035) describe the time of a step of Loihi 2 as a maximum
-of affine terms in what the cores do and in what travels between them. The coefficients belong to
-a chip and its software; none are built in here.
+of affine functions of the work of the cores and the traffic between them. The coefficients depend
+on a chip and its software; none are built in.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from sdt_lava.errors import RuntimeModelError
 from sdt_lava.io.toml_tables import TomlTable, read_description
 
-# What a term may grow with. All but the last two are of the core that has most.
+# Counts that a term may depend on. All except the last two are those of the core with the most.
 COUNTS: Mapping[str, str] = {
     "synops": "synaptic operations of a core in a step",
     "neuron_updates": "neurons of a core: all are updated in every step",
@@ -23,7 +23,7 @@ COUNTS: Mapping[str, str] = {
     "hops": "hops of all messages in a step: the load of the network of cores and chips",
     "step": "nothing: what every step takes, such as synchronisation",
 }
-# A second a step, or a second for one operation, is a mistake of unit.
+# A second per step or per operation is a wrong unit.
 _MAX_NS = 1e9
 
 
@@ -34,11 +34,11 @@ class RuntimeTerm:
     Parameters
     ----------
     base_ns : float
-        Time without any of what is counted [ns].
+        Time for a count of 0 [ns].
     per_unit_ns : float
-        Time for one more [ns].
+        Additional time per count [ns].
     source : str
-        Where the two numbers were read or measured.
+        Source of both numbers.
     """
 
     base_ns: float
@@ -57,11 +57,11 @@ class RuntimeModel:
     Parameters
     ----------
     name, title, source : str
-        Name, name for people, and where the table comes from.
+        Name, display name, and source of the table.
     assumptions : tuple of str
-        What one believes by using it.
+        Assumptions of the model.
     terms : mapping of str to RuntimeTerm
-        By what is counted, as in `COUNTS`.
+        Terms by name of the count, as in `COUNTS`.
     """
 
     name: str
@@ -82,7 +82,8 @@ def load_runtime_model(path: str | Path) -> RuntimeModel:
     Raises
     ------
     RuntimeModelError
-        If the file is not valid: naming the first entry that is missing, unknown or out of range.
+        If an entry is missing, unknown or out of range (the error names the first one), or the file
+        is invalid.
     """
     file = Path(path)
     if file.suffix != ".toml":

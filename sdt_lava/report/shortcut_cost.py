@@ -1,7 +1,7 @@
-"""What SEW shortcuts cost beside membrane shortcuts, counted on the float models.
+"""Compare the costs of SEW and membrane shortcuts, counted on the float models.
 
-Both are counted in the same way, from the values that the convolutions really read: an event is
-a non-zero value, and it drives as many synapses as its position has taps (image borders count).
+Both are counted in the same way, from the actual input of the convolutions: an event is a
+non-zero value, and it drives as many synapses as its position has taps (image borders count).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from sdt_lava.support.torch_state import evaluating
 
 @dataclass(frozen=True)
 class ShortcutCost:
-    """Counts of a float model over a data set; the first convolution is left out.
+    """Counts of a float model over a data set, without the first convolution.
 
     Parameters
     ----------
     samples : int
-        Samples that were run.
+        Number of samples.
     events : int
-        Non-zero values that synapses read.
+        Non-zero values read by synapses.
     multi_bit : int
-        Those of them above 1, which no binary spike can carry.
+        Events with values above 1, which binary spikes cannot carry.
     largest : int
         Largest value.
     accumulates : int
@@ -52,7 +52,7 @@ class ShortcutCost:
 
     @property
     def multi_bit_share(self) -> float:
-        """Share of the events that are no binary spikes."""
+        """Fraction of the events that are not binary spikes."""
         return self.multi_bit / self.events if self.events else 0.0
 
     @property
@@ -77,7 +77,7 @@ class ShortcutCost:
 def count_shortcut_cost(
     model: SpikeDrivenTransformer, x: NDArray[np.float32], batch_size: int = 64
 ) -> ShortcutCost:
-    """Run a model and count what its synapses read.
+    """Run a model and count the input events of its synapses.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def count_shortcut_cost(
     x : ndarray
         Images ``(B, C, H, W)`` or frames ``(B, T, C, H, W)``.
     batch_size : int
-        Samples at once.
+        Samples per batch.
     """
     totals: dict[str, int] = dict.fromkeys(_COUNTS, 0)
     with evaluating(model), _counting(model, totals):
@@ -130,12 +130,12 @@ def _hook(totals: dict[str, int]):  # type: ignore[no-untyped-def]
 
 
 def _synops(module: nn.Module, events: Tensor) -> int:
-    """Sum up events times their taps: the layer itself, with ones for weights."""
+    """Sum up events times their taps by applying the layer with all weights set to one."""
     if isinstance(module, nn.Linear):
         return int(events.sum()) * module.out_features
     assert isinstance(module, nn.Conv3d)
     ones = torch.ones(1, *module.weight.shape[1:], dtype=torch.float64)
-    # One channel of ones per group; every output channel reads the same positions.
+    # One channel of ones per group suffices: all output channels read the same positions.
     sums = nn.functional.conv3d(
         events,
         ones.expand(module.groups, *ones.shape[1:]),

@@ -1,4 +1,4 @@
-"""Everything that a report says, as plain data: what the page shows and ``report.json`` holds."""
+"""Collect all data of a report, which are shown on the page and stored in ``report.json``."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ from sdt_lava.report.page.pictures import (
 from sdt_lava.report.runtime_bound import runtime_bound
 from sdt_lava.report.runtime_model import RuntimeModel
 
-# Samples that are drawn one by one.
+# Number of samples that are drawn individually.
 SHOWN_SAMPLES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """What to put into a report.
+    """Options of a report.
 
     Parameters
     ----------
     backend : str
         Back end that runs all samples.
     others : tuple of str
-        Back ends that run the first samples again, to be compared with the first.
+        Back ends that run the first samples again, for comparison with the first back end.
     compared_samples : int
-        How many samples they run.
+        Number of samples that they run.
     models : tuple of EnergyModel
-        Costs.
+        Energy models.
     target : str, optional
-        Target whose cores the network is mapped to.
+        Target to whose cores the network is mapped.
     board : str, optional
-        Its board.
+        Board of the target.
     runtime : RuntimeModel, optional
-        Coefficients for a lower bound of a step's time on the target.
+        Runtime model for a lower bound of the time of a step on the target.
     layers : tuple of str
         Layers whose spikes and membrane potentials are drawn: names, or patterns with ``*``.
     """
@@ -76,18 +76,18 @@ class ReportOptions:
 
 @dataclass(frozen=True)
 class BackendDifference:
-    """One back end against the report's own.
+    """Differences between another back end and that of the report.
 
     Parameters
     ----------
     backend : str
         The other back end.
     samples, decisions, differing : int
-        Samples, spike decisions compared, and how many of them differ.
+        Numbers of samples, compared spike decisions, and differing decisions.
     logits_differing : int
-        Logits that differ.
+        Number of differing logits.
     seconds : float
-        Time that it took.
+        Runtime of the other back end [s].
     """
 
     backend: str
@@ -100,12 +100,12 @@ class BackendDifference:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A report before it is written.
+    """The content of a report.
 
     Parameters
     ----------
     run : dict
-        What was run: file, digest, data, versions, machine.
+        Description of the run: file, digest, data, versions, machine.
     result : Result
         The run.
     labels : ndarray of int64 or None
@@ -113,17 +113,17 @@ class Report:
     counts : Counts
         Exact counts.
     accounting : Accounting
-        The formula beside them.
+        Comparison with the formula.
     energies : tuple of EnergyTable
-        A table a model.
+        One table per energy model.
     dense : dict
-        The same network as a dense one: multiply-accumulates by layer, and of attention.
+        Multiply-accumulates of the same network as a dense network, by layer and of attention.
     differences : tuple of BackendDifference
-        Other back ends.
+        Comparisons with other back ends.
     histograms, rasters, attention
         Pictures of the first samples.
     core_map : dict or None
-        Cores and chips, where the network was mapped.
+        Cores and chips, if the network was mapped.
     """
 
     run: dict[str, Any]
@@ -141,7 +141,7 @@ class Report:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of right predictions, None without labels."""
+        """Fraction of correct predictions, None without labels."""
         if self.labels is None:
             return None
         return float(np.mean(self.result.labels == self.labels))
@@ -158,7 +158,7 @@ class Report:
         return rows
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON; pictures are left out."""
+        """Return the report as plain values without pictures, for JSON."""
         return {
             "run": self.run,
             "accuracy": self.accuracy,
@@ -183,7 +183,7 @@ def collect_report(
     options: ReportOptions | None = None,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Report:
-    """Run a network and gather everything.
+    """Run a network and collect the content of the report.
 
     Parameters
     ----------
@@ -194,52 +194,52 @@ def collect_report(
     y : ndarray of int64 or None
         True classes.
     run : mapping
-        What the page shall say about the run, such as the names of network and data.
+        Description of the run on the page, such as the names of network and data.
     options : ReportOptions, optional
-        What to put in.
+        Options of the report.
     on_progress : callable, optional
-        Called with what is being done, samples done and samples in all.
+        Called with the name of the stage, the samples done and the number of samples.
 
     Returns
     -------
     Report
-        To be written with :func:`write_report`.
+        The report, to be written with :func:`write_report`.
     """
-    chosen = options or ReportOptions()
+    settings = options or ReportOptions()
     labels = None if y is None else as_labels(y, len(x), "y")
     check_classes(net, labels, str(run.get("data", "data")))
-    drawn = chosen_layers(net, chosen.layers)
+    layers = chosen_layers(net, settings.layers)
     show = on_progress or (lambda stage, done, total: None)
     result = simulate(
         net,
         x,
-        chosen.backend,
+        settings.backend,
         on_progress=lambda done, total: show("run", done, total),
         count=True,
     )
-    shown = min(SHOWN_SAMPLES, len(x))
+    num_shown = min(SHOWN_SAMPLES, len(x))
     show("count", 0, 1)
     core_map, bound = None, None
-    if chosen.target is not None:
-        core_map = map_run(net, result, chosen.target, chosen.board)
-        bound = None if chosen.runtime is None else runtime_bound(core_map, chosen.runtime)
+    if settings.target is not None:
+        core_map = map_run(net, result, settings.target, settings.board)
+        bound = None if settings.runtime is None else runtime_bound(core_map, settings.runtime)
     counts = count(result, core_map=core_map)
     show("count", 1, 1)
     return Report(
-        run={**run, **environment(), "backend": chosen.backend, "samples": len(x)},
+        run={**run, **environment(), "backend": settings.backend, "samples": len(x)},
         result=result,
         labels=labels,
         counts=counts,
         accounting=compare_accountings(counts),
-        energies=tuple(energy(counts, model) for model in chosen.models),
+        energies=tuple(energy(counts, model) for model in settings.models),
         dense=dense_network(net, counts),
         differences=tuple(
-            _difference(net, x[: chosen.compared_samples], result, name, show)
-            for name in chosen.others
+            _difference(net, x[: settings.compared_samples], result, name, show)
+            for name in settings.others
         ),
-        histograms=membrane_histograms(result, shown, drawn),
-        rasters=rasters(result, shown, drawn),
-        attention=attention_pictures(result, labels, shown),
+        histograms=membrane_histograms(result, num_shown, layers),
+        rasters=rasters(result, num_shown, layers),
+        attention=attention_pictures(result, labels, num_shown),
         core_map=None if core_map is None else core_table(core_map, bound),
     )
 
@@ -258,7 +258,7 @@ def environment() -> dict[str, str]:
 
 
 def dense_network(net: Graph, counts: Counts) -> dict[str, Any]:
-    """Return the multiply-accumulates of the same network as a dense one, one pass."""
+    """Return the multiply-accumulates of one pass of the same network as a dense network."""
     layers = {row.origin: row.flops for row in counts.connections if row.role == "synapse"}
     attention = 0
     for node in net:
@@ -284,19 +284,19 @@ def _difference(
     other = simulate(
         net, x, backend, on_progress=lambda done, total: show(f"compare {backend}", done, total)
     )
-    same = Result(
+    baseline = Result(
         backend=result.backend,
         logits=result.logits[: len(x)],
         spikes={name: spikes[:, : len(x)] for name, spikes in result.spikes.items()},
         messages={name: sent[:, : len(x)] for name, sent in result.messages.items()},
         seconds=result.seconds,
     )
-    comparison = compare(same, other)
+    comparison = compare(baseline, other)
     return BackendDifference(
         backend=backend,
         samples=len(x),
         decisions=sum(layer.decisions for layer in comparison.layers),
         differing=comparison.differing,
-        logits_differing=int(np.count_nonzero(same.logits != other.logits)),
+        logits_differing=int(np.count_nonzero(baseline.logits != other.logits)),
         seconds=other.seconds,
     )

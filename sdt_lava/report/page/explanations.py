@@ -1,4 +1,4 @@
-"""What each number of the report is: its formula and its source."""
+"""Explain each number of the report with its formula and source."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Explanation(NamedTuple):
-    """Formula of a number, and where the formula or its inputs come from."""
+    """Formula of a number, and the source of the formula or its inputs."""
 
     formula: str
     source: str

@@ -1,4 +1,4 @@
-"""Histograms of membrane potentials against the threshold."""
+"""Compute histograms of membrane potentials relative to the threshold."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from sdt_lava.ir import Graph, SpikingNeurons
 from sdt_lava.ir.numerics import ACTIVATION_SHIFT, IntArray, channel_vector
 
 BINS = 48
-# The range shown, in thresholds; what lies beyond is counted in the outer bins.
+# The displayed range, in thresholds; the outer bins include everything beyond it.
 LOW, HIGH = -2.0, 2.0
 
 
 @dataclass(frozen=True)
 class MembraneHistogram:
-    """Where the potentials of a layer were before the reset.
+    """Distribution of the potentials of a layer before the reset.
 
     Parameters
     ----------
     name : str
         Layer.
     threshold : int
-        Its threshold mantissa; the largest, where channels differ.
+        Threshold mantissa of the layer; the largest if channels differ.
     counts : tuple of int
-        Neuron-steps in each of the bins between `LOW` and `HIGH` thresholds, the outer ones
-        with everything beyond.
+        Neuron-steps in each of the bins between `LOW` and `HIGH` thresholds; the outer bins include
+        everything beyond.
     """
 
     name: str
@@ -46,15 +46,15 @@ def membrane_histograms(
     result : Result
         Run of an integer back end.
     samples : int
-        Samples to use, from the first.
+        Number of samples to use, starting with the first.
     names : collection of str, optional
         Populations; all by default.
     """
     from sdt_lava.engine import Engine
 
     net, frames = result.integer_run("membranes")
-    wanted = set(result.spikes if names is None else names)
-    layers = [node for node in net if isinstance(node, SpikingNeurons) and node.name in wanted]
+    selection = set(result.spikes if names is None else names)
+    layers = [node for node in net if isinstance(node, SpikingNeurons) and node.name in selection]
     sources = {name for node in layers for name in node.inputs}
     recorded = {name: np.asarray(sent)[:, :samples] for name, sent in result.sent.items()}
     values = Engine(net, strict=False).run(frames[:, :samples], keep=sources, spikes=recorded)
@@ -73,6 +73,6 @@ def _histogram(net: Graph, node: SpikingNeurons, values: dict[str, IntArray]) ->
 
 
 def _potentials(node: SpikingNeurons, activation: IntArray) -> Iterator[IntArray]:
-    """Yield v before the reset, step by step."""
+    """Yield v before the reset for each step."""
     population = node.population(activation.shape[1:])
     yield from (population.step(arriving)[2] for arriving in activation)

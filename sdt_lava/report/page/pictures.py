@@ -1,4 +1,4 @@
-"""Small pictures as data URIs: spike rasters, images and attention maps."""
+"""Draw small pictures as data URIs: spike rasters, images and attention maps."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from sdt_lava.errors import ConfigError
 from sdt_lava.ir import And, Graph
 
 RASTER_ROWS = 40
-# Sides of the pictures of samples, in pixels before the browser scales them.
+# Side of the pictures of samples, in pixels before scaling in the browser.
 _PICTURE_SIDE = 160
 
 
 @dataclass(frozen=True)
 class Raster:
-    """Spikes of a layer as a picture: a row a neuron, a column a step.
+    """Spikes of a layer as a picture, with a row per neuron and a column per step.
 
     Parameters
     ----------
     name : str
         Layer.
     neurons : int
-        Rows.
+        Number of rows.
     uri : str
-        PNG as data URI; black is a spike, the rest is transparent.
+        PNG as data URI; spikes are black, the rest is transparent.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Raster:
 
 @dataclass(frozen=True)
 class AttentionPicture:
-    """A sample, and for each block where its attention lets queries pass.
+    """A sample, and the tokens at which attention lets queries pass, for each block.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class AttentionPicture:
     label, predicted : int or None
         True and predicted class.
     maps : tuple of (str, str, float)
-        Block, picture as data URI, share of query channels that passed.
+        Block, picture as data URI, and fraction of query channels that pass.
     """
 
     image: str
@@ -61,29 +61,29 @@ class AttentionPicture:
 
 
 def chosen_layers(net: Graph, patterns: Sequence[str]) -> frozenset[str]:
-    """Return the populations of neurons whose names match one of some patterns.
+    """Return the populations of neurons whose names match any of the patterns.
 
     Raises
     ------
     ConfigError
-        If a pattern matches none.
+        If a pattern matches no population.
     """
-    chosen: set[str] = set()
+    layers: set[str] = set()
     for pattern in patterns:
-        found = fnmatch.filter(net.memory_names, pattern)
-        if not found:
+        matches = fnmatch.filter(net.memory_names, pattern)
+        if not matches:
             names = ", ".join(net.memory_names)
             raise ConfigError("layers", repr(pattern), f"names, or patterns with *, of {names}")
-        chosen.update(found)
-    return frozenset(chosen)
+        layers.update(matches)
+    return frozenset(layers)
 
 
 def rasters(result: Result, samples: int, layers: Collection[str]) -> tuple[Raster, ...]:
-    """Draw the spikes of some layers for the first samples."""
+    """Draw the spikes of the given layers for the first samples."""
     pictures = []
     for name in (name for name in result.sent if name in layers):
-        chosen = np.asarray(result.sent[name])[:, :samples]
-        flat = np.swapaxes(chosen, 0, 1).reshape(-1, int(np.prod(chosen.shape[2:]))).T
+        spikes = np.asarray(result.sent[name])[:, :samples]
+        flat = np.swapaxes(spikes, 0, 1).reshape(-1, int(np.prod(spikes.shape[2:]))).T
         rows = np.unique(np.linspace(0, len(flat) - 1, RASTER_ROWS).astype(int))
         alpha = np.where(flat[rows] != 0, 255, 0).astype(np.uint8)
         pixels = np.stack([np.zeros_like(alpha), alpha], axis=-1)
@@ -94,7 +94,7 @@ def rasters(result: Result, samples: int, layers: Collection[str]) -> tuple[Rast
 def attention_pictures(
     result: Result, labels: NDArray[np.int64] | None, samples: int
 ) -> tuple[AttentionPicture, ...]:
-    """Draw where attention lets queries pass; nothing for networks without attention."""
+    """Draw the tokens at which attention lets queries pass; nothing without attention."""
     from sdt_lava.engine import Engine
 
     net, frames = result.integer_run("attention")
@@ -105,13 +105,16 @@ def attention_pictures(
     ]
     if not masks or len(net.input_shape) != 3:
         return ()
-    recorded = {name: np.asarray(spikes)[:, :samples] for name, spikes in result.sent.items()}
-    passed = Engine(net, strict=False).run(frames[:, :samples], keep=masks, spikes=recorded)
+    spikes_by_name = {name: np.asarray(spikes)[:, :samples] for name, spikes in result.sent.items()}
+    query_spikes = Engine(net, strict=False).run(
+        frames[:, :samples], keep=masks, spikes=spikes_by_name
+    )
     pictures = []
     for sample in range(min(samples, frames.shape[1])):
         image = _gray(frames[:, sample].astype(float).mean(axis=(0, 1)))
         maps = tuple(
-            (name.rsplit(".", 2)[0], *_overlay(image, passed[name][:, sample])) for name in masks
+            (name.rsplit(".", 2)[0], *_overlay(image, query_spikes[name][:, sample]))
+            for name in masks
         )
         label = None if labels is None else int(labels[sample])
         pictures.append(
@@ -121,7 +124,7 @@ def attention_pictures(
 
 
 def _overlay(image: NDArray[np.uint8], passed: NDArray[np.generic]) -> tuple[str, float]:
-    """Colour an image by the share of channels that pass at each token."""
+    """Colour an image by the fraction of channels that pass at each token."""
     share = np.asarray(passed, float).mean(axis=(0, 1))
     strongest = share.max()
     heat = Image.fromarray(np.uint8(255 * share / strongest if strongest else share))

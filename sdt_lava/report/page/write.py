@@ -1,4 +1,4 @@
-"""Writing a report: page, JSON, tables, figures; each file all or nothing, the page last."""
+"""Write a report: page, JSON, tables, figures; each file atomically, the page last."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ PAGE = "index.html"
 
 
 def write_report(report: Report, folder: str | os.PathLike[str], *, figures: bool = False) -> Path:
-    """Write a report into a folder, which is made if it does not exist.
+    """Write a report to a folder, which is created if necessary.
 
     Parameters
     ----------
     report : Report
-        From :func:`collect_report`.
+        Report from :func:`collect_report`.
     folder : path-like
-        Files of the same names are replaced.
+        Folder, in which files with the same names are replaced.
     figures : bool
         Also write the figures as PNG and SVG.
 
     Returns
     -------
     Path
-        The page, ``index.html``. It needs no other file and no network.
+        The page, ``index.html``, which needs neither other files nor network access.
 
     Raises
     ------
     OutputError
-        If something cannot be written.
+        If a file cannot be written.
     """
     target = make_folder(folder)
     write_json(target / "report.json", report.to_dict())
@@ -62,7 +62,7 @@ def write_report(report: Report, folder: str | os.PathLike[str], *, figures: boo
 
 
 def render(report: Report) -> str:
-    """Return the page."""
+    """Return the HTML of the page."""
     files = resources.files("sdt_lava.report.page")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_shown
@@ -85,7 +85,7 @@ def render(report: Report) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Write out what browsers, too, obey in names: letters that turn the direction of writing."""
+    """Escape direction-control characters in names, which browsers would obey."""
     return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
@@ -99,7 +99,7 @@ def _block_parts(table: EnergyTable, block: str) -> list[tuple[str, float]]:
 
 
 def _heights(counts: Sequence[int]) -> list[float]:
-    """Return the heights of a histogram's bars, logarithmic, of 30 at most."""
+    """Return the heights of a histogram's bars on a logarithmic scale, at most 30."""
     logarithms = np.log1p(np.asarray(counts, float))
     highest = float(logarithms.max()) or 1.0
     heights: list[float] = (28.0 * logarithms / highest).tolist()
