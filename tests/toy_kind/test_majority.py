@@ -11,7 +11,6 @@ import pytest
 
 import sdt_lava
 from sdt_lava.backends.deployment import compile_network
-from sdt_lava.counts.counts import count
 from sdt_lava.engine import Engine
 from sdt_lava.hardware.core_map import map_cores
 from sdt_lava.hardware.rules import check_rules
@@ -21,6 +20,7 @@ from sdt_lava.ir.encoding import encode
 from sdt_lava.ir.reference import run_reference
 from sdt_lava.quantize.changes import count_changes
 from sdt_lava.quantize.post_training import CalibrationData, quantize
+from sdt_lava.report.counting import count
 from sdt_lava.report.page.collect import ReportOptions, collect_report
 from sdt_lava.report.page.write import write_report
 from tests.needs import back_ends
