@@ -1,19 +1,12 @@
 """Try the kernels that numba compiles against the reference, before one is used for the first time.
 
-LLVM decides by version and processor what becomes of a loop, and has been wrong before. In every
-new combination of numba, llvmlite, processor, settings and sources, each kernel first computes
-small networks whose sums are as large as they become, on every form of neuron. What it got right
-is noted beside numba's machine code; a kernel that differs is not used, whatever it costs.
+Each kernel computes small networks whose sums are as large as they become, on every form of neuron;
+see :mod:`sdt_lava.engine.verdicts` for when. One that differs is not used, whatever it costs.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Callable, Iterator
-from functools import partial
-from hashlib import sha256
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,30 +14,22 @@ import numpy as np
 from sdt_lava.engine.plan.memory import Run
 from sdt_lava.engine.plan.plan import Plan
 from sdt_lava.engine.registry import Context
-from sdt_lava.errors import SdtLavaError
-from sdt_lava.io.files import replacing
+from sdt_lava.engine.verdicts import is_exact
 from sdt_lava.ir import Conv, Graph, Input, Lif, MaxPool, Node, OrPool, Shortcut
 from sdt_lava.ir.numerics import IntArray
 from sdt_lava.ir.reference import run_reference
-from sdt_lava.kernels.jit import cache_folder, combination
-from sdt_lava.kernels.neurons import fire_rows
 from sdt_lava.support.torch_use import exact_if_loaded
 
-logger = logging.getLogger(__name__)
-
 # Kernels by their names in a plan; what packs, pools, counts and fires; what surrounds operators
-# of torch, and the one that takes their place.
+# of torch.
 SUMS = ("event", "lookup", "int16")
-SIGNALS, DENSE, LOOPS = "signals", "dense", "loops"
+SIGNALS, DENSE = "signals", "dense"
 
 _STEPS, _BATCH = 3, 2
 _LARGEST_TAPS = 160
 _TABLE_BYTES = 1 << 28
 # Leaks that have forms of neurons of their own: one half, a short fraction, any other.
 _LEAKS = (2048, 1024, 123)
-_FILE = "exact-{}.json"
-# What was found in this process, by kernel: '' where everything was right.
-_VERDICTS: dict[str, str] = {}
 
 
 class _Trial(NamedTuple):
@@ -58,35 +43,14 @@ class _Trial(NamedTuple):
 
 def passes(name: str) -> bool:
     """Whether a kernel has computed what the reference does, here or in an earlier process."""
-    if name not in _VERDICTS:
-        if name in _noted():
-            _VERDICTS[name] = ""
-        else:
-            _VERDICTS[name] = _tried(name)
-    return not _VERDICTS[name]
-
-
-def _tried(name: str) -> str:
-    problem = _problem(name)
-    if problem:
-        logger.warning("kernel %s is not used: it %s (%s)", name, problem, combination())
-    else:
-        logger.info("kernel %s is exact on %s", name, combination())
-        _note(name)
-    return problem
+    return is_exact(name, lambda: _problem(name))
 
 
 def _problem(name: str) -> str:
     """Return what a kernel does wrong; '' if nothing."""
-    try:
-        if name == LOOPS:
-            return _problem_of_loops()
-        for trial in _TRIALS[name]():
-            if not _is_exact(trial):
-                return "differs from the reference"
-    # Whatever a compiler that does not fit may do.
-    except Exception as error:
-        return f"fails ({type(error).__name__}: {str(error)[:200]})"
+    for trial in _TRIALS[name]():
+        if not _is_exact(trial):
+            return "differs from the reference"
     return ""
 
 
@@ -168,22 +132,6 @@ def _signals() -> Iterator[_Trial]:
     raise RuntimeError("no kernel of sums is exact")
 
 
-def _problem_of_loops() -> str:
-    from sdt_lava.engine.dense import Loops
-    from sdt_lava.engine.probe import difference
-    from sdt_lava.engine.synapses import Weights, Window
-
-    rng = np.random.default_rng(2)
-    for window in (Window((1, 1)), Window((3, 2), (2, 1), (0, 0), (1, 2), 3)):
-        mantissa = rng.integers(-128, 128, (6 * window.groups, 5, *window.kernel))
-        for reach in (1, 255, 2**30):
-            weights = Weights(mantissa, window, (-reach, reach))
-            problem = difference(partial(Loops, weights), (2, 5 * window.groups, 7, 6))
-            if problem:
-                return problem
-    return ""
-
-
 def _conv(name: str, source: str, mantissa: IntArray, exponent: int = 0) -> Conv:
     padding = (mantissa.shape[2] // 2, mantissa.shape[3] // 2)
     return Conv(
@@ -208,34 +156,3 @@ _TRIALS: dict[str, Callable[[], Iterator[_Trial]]] = {
     SIGNALS: _signals,
     DENSE: lambda: _layers((70, 5, 4), 0, 1, "float32"),
 }
-
-
-def _place() -> Path | None:
-    """Return the file of what was right in this combination, if there is a folder for it."""
-    folder = cache_folder(fire_rows)
-    digest = sha256(combination().encode()).hexdigest()[:16]
-    return None if folder is None else folder / _FILE.format(digest)
-
-
-def _noted() -> frozenset[str]:
-    """Return the kernels that were right; a file that is damaged says nothing."""
-    path = _place()
-    if path is None:
-        return frozenset()
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return frozenset(found["exact"]) if found["combination"] == combination() else frozenset()
-    except (OSError, ValueError, KeyError, TypeError):
-        return frozenset()
-
-
-def _note(name: str) -> None:
-    path = _place()
-    if path is None:
-        return
-    content = {"combination": combination(), "exact": sorted({name, *_noted()})}
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    except SdtLavaError as error:
-        logger.info("kernel %s is tried again next time: %s", name, error)
