@@ -24,7 +24,7 @@ from sdt_lava.support.text import quoted
 
 if TYPE_CHECKING:
     from sdt_lava.ir import Graph
-    from sdt_lava.quantize.post_training import CalibrationData
+    from sdt_lava.quantize.samples import CalibrationData
 
 _SUFFIX = ".nir"
 
@@ -111,7 +111,7 @@ def _calibration(name: str | None) -> CalibrationData | None:
     if name is None:
         return None
     from sdt_lava.datasets import load_dataset
-    from sdt_lava.quantize.post_training import CalibrationData
+    from sdt_lava.quantize.samples import CalibrationData
 
     data = load_dataset(name, "train")
     data = data.head(min(_CALIBRATION_SAMPLES, len(data)))

@@ -18,7 +18,7 @@ from sdt_lava.datasets import (
 )
 from sdt_lava.datasets.normalisation import measured_levels
 from sdt_lava.families.sdt1.config import SdtConfig
-from sdt_lava.quantize.post_training import CalibrationData
+from sdt_lava.quantize.samples import CalibrationData
 from sdt_lava.support.text import printable
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from sdt_lava.quantize.groups import lif_groups
 from sdt_lava.quantize.samples import spread, work_of
 
 if TYPE_CHECKING:
-    from sdt_lava.quantize.post_training import CalibrationData
+    from sdt_lava.quantize.samples import CalibrationData
 
 # More samples hardly change the shares, and every export with data counts changes.
 _MOST_SAMPLES = 64

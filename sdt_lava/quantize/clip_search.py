@@ -21,7 +21,8 @@ from sdt_lava.ir.bounds import bound_nodes
 from sdt_lava.quantize.fitting import weights_stay
 from sdt_lava.quantize.forced import ForcedLayers, RecordedBatch, Teacher, record
 from sdt_lava.quantize.groups import LifGroup
-from sdt_lava.quantize.report import ClipChoice, ScaleChoices, fits
+from sdt_lava.quantize.headroom import fits
+from sdt_lava.quantize.report import ClipChoice, ScaleChoices
 from sdt_lava.quantize.samples import spread, work_of
 from sdt_lava.quantize.search import ScaleSearch
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from sdt_lava.ir import Graph
 from sdt_lava.quantize.calibration import levels_note, with_levels_of
-from sdt_lava.quantize.post_training import CalibrationData, quantize
+from sdt_lava.quantize.post_training import quantize
 from sdt_lava.quantize.report import QuantizationReport
+from sdt_lava.quantize.samples import CalibrationData
 
 if TYPE_CHECKING:
     from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer

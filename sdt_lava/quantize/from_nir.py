@@ -19,8 +19,8 @@ from sdt_lava.quantize.integer import is_silent
 from sdt_lava.quantize.nir_thresholds import check_reachable
 
 if TYPE_CHECKING:
-    from sdt_lava.quantize.post_training import CalibrationData
     from sdt_lava.quantize.report import QuantizationReport
+    from sdt_lava.quantize.samples import CalibrationData
 
 
 @dataclass(frozen=True, kw_only=True)

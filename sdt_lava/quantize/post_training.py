@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sdt_lava.errors import QuantizationError
 from sdt_lava.ir import Graph
 from sdt_lava.ir.biases import gather_biases
 from sdt_lava.ir.bounds import Extremes, bound_extremes
 from sdt_lava.quantize.first_layer import input_before
+from sdt_lava.quantize.headroom import fits, headroom
 from sdt_lava.quantize.reachable import check_alive
 from sdt_lava.quantize.report import (
     QuantizationReport,
     RangedNetwork,
     ScaleChoices,
     build_report,
-    fits,
-    headroom,
 )
-from sdt_lava.quantize.samples import spread, work_of
+from sdt_lava.quantize.samples import CalibrationData, spread, work_of
 from sdt_lava.quantize.search import ScaleSearch
 from sdt_lava.quantize.weight_format import MAX_BITS, WeightFormat
 
@@ -41,25 +39,6 @@ _SYNTHETIC_SAMPLES = 4
 _MOST_WORK = 5 * 10**11
 # Small, because networks that need measuring are large.
 _CALIBRATION_BATCH = 4
-
-
-@dataclass(frozen=True)
-class CalibrationData:
-    """Input data on which scales are chosen, and ranges are measured that cannot be proved.
-
-    Parameters
-    ----------
-    x : ndarray
-        ``(B, C, H, W)`` or ``(B, T, C, H, W)``, in the units of the model's input.
-    name : str
-        Name of the data, for the report.
-    choose : bool
-        Whether to choose scales on the data; otherwise ranges are only measured.
-    """
-
-    x: NDArray[np.floating[Any]]
-    name: str
-    choose: bool = True
 
 
 def synthetic_calibration(graph: Graph, seed: int = 0) -> CalibrationData:

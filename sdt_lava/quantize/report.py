@@ -9,8 +9,8 @@ import numpy as np
 
 from sdt_lava.ir import Graph, Readout, SpikingNeurons, Synapse
 from sdt_lava.ir.bounds import Extremes
-from sdt_lava.ir.numerics import ACTIVATION_LIMIT, ACTIVATION_SHIFT, STATE_LIMIT
 from sdt_lava.quantize.first_layer import effective_weight
+from sdt_lava.quantize.headroom import fits, headroom
 from sdt_lava.quantize.integer import is_silent, powers
 
 if TYPE_CHECKING:
@@ -197,19 +197,6 @@ class RangedNetwork:
     def unproved(self) -> list[str]:
         """Neurons whose ranges cannot be proved from the weights."""
         return [name for name, extremes in self.bounds.items() if not fits(extremes)]
-
-
-def fits(extremes: Extremes, margin: float = 1.0) -> bool:
-    """Return whether values times a safety margin stay within the 24-bit state."""
-    return headroom(extremes) >= margin
-
-
-def headroom(extremes: Extremes) -> float:
-    """Return the range of the 24-bit state divided by the largest values."""
-    return min(
-        ACTIVATION_LIMIT / max(extremes.activation, 1),
-        STATE_LIMIT / max(extremes.membrane, 1 << ACTIVATION_SHIFT),
-    )
 
 
 def build_report(

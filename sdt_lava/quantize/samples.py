@@ -1,11 +1,14 @@
-"""Choose how many calibration samples are used: fewer for large networks."""
+"""Calibration data, and how many of its samples are used: fewer for large networks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sdt_lava.ir import Graph
 from sdt_lava.ir.numerics import IntArray
@@ -15,6 +18,25 @@ from sdt_lava.quantize.groups import LifGroup
 # The update of a neuron costs about as much as this many multiplications.
 _NEURON_WORK = 200
 _FEWEST_SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class CalibrationData:
+    """Input data on which scales are chosen, and ranges are measured that cannot be proved.
+
+    Parameters
+    ----------
+    x : ndarray
+        ``(B, C, H, W)`` or ``(B, T, C, H, W)``, in the units of the model's input.
+    name : str
+        Name of the data, for the report.
+    choose : bool
+        Whether to choose scales on the data; otherwise ranges are only measured.
+    """
+
+    x: NDArray[np.floating[Any]]
+    name: str
+    choose: bool = True
 
 
 def work_of(graph: Graph, groups: Iterable[LifGroup]) -> int:

@@ -14,6 +14,7 @@ from sdt_lava.ir.numerics import BIAS_MANTISSA_HIGH, THRESHOLD_LIMIT
 from sdt_lava.quantize.first_layer import least_exponent
 from sdt_lava.quantize.fitting import SAME_SCALE, exact_scale, filling_scale, fitting_scale
 from sdt_lava.quantize.groups import LifGroup, lif_groups, token_count, token_mean_before
+from sdt_lava.quantize.headroom import headroom
 from sdt_lava.quantize.integer import (
     Clips,
     largest_scale,
@@ -21,7 +22,6 @@ from sdt_lava.quantize.integer import (
     reach,
     with_rounded,
 )
-from sdt_lava.quantize.report import headroom
 from sdt_lava.quantize.weight_format import WeightFormat
 
 # Rounding may raise a sum slightly above the value expected from its scale.

@@ -35,7 +35,7 @@ from sdt_lava.report.energy_table import energy
 
 if TYPE_CHECKING:
     from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
-    from sdt_lava.quantize.post_training import CalibrationData
+    from sdt_lava.quantize.samples import CalibrationData
 
 SHORTCUTS = (RELAY, UNROLLED, AUTO)
 SDSA = (*WAYS, AUTO)
