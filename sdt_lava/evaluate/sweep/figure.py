@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from sdt_lava.evaluate.sweep.table import Sweep
+from sdt_lava.evaluate.sweep.row import SweepRow
 from sdt_lava.report.figures import save_figure
 from sdt_lava.support.text import figure_label
 
@@ -14,13 +15,19 @@ _COLORS = ("#1b6ca8", "#c4501b", "#2f7d4f", "#7b4ea3", "#b08900", "#a8325e", "#5
 _MARKERS = "osD^vP*X"
 
 
-def plot_pareto(sweep: Sweep, path: str | os.PathLike[str]) -> None:
+def plot_pareto(
+    rows: Sequence[SweepRow],
+    fronts: Mapping[str, Sequence[SweepRow]],
+    path: str | os.PathLike[str],
+) -> None:
     """Plot accuracy against energy with the Pareto front, one panel per energy model.
 
     Parameters
     ----------
-    sweep : Sweep
-        A sweep with accuracies.
+    rows : sequence of SweepRow
+        Rows; those without accuracy are left out.
+    fronts : mapping of str to sequence of SweepRow
+        The Pareto front by energy model.
     path : path-like
         File to write; its suffix determines the format.
 
@@ -29,19 +36,18 @@ def plot_pareto(sweep: Sweep, path: str | os.PathLike[str]) -> None:
     OutputError
         If the file cannot be written.
     """
-    models = sweep.models
-    figure = Figure(figsize=(4.6 * len(models), 4.2), layout="constrained")
-    panels = figure.subplots(1, len(models), squeeze=False, sharey=True)[0]
-    widths = sorted({row.bits for row in sweep.rows})
-    lowerings = list(dict.fromkeys((row.shortcut, row.sdsa) for row in sweep.rows))
-    for axes, model in zip(panels, models, strict=True):
-        front = sweep.pareto(model)
+    figure = Figure(figsize=(4.6 * len(fronts), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(fronts), squeeze=False, sharey=True)[0]
+    widths = sorted({row.bits for row in rows})
+    lowerings = list(dict.fromkeys((row.shortcut, row.sdsa) for row in rows))
+    for axes, model in zip(panels, fronts, strict=True):
+        front = fronts[model]
         axes.plot(
             [row.energy_nj[model] for row in front],
             [100 * (row.accuracy or 0.0) for row in front],
             color="#999999", linewidth=1, zorder=1, drawstyle="steps-post", label="Pareto front",
         )  # fmt: skip
-        for row in sweep.rows:
+        for row in rows:
             if row.accuracy is None:
                 continue
             axes.scatter(

@@ -24,7 +24,8 @@ from sdt_lava.errors import CompileError, ConfigError, DataError, GraphError
 from sdt_lava.evaluate.identity import check_same
 from sdt_lava.evaluate.run import EvaluationOptions, MakeExecutor, evaluate, open_data
 from sdt_lava.evaluate.summary import Evaluation
-from sdt_lava.evaluate.sweep.table import Sweep, SweepRow
+from sdt_lava.evaluate.sweep.row import SweepRow
+from sdt_lava.evaluate.sweep.table import Sweep
 from sdt_lava.io.files import OutputError, check_folder, make_folder, open_regular, write_json
 from sdt_lava.io.json_text import parse_json
 from sdt_lava.io.netx import load_network
