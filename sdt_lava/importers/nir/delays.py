@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nir
 import numpy as np
 
 from sdt_lava.errors import NirError
 from sdt_lava.importers.nir.layers import fitted
+from sdt_lava.importers.nir.maker import Maker
 from sdt_lava.importers.nir.operators import Reshape
 from sdt_lava.importers.nir.populations import (
     Layout,
@@ -22,14 +23,11 @@ from sdt_lava.io.nir.values import FloatArray, numbers
 from sdt_lava.ir import CubaLif, Input, Shape
 from sdt_lava.ir.numerics import DECAY_UNITY
 
-if TYPE_CHECKING:
-    from sdt_lava.importers.nir.float_graph import FloatMaker
-
 # A delay may miss a whole number of steps by so many.
 _CLOSE = 1e-3
 
 
-def read_delay(maker: FloatMaker, name: str, node: nir.Delay) -> None:
+def read_delay(maker: Maker, name: str, node: nir.Delay) -> None:
     """Add neurons without memory that repeat spikes later."""
     others, _, shape = maker.arriving(name)
     arrives = others[0]
@@ -59,7 +57,7 @@ def read_delay(maker: FloatMaker, name: str, node: nir.Delay) -> None:
     maker.sent[name] = Population(name, shape, layout.ours)
 
 
-def _steps(maker: FloatMaker, name: str, node: nir.Delay, shape: Shape) -> FloatArray:
+def _steps(maker: Maker, name: str, node: nir.Delay, shape: Shape) -> FloatArray:
     delay = fitted(numbers(node.delay, f"{name}: delay"), shape, f"{name}: delay")
     if delay.min() < 0:
         raise NirError(f"{name}: delay", f"{delay.min():g} s", "0 or more")

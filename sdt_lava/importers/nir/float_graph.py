@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 import nir
 import numpy as np
 
-from sdt_lava.errors import NirError
 from sdt_lava.importers.grid import grid_of
+from sdt_lava.importers.nir.constants import constant_source
 from sdt_lava.importers.nir.delays import read_delay
 from sdt_lava.importers.nir.entry import frame_shape, input_node, input_shape
-from sdt_lava.importers.nir.layers import LAYERS, layer_operator
+from sdt_lava.importers.nir.layers import LAYERS
+from sdt_lava.importers.nir.maker import Maker
 from sdt_lava.importers.nir.neurons import LEAKY, NEURONS, NeuronForm, neuron_form
-from sdt_lava.importers.nir.operators import Matrix, Operator, Reshape, as_matrix
+from sdt_lava.importers.nir.operators import Reshape, as_matrix
 from sdt_lava.importers.nir.populations import (
     Arriving,
     Layout,
     Population,
     by_channel,
-    constant_source,
     decay_field,
     layout_of,
     scaled_rows,
-    synapse_node,
 )
 from sdt_lava.importers.nir.readout import check_is_last, read_output
-from sdt_lava.importers.nir.structure import Structure, Way, read_structure
-from sdt_lava.io.limits import limits, remedy
+from sdt_lava.importers.nir.structure import read_structure
 from sdt_lava.io.nir.values import FloatArray
-from sdt_lava.ir import CubaLif, Flatten, Lif, Node, Shape, SpikingNeurons
+from sdt_lava.ir import CubaLif, Lif, Node, Shape, SpikingNeurons
 
 # Relative distance below which thresholds are the same number computed in another way.
 _SAME = 1e-9
@@ -40,153 +38,7 @@ _SAME = 1e-9
 _STEPS = 127
 
 
-@dataclass
-class FloatMaker:
-    """Translate population by population.
-
-    Parameters
-    ----------
-    source : nir.NIRGraph
-        The graph.
-    dt : float
-        Time step [s].
-    entry : tuple or None
-        Scale, low and high of the input; None for a graph of ours, whose metadata say them.
-    shape : tuple of int, optional
-        Shape of the input, if the caller says it.
-
-    Attributes
-    ----------
-    notes : list of str
-        What was left out, rounded or moved.
-    metadata : dict
-        Metadata of the NIR nodes by name.
-    """
-
-    source: nir.NIRGraph
-    dt: float
-    entry: tuple[float, int, int] | None
-    shape: Shape | None = None
-    notes: list[str] = field(default_factory=list)
-    metadata: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    nodes: dict[str, Node] = field(default_factory=dict)
-    shapes: dict[str, Shape] = field(default_factory=dict)
-    sent: dict[str, Population] = field(default_factory=dict)
-    layers: dict[str, Operator] = field(default_factory=dict)
-    structure: Structure = field(init=False)
-
-    @property
-    def exact(self) -> bool:
-        """Whether the graph is one of ours: every node stays what it is."""
-        return self.entry is None
-
-    def make(self) -> list[Node]:
-        """Return the nodes of the float graph, inputs first."""
-        structure = self.structure = read_structure(self.source, SUPPORTED, tuple(_SENDERS))
-        self.notes += structure.notes
-        for name, node in structure.nodes.items():
-            self.metadata[name] = node.metadata if isinstance(node.metadata, dict) else {}
-        for name in structure.order:
-            if name in structure.senders:
-                _SENDERS[type(structure.nodes[name])](self, name, structure.nodes[name])
-        read_output(self)
-        return list(self.nodes.values())
-
-    def add(self, node: Node, main: str = "") -> None:
-        """Append a node; texts come from a NIR node, by default the one of the same name."""
-        metadata = self.metadata.get(main or node.name, {})
-        for key in ("block", "origin"):
-            text = metadata.get(key)
-            if isinstance(text, str) and not getattr(node, key):
-                node = replace(node, **{key: text})  # type: ignore[arg-type]
-        shape = node.output_shape([self.shapes[name] for name in node.inputs])
-        most = limits().population
-        if prod(shape) > most:
-            raise NirError(node.name, f"{shape} outputs", f"at most {most}", remedy("population"))
-        self.shapes[node.name] = shape
-        self.nodes[node.name] = node
-
-    def free_name(self, wanted: str) -> str:
-        """Return a name that no node has or will have."""
-        if wanted in self.structure.nodes and wanted not in self.nodes:
-            return wanted
-        name = wanted
-        while name in self.nodes or name in self.structure.nodes:
-            name += "_"
-        return name
-
-    def operators(self, way: Way, shape: Shape) -> tuple[list[Operator], Shape]:
-        """Return the layers of a way as operators, and the shape behind them."""
-        found = []
-        for name in way.layers:
-            layer = self.layers.get(name)
-            if layer is None:
-                layer = layer_operator(self.structure.nodes[name], name, shape)
-                self.layers[name] = layer
-            if layer.before != shape:
-                raise NirError(
-                    name, f"currents of shapes {layer.before} and {shape} that add up", "one shape"
-                )
-            found.append(layer)
-            shape = layer.after
-        return found, shape
-
-    def arriving(self, name: str) -> tuple[list[Arriving], list[Arriving], Shape]:
-        """Return what arrives at a node from others and from itself, and its shape."""
-        ways = self.structure.ways_to(name)
-        others: list[Arriving] = []
-        for way in ways:
-            if way.source != name:
-                sender = self.sent[way.source]
-                operators, shape = self.operators(way, sender.shape)
-                others.append(Arriving(sender.node, sender.shape, sender.ours, operators, shape))
-        if not others:
-            raise NirError(name, "neurons that read nothing", "a synapse before them")
-        shape = others[0].after
-        if any(arrives.after != shape for arrives in others):
-            shapes = sorted({arrives.after for arrives in others})
-            raise NirError(name, f"currents of shapes {shapes} that add up", "one shape")
-        own: list[Arriving] = []
-        for way in ways:
-            if way.source == name:
-                operators, back = self.operators(way, shape)
-                if back != shape:
-                    raise NirError(name, f"{back} values that come back to {shape}", "one shape")
-                own.append(Arriving(name, shape, shape, operators, back))
-        return others, own, shape
-
-    def add_synapses(self, name: str, arriving: list[Arriving], layout: Layout) -> list[str]:
-        """Add the synapses of a population and return their names."""
-        return [self._add_synapse(name, arrives, layout.convolves) for arrives in arriving]
-
-    def _add_synapse(self, name: str, arrives: Arriving, convolves: bool) -> str:
-        source = arrives.node
-        weights = [layer for layer in arrives.layers if not isinstance(layer, Reshape)]
-        main = weights[-1].name if weights else f"{name}.input"
-        if len(weights) == 1 and isinstance(weights[0], Matrix):
-            source = self.add_flattens(arrives)
-        node = synapse_node(self.free_name(main), source, arrives, convolves, name)
-        self.add(node, main)
-        if len(weights) > 1:
-            merged = ", ".join(layer.name for layer in weights[:-1])
-            self.notes.append(f"{node.name}: one layer with {merged} before it")
-        return node.name
-
-    def add_flattens(self, arrives: Arriving) -> str:
-        """Keep the nodes that flatten an image before a matrix; return what sends then."""
-        source = arrives.node
-        for layer in arrives.layers:
-            if not isinstance(layer, Reshape):
-                break
-            flattens = isinstance(self.structure.nodes.get(layer.name), nir.Flatten)
-            if flattens and self.metadata[layer.name].get("implicit") is None:
-                if layer.name not in self.nodes:
-                    self.add(Flatten(name=layer.name, inputs=(source,)))
-                source = layer.name
-        return source
-
-
-def _read_input(maker: FloatMaker, name: str, node: nir.Input) -> None:
+def _read_input(maker: Maker, name: str, node: nir.Input) -> None:
     shape, note = input_shape(maker.structure, name, maker.shape)
     if note:
         maker.notes.append(note)
@@ -197,7 +49,7 @@ def _read_input(maker: FloatMaker, name: str, node: nir.Input) -> None:
     maker.sent[name] = Population(name, shape, ours)
 
 
-def _read_neurons(maker: FloatMaker, name: str, node: Any) -> None:
+def _read_neurons(maker: Maker, name: str, node: Any) -> None:
     others, own, shape = maker.arriving(name)
     form = neuron_form(node, name, shape, maker.dt, integers=maker.exact)
     maker.notes += form.notes
@@ -230,7 +82,7 @@ def _read_neurons(maker: FloatMaker, name: str, node: Any) -> None:
     maker.sent[name] = Population(name, shape, layout.ours)
 
 
-def _read_leaky(maker: FloatMaker, name: str, node: Any) -> None:
+def _read_leaky(maker: Maker, name: str, node: Any) -> None:
     check_is_last(maker.structure, name, node)
     _read_neurons(maker, name, node)
 
@@ -252,7 +104,7 @@ class _Factors:
 
 
 def _threshold(
-    maker: FloatMaker,
+    maker: Maker,
     name: str,
     form: NeuronForm,
     layout: Layout,
@@ -304,7 +156,7 @@ def _population(
 
 
 def _add_as_it_is(
-    maker: FloatMaker,
+    maker: Maker,
     name: str,
     form: NeuronForm,
     others: list[Arriving],
@@ -338,10 +190,26 @@ def _constants(others: list[Arriving]) -> FloatArray:
     return np.sum([values for values in found if values is not None], axis=0, dtype=np.float64)
 
 
-_SENDERS: Mapping[type, Callable[[FloatMaker, str, Any], None]] = {
+_SENDERS: Mapping[type, Callable[[Maker, str, Any], None]] = {
     nir.Input: _read_input,
     **dict.fromkeys(NEURONS, _read_neurons),
     **dict.fromkeys(LEAKY, _read_leaky),
     nir.Delay: read_delay,
 }
 SUPPORTED = (*_SENDERS, *LAYERS, nir.I)
+
+
+class FloatMaker(Maker):
+    """Translates a NIR graph population by population."""
+
+    def make(self) -> list[Node]:
+        """Return the nodes of the float graph, inputs first."""
+        structure = self.structure = read_structure(self.source, SUPPORTED, tuple(_SENDERS))
+        self.notes += structure.notes
+        for name, node in structure.nodes.items():
+            self.metadata[name] = node.metadata if isinstance(node.metadata, dict) else {}
+        for name in structure.order:
+            if name in structure.senders:
+                _SENDERS[type(structure.nodes[name])](self, name, structure.nodes[name])
+        read_output(self)
+        return list(self.nodes.values())

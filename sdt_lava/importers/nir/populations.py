@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +17,7 @@ from sdt_lava.importers.nir.operators import (
     constant_of,
 )
 from sdt_lava.io.nir.values import FloatArray
-from sdt_lava.ir import Conv, Dense, Lif, Node, Shape, Synapse
-from sdt_lava.ir.numerics import DECAY_UNITY
-
-if TYPE_CHECKING:
-    from sdt_lava.importers.nir.float_graph import FloatMaker
+from sdt_lava.ir import Conv, Dense, Node, Shape, Synapse
 
 
 @dataclass(frozen=True)
@@ -160,56 +156,3 @@ def scaled_rows(node: Node, factors: FloatArray) -> Node:
     assert isinstance(node, Synapse)
     rows = factors.reshape(-1, *(1,) * (node.weight.ndim - 1))
     return replace(node, weight=np.asarray(node.weight, np.float64) * rows)
-
-
-def constant_source(
-    maker: FloatMaker,
-    name: str,
-    arriving: Sequence[Arriving],
-    layout: Layout,
-    constant: FloatArray,
-) -> str:
-    """Add a source that fires at every step, whose weights are a current that never ends.
-
-    A neuron's own bias does not pass the memory of its current. Returns the synapse's name.
-    """
-    if layout.convolves:
-        first = maker.nodes[_synapse_from(maker, name, arriving[0])]
-        assert isinstance(first, Conv)
-        channels = maker.shapes[first.inputs[0]][0]
-        silent: Synapse = replace(
-            first, name=maker.free_name(f"{name}.silent"), origin=name, groups=1,
-            weight=np.zeros((1, channels, *first.weight.shape[2:])),
-        )  # fmt: skip
-        weight = constant.reshape(-1, 1, 1, 1)
-    else:
-        # The smallest population will do: its spikes are not listened to.
-        source = min(maker.sent.values(), key=lambda sent: prod(sent.ours)).node
-        size = prod(maker.shapes[source])
-        silent = Dense(
-            name=maker.free_name(f"{name}.silent"), inputs=(source,), origin=name,
-            weight=np.zeros((1, size)),
-        )  # fmt: skip
-        weight = constant.reshape(-1, 1)
-    always = Lif(
-        name=maker.free_name(f"{name}.always"), inputs=(silent.name,), threshold=1.0,
-        voltage_decay=DECAY_UNITY, bias=np.full(1, 2.0), origin=name,
-    )  # fmt: skip
-    kind = Conv if layout.convolves else Dense
-    biases = kind(name=maker.free_name(f"{name}.bias"), inputs=(always.name,), weight=weight)
-    for node in (silent, always, biases):
-        maker.add(node)
-    maker.notes.append(
-        f"{name}: a bias that its current integrates comes from {always.name!r}, "
-        "which fires at every step"
-    )
-    return biases.name
-
-
-def _synapse_from(maker: FloatMaker, name: str, arrives: Arriving) -> str:
-    """Return the synapse that was made of a way: the newest that reads its sender."""
-    return next(
-        node.name
-        for node in reversed(maker.nodes.values())
-        if isinstance(node, Conv) and node.inputs == (arrives.node,)
-    )

@@ -6,23 +6,21 @@ Neurons that never fire, leaky integrators, end in their membranes.
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nir
 import numpy as np
 
 from sdt_lava.errors import NirError
+from sdt_lava.importers.nir.maker import Maker
 from sdt_lava.importers.nir.neurons import LEAKY, integrator_gain
 from sdt_lava.importers.nir.operators import Matrix, Reshape, as_matrix
 from sdt_lava.importers.nir.populations import Arriving
 from sdt_lava.importers.nir.structure import Structure
 from sdt_lava.ir import Flatten, Readout
 
-if TYPE_CHECKING:
-    from sdt_lava.importers.nir.float_graph import FloatMaker
 
-
-def read_output(maker: FloatMaker) -> None:
+def read_output(maker: Maker) -> None:
     """Add the readout, if the Output reads no neurons.
 
     Raises
@@ -94,7 +92,7 @@ def _passes_on(node: Any) -> bool:
     return isinstance(node, (nir.Flatten, nir.Input, nir.Output))
 
 
-def _read_integrator(maker: FloatMaker, name: str, node: nir.I) -> None:
+def _read_integrator(maker: Maker, name: str, node: nir.I) -> None:
     """Integrators that never fire end in the sum over all steps: that is what a readout is."""
     others, own, shape = maker.arriving(name)
     if len(others) != 1 or own:
@@ -104,7 +102,7 @@ def _read_integrator(maker: FloatMaker, name: str, node: nir.I) -> None:
     _add_readout(maker, others[0], np.broadcast_to(gain, shape).reshape(-1, 1))
 
 
-def _add_readout(maker: FloatMaker, arrives: Arriving, gain: Any) -> None:
+def _add_readout(maker: Maker, arrives: Arriving, gain: Any) -> None:
     weights = [layer for layer in arrives.layers if not isinstance(layer, Reshape)]
     main = weights[-1].name if weights else f"{maker.structure.output}.readout"
     matrix = as_matrix(arrives.layers, arrives.shape, prod(arrives.after), main)
