@@ -62,31 +62,7 @@ def test_no_modules_import_one_another():
 
 # To be dissolved; none may be added.
 KNOWN = (
-    (
-        "engine.exact",
-        "engine.plan.choice",
-        "engine.plan.compile",
-        "engine.plan.dense_kernel",
-        "engine.plan.layers",
-        "engine.plan.masks",
-        "engine.plan.plan",
-        "engine.trials",
-    ),
-    (
-        "quantize.changes",
-        "quantize.clip_search",
-        "quantize.post_training",
-        "quantize.report",
-        "quantize.search",
-    ),
     ("engine.plan.firing", "engine.plan.memory", "engine.plan.operation", "engine.plan.workspace"),
-    (
-        "importers.nir.delays",
-        "importers.nir.float_graph",
-        "importers.nir.populations",
-        "importers.nir.readout",
-    ),
     ("ir.graph", "ir.table"),
     ("ir.reference", "ir.sigma_delta_runs"),
-    ("evaluate.sweep.figure", "evaluate.sweep.table"),
 )
