@@ -7,11 +7,11 @@ import sys
 import pytest
 
 KERNELS = "tests/engine/test_kernels.py"
-OPERATORS = "tests/engine/test_operators.py"
+OPERATORS = ["tests/engine/test_operators.py", "tests/engine/test_probe.py"]
 # Every kernel, forced, on layers of any shape; and sums that overflow.
 COMPILED = ([KERNELS], "any_shape or small_windows or overflow")
 # Every operator on any geometry and on networks, and the traps that are known.
-LINKED = ([OPERATORS], "any_geometry or every_operator or one_channel or matrix")
+LINKED = (OPERATORS, "any_geometry or every_operator or one_channel or matrix")
 
 PROCESSORS = {
     "haswell": {
