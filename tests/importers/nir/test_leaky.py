@@ -13,7 +13,7 @@ from sdt_lava.ir import CubaLif, Lif
 from sdt_lava.ir.numerics import THRESHOLD_LIMIT
 from sdt_lava.nir import NirOptions, from_nir, load_nir, save_nir, to_nir
 from tests.importers.nir.euler import run_nir
-from tests.importers.nir.test_structures import (
+from tests.importers.nir.structures import (
     chain,
     cuba,
     ends,

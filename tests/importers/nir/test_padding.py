@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sdt_lava.nir import NirOptions, from_nir
-from tests.importers.nir.test_structures import (
+from tests.importers.nir.structures import (
     DT,
     STEPS,
     chain,
