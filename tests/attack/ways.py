@@ -15,7 +15,6 @@ from sdt_lava.compiler.compile import CONVOLUTIONS
 from sdt_lava.counts.events import count_events
 from sdt_lava.engine import KERNELS, Engine, EngineOptions
 from sdt_lava.errors import CompileError
-from sdt_lava.ir import Signal
 from sdt_lava.ir.reference import run_reference
 from sdt_lava.support.allocation import GUARDS, guarding
 from tests.attack.networks import Case
@@ -299,8 +298,3 @@ class Oracle:
             replayed = count_events(self.case.graph, result.frames, result.sent, plain=True)
             counts = {f"count of {row.name}": row.events for row in replayed.layers}
         return {**result.sent, "logits": result.logits, **counts}
-
-
-def is_spikes(case: Case, name: str) -> bool:
-    """Whether a node sends spikes."""
-    return case.graph.signals.get(name) is Signal.SPIKE

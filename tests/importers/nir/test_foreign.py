@@ -232,10 +232,6 @@ def edited(change):
     return graph
 
 
-def with_nodes(**nodes):
-    return edited(lambda graph: graph.nodes.update(nodes))
-
-
 REFUSED = {
     "membranes that neurons read": (
         chain(
