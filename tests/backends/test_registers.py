@@ -79,7 +79,7 @@ def test_random_networks_overflow_alike_everywhere(seed):
     frames = random_overflow_frames(rng, graph, 2)
     reset = bool(seed % 3)
     _assert_all_wrap_alike(graph, frames, reset=reset)
-    _assert_all_raise_alike(graph, frames, reset=reset)
+    assert _assert_all_raise_alike(graph, frames, reset=reset)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["interpreter", "auto", "event", "float64"]))
