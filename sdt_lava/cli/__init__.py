@@ -15,7 +15,7 @@ from sdt_lava.cli.console import run_command
 
 __all__ = ["main", "main_export", "main_sim"]
 
-# Commands in the order of the help, and where they are: ``module:function`` below this package.
+# Commands in the order of the help, with ``module:function`` relative to this package.
 _COMMANDS = {
     "train": "train:train_command",
     "export": "export:export_command",
@@ -36,7 +36,7 @@ _COMMANDS = {
 
 
 def _single(name: str) -> typer.Typer:
-    """Return the application that has one command."""
+    """Return an application with a single command."""
     module, _, function = _COMMANDS[name].partition(":")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(name, cls=Command)(getattr(import_module(f"{__name__}.{module}"), function))
@@ -44,7 +44,7 @@ def _single(name: str) -> typer.Typer:
 
 
 class _LazyCommands(MutableMapping[str, Any]):
-    """Commands by name; a module is imported when somebody asks for its command."""
+    """Commands by name; a module is imported when its command is requested."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, Any] = {}
@@ -70,7 +70,7 @@ class _LazyCommands(MutableMapping[str, Any]):
 
 
 class _LazyGroup(TyperGroup):
-    """A group that imports what the command in use needs, and nothing else."""
+    """A group that imports only the modules that the requested command needs."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -91,7 +91,7 @@ def _app() -> typer.Typer:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        # Imported here: as a name of this package it would hide the module.
+        # Imported here because a global name ``console`` would hide the module in this package.
         from sdt_lava.cli.console import console
 
         console.print(f"sdt-lava {__version__}")
@@ -120,5 +120,5 @@ def main_export() -> None:
 
 
 def main_sim() -> None:
-    """Run ``sdt-sim``, also reached through ``simulate/run_loihi_sim.py``."""
+    """Run ``sdt-sim``; ``simulate/run_loihi_sim.py`` calls this function, too."""
     run_command(_single("sim"))

@@ -1,4 +1,4 @@
-"""What every command has: the option ``--allow``, and the check of its files."""
+"""The command class with the option ``--allow`` and the check of files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sdt_lava.io.limits import allowing, parse
 
 
 class Command(TyperCommand):
-    """A command with the option ``--allow`` that does not write over what it reads."""
+    """A command with the option ``--allow`` that does not overwrite files that it reads."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -29,7 +29,7 @@ class Command(TyperCommand):
         )
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command, once its files are known to be different ones."""
+        """Run the command after checking that its files are distinct."""
         reads = check_places(self, ctx.params)
         with protecting(place.path for place in reads):
             return super().invoke(ctx)

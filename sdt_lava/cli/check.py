@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from sdt_lava.ir import Graph
     from sdt_lava.ir.bounds import Extremes
 
-# A network that breaks a rule; distinct from bad input, which is 2.
+# Exit code for a network that breaks a rule; distinct from bad input, which is 2.
 BROKEN = 1
 _MEASURED_SAMPLES = 256
-# Findings of one rule and severity that are printed if --all is not given.
+# Number of findings per rule and severity that are printed without --all.
 _MOST_SHOWN = 5
 
 
@@ -86,21 +86,21 @@ def check_command(
     if rules:
         _print_rules(description, json)
         return
-    chosen = description.board(board).name if board or description.is_hardware else None
+    board_name = description.board(board).name if board or description.is_hardware else None
     net = read_network(network, preset, seed, timesteps, input_shape, num_layers, skip_layers)
-    measured = _measure(net, data, samples) if data is not None else {}
+    extremes = _measure(net, data, samples) if data is not None else {}
     ways = chosen_ways(shortcut, sdsa)
-    # Sigma-delta neurons are checked as hardware runs them, as one stream.
+    # Check sigma-delta neurons as hardware runs them: as one stream.
     reset = not (description.is_hardware and net.message_names)
     compiled = compile_network(net, description, board=board, reset=reset, **ways)
-    violations = check_rules(compiled, measured)
+    violations = check_rules(compiled, extremes)
     errors = sum(violation.severity == ERROR for violation in violations)
     if json:
-        print_plain_json(_summary(network, net, description, chosen, violations))
+        print_plain_json(_summary(network, net, description, board_name, violations))
     else:
-        place = f"{description.title}, {chosen}" if chosen else description.title
-        most = len(violations) if every else _MOST_SHOWN
-        _print_violations(f"{network_title(network, net)} on {place}", violations, most)
+        place = f"{description.title}, {board_name}" if board_name else description.title
+        limit = len(violations) if every else _MOST_SHOWN
+        _print_violations(f"{network_title(network, net)} on {place}", violations, limit)
         for note in compiled.shifted_notes:
             console.print(note, markup=False)
         _print_conclusion(errors, len(violations) - errors, network, net)
@@ -109,15 +109,13 @@ def check_command(
 
 
 def _measure(net: Graph, data: str, samples: int | None) -> Mapping[str, Extremes]:
-    """Run data through the engine and note the largest magnitudes."""
+    """Run data through the engine and return the largest magnitudes."""
     from sdt_lava.datasets import SourceOptions
     from sdt_lava.engine import Engine
     from sdt_lava.ir.encoding import enter
 
-    needed = network_takes(net)
-    dataset = load_fitting(
-        data, "test", needed, SourceOptions(), samples, at_most=_MEASURED_SAMPLES
-    )
+    takes = network_takes(net)
+    dataset = load_fitting(data, "test", takes, SourceOptions(), samples, at_most=_MEASURED_SAMPLES)
     net, frames = enter(net, dataset.x)
     engine = Engine(net, strict=False)
     with progress_bar(f"engine: {data}") as update:
@@ -183,7 +181,7 @@ def _print_rules(target: Target, json: bool) -> None:
 
 
 def _wrapping_table(title: str, headers: Sequence[str]) -> Table:
-    """Return a table whose cells go on in another line rather than being cut off."""
+    """Return a table that wraps cells rather than truncating them."""
     table = PlainTable(title=title, title_justify="left", header_style="bold", pad_edge=False)
     for header in headers:
         table.add_column(header, overflow="fold")

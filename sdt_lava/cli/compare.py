@@ -68,7 +68,7 @@ def compare_command(
         WritesFigure(),
     ] = None,
 ) -> None:
-    """Compare two executions layer by layer: share of differing spikes, and where it begins."""
+    """Compare two executions layer by layer: share of differing spikes and first difference."""
     from sdt_lava.datasets import SourceOptions
 
     sides = [
@@ -95,7 +95,7 @@ def compare_command(
 
 @dataclass(frozen=True)
 class _Float:
-    """Which configuration and weights of a checkpoint to take."""
+    """The configuration and set of weights to read from a checkpoint."""
 
     config: str | None
     ema: bool

@@ -1,4 +1,4 @@
-"""What all commands share: errors as sentences, tables, progress."""
+"""Functions shared by all commands: errors as sentences, tables, progress."""
 
 from __future__ import annotations
 
@@ -46,38 +46,38 @@ _OBJECTS_BEFORE_COLLECTION = 50_000
 
 
 class PlainConsole(Console):
-    """A console for text that may come from files: nothing in it is obeyed, all of it is shown.
+    """A console for untrusted text, which is displayed completely and never interpreted.
 
-    Square brackets are no markup, colons no emoji, and control characters are written out.
-    Styles come from arguments only. Lines are not wrapped, so that paths stay whole.
+    Square brackets are not markup, colons are not emoji, and control characters are escaped. Styles
+    come only from arguments. Lines are not wrapped, so that paths stay intact.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return a text as it is shown; also called for the cells and titles of tables."""
+        """Return the displayed form of a text; also called for cells and titles of tables."""
         return super().render_str(printable(text), **options)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print texts, tables and the like."""
+        """Print texts, tables and other renderable objects."""
         if all(isinstance(item, str) for item in objects):
             options.setdefault("soft_wrap", True)
         super().print(*objects, **options)
 
     def status(self, status: RenderableType, **options: Any) -> Status:
-        """Show what is being done while it is."""
-        shown = Text(one_line(status)) if isinstance(status, str) else status
-        return super().status(shown, **options)
+        """Show the current activity until it ends."""
+        text = Text(one_line(status)) if isinstance(status, str) else status
+        return super().status(text, **options)
 
 
 class PlainTable(Table):
-    """A table whose cells are names and numbers, each in one line."""
+    """A table of names and numbers, with one line per cell."""
 
     def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
-        """Add a row."""
-        shown = (one_line(cell) if isinstance(cell, str) else cell for cell in cells)
-        super().add_row(*shown, **options)
+        """Add a row with each cell on one line."""
+        lines = (one_line(cell) if isinstance(cell, str) else cell for cell in cells)
+        super().add_row(*lines, **options)
 
 
 console = PlainConsole()
@@ -85,7 +85,7 @@ error_console = PlainConsole(stderr=True)
 
 
 class _PlainFormatter(logging.Formatter):
-    """Log records may name what is in files."""
+    """A formatter that escapes control characters, as records may contain names from files."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
@@ -93,25 +93,25 @@ class _PlainFormatter(logging.Formatter):
 
 @contextmanager
 def _plain_streams() -> Iterator[None]:
-    """Let nothing that goes to the terminal past `console` have effects there, or fail."""
+    """Prevent output that bypasses `console` from affecting the terminal or failing."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_PlainFormatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     for stream in (sys.stdout, sys.stderr):
-        # Not every terminal knows every letter.
+        # Not every terminal can encode every character.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    form = warnings.formatwarning
-    warnings.formatwarning = lambda *parts, **options: printable(form(*parts, **options))
+    format_warning = warnings.formatwarning
+    warnings.formatwarning = lambda *parts, **options: printable(format_warning(*parts, **options))
     try:
         yield
     finally:
-        warnings.formatwarning = form
+        warnings.formatwarning = format_warning
 
 
 def run_command(app: typer.Typer) -> None:
     """Run a command line and end with an exit code instead of a traceback."""
-    # Modules make many objects and leave no garbage: looking for it takes a tenth of the start.
+    # Importing modules creates many objects but no garbage: collecting takes a tenth of the start.
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
     with _plain_streams(), orderly_signals():
         _run_to_exit(app)
@@ -145,16 +145,16 @@ def _run_to_exit(app: typer.Typer) -> NoReturn:
 
 
 def simulation_hint(network: Path, dataset: str, options: str = "") -> str:
-    """Return the command that simulates a network, on data if they are known.
+    """Return a command that simulates a network, on its own data if they are built in.
 
     Parameters
     ----------
     network : Path
-        Its file.
+        Network file.
     dataset : str
-        The data set that it was trained on; used if it needs no files.
+        Data set on which the network was trained; used if it needs no files.
     options : str
-        The option ``--data`` and those for it, instead.
+        Options to use instead: ``--data`` and the options of its data set.
     """
     from sdt_lava.datasets import DATASETS
 
@@ -163,14 +163,14 @@ def simulation_hint(network: Path, dataset: str, options: str = "") -> str:
 
 
 def print_usage_error(error: Any) -> None:
-    """Show what Typer says about arguments, which a shell may have made of files' names."""
-    said = io.StringIO()
-    error.show(said)
-    error_console.print(said.getvalue(), end="")
+    """Print Typer's error about arguments, which may contain file names expanded by a shell."""
+    buffer = io.StringIO()
+    error.show(buffer)
+    error_console.print(buffer.getvalue(), end="")
 
 
 def print_error(error: SdtLavaError) -> None:
-    """Show where, found, allowed and what to do."""
+    """Print where the error is, what was found, what is allowed, and the remedy."""
     rows = [("error", error.where), ("found", error.found)]
     rows += [("allowed", error.allowed), ("remedy", error.remedy)]
     if error.is_one_sentence:
@@ -185,7 +185,7 @@ def print_error(error: SdtLavaError) -> None:
 
 
 def make_table(title: str, columns: dict[str, str]) -> Table:
-    """Return a table; columns map a header to 'left' or 'right'."""
+    """Return a table; ``columns`` maps each header to 'left' or 'right'."""
     table = PlainTable(
         title=one_line(title), title_justify="left", header_style="bold", pad_edge=False
     )
@@ -195,12 +195,12 @@ def make_table(title: str, columns: dict[str, str]) -> Table:
 
 
 def print_plain_json(data: Any) -> None:
-    """Print JSON in ASCII and without colours: rich takes minutes for what a file may hold."""
+    """Print JSON in ASCII without colours, because rich takes minutes for large data."""
     console.file.write(json.dumps(data, indent=2) + "\n")
 
 
 def print_table(table: Table) -> None:
-    """Print a table, as wide as it needs when the output is not a terminal."""
+    """Print a table, in full width if the output is not a terminal."""
     if console.is_terminal:
         console.print(table)
     else:
@@ -209,7 +209,7 @@ def print_table(table: Table) -> None:
 
 @contextmanager
 def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Show progress on the error stream; yields a function of done and total."""
+    """Show progress on the error stream; yield a function of completed and total steps."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -227,7 +227,7 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def place_text(first: FirstDifference | None) -> str:
-    """Return where a difference is, or nothing where there is none."""
+    """Return the position of a difference as text, or an empty text if there is none."""
     if first is None:
         return ""
     position = ", ".join(map(str, first.neuron))

@@ -1,4 +1,4 @@
-"""How commands say which data they use, and where it is."""
+"""Options and functions for selecting the data of a command."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ FirstLayer = Annotated[
     ),
 ]
 
-# Input shape ``(C, H, W)`` or ``(features,)``, steps T, and the data set of its training, if known.
+# Input shape ``(C, H, W)`` or ``(features,)``, steps T, and the training data set, if known.
 Takes = tuple[tuple[int, ...], int, str]
 
 
@@ -63,18 +63,18 @@ def load_fitting(
     *,
     at_most: int | None = None,
 ) -> Dataset:
-    """Return a data set in the shape that a network takes.
+    """Load a data set in the shape that a network takes.
 
     Parameters
     ----------
     name, part, samples
         As in :func:`sdt_lava.load_dataset`.
     takes : tuple
-        Of the network, from `network_takes` or `model_takes`.
+        Input of the network, from `network_takes` or `model_takes`.
     options : SourceOptions
-        What the command line says.
+        Options from the command line.
     at_most : int, optional
-        Without `samples`: take this many, or all if there are fewer.
+        If `samples` is None: maximum number of samples.
     """
     source = open_source(name, part, fitting(name, takes, options))
     if samples is None and at_most is not None:
@@ -83,23 +83,23 @@ def load_fitting(
 
 
 def fitting(name: str, takes: Takes, options: SourceOptions) -> SourceOptions:
-    """Return options with which a data set gives the samples that a network takes."""
-    shape, timesteps, trained = takes
-    return fitting_options(name, shape, timesteps, options, trained or None)
+    """Return options for which a data set yields samples in the shape that a network takes."""
+    shape, timesteps, training_data = takes
+    return fitting_options(name, shape, timesteps, options, training_data or None)
 
 
 def network_takes(net: Graph) -> Takes:
-    """Return what a network takes."""
+    """Return the input shape, steps and training data of a network."""
     return net.input_shape, net.timesteps, trained_on(net)
 
 
 def model_takes(config: SdtConfig) -> Takes:
-    """Return what a model takes."""
+    """Return the input shape, steps and training data of a model."""
     return (config.in_channels, *config.image_size), config.timesteps, config.dataset
 
 
 def data_options(option: str, name: str, root: Path | None, binning: str | None) -> str:
-    """Return how a proposed command names data as this command did."""
+    """Return the options with which a suggested command selects the same data."""
     text = f"{option} {quoted(name)}"
     if root is not None:
         text += f" --data-root {quoted(root)}"
@@ -107,7 +107,7 @@ def data_options(option: str, name: str, root: Path | None, binning: str | None)
 
 
 def check_parts(name: str) -> None:
-    """Raise `ConfigError` unless a data set has samples for training and others for testing."""
+    """Raise `ConfigError` if a data set does not have separate training and test samples."""
     if not has_parts(name):
         raise ConfigError(
             "--test-data",
@@ -118,7 +118,7 @@ def check_parts(name: str) -> None:
 
 
 def load_imported(path: Path, config: str | None, *, ema: bool) -> SpikeDrivenTransformer:
-    """Read a checkpoint, and say what its import involved; arguments and errors as `load_model`."""
+    """Load a checkpoint and print notes on its import; arguments and errors as in `load_model`."""
     from sdt_lava.families import load_with_report
 
     model, report = load_with_report(path, config, ema)

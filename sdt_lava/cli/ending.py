@@ -1,4 +1,4 @@
-"""How a command ends that does not get to its end: signals, and a machine that has run out."""
+"""End commands cleanly on signals and when the machine runs out of resources."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from typing import Any
 from sdt_lava.backends.lava.process_guard import Terminated
 from sdt_lava.errors import ResourceError
 
-# [s] What clean-up takes at most, with a Lava network to end. A second Ctrl-C in this time would
-# only cut the clean-up short; after it, something hangs, and the signal counts again.
+# [s] Maximum time of clean-up, with a Lava network to stop. During this time, a second Ctrl-C would
+# only cut the clean-up short; afterwards, something hangs, and signals are handled again.
 _CLEAN_UP = 10.0
 
 # [bytes] OpenBLAS maps 32 MiB for each thread that calls it.
 _BLAS_BUFFER = 64 << 20
 
-# Errors of the operating system that say something about the machine, not about an argument.
+# Operating-system errors about the machine rather than an argument, with remedies.
 _EXHAUSTED = {
     errno.ENOSPC: "free some space, or choose another disk",
     errno.EDQUOT: "free some space, or choose another disk",
@@ -39,8 +39,8 @@ _EXHAUSTED = {
     errno.EAGAIN: "close other programs, or raise the limit of processes (ulimit -u)",
 }
 _MORE_MEMORY = "use fewer samples at a time, free some memory, or raise its limit (ulimit -v)"
-# What torch 2.3, oneDNN, Python's threads, h5py and the dynamic loader say, which have no class
-# of their own for it.
+# Messages of torch 2.3, oneDNN, Python's threads, h5py and the dynamic loader, which have no
+# exception class for lack of memory.
 _OUT_OF_MEMORY = re.compile(
     r"can't allocate memory|not enough memory|cannot allocate memory|bad_alloc|"
     r"failed to map segment|unable to allocate|memory allocation failed|"
@@ -51,70 +51,70 @@ _OUT_OF_MEMORY = re.compile(
 
 @contextmanager
 def orderly_signals() -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into exceptions, so that a command cleans up before it ends.
+    """Convert Ctrl-C and SIGTERM to exceptions, so that a command cleans up before it ends.
 
-    While it cleans up, further signals are ignored: a user who presses Ctrl-C twice leaves no
-    half-written files and no processes behind. Signals that are ignored or handled by the
-    program around stay so, and outside the main thread nothing is done.
+    During clean-up, further signals are ignored: pressing Ctrl-C twice leaves no half-written files
+    and no processes behind. Signals that are ignored or that the surrounding program handles are
+    left alone. Outside the main thread, this function does nothing.
 
     Raises
     ------
     KeyboardInterrupt
-        At SIGINT.
+        On SIGINT.
     Terminated
-        At SIGTERM; it exits with code 143.
+        On SIGTERM; the exit code is 143.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    began = -_CLEAN_UP
+    clean_up_start = -_CLEAN_UP
 
     def leave(number: int, frame: FrameType | None) -> None:
-        nonlocal began
+        nonlocal clean_up_start
         now = time.monotonic()
-        if now - began < _CLEAN_UP:
+        if now - clean_up_start < _CLEAN_UP:
             return
-        began = now
+        clean_up_start = now
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated(128 + number)
 
     defaults: dict[int, Any] = {
         signal.SIGINT: signal.default_int_handler,
         signal.SIGTERM: signal.SIG_DFL,
     }
-    replaced = {
+    old_handlers = {
         number: default
         for number, default in defaults.items()
         if signal.getsignal(number) == default
     }
-    for number in replaced:
+    for number in old_handlers:
         signal.signal(number, leave)
     try:
         yield
     finally:
-        for number, default in replaced.items():
+        for number, default in old_handlers.items():
             signal.signal(number, default)
 
 
 @contextmanager
 def described_exhaustion() -> Iterator[None]:
-    """Turn a lack of memory, disk space, files or processes into a typed error.
+    """Convert a lack of memory, disk space, files or processes to a typed error.
 
     Raises
     ------
     ResourceError
-        The machine, or a limit that was set for the command, does not have what it needs.
+        If the machine, or a limit set for the command, does not provide a needed resource.
     """
     try:
         yield
     except MemoryError as error:
-        found = f"used up ({error})" if str(error) else "used up"
-        raise ResourceError("memory", found, remedy=_MORE_MEMORY) from error
+        problem = f"used up ({error})" if str(error) else "used up"
+        raise ResourceError("memory", problem, remedy=_MORE_MEMORY) from error
     except BrokenPipeError:
         raise
     except (RuntimeError, ImportError, OSError) as error:
         if _OUT_OF_MEMORY.search(str(error)) or not _has_memory():
-            found = f"used up ({str(error)[:200]})"
-            raise ResourceError("memory", found, remedy=_MORE_MEMORY) from error
+            problem = f"used up ({str(error)[:200]})"
+            raise ResourceError("memory", problem, remedy=_MORE_MEMORY) from error
         remedy = _EXHAUSTED.get(getattr(error, "errno", None) or 0)
         if remedy is None or not isinstance(error, OSError):
             raise
@@ -123,7 +123,7 @@ def described_exhaustion() -> Iterator[None]:
 
 
 def _has_memory() -> bool:
-    """Look for some room: extension modules fail in their own ways when there is none."""
+    """Return whether memory is available: extension modules fail in various ways without it."""
     try:
         mmap.mmap(-1, _BLAS_BUFFER).close()
     except OSError:
@@ -133,12 +133,12 @@ def _has_memory() -> bool:
 
 @cache
 def reserve_buffers() -> None:
-    """Let OpenBLAS take its buffer now, as it would wait for ever when there is no memory left.
+    """Make OpenBLAS allocate its buffer now, because without memory it would later hang forever.
 
     Raises
     ------
     OSError
-        There is none now.
+        If the memory is not available.
     """
     import numpy as np
 
@@ -147,7 +147,7 @@ def reserve_buffers() -> None:
 
 
 def drop_output() -> None:
-    """Let nothing more go to standard output: Python would complain about it at its exit."""
+    """Discard further standard output, because Python would report errors on it at exit."""
     with suppress(OSError, ValueError):
         sys.stdout.flush()
         return

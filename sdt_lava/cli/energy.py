@@ -40,7 +40,7 @@ _PAPER_MODEL = ENERGY_MODELS[0]
 
 @dataclass(frozen=True)
 class _Cores:
-    """Whether to map the network to cores, and how fast they are."""
+    """The target and runtime model for mapping the network to cores, if any."""
 
     target: str | None
     board: str | None
@@ -109,7 +109,7 @@ def energy_command(
     ] = "max",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Count operations and energy: of a run, exactly, or of a preset by the paper's formula."""
+    """Count operations and energy: exactly for a run, or by the paper's formula for a preset."""
     if (network is None) == (preset is None):
         raise ConfigError("arguments", "need one network", "a network file, or --preset NAME")
     if preset is not None:
@@ -149,21 +149,23 @@ def _preset_energy(
         config = replace(config, timesteps=changes["timesteps"])
     if changes["image_size"] is not None:
         config = replace(config, image_size=(changes["image_size"],) * 2)
-    ignored: list[str] = []
-    known = read_rates(rates, formula_layers(config), ignored) if rates is not None else {}
-    result = formula_energy(config, load_energy_model(costs), known)
+    ignored_rates: list[str] = []
+    layer_rates = (
+        read_rates(rates, formula_layers(config), ignored_rates) if rates is not None else {}
+    )
+    result = formula_energy(config, load_energy_model(costs), layer_rates)
     if json:
-        print_plain_json({"preset": preset, "ignored_rates": ignored, **result.to_dict()})
+        print_plain_json({"preset": preset, "ignored_rates": ignored_rates, **result.to_dict()})
         return
     _print(preset, result)
-    for line in _notes_on_rates(result, known, ignored):
+    for line in _notes_on_rates(result, layer_rates, ignored_rates):
         console.print(line, markup=False)
 
 
 def _notes_on_rates(
     result: FormulaEnergy, known: dict[str, float], ignored: list[str]
 ) -> Iterator[str]:
-    """Say which rates were not used, and which are not quite those of what a layer reads."""
+    """Yield notes on unused rates, and on rates of neurons used for pooled input."""
     if ignored:
         yield (
             f"not needed by the formula, and ignored: the rates of {len(ignored)} populations, "
@@ -264,22 +266,22 @@ def _print_table(table: EnergyTable) -> None:
 
 def _print(name: str, result: FormulaEnergy) -> None:
     columns = {"layer": "left", "FLOPs": "right", "from": "left", "parameters": "right"}
-    rest = {"R": "right", "operations": "right", "energy [µJ]": "right"}
+    result_columns = {"R": "right", "operations": "right", "energy [µJ]": "right"}
     config = result.config
     table = make_table(
         f"{name}, {config.image_size[0]} x {config.image_size[1]}, T = {config.timesteps}",
-        {**columns, **rest},
+        {**columns, **result_columns},
     )
     for row in result.rows:
-        known = row.energy_pj is not None
+        has_energy = row.energy_pj is not None
         table.add_row(
             row.layer.name,
             f"{row.layer.flops:,}",
             row.layer.formula,
             f"{row.layer.parameters:,}" if row.layer.parameters else "",
             f"{row.rate:.4f}" if row.rate is not None else "?",
-            f"{row.operations:,.0f} {row.layer.operation.upper()}" if known else "?",
-            f"{(row.energy_pj or 0.0) / 1e6:,.2f}" if known else "?",
+            f"{row.operations:,.0f} {row.layer.operation.upper()}" if has_energy else "?",
+            f"{(row.energy_pj or 0.0) / 1e6:,.2f}" if has_energy else "?",
         )
     print_table(table)
     console.print(f"parameters {result.parameters:,}; {result.flops:,} FLOPs a step")

@@ -80,7 +80,7 @@ def evaluate_command(
     binning: Binning = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Evaluate a whole data set; results are stored as they come and can be resumed."""
+    """Evaluate a whole data set; results are stored continuously, so that it can be resumed."""
     from sdt_lava.evaluate import EvaluationOptions, evaluate
 
     find_backend("--backend", backend).require()
@@ -102,8 +102,8 @@ def evaluate_command(
         num_layers=num_layers,
         skip_layers=skip_layers,
     )
-    kept = f"finished shards are in {out}"
-    with resumable("evaluate", kept, workers, scheduler) as (executor, update):
+    message = f"finished shards are in {out}"
+    with resumable("evaluate", message, workers, scheduler) as (executor, update):
         evaluation = evaluate(network, data, out, options, executor=executor, on_progress=update)
     if json:
         print_plain_json(evaluation.to_dict())
@@ -119,7 +119,7 @@ def evaluate_command(
 
 @contextmanager
 def resumable(title: str, kept: str, workers: int, scheduler: str | None) -> Iterator[Any]:
-    """Yield what evaluates and what shows progress; say what is kept if it is interrupted."""
+    """Yield the executor and the progress function; print ``kept`` if interrupted."""
     try:
         with _executor(workers, scheduler) as executor, progress_bar(title) as update:
             yield executor, update
@@ -129,7 +129,7 @@ def resumable(title: str, kept: str, workers: int, scheduler: str | None) -> Ite
 
 
 def _executor(workers: int, scheduler: str | None) -> Any:
-    """Return a context of what evaluates: None for this process, or a cluster's executor."""
+    """Return a context that yields the executor: None for this process, or that of a cluster."""
     if workers == 1 and scheduler is None:
         return nullcontext(None)
     from sdt_lava.evaluate.cluster import ClusterOptions, cluster_executor

@@ -66,25 +66,25 @@ def export_command(
     from sdt_lava.families import load_with_report
     from sdt_lava.quantize.export import export
 
-    started = time.perf_counter()
-    loaded, imported = load_with_report(model, config, ema)
-    for line in imported.lines() if imported else ():
+    start_time = time.perf_counter()
+    float_model, import_report = load_with_report(model, config, ema)
+    for line in import_report.lines() if import_report else ():
         console.print(line)
     options = SourceOptions(root=data_root, download=download, binning=binning)
-    data = calibration_data(calibration, loaded.config, options)
-    report = export(loaded, out, bits, data, by_channel=per_channel, first_layer=first_layer)
+    data = calibration_data(calibration, float_model.config, options)
+    report = export(float_model, out, bits, data, by_channel=per_channel, first_layer=first_layer)
     if json is not None:
-        origin = imported.to_dict() if imported else None
+        origin = import_report.to_dict() if import_report else None
         write_json(json, {**report.to_dict(), "import": origin})
     print_report(report)
     size = out.stat().st_size / 1024
-    console.print(f"wrote {out} ({size:.0f} KiB) in {time.perf_counter() - started:.1f} s")
+    console.print(f"wrote {out} ({size:.0f} KiB) in {time.perf_counter() - start_time:.1f} s")
     place = "" if calibration is None else data_options("--data", calibration, data_root, binning)
-    console.print(f"next: {simulation_hint(out, loaded.config.dataset, place)}")
+    console.print(f"next: {simulation_hint(out, float_model.config.dataset, place)}")
 
 
 def print_report(report: QuantizationReport) -> None:
-    """Print what quantization did to weights, neurons and spikes."""
+    """Print the effects of quantization on weights, neurons and spikes."""
     print_table(_synapse_table(report))
     print_table(_neuron_table(report))
     if report.spikes is not None:
@@ -94,10 +94,10 @@ def print_report(report: QuantizationReport) -> None:
 
 
 def _sentences(report: QuantizationReport) -> Iterator[str]:
-    measured = [row.name for row in report.neurons if row.evidence == "measured"]
-    if measured:
+    measured_names = [row.name for row in report.neurons if row.evidence == "measured"]
+    if measured_names:
         yield (
-            f"headroom of {', '.join(measured)} was measured on {report.calibration}; "
+            f"headroom of {', '.join(measured_names)} was measured on {report.calibration}; "
             "all others hold for any input"
         )
     else:

@@ -1,4 +1,4 @@
-"""What ``sdt-lava info`` shows of files that are no network files: NIR and checkpoints."""
+"""Show NIR files and checkpoints in ``sdt-lava info``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from sdt_lava.cli.console import console, print_plain_json
 from sdt_lava.support.text import printable, quoted
 
-# The first bytes of what torch writes: a zip archive, or a pickle in older versions.
+# First bytes of files that torch writes: a zip archive, or a pickle in older versions.
 _TORCH = (b"PK\x03\x04", b"\x80\x02")
 _SAFETENSORS, _NIR = ".safetensors", ".nir"
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether a file looks like a checkpoint, whatever it is called."""
+    """Return whether a file looks like a checkpoint, regardless of its name."""
     if path.suffix == _SAFETENSORS:
         return True
     try:
@@ -26,12 +26,12 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def is_nir(path: Path) -> bool:
-    """Whether a file is one of NIR, by its name."""
+    """Return whether a file is a NIR file, by its suffix."""
     return path.suffix == _NIR
 
 
 def show_checkpoint(path: Path, config: str | None, *, json: bool) -> None:
-    """Print the configuration of a checkpoint, and what importing it involves."""
+    """Print the configuration of a checkpoint and the notes on its import."""
     from sdt_lava.families import load_with_report
 
     model, report = load_with_report(path, config)
@@ -48,5 +48,5 @@ def show_checkpoint(path: Path, config: str | None, *, json: bool) -> None:
     for line in lines:
         console.print(line)
     network = path.with_suffix(".h5").name
-    more = "" if config is None else f" --config {quoted(config)}"
-    console.print(f"next: sdt-export {quoted(path)}{more} --out {quoted(network)}")
+    option = "" if config is None else f" --config {quoted(config)}"
+    console.print(f"next: sdt-export {quoted(path)}{option} --out {quoted(network)}")

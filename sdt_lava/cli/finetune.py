@@ -1,4 +1,4 @@
-"""``sdt-lava finetune`` and ``sdt-lava convert``: changing a trained model."""
+"""``sdt-lava finetune`` and ``sdt-lava convert``: modify a trained model."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def finetune_command(
     download: Download = False,
     binning: Binning = None,
 ) -> None:
-    """Train a model further, with the rounded weights that will be exported."""
+    """Continue training a model with the rounded weights that will be exported."""
     from sdt_lava.datasets import SourceOptions
     from sdt_lava.quantize.calibration import levels_note, with_levels_of
     from sdt_lava.training.fine_tune import FINE_TUNE_OPTIONS, ROUNDED_OPTIONS, fine_tune
@@ -67,9 +67,9 @@ def finetune_command(
         )  # fmt: skip
     if test_data is None:
         check_parts(data)
-    loaded = load_imported(model, config, ema=ema)
+    network = load_imported(model, config, ema=ema)
     source = SourceOptions(root=data_root, download=download, binning=binning)
-    takes = model_takes(loaded.config)
+    takes = model_takes(network.config)
     parts = (
         load_fitting(data, "train", takes, source),
         load_fitting(test_data or data, "test", takes, source),
@@ -83,16 +83,18 @@ def finetune_command(
     )
     with training_progress(options.epochs) as show:
         if bits is None:
-            loaded = with_levels_of(loaded, parts[0].x, f"the training samples of {parts[0].name}")
-            result = train(loaded, *parts, options, checkpoint_path=out, on_progress=show)
+            network = with_levels_of(
+                network, parts[0].x, f"the training samples of {parts[0].name}"
+            )
+            result = train(network, *parts, options, checkpoint_path=out, on_progress=show)
         else:
-            loaded, result = fine_tune(
-                loaded, *parts, bits, options,
+            network, result = fine_tune(
+                network, *parts, bits, options,
                 first_layer=first_layer, checkpoint_path=out, on_progress=show,
             )  # fmt: skip
     kind = "in float" if bits is None else f"of the exported network, {bits}-bit weights"
-    if loaded.levels_from:
-        console.print(levels_note(loaded), markup=False)
+    if network.levels_from:
+        console.print(levels_note(network), markup=False)
     console.print(f"test accuracy {kind}: {result.test_accuracy:.2%}")
     option = "" if bits is None else f" --bits {bits}"
     option += "" if bits is None or first_layer == "full" else f" --first-layer {first_layer}"
@@ -110,7 +112,7 @@ def convert_command(
     ] = None,
     ema: Ema = False,
 ) -> None:
-    """Replace the max-pool of the pre-activation by what Loihi 2 can do."""
+    """Replace the max-pool of the pre-activation by an operation that Loihi 2 supports."""
     from sdt_lava.families import save_checkpoint
     from sdt_lava.training.fine_tune import convert_pooling
 

@@ -1,4 +1,4 @@
-"""What Typer has in different places: newer releases carry click as a part of their own."""
+"""Parts of Typer whose location depends on its version: newer releases include click."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typer.main import get_command
 
 _errors = import_module(typer.BadParameter.__module__)
 
-# Base of all errors about what was typed; they have `exit_code` and `show(file)`.
+# Base class of all usage errors, which have `exit_code` and `show(file)`.
 UserError: type[Any] = _errors.ClickException
 
 
 def make_option(
     name: str, callback: Callable[[typer.Context, list[str]], None], metavar: str, description: str
 ) -> Any:
-    """Return an option that may be repeated, for any command.
+    """Return a repeatable option that can be added to any command.
 
     Parameters
     ----------
     name : str
-        With its hyphens.
+        Name with its hyphens.
     callback : callable
-        Called with the context and all values, before any other option is looked at.
+        Called with the context and all values before other options are processed.
     metavar, description : str
-        For the help.
+        Placeholder of the value, and help text.
     """
     app = typer.Typer(add_completion=False)
     settings = typer.Option(

@@ -1,4 +1,4 @@
-"""Options and output of a run on hardware."""
+"""Options and output of runs on hardware."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ Measure = Annotated[
 
 @dataclass(frozen=True)
 class HardwareArguments:
-    """The options as they were given."""
+    """The options for hardware, as specified on the command line."""
 
     target: str | None
     board: str | None
@@ -70,28 +70,28 @@ class HardwareArguments:
 def choose_backend(
     backend: str | None, asked: HardwareArguments
 ) -> tuple[str | None, HardwareOptions | None]:
-    """Return the back end that was asked for, and what it is to be compiled for, or measured by.
+    """Return the requested back end and its hardware options.
 
     Returns
     -------
     backend : str or None
-        None if no options decide: :func:`usual_backend` does.
+        None if the options do not determine it; then use :func:`usual_backend`.
     options : HardwareOptions or None
-        For hardware, and for the machine where it runs what another target would.
+        For hardware, and for the machine if it runs a network compiled for another target.
 
     Raises
     ------
     ConfigError
         If the options contradict each other.
     HardwareUnavailableError
-        If hardware is asked for that cannot be run here.
+        If the requested hardware is not available.
     LavaUnavailableError
-        If Lava is asked for and not installed.
+        If Lava is requested but not installed.
     """
     if backend is not None:
-        chosen = find_backend("--backend", backend, with_hardware=True)
-        if not chosen.needs_hardware:
-            return backend, _without_hardware(chosen, asked)
+        requested = find_backend("--backend", backend, with_hardware=True)
+        if not requested.needs_hardware:
+            return backend, _without_hardware(requested, asked)
     elif asked.target is None:
         return None, None
     target = load_target(asked.target or _DEFAULT_TARGET)
@@ -113,7 +113,7 @@ def choose_backend(
 
 
 def _without_hardware(chosen: Backend, asked: HardwareArguments) -> HardwareOptions | None:
-    """Return what a simulator's network is compiled for."""
+    """Return the options for which a simulator's network is compiled."""
     chosen.require()
     if "hardware" in chosen.options:
         return _compiled_for(asked)
@@ -122,14 +122,14 @@ def _without_hardware(chosen: Backend, asked: HardwareArguments) -> HardwareOpti
     target = load_target(asked.target)
     if target.is_hardware or asked.board is not None:
         boards = hardware_names()
-        others = [name for name in names_taking("hardware") if name not in boards]
-        allowed = " or ".join(map(repr, (*boards, *others)))
+        simulators = [name for name in names_taking("hardware") if name not in boards]
+        allowed = " or ".join(map(repr, (*boards, *simulators)))
         raise ConfigError("--backend", repr(chosen.name), f"none, {allowed}, with a --target")
     return None
 
 
 def _compiled_for(asked: HardwareArguments) -> HardwareOptions | None:
-    """Return what the machine's network is compiled for, if it is not Lava's simulator."""
+    """Return the options for the machine's network; None for Lava's simulator."""
     if (asked.target, asked.board, asked.convolutions) == (None, None, None):
         return None
     target = load_target(asked.target or "lava-cpu")
@@ -139,7 +139,7 @@ def _compiled_for(asked: HardwareArguments) -> HardwareOptions | None:
 
 
 def usual_backend(net: Graph) -> str:
-    """Return what simulates a network if no option says it; if that is not Lava, say why."""
+    """Return the default back end for a network; if it is not Lava, print the reason."""
     backend, reason = default_backend(net)
     if reason:
         error_console.print(reason)
@@ -147,28 +147,30 @@ def usual_backend(net: Graph) -> str:
 
 
 def data_of(net: Graph, data: str | None) -> str:
-    """Return the data set that was asked for, or that the network was trained on.
+    """Return the requested data set, or that on which the network was trained.
 
     Raises
     ------
     ConfigError
-        If neither is known.
+        If neither is specified.
     """
     from sdt_lava.datasets import DATASETS
 
-    known = trained_on(net)
-    if data is None and known not in DATASETS:
+    training_data = trained_on(net)
+    if data is None and training_data not in DATASETS:
         raise ConfigError("--data", "missing, and the network does not name its data", "a data set")
-    return data or known
+    return data or training_data
 
 
 def print_hardware_run(result: Result, x: Any, network: Path, data: str) -> None:
-    """Show what the board measured, and whether its spikes are the engine's."""
+    """Print the measurements of the board and compare its spikes with the engine's."""
     assert result.measured is not None
     print_table(_measured_table(result.measured))
     expected = simulate(_net(result), x, "engine", reset=result.reset)
     differing = [
-        name for name, sent in result.sent.items() if not np.array_equal(sent, expected.sent[name])
+        name
+        for name, events in result.sent.items()
+        if not np.array_equal(events, expected.sent[name])
     ]
     if not differing and np.array_equal(result.logits, expected.logits):
         console.print("the same spikes and results as the engine, bit for bit")

@@ -64,7 +64,7 @@ def info_command(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what is in a file, what becomes of a network, or what is installed."""
+    """Show the content of a file, how a network is compiled, or what is installed."""
     if versions:
         print_versions(json)
         return
@@ -78,11 +78,11 @@ def info_command(
     if schedule or ((compiled or ways) and not json):
         from sdt_lava.backends.deployment import compile_network
 
-        made = compile_network(net, **ways)
+        compiled_net = compile_network(net, **ways)
         if schedule:
-            _show_schedule(made, json)
+            _show_schedule(compiled_net, json)
         else:
-            console.print(str(made))
+            console.print(str(compiled_net))
     elif json:
         print_plain_json(_summary(network, net))
     else:
@@ -107,7 +107,7 @@ def _load(
     num_layers: int | None,
     skip_layers: int,
 ) -> Graph:
-    """Read a network, or a NIR file as ``sdt-lava nir`` does without options."""
+    """Read a network, or a NIR file with the defaults of ``sdt-lava nir``."""
     if not is_nir(path):
         return load_file(path, timesteps, input_shape, num_layers, skip_layers)
     from sdt_lava.quantize.from_nir import NirOptions, load_nir

@@ -1,4 +1,4 @@
-"""``sdt-lava lower net.h5 --data digits``, and the options of other commands that choose."""
+"""``sdt-lava lower net.h5 --data digits``, and the lowering options of other commands."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ SdsaOption = Annotated[
 
 
 def parse_choice(option: str, values: list[str] | None) -> str | dict[str, str] | None:
-    """Return what ``--shortcut`` or ``--sdsa`` chose: one way, or a way for each name.
+    """Return the choice of ``--shortcut`` or ``--sdsa``: one way, or ways by name.
 
     Raises
     ------
     ConfigError
-        If both forms are mixed, or there are several ways for everything.
+        If both forms are mixed, or several ways are specified without a name.
     """
     if not values:
         return None
@@ -74,12 +74,12 @@ def parse_choice(option: str, values: list[str] | None) -> str | dict[str, str] 
 
 
 def chosen_ways(shortcut: list[str] | None, sdsa: list[str] | None) -> dict[str, Any]:
-    """Return the arguments of ``compile_network`` that the options ask for."""
-    chosen = {
+    """Return the arguments of ``compile_network`` that the options specify."""
+    choices = {
         "shortcut": parse_choice("--shortcut", shortcut),
         "sdsa": parse_choice("--sdsa", sdsa),
     }
-    return {name: choice for name, choice in chosen.items() if choice is not None}
+    return {name: choice for name, choice in choices.items() if choice is not None}
 
 
 def lower_command(
@@ -135,8 +135,8 @@ def lower_command(
 def _run(net: Graph, data: str, options: SourceOptions, samples: int | None) -> Result:
     from sdt_lava.backends.run import simulate
 
-    needed = network_takes(net)
-    dataset = load_fitting(data, "test", needed, options, samples, at_most=_MEASURED_SAMPLES)
+    takes = network_takes(net)
+    dataset = load_fitting(data, "test", takes, options, samples, at_most=_MEASURED_SAMPLES)
     with progress_bar(f"engine: {data}") as update:
         return simulate(net, dataset.x, on_progress=update)
 
@@ -180,8 +180,10 @@ def _cells(row: LoweringRow) -> tuple[str, ...]:
 def _remarks(comparison: LoweringComparison) -> list[str]:
     auto = comparison.rows[-1].lowering
     lines = [f"auto, {name}: {way}" for name, way in {**auto.shortcut, **auto.sdsa}.items()]
-    lines += [f"{name} is a relay in every row: {why}" for name, why in comparison.kept.items()]
-    lines += [f"no {way}: {why}" for way, why in comparison.skipped.items()]
+    lines += [
+        f"{name} is a relay in every row: {reason}" for name, reason in comparison.kept.items()
+    ]
+    lines += [f"no {way}: {reason}" for way, reason in comparison.skipped.items()]
     lines += [
         f"{row.shortcut}, {row.sdsa}: {row.delay_chains} connections wait longer than the target "
         "can and are split over further populations"
@@ -194,7 +196,7 @@ def _remarks(comparison: LoweringComparison) -> list[str]:
         if row.missing
     ]
     for way, reasons in comparison.refused.items():
-        name, why = next(iter(reasons.items()))
-        others = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-        lines.append(f"no {way} for {name}{others}: {why}")
+        name, reason = next(iter(reasons.items()))
+        suffix = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+        lines.append(f"no {way} for {name}{suffix}: {reason}")
     return lines

@@ -87,7 +87,7 @@ def map_command(
         Path | None, typer.Option(help="Draw the cores to this PNG."), WritesFigure()
     ] = None,
 ) -> None:
-    """Map a network to the cores and chips of a target, and say what fills them."""
+    """Map a network to the cores and chips of a target and show what limits each layer."""
     from sdt_lava.backends.deployment import compile_network
     from sdt_lava.datasets import SourceOptions
     from sdt_lava.hardware.core_map import map_cores
@@ -108,8 +108,8 @@ def map_command(
         plot_core_map(core_map, plot, title)
     bound = None if model is None else runtime_bound(core_map, model)
     if json:
-        least = {} if bound is None else {"runtime": bound.to_dict()}
-        print_plain_json({"network": title, **core_map.to_dict(per_core), **least})
+        runtime_entry = {} if bound is None else {"runtime": bound.to_dict()}
+        print_plain_json({"network": title, **core_map.to_dict(per_core), **runtime_entry})
         return
     _print_layers(core_map, title)
     _print_summary(core_map)
@@ -124,14 +124,14 @@ def map_command(
 def _measure(net: Graph, data: str, samples: int | None, options: SourceOptions) -> Result:
     from sdt_lava.backends.run import simulate
 
-    needed = network_takes(net)
-    dataset = load_fitting(data, "test", needed, options, samples, at_most=_MEASURED_SAMPLES)
+    takes = network_takes(net)
+    dataset = load_fitting(data, "test", takes, options, samples, at_most=_MEASURED_SAMPLES)
     with progress_bar(f"engine: {data}") as update:
         return simulate(net, dataset.x, "engine", strict=False, on_progress=update)
 
 
 def _print_layers(core_map: CoreMap, title: str) -> None:
-    shown = [name for name in _RESOURCE_TITLES if name in core_map.utilisation]
+    resources = [name for name in _RESOURCE_TITLES if name in core_map.utilisation]
     table = make_table(
         f"{title} on {core_map.target.title}: cores, and share of one that the fullest slice takes",
         {
@@ -140,7 +140,7 @@ def _print_layers(core_map: CoreMap, title: str) -> None:
             "neurons": "right",
             "cores": "right",
             "largest slice": "left",
-            **{f"{_RESOURCE_TITLES[name]} %": "right" for name in shown},
+            **{f"{_RESOURCE_TITLES[name]} %": "right" for name in resources},
             "binds": "left",
             "shared": "right",
             "unrolled": "right",
@@ -153,7 +153,7 @@ def _print_layers(core_map: CoreMap, title: str) -> None:
             f"{layer.neurons:,}",
             f"{layer.cores:,}",
             _tile(layer),
-            *(f"{100 * layer.utilisation[name]:.0f}" for name in shown),
+            *(f"{100 * layer.utilisation[name]:.0f}" for name in resources),
             _RESOURCE_TITLES.get(layer.binding, ""),
             *_compared(layer),
         )
@@ -166,7 +166,7 @@ def _tile(layer: LayerMap) -> str:
 
 
 def _compared(layer: LayerMap) -> tuple[str, str]:
-    """Return the cores with shared weights and without, for layers that have a convolution."""
+    """Return the numbers of cores with shared and with unrolled weights, for convolutions."""
     if layer.cores_shared is None and layer.cores_explicit is None:
         return "", ""
     cores = (layer.cores_shared, layer.cores_explicit)
@@ -183,8 +183,8 @@ def _print_summary(core_map: CoreMap) -> None:
         console.print(f"fits on {board.name} ({_plural(board.chips, 'chip')})")
     else:
         console.print(f"does not fit on {board.name}: {core_map.boards} boards would be needed")
-    needed = ", ".join(f"{name} {count}" for name, count in core_map.boards_needed.items())
-    console.print(f"boards that it would take: {needed}")
+    boards_text = ", ".join(f"{name} {count}" for name, count in core_map.boards_needed.items())
+    console.print(f"boards that it would take: {boards_text}")
     use = ", ".join(
         f"{_RESOURCE_TITLES[name]} {share:.0%}"
         for name, share in core_map.utilisation.items()
@@ -206,14 +206,14 @@ def _print_summary(core_map: CoreMap) -> None:
 
 
 def _print_shifted(compiled: CompiledNetwork, core_map: CoreMap) -> None:
-    """Say what the relays of first layers with full weights cost."""
+    """Print the cost of the relays of first layers with full weights."""
     from sdt_lava.compiler.passes.relay_shifted import RELAY_SUFFIX
 
     cores = {layer.name: layer.cores for layer in core_map.layers}
     for name, note in zip(compiled.shifted, compiled.shifted_notes, strict=True):
-        taken = cores.get(f"{name}{RELAY_SUFFIX}", 0)
+        relay_cores = cores.get(f"{name}{RELAY_SUFFIX}", 0)
         console.print(
-            f"{note} ({taken:,} of {_plural(len(core_map.cores), 'core')} hold a part of it)",
+            f"{note} ({relay_cores:,} of {_plural(len(core_map.cores), 'core')} hold a part of it)",
             markup=False,
         )
 
@@ -223,8 +223,8 @@ def _plural(count: int, noun: str) -> str:
 
 
 def _print_hint(network: Path | None, preset: str | None, data: str | None) -> None:
-    what = f"--preset {preset}" if network is None else quoted(network)
+    source = f"--preset {preset}" if network is None else quoted(network)
     if data is None and network is not None:
-        console.print(f"next: measured spikes: sdt-lava map {what} --data DATA")
+        console.print(f"next: measured spikes: sdt-lava map {source} --data DATA")
     else:
-        console.print(f"next: what the target does not allow: sdt-lava check {what}")
+        console.print(f"next: what the target does not allow: sdt-lava check {source}")

@@ -1,4 +1,4 @@
-"""The network that a command works on: a file, or a preset with random weights."""
+"""Read the network of a command: a file, or a preset with random weights."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def load_file(
     num_layers: int | None = None,
     skip_layers: int = 0,
 ) -> Graph:
-    """Read a network file; the options say what SLAYER's own exports leave out.
+    """Read a network file; the options supply what SLAYER's own exports omit.
 
     Raises
     ------
     ConfigError
-        If the shape is none.
+        If the input shape is malformed.
     NetworkFileError
-        If the file cannot be read, or says these things itself.
+        If the file cannot be read, or contains the settings of these options itself.
     """
     from sdt_lava.io.netx import load_network
 
@@ -62,12 +62,12 @@ def load_file(
 
 
 def parse_shape(text: str | None) -> Shape | None:
-    """Return the shape that ``--input-shape`` gives, if it does.
+    """Return the shape in ``--input-shape``, or None without the option.
 
     Raises
     ------
     ConfigError
-        If it is none.
+        If the shape is malformed.
     """
     if text is None:
         return None
@@ -86,7 +86,7 @@ def read_network(
     num_layers: int | None = None,
     skip_layers: int = 0,
 ) -> Graph:
-    """Return the network that the arguments ``NETWORK`` or ``--preset NAME`` name.
+    """Return the network selected by the arguments ``NETWORK`` or ``--preset NAME``.
 
     Parameters
     ----------
@@ -102,18 +102,18 @@ def read_network(
     Raises
     ------
     ConfigError
-        If both are given, or none, there is no such preset, or it would ignore an option.
+        If both or neither is given, the preset does not exist, or an option would be ignored.
     NetworkFileError
         If the file cannot be read.
     """
     if (network is None) == (preset is None):
-        found = "both" if network is not None else "neither"
-        raise ConfigError("network", found, "either a network file or --preset NAME")
+        problem = "both" if network is not None else "neither"
+        raise ConfigError("network", problem, "either a network file or --preset NAME")
     if network is not None:
         return load_file(network, timesteps, input_shape, num_layers, skip_layers)
     assert preset is not None
-    given = {"--timesteps": timesteps, "--input-shape": input_shape, "--num-layers": num_layers}
-    for option, value in {**given, "--skip-layers": skip_layers or None}.items():
+    options = {"--timesteps": timesteps, "--input-shape": input_shape, "--num-layers": num_layers}
+    for option, value in {**options, "--skip-layers": skip_layers or None}.items():
         if value is not None:
             raise ConfigError(option, str(value), "nothing: the preset says it", f"drop {option}")
     from sdt_lava.quantize.untrained import untrained_network
@@ -123,7 +123,7 @@ def read_network(
 
 
 def notes_of(net: Graph) -> list[str]:
-    """Return what was noted when a network was read; metadata may come from anywhere."""
+    """Return the notes made when a network was read; its metadata are untrusted."""
     notes = net.metadata.get("notes")
     if not isinstance(notes, (list, tuple)):
         return []
@@ -131,7 +131,7 @@ def notes_of(net: Graph) -> list[str]:
 
 
 def network_title(network: Path | None, graph: Graph) -> str:
-    """Return how to call the network in a table."""
+    """Return the name of the network for tables."""
     if network is not None:
         return network.name
     return f"{graph.metadata['preset']} ({graph.metadata['weights']})"

@@ -1,4 +1,4 @@
-"""``sdt-lava nir net.h5 --out net.nir``, and back."""
+"""``sdt-lava nir net.h5 --out net.nir``, and the reverse."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def nir_command(
         Path | None, typer.Option(help="Write the report of an import."), Writes()
     ] = None,
 ) -> None:
-    """Write a network as NIR, or read NIR as a network, by the suffix .nir."""
+    """Convert a network to NIR, or NIR to a network, depending on the suffix .nir."""
     from sdt_lava.cli.export import print_report
     from sdt_lava.io.netx import save_network
     from sdt_lava.quantize.from_nir import NirOptions, load_nir
@@ -103,7 +103,7 @@ def _write(graph: Graph, out: Path, dt: float | None) -> None:
     console.print(f"next: sdt-lava nir {quoted(out)} --out {quoted(back)}")
 
 
-# More samples hardly move the extremes.
+# More samples hardly change the extremes.
 _CALIBRATION_SAMPLES = 256
 
 

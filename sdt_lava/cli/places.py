@@ -1,7 +1,8 @@
-"""Which options and arguments of a command are files: one check of all, before anything is done.
+"""Check all files in the options and arguments of a command before it runs.
 
-An annotation says what a parameter is, `Annotated[Path, typer.Option(...), Writes()]`; what has
-none is no file. Every command whose class is `sdt_lava.cli.allow.Command` is checked.
+An annotation gives the role of a parameter, such as `Annotated[Path, typer.Option(...), Writes()]`;
+a parameter without one is not a file. Every command of class `sdt_lava.cli.allow.Command` is
+checked.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sdt_lava.errors import ConfigError
 from sdt_lava.io.files import OutputError, check_folder, check_writable
 from sdt_lava.io.same_files import Place, check_separate
 
-# Of the formats that matplotlib writes without further programs; without a suffix it is PNG.
+# Formats that matplotlib writes without external programs; the default is PNG.
 FIGURE_SUFFIXES = (
     *("", ".png", ".svg", ".pdf"),
     *(".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".eps", ".ps", ".svgz"),
@@ -28,18 +29,18 @@ FIGURE_SUFFIXES = (
 
 @dataclass(frozen=True)
 class Reads:
-    """A file that is read, or one of some names, which are no files."""
+    """A file that is read, or one of several names that are not files."""
 
     names: tuple[str, ...] = ()
 
     def places(self, label: str, value: str, _params: Mapping[str, Any]) -> list[Place]:
-        """Return what is read."""
+        """Return the file to be read, if the value is one."""
         return [] if value in self.names else [Place(label, value)]
 
 
 @dataclass(frozen=True)
 class ReadsData(Reads):
-    """A data set by name, whose folder may be in another option, or by its path."""
+    """A data set, by name with an optional folder in another option, or by path."""
 
     def places(self, label: str, value: str, params: Mapping[str, Any]) -> list[Place]:
         """Return the file or the folders of the data set."""
@@ -49,17 +50,17 @@ class ReadsData(Reads):
 
 @dataclass(frozen=True)
 class Writes:
-    """A file that is written, and the suffixes of those that are written beside it."""
+    """A file that is written, and the suffixes of additional files written beside it."""
 
     beside: tuple[str, ...] = ()
 
     def place(self, label: str, value: str) -> Place:
-        """Return what is written.
+        """Return the file to be written.
 
         Raises
         ------
         OutputError
-            If it cannot be.
+            If it cannot be written.
         """
         for suffix in ("", *self.beside):
             check_writable(f"{value}{suffix}")
@@ -68,36 +69,36 @@ class Writes:
 
 @dataclass(frozen=True)
 class WritesFigure(Writes):
-    """A figure that is written, in the format that its suffix says."""
+    """A figure that is written in the format of its suffix."""
 
     def check_format(self, value: str) -> None:
-        """Check that there is a format with the suffix of a figure.
+        """Check that the suffix of a figure is a supported format.
 
         Raises
         ------
         OutputError
-            If there is none.
+            If it is not.
         """
         suffix = Path(value).suffix
         if suffix.lower() not in FIGURE_SUFFIXES:
-            found, allowed = f"a figure in the format {suffix!r}", ", ".join(FIGURE_SUFFIXES[1:])
-            raise OutputError(value, found, allowed, "name a .png, .svg or .pdf file")
+            problem, allowed = f"a figure in the format {suffix!r}", ", ".join(FIGURE_SUFFIXES[1:])
+            raise OutputError(value, problem, allowed, "name a .png, .svg or .pdf file")
 
 
 @dataclass(frozen=True)
 class WritesInto:
-    """A folder that is made, and patterns of the files that are written into it."""
+    """A folder that is created, and patterns of the files that are written to it."""
 
     inside: tuple[str, ...]
 
     def place(self, label: str, value: str) -> Place:
-        """Return what is written; errors as of `Writes.place`."""
+        """Return the folder to be written; errors as for `Writes.place`."""
         check_folder(value)
         return Place(label, value, inside=self.inside)
 
 
 def roles(callback: Callable[..., Any]) -> dict[str, Reads | Writes | WritesInto]:
-    """Return what the annotations of a command's function say, by parameter."""
+    """Return the roles of a command's parameters, from the annotations of its function."""
     parameters = inspect.signature(callback, eval_str=True).parameters
     return {
         name: role
@@ -108,22 +109,22 @@ def roles(callback: Callable[..., Any]) -> dict[str, Reads | Writes | WritesInto
 
 
 def check_places(command: TyperCommand, params: Mapping[str, Any]) -> tuple[Place, ...]:
-    """Check all files of a command, and return those that it reads.
+    """Check all files of a command, and return those to be read.
 
     Raises
     ------
     ConfigError
         If a name is empty.
     OutputError
-        If a file cannot be written, is read as well, or is to be written twice.
+        If a file cannot be written, is also read, or would be written twice.
     """
     assert command.callback is not None
-    known = roles(command.callback)
+    role_of = roles(command.callback)
     reads: list[Place] = []
     writes: list[Place] = []
     figures: list[tuple[WritesFigure, str]] = []
     for parameter in command.params:
-        role = known.get(parameter.name or "")
+        role = role_of.get(parameter.name or "")
         if role is None:
             continue
         label = _label(parameter)
@@ -147,11 +148,11 @@ def _label(parameter: Any) -> str:
 
 
 def _values(label: str, value: Any) -> Iterator[str]:
-    """Yield the paths that were given: none, one, or several where an option may be repeated."""
+    """Yield the paths in the value of a parameter: none, one, or several if it is repeatable."""
     if value is None:
         return
-    several = isinstance(value, Sequence) and not isinstance(value, str)
-    for path in value if several else (value,):
+    is_sequence = isinstance(value, Sequence) and not isinstance(value, str)
+    for path in value if is_sequence else (value,):
         if not str(path):
             raise ConfigError(label, "an empty name", "a path")
         yield str(path)

@@ -63,18 +63,18 @@ def report_command(
         bool, typer.Option("--figures", help="Also write figures as PNG and SVG.")
     ] = False,
 ) -> None:
-    """Run a network and write a page that explains every number."""
+    """Run a network and write a report page that explains every number."""
     from sdt_lava.datasets import SourceOptions
     from sdt_lava.evaluate.identity import network_digest
     from sdt_lava.io.netx.reader import load_with_content
     from sdt_lava.report.page import ReportOptions, collect_report, write_report
 
-    others = tuple(compare_with or ["reference"])
-    for name in (backend, *others):
+    other_backends = tuple(compare_with or ["reference"])
+    for name in (backend, *other_backends):
         find_backend("back end", name).require()
     options = ReportOptions(
         backend=backend,
-        others=others,
+        others=other_backends,
         compared_samples=compare_samples,
         models=tuple(load_energy_model(name) for name in model or ENERGY_MODELS),
         layers=tuple(layers or ["*"]),

@@ -1,4 +1,4 @@
-"""What commands say about the least time of a step."""
+"""The option ``--runtime`` and the output of lower bounds of a step's time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sdt_lava.errors import ConfigError
 from sdt_lava.report.runtime_bound import RuntimeBound
 from sdt_lava.report.runtime_model import COUNTS, RuntimeModel, load_runtime_model
 
-# What a bound follows from, by option: what is missing without it, and what to do.
+# For each option that a bound needs: what is missing without it, and the remedy.
 _NEEDED = {
     "--target": ("a target with cores", "add --target loihi2"),
     "--data": ("a run whose spikes are counted", "add --data DATA"),
@@ -26,12 +26,12 @@ RuntimeOption = Annotated[
 
 
 def load_needing(runtime: Path | None, option: str, value: str | None) -> RuntimeModel | None:
-    """Read the file of ``--runtime``, which is of no use without another option.
+    """Read the file of ``--runtime``, which requires another option.
 
     Raises
     ------
     ConfigError
-        If that option was not given.
+        If that option is missing.
     """
     if runtime is None:
         return None
@@ -41,7 +41,7 @@ def load_needing(runtime: Path | None, option: str, value: str | None) -> Runtim
 
 
 def print_bound(bound: RuntimeBound) -> None:
-    """Print the terms, the one that binds, and what is believed."""
+    """Print the terms of a bound, the largest one, and the assumptions."""
     table = make_table(
         f"Least time of a step: {bound.model.title} ({bound.model.source})",
         {"term": "left", "a step": "right", "core": "right", "at least [ns]": "right"},

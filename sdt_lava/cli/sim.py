@@ -36,7 +36,7 @@ from sdt_lava.counts.synops import ROLES, SynopsTable
 from sdt_lava.datasets.labels import check_classes
 from sdt_lava.io.files import write_json
 
-# Samples, and values of each, whose output is printed.
+# Numbers of samples, and of values per sample, whose output is printed.
 _OUTPUTS_SHOWN, _VALUES_SHOWN = 8, 10
 
 
@@ -101,9 +101,9 @@ def sim_command(
     """Simulate a network file and report accuracy, spikes and synaptic operations."""
     from sdt_lava.datasets import SourceOptions
 
-    asked = HardwareArguments(target, board, record, convolutions, check, measure)
-    # First of all: without hardware or Lava there is nothing else to do.
-    backend, hardware = choose_backend(backend, asked)
+    arguments = HardwareArguments(target, board, record, convolutions, check, measure)
+    # Checked first, because the command cannot continue without hardware or Lava.
+    backend, hardware = choose_backend(backend, arguments)
     net = load_file(network, timesteps, input_shape, num_layers, skip_layers)
     options = SourceOptions(root=data_root, download=download, binning=binning)
     name = data_of(net, data)
@@ -164,7 +164,7 @@ def summarize(result: Result, y: Any) -> dict[str, Any]:
         "measured": None if result.measured is None else result.measured.to_dict(),
     }
     if result.compiled is not None:
-        # The same numbers; counting takes a while.
+        # For the usual lowering, both counts are equal, and counting takes a while.
         counts = result.counts if result.compiled.is_usual else result.compiled_counts
         summary["compiled"] = {
             **asdict(result.compiled.lowering),
@@ -172,16 +172,16 @@ def summarize(result: Result, y: Any) -> dict[str, Any]:
             "synops_per_inference": counts.synops / counts.samples,
             "graded_messages_per_inference": counts.graded_messages / counts.samples,
         }
-    # One output has no classes.
+    # A single output has no classes.
     if y is not None and result.logits[0].size > 1:
         summary["accuracy"] = float(np.mean(result.labels == np.asarray(y)))
     return summary
 
 
 def _print_outputs(result: Result) -> None:
-    """Print what a decoded output says at the end of the first samples, in real units.
+    """Print the decoded outputs of the first samples at the last step, in real units.
 
-    Neurons that never fire say it in their membranes, in units of a weight.
+    The output of neurons that never fire is their membrane, in units of a weight.
     """
     if result.outputs is not None:
         outputs = result.outputs[-1]
@@ -192,15 +192,15 @@ def _print_outputs(result: Result) -> None:
     samples = len(outputs)
     for index in range(min(samples, _OUTPUTS_SHOWN)):
         values = outputs[index].ravel()
-        more = " ..." if values.size > _VALUES_SHOWN else ""
-        shown = " ".join(f"{value:.6g}" for value in values[:_VALUES_SHOWN])
-        console.print(f"sample {index}: output {shown}{more}")
+        ellipsis = " ..." if values.size > _VALUES_SHOWN else ""
+        text = " ".join(f"{value:.6g}" for value in values[:_VALUES_SHOWN])
+        console.print(f"sample {index}: output {text}{ellipsis}")
     if samples > _OUTPUTS_SHOWN:
         console.print(f"... and {samples - _OUTPUTS_SHOWN} more; --json has every step")
 
 
 def print_synops(synops: SynopsTable) -> None:
-    """Print spikes and synaptic operations of each population."""
+    """Print the spikes and synaptic operations of each population."""
     table = make_table(
         f"Spikes sent and synaptic operations received, sum over {synops.samples} samples of "
         f"{synops.timesteps} steps",

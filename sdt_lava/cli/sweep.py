@@ -91,13 +91,13 @@ def sweep_command(
             models=tuple(load_energy_model(name) for name in cost or ENERGY_MODELS),
         ),
     )
-    loaded = load_imported(model, config, ema=ema)
-    measured = calibration_data(calibration, loaded.config, source)
-    kept = f"what is finished is in {out}"
-    with resumable("sweep", kept, workers, scheduler) as (executor, update):
+    network_model = load_imported(model, config, ema=ema)
+    calibration_samples = calibration_data(calibration, network_model.config, source)
+    message = f"what is finished is in {out}"
+    with resumable("sweep", message, workers, scheduler) as (executor, update):
         result = sweep(
-            loaded, data, out, options,
-            calibration=measured, executor=executor, on_progress=update,
+            network_model, data, out, options,
+            calibration=calibration_samples, executor=executor, on_progress=update,
         )  # fmt: skip
     if json:
         print_plain_json(result.to_dict())
@@ -147,11 +147,11 @@ def _print(result: Sweep) -> None:
     print_table(table)
     if any(fronts.values()):
         console.print("* no other row is at least as accurate with no more energy")
-    refused: dict[tuple[str, str, str], list[str]] = {}
+    impossible: dict[tuple[str, str, str], list[str]] = {}
     for entry in result.refused:
         lowering = (entry["shortcut"], entry["sdsa"], entry["reason"])
-        refused.setdefault(lowering, []).append(str(entry["bits"]))
-    for (shortcut, sdsa, reason), widths in refused.items():
+        impossible.setdefault(lowering, []).append(str(entry["bits"]))
+    for (shortcut, sdsa, reason), widths in impossible.items():
         name = f"{', '.join(widths)} bit, {shortcut}, {sdsa}"
         console.print(f"not possible: {name}: {reason}")
     missing = {

@@ -1,4 +1,4 @@
-"""``sdt-lava train``, and what the example trainings share."""
+"""``sdt-lava train``, and functions shared with the example trainings."""
 
 from __future__ import annotations
 
@@ -35,37 +35,37 @@ if TYPE_CHECKING:
     from sdt_lava.training.training import Progress as Report
     from sdt_lava.training.training import TrainingOptions, TrainingResult
 
-# Enough passes for the presets that train on a CPU.
+# Sufficient passes for the presets that train on a CPU.
 EPOCHS = {"digits": 18, "synthetic-dvs": 10}
 _LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """A training as a command describes it; None stands for the default.
+    """The arguments of a training; None stands for the default.
 
     Parameters
     ----------
     out : Path
         Checkpoint to write.
     preset, config : str, optional
-        The network, one of the two: name of a preset, or a file with a configuration.
+        The network: either the name of a preset, or a configuration file.
     data, test_data : str, optional
-        Data sets, files or folders; by default those of the network, and of ``data``.
+        Data sets, files or folders; by default the network's data set, and ``data``.
     data_root : Path, optional
-        Folder that holds the data sets.
+        Folder of the data sets.
     download : bool
-        Fetch what is missing.
+        Download missing files.
     binning : str, optional
-        How the frames of event data are cut.
+        Method of dividing event data into frames.
     samples : int, optional
-        Use at most this many of each part.
+        Maximum number of samples of each part.
     epochs, batch_size, learning_rate : int, int, float, optional
-        How to train.
+        Options of the training loop.
     seed : int
-        Of the initial weights and the order of samples.
+        Seed of the initial weights and the order of samples.
     resume : bool
-        Continue after an interruption.
+        Continue an interrupted training.
     tensorboard : Path, optional
         Folder for TensorBoard.
     """
@@ -91,13 +91,13 @@ class Training:
         from sdt_lava.training.training import TrainingOptions
 
         network = self.preset or self.config or ""
-        given = {
+        settings = {
             "epochs": self.epochs if self.epochs is not None else EPOCHS.get(network),
             "batch_size": self.batch_size,
             "learning_rate": self.learning_rate,
         }
-        chosen = {name: value for name, value in given.items() if value is not None}
-        return TrainingOptions(seed=self.seed, **chosen)  # type: ignore[arg-type]
+        specified = {name: value for name, value in settings.items() if value is not None}
+        return TrainingOptions(seed=self.seed, **specified)  # type: ignore[arg-type]
 
 
 def train_command(
@@ -155,12 +155,12 @@ def train_command(
 
 
 def run_training(training: Training) -> TrainingResult:
-    """Train, show progress and print the result.
+    """Train a network, show progress and print the result.
 
     Raises
     ------
     SdtLavaError
-        If the data is not there or does not fit, or a file cannot be read or written.
+        If the data are missing or do not fit, or a file cannot be read or written.
     """
     draft = read_draft(training.preset, training.config)
     options = training.options()
@@ -184,7 +184,7 @@ def run_training(training: Training) -> TrainingResult:
 
 
 def _new_model(draft: Draft, data: Dataset, seed: int) -> SpikeDrivenTransformer:
-    """Return the network with the weights of a seed and input levels that fit the data."""
+    """Return the network with seeded weights and with input levels that fit the data."""
     import torch
 
     from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
@@ -203,7 +203,7 @@ def _new_model(draft: Draft, data: Dataset, seed: int) -> SpikeDrivenTransformer
 
 
 def _load(training: Training, draft: Draft) -> tuple[Draft, Dataset, Dataset]:
-    """Return the draft with what the data say, and both parts of them."""
+    """Return the draft completed from the data, the training data and the test data."""
     name = training.data or draft.dataset
     if not name:
         raise ConfigError(
@@ -226,9 +226,11 @@ def _open(training: Training, draft: Draft, name: str, part: str) -> SampleSourc
     options = SourceOptions(
         root=training.data_root, download=training.download, binning=training.binning
     )
-    trained = draft.dataset or None
-    fitting = fitting_options(name, draft.frame or (), draft.timesteps, options, trained)
-    return open_source(name, part, fitting)
+    training_data = draft.dataset or None
+    source_options = fitting_options(
+        name, draft.frame or (), draft.timesteps, options, training_data
+    )
+    return open_source(name, part, source_options)
 
 
 def _loaded(source: SampleSource, samples: int | None) -> Dataset:
@@ -249,8 +251,8 @@ def training_progress(epochs: int) -> Iterator[Callable[[Report], None]]:
         task = bar.add_task("", total=None, epoch=1, epochs=epochs, loss=float("nan"), test="-")
 
         def show(report: Report) -> None:
-            done = (report.epoch - 1) * report.steps + report.step
-            bar.update(task, total=report.epochs * report.steps, completed=done)
+            steps_done = (report.epoch - 1) * report.steps + report.step
+            bar.update(task, total=report.epochs * report.steps, completed=steps_done)
             bar.update(task, epoch=report.epoch, loss=report.loss)
             if report.finished_epoch is not None:
                 bar.update(task, test=f"{report.finished_epoch.test_accuracy:.2%}")
@@ -259,14 +261,14 @@ def training_progress(epochs: int) -> Iterator[Callable[[Report], None]]:
 
 
 def _print_result(training: Training, draft: Draft, result: TrainingResult) -> None:
-    last = result.history[-1]
+    last_epoch = result.history[-1]
     headings = ("epochs", "loss", "train accuracy", "test accuracy", "seconds")
     table = make_table(f"{draft.title}, float network", dict.fromkeys(headings, "right"))
     table.add_row(
-        str(last.epoch),
-        f"{last.loss:.3f}",
-        f"{last.train_accuracy:.2%}",
-        f"{last.test_accuracy:.2%}",
+        str(last_epoch.epoch),
+        f"{last_epoch.loss:.3f}",
+        f"{last_epoch.train_accuracy:.2%}",
+        f"{last_epoch.test_accuracy:.2%}",
         f"{sum(record.seconds for record in result.history):.0f}",
     )
     print_table(table)
@@ -279,9 +281,9 @@ def _next_commands(training: Training, draft: Draft) -> tuple[str, str]:
     network = quoted(training.out.with_name("net.h5"))
     data = training.data or draft.dataset
     place = (training.data_root, training.binning)
-    exporting = f"sdt-export {quoted(training.out)} --out {network}"
-    # Networks of built-in data are measured on these without being told.
+    export_text = f"sdt-export {quoted(training.out)} --out {network}"
+    # Networks of built-in data sets are measured on these by default.
     if draft.dataset not in DATASETS or data != draft.dataset:
-        exporting += f" {data_options('--calibration', data, *place)}"
-    tested = data_options("--data", training.test_data or data, *place)
-    return f"next: {exporting}", f"then: sdt-sim {network} {tested} --backend engine"
+        export_text += f" {data_options('--calibration', data, *place)}"
+    test_options = data_options("--data", training.test_data or data, *place)
+    return f"next: {export_text}", f"then: sdt-sim {network} {test_options} --backend engine"

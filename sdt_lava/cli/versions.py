@@ -1,4 +1,4 @@
-"""What is installed, as a report of a difference needs it."""
+"""Collect the installed versions, for bug reports."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from sdt_lava._version import __version__
 from sdt_lava.cli.console import console, print_plain_json
 
-# The extension's package has had several names.
+# The package of the extension has had several names.
 _EXTENSION = ("lava-loihi", "lava-nc-loihi", "nxcore")
 _PACKAGES = ("lava-nc", "lava-dl", *_EXTENSION, "torch", "numpy", "scipy", "h5py")
-# How Lava is told which board to use; addresses stay out of a report.
+# Variables that select Lava's board; addresses are omitted from reports.
 _VARIABLES = ("SLURM", "NOSLURM", "BOARD", "PARTITION", "LOIHI_GEN", "NXOPTIONS")
 
 
 def collect_versions() -> dict[str, Any]:
-    """Return versions, platform and the environment that selects a board."""
+    """Return the versions, the platform and the environment variables that select a board."""
     return {
         "sdt-lava": __version__,
         "python": platform.python_version(),
@@ -36,13 +36,13 @@ def _version(name: str) -> str | None:
 
 
 def print_versions(json: bool) -> None:
-    """Print what `collect_versions` finds."""
-    found = collect_versions()
+    """Print the result of `collect_versions`."""
+    versions = collect_versions()
     if json:
-        print_plain_json(found)
+        print_plain_json(versions)
         return
-    rows = {key: found[key] for key in ("sdt-lava", "python", "platform")}
-    rows |= {name: value or "not installed" for name, value in found["packages"].items()}
-    rows |= {name: value or "not set" for name, value in found["environment"].items()}
+    rows = {key: versions[key] for key in ("sdt-lava", "python", "platform")}
+    rows |= {name: value or "not installed" for name, value in versions["packages"].items()}
+    rows |= {name: value or "not set" for name, value in versions["environment"].items()}
     for name, value in rows.items():
         console.print(f"{name:14s} {value}")
