@@ -220,8 +220,8 @@ def refuse_unknown(unknown: list[str], where: str) -> None:
 
 def listed_arguments(names: list[str], most: int = 20) -> str:
     """Return a list of names for a message, shortened if they are many or long."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(repr(name[:60]) for name in names[:most]) + more
+    suffix = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(repr(name[:60]) for name in names[:most]) + suffix
 
 
 def shown(value: object) -> str:
@@ -250,8 +250,8 @@ def _refusal(name: str, value: Any, values: Mapping[Any, Any]) -> str:
             "another network"
         )
     if plain in _NAMES_OF_THE_NETWORK:
-        known = is_empty(value) or (isinstance(value, str) and _MODEL_NAMES.fullmatch(value))
-        return "" if known else "'sdt' or another name of the Spike-driven Transformer"
+        is_known = is_empty(value) or (isinstance(value, str) and _MODEL_NAMES.fullmatch(value))
+        return "" if is_known else "'sdt' or another name of the Spike-driven Transformer"
     rule = _CHANGES.get(plain)
     return "" if rule is None or rule.allows(value) else rule.allowed
 

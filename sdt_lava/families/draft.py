@@ -294,20 +294,20 @@ def _errors_about(where: str) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        here = error.where.removeprefix("config.")
-        field = here if here != error.where else error.where.removeprefix(f"{where}: ")
+        location = error.where.removeprefix("config.")
+        field = location if location != error.where else error.where.removeprefix(f"{where}: ")
         remedy = error.remedy or set_remedy(where, "other values" if field == where else field)
         place = where if field == where else f"{where}: {field}"
         raise ConfigError(place, error.found, error.allowed, remedy) from None
 
 
 def _check_memory(config: SdtConfig, where: str) -> None:
-    needed = _TRAINED_WEIGHT * count_weights(config)
+    required = _TRAINED_WEIGHT * count_weights(config)
     available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > available:
+    if required > available:
         raise ConfigError(
             where,
-            f"{count_weights(config):,} weights, whose training takes {needed / 2**30:,.0f} GiB",
+            f"{count_weights(config):,} weights, whose training takes {required / 2**30:,.0f} GiB",
             f"at most the {available / 2**30:.0f} GiB of this machine",
             f"make dim, depth or mlp_ratio smaller in {quoted(where)}",
         )

@@ -51,9 +51,9 @@ def _convolutions(config: SdtConfig) -> Iterator[tuple[str, int, int, int]]:
 
 def _with_stage_numbers(expected: Mapping[str, Shape]) -> Iterator[tuple[str, Shape]]:
     for template, shape in expected.items():
-        stage, _, rest = template.rpartition("|")
+        stage, _, pattern = template.rpartition("|")
         # The first stage of the patch splitting has no number in its names.
-        yield rest.format("" if stage in ("", "0") else stage), shape
+        yield pattern.format("" if stage in ("", "0") else stage), shape
 
 
 def check_tensors(state: Mapping[Any, Any], config: SdtConfig, where: str) -> None:
@@ -67,10 +67,10 @@ def check_tensors(state: Mapping[Any, Any], config: SdtConfig, where: str) -> No
     """
     expected = expected_tensors(config)
     check_layout(state, expected, where)
-    read = {name: shape for name, shape in expected.items() if not is_counter(name)}
-    for name, shape in read.items():
+    shapes = {name: shape for name, shape in expected.items() if not is_counter(name)}
+    for name, shape in shapes.items():
         check_kind(state[name], shape, name, where)
-    for name in read:
+    for name in shapes:
         check_values(state[name], name, where)
 
 

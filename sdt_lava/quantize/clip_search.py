@@ -87,7 +87,7 @@ class ClipSearch:
 
     def run(self) -> list[ScaleSearch]:
         """Choose clips and return the groups for which other clips than the default are better."""
-        changed = []
+        improved_parts = []
         for group in self._groups:
             default = self._counted(self._search.part(group))
             best = default
@@ -95,8 +95,8 @@ class ClipSearch:
                 best = self._best_own(group, self._best_shared(group, default))
             self._note(group, default, best)
             if best is not default:
-                changed.append(best.part)
-        return changed
+                improved_parts.append(best.part)
+        return improved_parts
 
     def chosen(self, data: str) -> ScaleChoices:
         """Return the choices of all groups; ``data`` is the name of the samples."""

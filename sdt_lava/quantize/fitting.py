@@ -106,12 +106,12 @@ def exact_scale(
         for name in group.synapses
         if least_exponent(graph, name, weights) < 0
     ]
-    preferred = [(*thresholds, *biases), thresholds, ()]
+    priorities = [(*thresholds, *biases), thresholds, ()]
     if sums:
-        preferred = [(*sums, *others) for others in preferred] + preferred
-    for others in preferred:
+        priorities = [(*sums, *arrays) for arrays in priorities] + priorities
+    for arrays in priorities:
         for value in exact:
-            if all(whole(np.asarray(numbers) * value) for numbers in others):
+            if all(whole(np.asarray(numbers) * value) for numbers in arrays):
                 return value
     return None
 
@@ -134,9 +134,9 @@ def _candidates(
             ]
     if first is None:
         return None
-    least = _LEAST_SHARE * scale
+    smallest = _LEAST_SHARE * scale
     # A scale that exceeds the limit only in the last digits is within it.
-    candidates = {value for value in first if least <= value <= scale * (1 + SAME_SCALE)}
+    candidates = {value for value in first if smallest <= value <= scale * (1 + SAME_SCALE)}
     return sorted(candidates, reverse=True)
 
 

@@ -133,8 +133,8 @@ def _cuba(node: CubaLif, arriving: list[Tensor]) -> Tensor:
     for step, current in enumerate(currents):
         if weight_rec is not None and step:
             # A spike arrives at recurrent connections one step later.
-            sent = spikes[step - 1].flatten(1).double()
-            current = current + functional.linear(sent, weight_rec).reshape(shape)
+            feedback = spikes[step - 1].flatten(1).double()
+            current = current + functional.linear(feedback, weight_rec).reshape(shape)
         state_u = state_u * retained_u + current
         voltage = voltage * retained_v + state_u + bias
         spikes[step] = fired = voltage >= threshold
@@ -148,12 +148,12 @@ def _matrix(weight: Any) -> Tensor | None:
 
 def _delayed(spikes: Tensor, delay: Any) -> Tensor:
     """Delay the spikes of each channel; those delayed beyond the end of the sample are lost."""
-    sent = torch.zeros_like(spikes)
+    delayed = torch.zeros_like(spikes)
     channels = spikes.shape[2]
     for channel, steps in enumerate(np.broadcast_to(np.asarray(delay), (channels,)).tolist()):
         remaining = max(len(spikes) - steps, 0)
-        sent[steps:, :, channel] = spikes[:remaining, :, channel]
-    return sent
+        delayed[steps:, :, channel] = spikes[:remaining, :, channel]
+    return delayed
 
 
 @float_form(Conv)

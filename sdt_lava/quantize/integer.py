@@ -77,15 +77,15 @@ def layer_exponents(
     Sums are not shifted to the right if no weight is rounded without the shift.
     """
     largest = reach(graph, name, weights, clips) * scale
-    plain, least = weights.exponents(largest), least_exponent(graph, name, weights)
-    if not least:
+    plain, smallest = weights.exponents(largest), least_exponent(graph, name, weights)
+    if not smallest:
         return plain
     synapse = graph.nodes[name]
     assert isinstance(synapse, Synapse)
     scaled = effective_weight(graph, synapse) * scale
     if whole(scaled / powers(synapse, plain) / weights.step):
         return plain
-    return weights.exponents(largest, least)
+    return weights.exponents(largest, smallest)
 
 
 def largest_scale(graph: Graph, group: LifGroup, weights: WeightFormat, clips: Clips) -> float:

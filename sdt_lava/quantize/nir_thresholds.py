@@ -72,11 +72,11 @@ def _remedy(source: nir.NIRGraph, graph: Graph, maker: FloatMaker, name: str) ->
     # Try other time steps first, then more steps, then both.
     for doublings in range(_MOST_DOUBLINGS + 1):
         steps = graph.timesteps << doublings
-        more = f" and timesteps (--timesteps {steps})" if doublings else ""
+        steps_advice = f" and timesteps (--timesteps {steps})" if doublings else ""
         for dt in sorted(_USUAL_DT, key=partial(_unlikely, maker.structure.nodes[name])):
             if dt != maker.dt and _fires(source, maker, dt, steps, name):
                 condition = "a step is the unit of time" if dt == 1.0 else "that is the step"
-                return f"pass dt (--dt {dt:g}) if {condition} in that program{more}"
+                return f"pass dt (--dt {dt:g}) if {condition} in that program{steps_advice}"
         if doublings and _fires(source, maker, maker.dt, steps, name):
             return f"pass timesteps (--timesteps {steps})"
     return "check the units of weights, thresholds and time constants in that program"

@@ -109,12 +109,14 @@ def _what_helps(
     gathered: Graph, weights: WeightFormat, calibration: CalibrationData | None
 ) -> Iterator[str]:
     """Yield remedies: weight formats with which the network can be quantized."""
-    others = []
+    candidates = []
     if weights.first_layer != "full":
-        others.append((replace(weights, first_layer="full"), "full weights (--first-layer full)"))
+        candidates.append(
+            (replace(weights, first_layer="full"), "full weights (--first-layer full)")
+        )
     if weights.bits < MAX_BITS:
-        others.append((replace(weights, bits=MAX_BITS), f"{MAX_BITS} bits (--bits {MAX_BITS})"))
-    for other, advice in others:
+        candidates.append((replace(weights, bits=MAX_BITS), f"{MAX_BITS} bits (--bits {MAX_BITS})"))
+    for other, advice in candidates:
         try:
             check_alive(gathered, _settled(gathered, other, calibration)[0].graph)
         except QuantizationError:
@@ -156,10 +158,10 @@ def _quantized(
 def _fewer(data: CalibrationData, search: ScaleSearch) -> CalibrationData:
     """Return as many samples as can be measured in a few minutes."""
     work = work_of(search.float_graph, search.groups)
-    chosen = spread(len(data.x), work, _MOST_WORK)
-    if len(chosen) == len(data.x):
+    indices = spread(len(data.x), work, _MOST_WORK)
+    if len(indices) == len(data.x):
         return data
-    return replace(data, x=data.x[chosen], name=f"{len(chosen)} of the {data.name}")
+    return replace(data, x=data.x[indices], name=f"{len(indices)} of the {data.name}")
 
 
 def _settle(search: ScaleSearch, data: CalibrationData) -> RangedNetwork:
@@ -208,8 +210,8 @@ def _ranged(search: ScaleSearch) -> RangedNetwork:
 
 
 def _measured(ranged: RangedNetwork, data: CalibrationData) -> RangedNetwork:
-    measured = _measure(ranged.graph, data) if ranged.unproved else {}
-    return replace(ranged, measured=measured)
+    extremes = _measure(ranged.graph, data) if ranged.unproved else {}
+    return replace(ranged, measured=extremes)
 
 
 def _tight(ranged: RangedNetwork) -> list[str]:

@@ -112,8 +112,8 @@ class _Ranges:
         highest = _after(self.graph.timesteps, node, drive, bias)
         nearest = int(np.argmax(highest - threshold))
         # Our integer neurons fire above their threshold, those of a trained model at it.
-        least = threshold * (1 - _SAME)
-        fires = highest > threshold if self.integer else highest >= least
+        lowest_firing = threshold * (1 - _SAME)
+        fires = highest > threshold if self.integer else highest >= lowest_firing
         return Reach(
             float((drive + bias).max()), float(highest[nearest]), float(threshold[nearest]),
             bool(fires.any()),

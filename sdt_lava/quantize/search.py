@@ -154,8 +154,8 @@ class ScaleSearch:
             largest = float(reach(graph, name, self.weights, self.clips).max())
             if largest:
                 scale = self.weights.largest / largest
-                least = least_exponent(graph, name, self.weights)
-                coarse, shifted = min(coarse, scale), min(shifted, scale * 2.0**least)
+                smallest_exponent = least_exponent(graph, name, self.weights)
+                coarse, shifted = min(coarse, scale), min(shifted, scale * 2.0**smallest_exponent)
         thresholds = [getattr(graph.nodes[name], "threshold", np.inf) for name in group.lifs]
         smallest = min((float(np.min(values)) for values in thresholds), default=np.inf)
         return min(coarse, max(shifted, _FINE_THRESHOLD / smallest))

@@ -84,9 +84,9 @@ def core_map_figure(core_map: CoreMap, title: str) -> Figure:
 def _heading(core_map: CoreMap, title: str) -> str:
     traffic = core_map.traffic()
     board = figure_label(core_map.board.name)
-    where = f"on {board}" if core_map.fits else f"on {core_map.boards} boards {board}"
+    place = f"on {board}" if core_map.fits else f"on {core_map.boards} boards {board}"
     return (
-        f"{figure_label(title)} {where}: {len(core_map.cores):,} cores, "
+        f"{figure_label(title)} {place}: {len(core_map.cores):,} cores, "
         f"{core_map.chips} chip{'s' * (core_map.chips != 1)}\n"
         f"messages a step: {traffic.per_step('between_cores'):,.0f} between cores, "
         f"{traffic.per_step('between_chips'):,.0f} between chips\n({figure_label(traffic.source)})"
@@ -110,9 +110,9 @@ def block_colors(blocks: list[str]) -> dict[str, Color]:
 
 def _places(core_map: CoreMap) -> tuple[int, int]:
     """Return the numbers of rows and columns of cores that are drawn for each chip."""
-    used = int(np.bincount([core.chip for core in core_map.cores]).max())
+    largest_chip = int(np.bincount([core.chip for core in core_map.cores]).max())
     limit = core_map.target.limit("cores_per_chip")
-    count = used if limit is None or limit > _MOST_PLACES else limit
+    count = largest_chip if limit is None or limit > _MOST_PLACES else limit
     rows = max(1, int(np.sqrt(count / 2)))
     return rows, ceil(count / rows)
 

@@ -117,9 +117,9 @@ def _draw_inputs(figure: Figure, cell: Any, result: Result, labels: Any, samples
         axes.set_xticks([])
         axes.set_yticks([])
         predicted = int(result.labels[index])
-        right = labels is None or predicted == int(labels[index])
-        title = f"{predicted}" if right else f"{predicted}, not {int(labels[index])}"
-        axes.set_title(title, fontsize=10, color="black" if right else "#b3261e")
+        is_correct = labels is None or predicted == int(labels[index])
+        title = f"{predicted}" if is_correct else f"{predicted}, not {int(labels[index])}"
+        axes.set_title(title, fontsize=10, color="black" if is_correct else "#b3261e")
 
 
 def _draw_raster(axes: Axes, result: Result, samples: int) -> None:

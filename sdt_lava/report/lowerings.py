@@ -206,12 +206,12 @@ def _choices(net: Graph) -> dict[tuple[str, str], str | dict[str, str]]:
 
 
 def _refused(net: Graph) -> dict[str, dict[str, str]]:
-    refused: dict[str, dict[str, str]] = {}
+    reasons_by_way: dict[str, dict[str, str]] = {}
     for name, column in find_columns(net).items():
         for way, reason in obstacles(net, column).items():
             if reason:
-                refused.setdefault(way, {})[name] = reason
-    return refused
+                reasons_by_way.setdefault(way, {})[name] = reason
+    return reasons_by_way
 
 
 @dataclass(frozen=True)
@@ -269,13 +269,13 @@ class _Rows:
         net, frames = self.result.integer_run("lowerings")
         exact = count_events(net, frames, self.result.sent, graph)
         steps = exact.samples * exact.timesteps
-        sent = {True: 0, False: 0}
+        messages = {True: 0, False: 0}
         for layer in exact.layers:
             if layer.kind != Input.kind:
-                sent[layer.graded] += int(layer.events.sum())
+                messages[layer.graded] += int(layer.events.sum())
         return replace(
             counts,
             synops=exact.synops / steps,
-            binary_spikes=sent[False] / steps,
-            graded_spikes=sent[True] / steps,
+            binary_spikes=messages[False] / steps,
+            graded_spikes=messages[True] / steps,
         )

@@ -70,7 +70,7 @@ def read_rates(
         If a line is wrong; the error names the line.
     """
     inputs = (name for row in layers for name in (*row.inputs, *row.pooled_inputs))
-    needed = {layer.name for layer in layers} | set(inputs)
+    required = {layer.name for layer in layers} | set(inputs)
     optional = set(_populations(layers))
     rates: dict[str, float] = {}
     for line, row in enumerate(_rows(path), start=2):
@@ -79,7 +79,7 @@ def read_rates(
             raise DataError(where, f"{len(row)} columns", f"two: {','.join(HEADER)}")
         label = row[0].strip()
         name = _our_name(label, layers)
-        if name not in needed and name not in optional:
+        if name not in required and name not in optional:
             raise DataError(
                 where, f"unknown name {label[:80]!r}", _allowed(layers), "see docs/energy.md, Rates"
             )
@@ -87,8 +87,8 @@ def read_rates(
             raise DataError(where, f"a second rate of {label!r}", "one rate a name")
         rates[name] = _rate(where, row[1])
     if ignored is not None:
-        ignored += (name for name in rates if name not in needed)
-    return {name: rate for name, rate in rates.items() if name in needed}
+        ignored += (name for name in rates if name not in required)
+    return {name: rate for name, rate in rates.items() if name in required}
 
 
 def write_rates(path: Path, counts: Counts) -> None:

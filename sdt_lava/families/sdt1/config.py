@@ -141,10 +141,10 @@ class SdtConfig:
         """
         if not isinstance(values, Mapping):
             raise ConfigError(where, f"a {type(values).__name__}", "a mapping of names to values")
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(str(key) for key in values if key not in known)
+        field_names = {field.name for field in fields(cls)}
+        unknown = sorted(str(key) for key in values if key not in field_names)
         if unknown:
-            raise ConfigError(where, f"unknown keys {unknown}", f"keys {sorted(known)}")
+            raise ConfigError(where, f"unknown keys {unknown}", f"keys {sorted(field_names)}")
         missing = sorted(
             {"image_size", "in_channels", "num_classes", "dim", "depth", "timesteps"} - set(values)
         )

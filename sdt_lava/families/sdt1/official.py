@@ -141,18 +141,18 @@ def import_official(
     """
     plain = plain_state(weights.state, where)
     refuse_other_networks(plain.tensors, where)
-    named, layout = in_official_names(plain.tensors)
-    state, unused = without_unused(named, where)
+    official_state, layout = in_official_names(plain.tensors)
+    state, unused = without_unused(official_state, where)
     notes = [*weights.notes, *_notes_on(state, layout)]
-    given = _configure(content, config, state, unused, where)
+    network_settings = _configure(content, config, state, unused, where)
     if layout is not None:
-        given = given.without_dilations(layout)
-    resolved = given.complete(notes)
+        network_settings = network_settings.without_dilations(layout)
+    resolved = network_settings.complete(notes)
     check_layout(state, with_other_biases(official_tensors(resolved), state), where)
     model = build_model(resolved, _own_layout(state, where), where)
-    model.assumes_levels = assumes_levels(resolved, given.settings)
+    model.assumes_levels = assumes_levels(resolved, network_settings.settings)
     report = ImportReport(
-        where, weights.name, tuple(unused), plain.prefixed, given.source, tuple(notes),
+        where, weights.name, tuple(unused), plain.prefixed, network_settings.source, tuple(notes),
         plain.prefixes, model.assumes_levels,
     )  # fmt: skip
     for line in report.lines():
@@ -221,14 +221,14 @@ def _configure(
     """Combine the user's configuration, the training arguments and the shapes of the weights."""
     unknown: list[str] | None = None if config is None else []
     arguments = _arguments(content, where, unknown)
-    given, source = _given(config, arguments, where)
-    notes = [] if config is None else _compare(given, source, arguments, where)
+    primary, source = _given(config, arguments, where)
+    notes = [] if config is None else _compare(primary, source, arguments, where)
     if unknown:
         notes.append(f"arguments of the checkpoint that nobody knows: {listed_arguments(unknown)}")
     deduced = deduce(state, unused)
     deduced_settings = {key: value for key, (value, _) in deduced.items()}
-    settings = {**arguments, **deduced_settings, **given}
-    conflicts = contradictions(given, source, deduced)
+    settings = {**arguments, **deduced_settings, **primary}
+    conflicts = contradictions(primary, source, deduced)
     if conflicts:
         raise CheckpointError(
             where,
@@ -236,7 +236,7 @@ def _configure(
             "a configuration that describes these weights",
             "pass the conf.yml or the preset that the network was trained with",
         )
-    return _Given(settings, source, tuple(notes), given)
+    return _Given(settings, source, tuple(notes), primary)
 
 
 def _tensors_that_differ(settings: Settings, state: Mapping[str, torch.Tensor]) -> list[str]:

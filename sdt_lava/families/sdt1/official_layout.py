@@ -88,10 +88,10 @@ def plain_state(state: Any, where: str) -> PlainState:
     """
     if not isinstance(state, dict):
         raise CheckpointError(where, f"weights that are a {type(state).__name__}", "a dict")
-    wrong = [str(name) for name in state if not isinstance(name, str)]
-    wrong += [str(name) for name, value in state.items() if not isinstance(value, torch.Tensor)]
-    if wrong:
-        raise CheckpointError(where, f"entries {listed(wrong)}", "names with a tensor each")
+    invalid = [str(name) for name in state if not isinstance(name, str)]
+    invalid += [str(name) for name, value in state.items() if not isinstance(value, torch.Tensor)]
+    if invalid:
+        raise CheckpointError(where, f"entries {listed(invalid)}", "names with a tensor each")
     removed: dict[str, None] = {}
     plain: dict[str, torch.Tensor] = {}
     original: dict[str, str] = {}
@@ -147,8 +147,8 @@ def without_unused(
         If the neurons have learned time constants, which would change all spikes.
     """
     unused = {name: value for name, value in state.items() if _is_unused(name, value)}
-    used = {name: value for name, value in state.items() if name not in unused}
-    learned = [name for name in used if _LEARNED_DECAY.fullmatch(name)]
+    network_tensors = {name: value for name, value in state.items() if name not in unused}
+    learned = [name for name in network_tensors if _LEARNED_DECAY.fullmatch(name)]
     if learned:
         raise CheckpointError(
             where,
@@ -156,7 +156,7 @@ def without_unused(
             "LIF neurons with tau = 2, as in all published configurations",
             "train with spike_mode: lif",
         )
-    return used, unused
+    return network_tensors, unused
 
 
 def _is_unused(name: str, value: torch.Tensor) -> bool:

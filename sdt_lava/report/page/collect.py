@@ -288,7 +288,7 @@ def _difference(
         backend=result.backend,
         logits=result.logits[: len(x)],
         spikes={name: spikes[:, : len(x)] for name, spikes in result.spikes.items()},
-        messages={name: sent[:, : len(x)] for name, sent in result.messages.items()},
+        messages={name: values[:, : len(x)] for name, values in result.messages.items()},
         seconds=result.seconds,
     )
     comparison = compare(baseline, other)

@@ -56,8 +56,8 @@ def membrane_histograms(
     selection = set(result.spikes if names is None else names)
     layers = [node for node in net if isinstance(node, SpikingNeurons) and node.name in selection]
     sources = {name for node in layers for name in node.inputs}
-    recorded = {name: np.asarray(sent)[:, :samples] for name, sent in result.sent.items()}
-    values = Engine(net, strict=False).run(frames[:, :samples], keep=sources, spikes=recorded)
+    spikes_by_name = {name: np.asarray(spikes)[:, :samples] for name, spikes in result.sent.items()}
+    values = Engine(net, strict=False).run(frames[:, :samples], keep=sources, spikes=spikes_by_name)
     return tuple(_histogram(net, node, values) for node in layers)
 
 
@@ -75,4 +75,4 @@ def _histogram(net: Graph, node: SpikingNeurons, values: dict[str, IntArray]) ->
 def _potentials(node: SpikingNeurons, activation: IntArray) -> Iterator[IntArray]:
     """Yield v before the reset for each step."""
     population = node.population(activation.shape[1:])
-    yield from (population.step(arriving)[2] for arriving in activation)
+    yield from (population.step(inputs)[2] for inputs in activation)
