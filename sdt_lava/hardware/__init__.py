@@ -1,4 +1,4 @@
-"""Hardware: what targets have, what they allow, and the cores that a network takes."""
+"""Describe hardware targets, check their design rules and map networks to cores."""
 
 from sdt_lava.support.lazy import lazy
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Relation(Protocol):
-    """Pairs of an output and an input index that are joined."""
+    """Set of joined pairs of an output and an input index."""
 
     @property
     def outputs(self) -> int:
@@ -37,7 +37,7 @@ class Relation(Protocol):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What two equal relations have in common."""
+        """Key that equal relations share."""
         ...
 
     @property
@@ -56,28 +56,28 @@ class Relation(Protocol):
         ...
 
     def counts(self, labels: IntArray, parts: int) -> csr_matrix:
-        """Count the outputs of each part that each input is joined to.
+        """Count the outputs of each part to which each input is joined.
 
         Parameters
         ----------
         labels : ndarray of int
-            ``(outputs,)``, the part of each output.
+            Part of each output, ``(outputs,)``.
         parts : int
             Number of parts.
 
         Returns
         -------
         csr_matrix of int64
-            ``(parts, inputs)``, without explicit zeros.
+            Counts ``(parts, inputs)`` without explicit zeros.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """All pairs within each of `groups` equal, consecutive groups.
+    """All pairs within each of `groups` consecutive groups of equal size.
 
-    One group joins everything to everything; as many groups as outputs is the identity.
+    One group joins every output to every input; as many groups as outputs form the identity.
     """
 
     outputs: int
@@ -86,7 +86,7 @@ class Blocks:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """The three numbers."""
+        """Key of the three numbers."""
         return "blocks", self.outputs, self.inputs, self.groups
 
     @property
@@ -105,7 +105,7 @@ class Blocks:
         return np.full(self.outputs, self.inputs // self.groups, np.int64)
 
     def counts(self, labels: IntArray, parts: int) -> csr_matrix:
-        """Count the outputs of each part that each input is joined to."""
+        """Count the outputs of each part to which each input is joined."""
         from scipy.sparse import csr_matrix
 
         group = np.arange(self.outputs) // (self.outputs // self.groups)
@@ -120,12 +120,12 @@ class Blocks:
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """Any pairs, as the pattern of a sparse matrix ``(outputs, inputs)``.
+    """Arbitrary pairs, stored as the pattern of a sparse matrix ``(outputs, inputs)``.
 
     Parameters
     ----------
     matrix : csr_matrix
-        Ones where a pair is joined.
+        Matrix with a one for each joined pair.
     """
 
     matrix: csr_matrix
@@ -142,7 +142,7 @@ class Pattern:
 
     @cached_property
     def key(self) -> tuple[object, ...]:
-        """Hash of the pattern."""
+        """Key with a hash of the pattern."""
         digest = blake2b(np.asarray(self.matrix.indptr, np.int64).tobytes(), digest_size=16)
         digest.update(np.asarray(self.matrix.indices, np.int64).tobytes())
         return "pattern", self.outputs, self.inputs, digest.digest()
@@ -163,14 +163,14 @@ class Pattern:
         return np.diff(self.matrix.indptr).astype(np.int64)
 
     def counts(self, labels: IntArray, parts: int) -> csr_matrix:
-        """Count the outputs of each part that each input is joined to."""
+        """Count the outputs of each part to which each input is joined."""
         selection = _incidence(labels, np.arange(self.outputs), (parts, self.outputs))
         return selection @ self.matrix
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The product of a relation of rows and one of columns, on positions in C order."""
+    """Product of a relation of rows and a relation of columns, on positions in C order."""
 
     rows: Relation
     columns: Relation
@@ -187,7 +187,7 @@ class Grid:
 
     @cached_property
     def key(self) -> tuple[object, ...]:
-        """Both keys."""
+        """Key of both relations."""
         return "grid", self.rows.key, self.columns.key
 
     @property
@@ -207,13 +207,13 @@ class Grid:
 
     @cached_property
     def pattern(self) -> Pattern:
-        """The same pairs, written out."""
+        """The same pairs as an explicit pattern."""
         from scipy.sparse import csr_matrix, kron
 
         return Pattern(csr_matrix(kron(_written_out(self.rows), _written_out(self.columns), "csr")))
 
     def counts(self, labels: IntArray, parts: int) -> csr_matrix:
-        """Count the outputs of each part that each input is joined to."""
+        """Count the outputs of each part to which each input is joined."""
         return self.pattern.counts(labels, parts)
 
 
@@ -222,7 +222,7 @@ def _written_out(relation: Relation) -> csr_matrix:
 
 
 def _incidence(rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> csr_matrix:
-    """Count how often each pair of a row and a column occurs."""
+    """Count the occurrences of each pair of a row and a column."""
     from scipy.sparse import coo_matrix
 
     ones = np.ones(len(rows), np.int64)
@@ -232,17 +232,17 @@ def _incidence(rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> csr
 def window(
     inputs: int, outputs: int, kernel: int, stride: int, padding: int, dilation: int
 ) -> Relation:
-    """Return the relation of sliding windows along one axis; what lies outside is left out."""
+    """Return the relation of sliding windows along one axis, without elements outside the input."""
     if (kernel, stride, padding) == (1, 1, 0) and outputs == inputs:
         return Blocks(outputs, inputs, outputs)
-    reads = np.add.outer(np.arange(outputs) * stride - padding, np.arange(kernel) * dilation)
-    inside = (reads >= 0) & (reads < inputs)
-    rows = np.broadcast_to(np.arange(outputs)[:, None], reads.shape)[inside]
-    return Pattern(_incidence(rows, reads[inside], (outputs, inputs)))
+    indices = np.add.outer(np.arange(outputs) * stride - padding, np.arange(kernel) * dilation)
+    inside = (indices >= 0) & (indices < inputs)
+    rows = np.broadcast_to(np.arange(outputs)[:, None], indices.shape)[inside]
+    return Pattern(_incidence(rows, indices[inside], (outputs, inputs)))
 
 
 def grid(rows: Relation, columns: Relation) -> Relation:
-    """Return the product of a relation of rows and one of columns."""
+    """Return the product of a relation of rows and a relation of columns."""
     both = (rows, columns)
     if all(isinstance(axis, Blocks) and axis.outputs == axis.groups for axis in both):
         size = rows.outputs * columns.outputs

@@ -1,4 +1,4 @@
-"""Core map: which neurons lie on which core, and which cores on which chip."""
+"""Map neurons to cores and cores to chips."""
 
 from sdt_lava.hardware.core_map.activity import ASSUMED, Activity
 from sdt_lava.hardware.core_map.build import count_cores, map_cores

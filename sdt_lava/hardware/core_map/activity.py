@@ -1,4 +1,4 @@
-"""How often each neuron sends: measured in a run, or assumed."""
+"""Represent how often each neuron sends events, as measured in a run or assumed."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from sdt_lava.ir.numerics import IntArray
 
 
 class Run(Protocol):
-    """What a run tells about activity: a result of :func:`sdt_lava.simulate`."""
+    """The part of a result of :func:`sdt_lava.simulate` from which activity is measured."""
 
     @property
     def sent(self) -> Mapping[str, NDArray[Any]]:
-        """What every population of neurons with memory sent."""
+        """Messages that each population of neurons with memory sent."""
 
     def integer_run(self, what: str) -> tuple[Graph, IntArray]:
-        """Return network and input; raise DataError where there is no integer network."""
+        """Return the network and its input; raise DataError if there is no integer network."""
 
 
 @dataclass(frozen=True, eq=False)
 class Activity:
-    """Events of every neuron over a number of steps.
+    """Numbers of events of every neuron over a number of steps.
 
     Parameters
     ----------
     events : mapping of str to ndarray of int64
-        ``(*shape)`` for each population, the input included: spikes, or graded spikes that are
-        not 0. A population that is missing sends one event a neuron and step.
+        Spikes, or graded spikes other than 0, of each population including the input, ``(*shape)``.
+        If a population is missing, each of its neurons sends one event per step.
     steps : int
-        Steps over which they are counted: samples times steps of a sample.
+        Steps over which events are counted: samples times steps per sample.
     source : str
-        Where the numbers come from, for reports.
+        Origin of the numbers, for reports.
     """
 
     events: Mapping[str, IntArray]
@@ -46,7 +46,7 @@ class Activity:
 
     @property
     def is_measured(self) -> bool:
-        """Whether events were counted in a run."""
+        """Whether the events were counted in a run."""
         return bool(self.events)
 
 
@@ -54,20 +54,20 @@ ASSUMED = Activity({}, 1, "assumed: every neuron sends in every step")
 
 
 def as_activity(graph: Graph, run: Run | Activity | None) -> Activity:
-    """Return the activity of a run.
+    """Measure the activity of a run.
 
     Parameters
     ----------
     graph : Graph
         Compiled graph.
     run : Run, Activity or None
-        Result of an integer back end on the same network; None assumes that every neuron sends
-        in every step.
+        Result of an integer back end on the same network. None assumes that every neuron sends in
+        every step.
 
     Raises
     ------
     DataError
-        If the result is of another network or of the float model.
+        If the result belongs to another network or to the float model.
     """
     if run is None:
         return ASSUMED

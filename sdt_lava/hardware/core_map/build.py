@@ -30,36 +30,36 @@ def map_cores(
     *,
     seed: int = 0,
 ) -> CoreMap:
-    """Cut a compiled network into slices that fit on cores, and put these on chips.
+    """Cut a compiled network into slices, pack them on cores and place the cores on chips.
 
     Parameters
     ----------
     compiled : CompiledNetwork
-        Populations, connections and their delays.
+        Network with its populations, connections and delays.
     target : Target, str or path, optional
-        What limits a core; by default what the network was compiled for.
+        Target whose limits apply to the cores; by default the one the network was compiled for.
     board : str, optional
-        Board to use; by default the smallest one that is large enough, or else the largest.
+        Board to use; by default the smallest one that is large enough, or the largest if none is.
     spikes : Run or Activity, optional
-        A run of the network, whose messages are kept short. Without one every neuron is assumed
-        to send in every step.
+        Run of the network whose messages the placement keeps short. Without a run, every neuron is
+        assumed to send in every step.
     seed : int
-        Orders what the placement tries.
+        Seed for the order in which the placement tries moves.
 
     Returns
     -------
     CoreMap
-        Cores, chips, layers and traffic; the same for the same arguments.
+        Cores, chips, layers and traffic; deterministic for given arguments.
 
     Raises
     ------
     CompileError
-        If the target has no cores or does not run a kind of node, or if a single neuron needs
-        more than a core has.
+        If the target has no cores or does not run a kind of node, or if a single neuron does not
+        fit on a core.
     TargetError
-        If there is no such target or board, or it does not say what a synapse takes.
+        If the target or board does not exist, or the target does not state the size of a synapse.
     DataError
-        If the run is of another network.
+        If the run belongs to another network.
     """
     description = _target(compiled.target if target is None else target)
     limits = core_limits(description)
@@ -68,14 +68,14 @@ def map_cores(
     activity = as_activity(compiled.graph, spikes)
     layout = _layout(compiled, description)
     chips = -(-layout.packing.cores // limits.cores_per_chip)
-    chosen = _board(description, board, chips)
+    mesh_board = _board(description, board, chips)
     chip = place(
-        _links(layout, activity), ChipMesh(chosen, chips).distances, limits.cores_per_chip, seed
+        _links(layout, activity), ChipMesh(mesh_board, chips).distances, limits.cores_per_chip, seed
     )
     layout, chip = _number_by_chip(layout, chip)
     return CoreMap(
         target=description,
-        board=chosen,
+        board=mesh_board,
         layers=describe_layers(layout),
         cores=_cores(layout, chip, activity),
         activity=activity,
@@ -86,19 +86,19 @@ def map_cores(
 
 
 def count_cores(compiled: CompiledNetwork, target: Target | str | Path | None = None) -> int:
-    """Return how many cores `map_cores` takes, without the time for placing them on chips.
+    """Return the number of cores that `map_cores` uses, without placing them on chips.
 
     Parameters
     ----------
     compiled : CompiledNetwork
-        Populations, connections and their delays.
+        Network with its populations, connections and delays.
     target : Target, str or path, optional
-        What limits a core; by default what the network was compiled for.
+        Target whose limits apply to the cores; by default the one the network was compiled for.
 
     Raises
     ------
     CompileError, TargetError
-        As `map_cores`.
+        As for `map_cores`.
     """
     return _layout(compiled, _target(compiled.target if target is None else target)).packing.cores
 
@@ -114,7 +114,7 @@ def _links(layout: Layout, activity: Activity) -> Links:
     links = Links.of(*layout.links(activity), layout.packing.cores)
     if links.matrix.nnz:
         return links
-    # A run without any message between cores says nothing about where they belong.
+    # A run without messages between cores gives no information for the placement.
     return Links.of(*layout.links(ASSUMED), layout.packing.cores)
 
 
@@ -130,7 +130,7 @@ def _board(target: Target, name: str | None, chips: int) -> Board:
 
 
 def _number_by_chip(layout: Layout, chip: IntArray) -> tuple[Layout, IntArray]:
-    """Renumber cores chip by chip, on each in the order of the data flow."""
+    """Renumber cores chip by chip, and within a chip in the order of the data flow."""
     order = np.argsort(chip, kind="stable")
     number = np.empty(len(order), np.int64)
     number[order] = np.arange(len(order))

@@ -1,4 +1,4 @@
-"""Tilings of one population whose slices fit on a core each."""
+"""Search the tilings of one population whose slices each fit on a core."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sdt_lava.support.once import cached_property
 
 # Lower is better; the first entry is at least the number of slices.
 Score = tuple[float, ...]
-# Up to this many positions both ranges and boxes are tried, whatever the connections are.
+# Up to this many positions, both ranges and boxes are tried regardless of the connections.
 _TRY_ALL = 256
 
 
@@ -28,13 +28,13 @@ class PopulationTilings:
     Parameters
     ----------
     demand : Demand
-        Needs of slices.
+        Demand of slices.
     population : Population
-        Neurons to cut.
+        Population to cut.
     readers : mapping of str to Tiling, optional
-        Tilings of the populations that read it; without them output axons are left out.
+        Tilings of the populations that read it. Without them, output axons are ignored.
     storage : {'shared', 'explicit'}, optional
-        Store convolutions this way; by default the way that leaves more room.
+        Storage of convolutions; by default the one that leaves more room.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class PopulationTilings:
         self._incoming = demand.wiring.incoming[population.name]
 
     def usage(self, tiling: Tiling) -> dict[str, IntArray]:
-        """Return what each slice needs, by resource."""
+        """Return what each slice needs of each resource."""
         return self._demand.usage(self._population, tiling, self._readers, self._storage)
 
     def fits(self, tiling: Tiling) -> bool:
-        """Tell whether every slice fits on a core."""
+        """Return whether every slice fits on a core."""
         population, capacity = self._population, self.capacity
         needs = self._demand.received(population, tiling, self._storage)
         if any(int(need.max()) > capacity[name] for name, need in needs.items()):
@@ -66,7 +66,7 @@ class PopulationTilings:
 
     @property
     def finest(self) -> Tiling:
-        """One neuron a slice."""
+        """Tiling with one neuron per slice."""
         population = self._population
         return Tiling(
             Split(population.channels, population.channels),
@@ -74,9 +74,9 @@ class PopulationTilings:
         )
 
     def best(self, score: Callable[[Tiling], Score]) -> Tiling | None:
-        """Return the tiling with the lowest score, or None if a neuron alone is too much.
+        """Return the tiling with the lowest score, or None if a single neuron does not fit.
 
-        For each number of channel ranges only the coarsest fitting cuts of the image count.
+        For each number of channel ranges, only the coarsest cuts of the image that fit are scored.
         """
         best: Tiling | None = None
         lowest: Score = (np.inf,)
@@ -86,13 +86,13 @@ class PopulationTilings:
             channels = Split(self._population.channels, parts)
             for positions in self._coarsest(channels, lowest[0] / parts):
                 tiling = Tiling(channels, positions)
-                found = score(tiling)
-                if found < lowest:
-                    best, lowest = tiling, found
+                new_score = score(tiling)
+                if new_score < lowest:
+                    best, lowest = tiling, new_score
         return best
 
     def filled(self, tiling: Tiling) -> Tiling:
-        """Return as many slices, but as large as fits, so that the last ones get small."""
+        """Return a tiling with as many slices, all as large as possible except the last ones."""
         channels = self._widest(tiling.channels, lambda split: Tiling(split, tiling.positions))
         positions = list(tiling.positions)
         for index, split in enumerate(positions):
@@ -121,9 +121,9 @@ class PopulationTilings:
         if least is None or least > most:
             return
         if self._use_ranges:
-            found = self._coarsest_range(channels, least, most)
-            if found is not None:
-                yield (found,)
+            positions = self._coarsest_range(channels, least, most)
+            if positions is not None:
+                yield (positions,)
         if self._use_boxes:
             boxes = self._coarsest_boxes(channels, least, most)
             if boxes is not None:
@@ -143,7 +143,7 @@ class PopulationTilings:
         return self._population.grid[1] > 1 and (self._has_windows or small)
 
     def _least_parts(self, channels: Split) -> int | None:
-        """Bound the parts of the image from below, by what all slices together need."""
+        """Return a lower bound on the parts of the image, from the total demand of all slices."""
         most = self.capacity["neurons"] // channels.largest
         if most < 1:
             return None
@@ -154,7 +154,7 @@ class PopulationTilings:
 
     @cached_property
     def _totals(self) -> dict[str, int]:
-        """What the whole population needs at least, however it is cut."""
+        """Least demand of the whole population under any tiling."""
         memory = axons = messages = 0
         for projection in self._incoming:
             if self._storage == EXPLICIT or not self._demand.can_share(projection):
@@ -172,14 +172,16 @@ class PopulationTilings:
         length = self._population.positions
         counts = split_counts(length)
         first = bisect_left(counts, min(least, length))
-        tried = [count for count in counts[first:] if count <= most]
+        candidates = [count for count in counts[first:] if count <= most]
 
         def fits(count: int) -> bool:
             return self.fits(Tiling(channels, (Split(length, count),)))
 
-        if not tried or not fits(tried[-1]):
+        if not candidates or not fits(candidates[-1]):
             return None
-        return Split(length, tried[bisect_left(tried, True, hi=len(tried) - 1, key=fits)])
+        return Split(
+            length, candidates[bisect_left(candidates, True, hi=len(candidates) - 1, key=fits)]
+        )
 
     def _coarsest_boxes(self, channels: Split, least: int, most: float) -> tuple[Split, ...] | None:
         boxes = _all_boxes(*self._population.grid)
@@ -189,7 +191,7 @@ class PopulationTilings:
         return None
 
     def _plausible(self, channels: Split, least: int, most: float) -> NDArray[np.bool_]:
-        """Mark the boxes that no bound on a single projection rules out."""
+        """Return a mask of the boxes that no bound on a single projection rules out."""
         parts, positions = self._box_sizes
         plausible = (parts >= least) & (parts <= most)
         plausible &= positions * channels.largest <= self.capacity["neurons"]
@@ -209,7 +211,7 @@ class PopulationTilings:
 
     @cached_property
     def _box_sizes(self) -> tuple[IntArray, IntArray]:
-        """Number of parts, and positions of the largest part, of all boxes."""
+        """Numbers of parts, and positions of the largest part, for all boxes."""
         boxes = _all_boxes(*self._population.grid)
         sizes = [(r.parts * c.parts, r.largest * c.largest) for r, c in boxes]
         parts, positions = np.array(sizes, np.int64).T
@@ -217,7 +219,7 @@ class PopulationTilings:
 
     @cached_property
     def _box_bounds(self) -> list[tuple[IntArray, IntArray]]:
-        """Most positions read and most synapses by a part, of all boxes, by projection."""
+        """Largest positions read and largest synapses of a part, by projection, for all boxes."""
         boxes = _all_boxes(*self._population.grid)
         bounds = []
         for projection in self._incoming:

@@ -1,4 +1,4 @@
-"""What every core does in a run: the counts that a model of its speed needs."""
+"""Count the work of each core in a run, as a model of its speed needs it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from sdt_lava.ir.numerics import IntArray
 
 @dataclass(frozen=True, eq=False)
 class CoreCounts:
-    """Exact counts of each core over all steps of an activity.
+    """Exact counts for each core over all steps of an activity.
 
     Parameters
     ----------
     synops : ndarray of int64
-        ``(cores,)``: synaptic operations.
+        Synaptic operations, ``(cores,)``.
     neuron_updates : ndarray of int64
-        ``(cores,)``: every neuron is updated in every step.
+        Updates of neurons, ``(cores,)``; every neuron is updated in every step.
     messages_out, messages_in : ndarray of int64
-        ``(cores,)``: messages to other cores, and from other cores and the host.
+        Messages to other cores, and messages from other cores and the host, ``(cores,)``.
     steps : int
-        Steps of the activity.
+        Number of steps of the activity.
     """
 
     synops: IntArray
@@ -35,7 +35,7 @@ class CoreCounts:
     steps: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON: a list by core for each count."""
+        """Return the counts as plain values, for JSON: one list over cores for each count."""
         return {
             "steps": self.steps,
             **{
@@ -46,12 +46,12 @@ class CoreCounts:
 
 
 def count_by_core(layout: Layout, activity: Activity) -> CoreCounts:
-    """Count what each core does.
+    """Count the operations, updates and messages of each core.
 
     Parameters
     ----------
     layout : Layout
-        Slices and cores.
+        Slices and their cores.
     activity : Activity
         Events of every neuron.
     """

@@ -1,4 +1,4 @@
-"""A network on the cores and chips of a target."""
+"""Represent a network on the cores and chips of a target."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from sdt_lava.support.once import cached_property
 
 @dataclass(frozen=True)
 class ConnectionMap:
-    """A connection on cores.
+    """A connection mapped to cores.
 
     Parameters
     ----------
     name, kind, source : str
-        Connection ('conv', 'dense' or 'sparse'), and the population that it reads.
+        Name and kind ('conv', 'dense' or 'sparse') of the connection, and the population it reads.
     delay : int
-        Extra steps.
+        Additional delay in steps.
     storage : str
-        'shared': each core stores the weights of its channels of a convolution once.
-        'explicit': each synapse is stored for itself.
+        'shared': each core stores the weights of its channels of a convolution once. 'explicit':
+        each synapse is stored individually.
     synapses, weights : int
-        Synapses, and weights of a convolution (0 for others).
+        Number of synapses, and number of weights of a convolution (0 for other kinds).
     shared_bytes, explicit_bytes : int or None
-        Synaptic memory on all cores, either way; None where weights cannot be shared.
+        Synaptic memory on all cores with each storage; None if weights cannot be shared.
     """
 
     name: str
@@ -49,37 +49,37 @@ class ConnectionMap:
 
     @property
     def bytes(self) -> int:
-        """Synaptic memory that it takes."""
+        """Synaptic memory that the connection takes."""
         shared = self.shared_bytes if self.storage == "shared" else None
         return self.explicit_bytes if shared is None else shared
 
 
 @dataclass(frozen=True)
 class LayerMap:
-    """A population on cores.
+    """A population mapped to cores.
 
     Parameters
     ----------
     name, kind, block : str
         As in the compiled graph.
     shape : tuple of int
-        Shape.
+        Shape of the population.
     neurons, slices : int
-        Neurons, and the parts that it is cut into: each lies on a core of its own, which it may
-        share with slices of other populations.
+        Number of neurons, and number of slices into which the population is cut. Each slice lies on
+        a different core, which it may share with slices of other populations.
     tile : mapping of str to int
-        Size of the largest slice: 'channels' and 'positions', or 'channels', 'rows', 'columns'.
+        Size of the largest slice: 'channels' and 'positions', or 'channels', 'rows' and 'columns'.
     utilisation : mapping of str to float
-        By resource: share of a core that the slice takes that needs most. Only resources that
-        the target limits.
+        Largest share of a core's capacity that a slice takes, for each resource that the target
+        limits.
     binding : str
-        The resource with the highest one: a larger slice would not fit because of it. 'none' if
-        the whole population is one slice.
+        The resource with the highest utilisation, which prevents larger slices. 'none' if the whole
+        population is one slice.
     connections : tuple of ConnectionMap
-        What ends here.
+        Connections into the population.
     cores_shared, cores_explicit : int or None
-        Cores for this population alone, if its convolutions shared their weights or did not;
-        None if it has none, or if that is impossible.
+        Number of cores for this population alone with shared and with explicit weights of its
+        convolutions; None if it has no convolutions or the mapping is impossible.
     """
 
     name: str
@@ -97,16 +97,16 @@ class LayerMap:
 
     @property
     def cores(self) -> int:
-        """Cores that hold a part of it."""
+        """Number of cores that hold a slice of the population."""
         return self.slices
 
     @property
     def synapse_bytes(self) -> int:
-        """Synaptic memory on all cores."""
+        """Synaptic memory of all connections on all cores, in bytes."""
         return sum(connection.bytes for connection in self.connections)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the layer as plain values, for JSON."""
         shared = [connection.shared_bytes for connection in self.connections]
         return {
             **asdict(self),
@@ -132,16 +132,16 @@ class LayerMap:
 
 @dataclass(frozen=True)
 class Slice:
-    """Neurons of one population on one core.
+    """The neurons of one population on one core.
 
     Parameters
     ----------
     population : str
-        Name.
+        Name of the population.
     index : int
         Number of the slice within the population.
     neurons : int
-        How many.
+        Number of neurons.
     """
 
     population: str
@@ -151,18 +151,18 @@ class Slice:
 
 @dataclass(frozen=True)
 class Core:
-    """What one core holds and does.
+    """The contents and operations of one core.
 
     Parameters
     ----------
     index, chip : int
-        Number of the core within the map, and the chip that it is on.
+        Index of the core within the map, and index of its chip.
     slices : tuple of Slice
-        What it holds.
+        Slices that the core holds.
     usage : mapping of str to int
-        By resource.
+        Amount used of each resource.
     synops : int
-        Synaptic operations over the steps of the activity that the map was made for.
+        Synaptic operations over all steps of the activity for which the map was made.
     """
 
     index: int
@@ -179,15 +179,15 @@ class CoreMap:
     Parameters
     ----------
     target : Target
-        Limits that every core keeps.
+        Target whose limits every core satisfies.
     board : Board
-        Board whose chips are used.
+        Board that provides the chips.
     layers : tuple of LayerMap
-        Populations, in an order in which signals reach them.
+        Populations in topological order.
     cores : tuple of Core
-        Cores, chip by chip.
+        Cores in the order of their chips.
     activity : Activity
-        Events for which cores were placed: measured, or assumed.
+        Measured or assumed events for which the cores were placed.
     """
 
     target: Target
@@ -201,7 +201,7 @@ class CoreMap:
 
     @property
     def timesteps(self) -> int:
-        """T: steps of a sample."""
+        """Number of steps per sample, T."""
         return self._graph.timesteps
 
     @property
@@ -211,27 +211,27 @@ class CoreMap:
 
     @property
     def boards(self) -> int:
-        """Number of boards that it takes."""
+        """Number of boards that the map needs."""
         return -(-self.chips // self.board.chips)
 
     @property
     def fits(self) -> bool:
-        """Whether one board is enough."""
+        """Whether the map fits on one board."""
         return self.boards == 1
 
     @property
     def boards_needed(self) -> dict[str, int]:
-        """How many boards of each kind the target has would be needed."""
+        """Number of boards needed for each kind of board of the target."""
         return {name: -(-self.chips // board.chips) for name, board in self.target.boards.items()}
 
     @property
     def neurons(self) -> int:
-        """Neurons on all cores."""
+        """Number of neurons on all cores."""
         return sum(layer.neurons for layer in self.layers)
 
     @property
     def capacity(self) -> dict[str, int | None]:
-        """Limit of a core by resource; None where there is none."""
+        """Limit of a core for each resource; None if there is no limit."""
         capacity = self._layout.demand.limits.capacity
         return {name: None if value == UNLIMITED else value for name, value in capacity.items()}
 
@@ -246,16 +246,16 @@ class CoreMap:
 
     @property
     def busiest(self) -> Core:
-        """The core with most synaptic operations."""
+        """Core with the most synaptic operations."""
         return max(self.cores, key=lambda core: core.synops)
 
     def core_of_neurons(self, population: str) -> IntArray:
-        """Return the index of the core of each neuron, ``(*shape)``.
+        """Return the index of each neuron's core, ``(*shape)``.
 
         Raises
         ------
         KeyError
-            If there is no such population on cores.
+            If no population of that name lies on cores.
         """
         return self._layout.core_of_neurons(population)
 
@@ -264,9 +264,10 @@ class CoreMap:
         return ChipMesh(self.board, self.chips).distances
 
     def hops(self, first: int, second: int) -> int:
-        """Return the hops of a message from one core to another.
+        """Return the number of hops of a message from one core to another.
 
-        0 within a core, 1 within a chip, and one more for each chip border.
+        A message takes no hop within a core, one hop within a chip, and one more for each chip
+        border.
         """
         if first == second:
             return 0
@@ -278,38 +279,38 @@ class CoreMap:
         Parameters
         ----------
         run : Run or Activity, optional
-            Run of the mapped network; the activity that the map was made for by default.
+            Run of the mapped network; by default the activity for which the map was made.
 
         Returns
         -------
         Traffic
-            Exact integers over the whole run.
+            Exact integer counts over the whole run.
 
         Raises
         ------
         DataError
-            If the run is of another network.
+            If the run belongs to another network.
         """
         activity = self.activity if run is None else as_activity(self._graph, run)
         return measure_traffic(self._layout, self._chip, self._distances, activity)
 
     def synops(self, run: Run | Activity | None = None) -> IntArray:
-        """Count the synaptic operations on each core, ``(cores,)``, over a whole run."""
+        """Count the synaptic operations on each core over a whole run, ``(cores,)``."""
         activity = self.activity if run is None else as_activity(self._graph, run)
         return self._layout.synops(activity)
 
     def by_core(self, run: Run | Activity | None = None) -> CoreCounts:
-        """Count operations, updates and messages of each core, exactly, over a whole run."""
+        """Count the operations, updates and messages of each core exactly over a whole run."""
         activity = self.activity if run is None else as_activity(self._graph, run)
         return count_by_core(self._layout, activity)
 
     def to_dict(self, per_core: bool = False) -> dict[str, Any]:
-        """Return plain values, for JSON.
+        """Return the map as plain values, for JSON.
 
         Parameters
         ----------
         per_core : bool
-            Also list every core.
+            Whether to also list every core.
         """
         traffic = self.traffic()
         busiest = self.busiest

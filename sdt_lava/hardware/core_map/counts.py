@@ -1,4 +1,4 @@
-"""Exact counts of axons and synapses for the parts of one axis."""
+"""Count axons and synapses exactly for the parts of an axis."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from sdt_lava.ir.relations import Blocks, Grid, Relation
 
 @dataclass(frozen=True, eq=False)
 class PartCounts:
-    """What each part of the outputs of a relation reads.
+    """Counts of what each part of a relation's outputs reads.
 
     Parameters
     ----------
     reads : ndarray of int64
-        ``(parts,)``: inputs that are joined to at least one output of the part.
+        Inputs that are joined to at least one output of the part, ``(parts,)``.
     synapses : ndarray of int64
-        ``(parts,)``: pairs.
+        Joined pairs, ``(parts,)``.
     lengths : ndarray of int64
-        ``(L,)``: numbers of outputs of a part that an input is joined to, as they occur.
+        Distinct numbers of outputs of a part to which an input is joined, ``(L,)``.
     histogram : ndarray of int64
-        ``(parts, L)``: how many inputs are joined to that many outputs of the part.
+        Number of inputs joined to each of these numbers of outputs, ``(parts, L)``.
     axis_readers : tuple of ndarray of int64
-        Parts that read each input; their outer product if there are several.
+        Number of parts that read each input; the outer product if there are several axes.
     """
 
     reads: IntArray
@@ -38,7 +38,7 @@ class PartCounts:
 
     @property
     def readers(self) -> IntArray:
-        """Parts that read each input, ``(inputs,)``."""
+        """Number of parts that read each input, ``(inputs,)``."""
         readers = self.axis_readers[0]
         for axis in self.axis_readers[1:]:
             readers = np.outer(readers, axis).ravel()
@@ -46,18 +46,18 @@ class PartCounts:
 
     @property
     def most_readers(self) -> int:
-        """Most parts that read one input."""
+        """Largest number of parts that read one input."""
         return int(np.prod([axis.max(initial=0) for axis in self.axis_readers]))
 
 
 class Counter:
-    """Counts by relation and split, computed once unless they are cheap products."""
+    """Cache of counts by relation and split; cheap products are not cached."""
 
     def __init__(self) -> None:
         self._done: dict[object, PartCounts] = {}
 
     def count(self, relation: Relation, splits: tuple[Split, ...]) -> PartCounts:
-        """Return the counts for an axis, or for positions cut into ranges or boxes."""
+        """Return the counts for an axis, or for positions that are cut into ranges or boxes."""
         factors = self._factors(relation, splits)
         if factors is not None:
             return _product(*factors)
@@ -69,7 +69,7 @@ class Counter:
         return self._done[key]
 
     def box_maxima(self, relation: Relation, splits: tuple[Split, ...]) -> tuple[int, int]:
-        """Return the most reads and the most synapses of a box; 0 where that takes long."""
+        """Return the largest reads and synapses of a box, or 0 if they are expensive to compute."""
         factors = self._factors(relation, splits)
         if factors is None:
             return 0, 0
@@ -87,7 +87,7 @@ class Counter:
 
 
 def _by_axis(relation: Relation, splits: tuple[Split, ...]) -> tuple[Relation, Relation] | None:
-    """Return relations of rows and of columns whose product is a relation of positions."""
+    """Return relations of rows and columns whose product is a relation of positions, if any."""
     if len(splits) != 2:
         return None
     if isinstance(relation, Grid):
@@ -101,7 +101,7 @@ def _by_axis(relation: Relation, splits: tuple[Split, ...]) -> tuple[Relation, R
 
 
 def count_parts(counts: csr_matrix) -> PartCounts:
-    """Summarise counts ``(parts, inputs)`` of joined outputs."""
+    """Summarize counts ``(parts, inputs)`` of joined outputs."""
     parts, inputs = counts.shape
     lengths, index = np.unique(counts.data, return_inverse=True)
     rows = np.repeat(np.arange(parts), np.diff(counts.indptr))

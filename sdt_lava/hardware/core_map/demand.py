@@ -1,4 +1,4 @@
-"""What the slices of a population need of a core: axons, synaptic memory, neurons."""
+"""Compute the resources of a core that the slices of a population need."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ STORAGES = (SHARED, EXPLICIT)
 
 @dataclass(frozen=True, eq=False)
 class ProjectionDemand:
-    """What one projection needs in each slice of its reader.
+    """Resources that one projection needs in each slice of its reader.
 
-    All arrays are ``(channel parts, position parts)``.
+    All arrays have the shape ``(channel parts, position parts)``.
 
     Parameters
     ----------
     storage : str
         'shared': the positions share the weights of a convolution. 'explicit': each synapse is
-        stored for itself.
+        stored individually.
     synapses : ndarray of int64
-        Synapses.
+        Number of synapses.
     axons : mapping of str to ndarray of int64
-        Input axons by storage: an explicit one for each source neuron that has a synapse there,
-        a shared one for each source position.
+        Input axons by storage: one for each source neuron with a synapse in the slice if explicit,
+        one for each source position if shared.
     memory : mapping of str to ndarray of int64
-        Bytes by storage; without 'shared' where that is impossible.
+        Synaptic memory in bytes by storage; no entry 'shared' if weights cannot be shared.
     """
 
     storage: str
@@ -44,12 +44,12 @@ class ProjectionDemand:
 
 
 class Demand:
-    """Needs of slices, exactly, for any tiling.
+    """Exact demand of slices for any tiling.
 
     Parameters
     ----------
     wiring : Wiring
-        The network.
+        Populations and projections of the network.
     limits : CoreLimits
         Limits of a core and costs of synapses.
     """
@@ -64,7 +64,7 @@ class Demand:
     def counts(self, projection: Projection, tiling: Tiling) -> tuple[PartCounts, PartCounts]:
         """Return the counts of channels and of positions for a tiling of the reader.
 
-        Those of a flat projection are all in the second, for all slices.
+        For a flat projection, the second holds the counts of all slices, and the first is trivial.
         """
         if not projection.flat:
             channel = self.counter.count(projection.channel, (tiling.channels,))
@@ -76,7 +76,7 @@ class Demand:
         return _TRIVIAL, self._flat[key]
 
     def can_share(self, projection: Projection) -> bool:
-        """Tell whether the positions of a projection can share its weights on this target."""
+        """Return whether the positions of a projection can share its weights on this target."""
         limits = self.limits
         has_kernel = projection.kernel > 0 and limits.shared_bits is not None
         return has_kernel and projection.delay <= limits.shared_delay
@@ -91,7 +91,7 @@ class Demand:
         return self._storage[key]
 
     def incoming(self, projection: Projection, tiling: Tiling) -> ProjectionDemand:
-        """Return what a projection needs in each slice of its reader."""
+        """Return the demand of a projection in each slice of its reader."""
         channel, position = self.counts(projection, tiling)
         shape = (tiling.channels.parts, tiling.position_parts)
 
@@ -110,7 +110,7 @@ class Demand:
         return ProjectionDemand(storage, synapses, axons, memory)
 
     def _roomier(self, axons: Mapping[str, IntArray], memory: Mapping[str, IntArray]) -> str:
-        """Return the storage whose fullest core is less full; if equal, the smaller one."""
+        """Return the storage with the less full fullest core, or the smaller one on ties."""
         capacity = self.limits.capacity
 
         def fullness(storage: str) -> tuple[float, int]:
@@ -128,20 +128,19 @@ class Demand:
         readers: Mapping[str, Tiling] | None,
         storage: str | None = None,
     ) -> dict[str, IntArray]:
-        """Return what each slice of a population needs, by resource.
+        """Return what each slice of a population needs of each resource.
 
         Parameters
         ----------
         population : Population
-            Neurons.
+            Population to be cut.
         tiling : Tiling
-            How they are cut.
+            Tiling of the population.
         readers : mapping of str to Tiling, optional
-            Tilings of the populations that read it; without them nothing is counted that it
-            needs for sending.
+            Tilings of the populations that read it. Without them, resources for sending are not
+            counted.
         storage : {'shared', 'explicit'}, optional
-            Store convolutions this way where that is possible; by default the way that leaves
-            more room.
+            Storage of convolutions where possible; by default the one that leaves more room.
         """
         received = self.received(population, tiling, storage)
         return {**received, **self.sent(population, tiling, readers)}
@@ -149,13 +148,13 @@ class Demand:
     def received(
         self, population: Population, tiling: Tiling, storage: str | None = None
     ) -> dict[str, IntArray]:
-        """Return the part of the usage that does not depend on the readers."""
+        """Return the usage for receiving, which does not depend on the readers."""
         neurons = tiling.neurons
         memory = axons = np.zeros_like(neurons)
         for projection in self.wiring.incoming[population.name]:
             demand = self.incoming(projection, tiling)
-            way = demand.storage if storage not in demand.memory else str(storage)
-            memory, axons = memory + demand.memory[way], axons + demand.axons[way]
+            storage_used = demand.storage if storage not in demand.memory else str(storage)
+            memory, axons = memory + demand.memory[storage_used], axons + demand.axons[storage_used]
         return {
             "neurons": neurons,
             "neuron_groups": np.ones_like(neurons),
@@ -166,14 +165,14 @@ class Demand:
     def sent(
         self, population: Population, tiling: Tiling, readers: Mapping[str, Tiling] | None
     ) -> dict[str, IntArray]:
-        """Return the part of the usage that sending needs."""
-        # The network's output also goes to the host.
+        """Return the usage for sending."""
+        # The network's output is also sent to the host.
         to_host = readers is not None and population.name == self.wiring.output
         axons = messages = tiling.neurons if to_host else np.zeros_like(tiling.neurons)
         for projection in self.wiring.outgoing[population.name]:
             if readers is not None:
                 reader = projection.reader.name
-                # A recurrent population is cut the same way on both sides.
+                # A recurrent population has the same tiling on both sides.
                 cut = tiling if reader == population.name else readers[reader]
                 sent = self.outgoing(projection, tiling, cut)
                 axons, messages = axons + sent[0], messages + sent[1]
@@ -182,7 +181,7 @@ class Demand:
     def outgoing(
         self, projection: Projection, source: Tiling, reader: Tiling
     ) -> tuple[IntArray, IntArray]:
-        """Return output axons, and messages if all fire, of each slice of the source."""
+        """Return each source slice's output axons, and its messages if all neurons fire."""
         channel, position = self.counts(projection, reader)
         if projection.flat:
             shape = (source.channels.parts, source.position_parts)
@@ -195,14 +194,14 @@ class Demand:
         by_channel = _Reached(labels, parts, channel.readers)
         messages = np.outer(by_channel.total, by_position.total)
         if self.storage(projection, reader) == SHARED:
-            # A position has one axon for all channels of the slice.
-            together = self._parts_reached(projection, source, reader)
-            by_channel = _Reached(np.arange(parts), parts, together)
+            # A position uses one axon for all channels of the slice.
+            parts_reached = self._parts_reached(projection, source, reader)
+            by_channel = _Reached(np.arange(parts), parts, parts_reached)
         costs = self.limits.axon_entries(np.outer(by_channel.values, by_position.values))
         return by_channel.histogram @ costs @ by_position.histogram.T, messages
 
     def _parts_reached(self, projection: Projection, source: Tiling, reader: Tiling) -> IntArray:
-        """Count the reader's channel ranges that read any channel of each range of the source."""
+        """Count the channel ranges of the reader that read from each range of the source."""
         split = reader.channels
         if projection.reads_all_channels:
             return np.full(source.channels.parts, split.parts)
@@ -212,7 +211,7 @@ class Demand:
         return np.bincount(reached, minlength=source.channels.parts)
 
     def least_sent(self, projection: Projection, reader: Tiling) -> tuple[int, int]:
-        """Return the output axons and messages of the whole source, cut into positions only."""
+        """Return the output axons and messages of the whole source if only positions are cut."""
         channel, position = self.counts(projection, reader)
         messages = int(channel.readers.sum()) * int(position.readers.sum())
         by_channel = _Reached.of_all(channel.readers)
@@ -224,40 +223,40 @@ class Demand:
         return int(axons.sum()), messages
 
     def most_sent(self, projection: Projection, reader: Tiling) -> tuple[int, int]:
-        """Return the output axons and messages of the neuron that needs most of them."""
+        """Return the output axons and messages of the neuron that needs the most."""
         channel, position = self.counts(projection, reader)
         messages = channel.most_readers * position.most_readers
         return int(self.limits.axon_entries(np.array(messages))), messages
 
 
 class _Reached:
-    """How many parts of a reader the indices of each part of a source reach.
+    """Histogram of how many parts of a reader the indices of each part of a source reach.
 
     Parameters
     ----------
     labels : ndarray of int
-        Part of each index.
+        Part to which each index belongs.
     parts : int
         Number of parts.
     readers : ndarray of int
-        Parts of the reader that each index reaches.
+        Number of parts of the reader that each index reaches.
     """
 
     def __init__(self, labels: IntArray, parts: int, readers: IntArray) -> None:
         self.values, index = np.unique(readers, return_inverse=True)
         size = len(self.values)
-        found = np.bincount(labels * size + index, minlength=parts * size)
-        self.histogram = found.reshape(parts, size)
+        histogram = np.bincount(labels * size + index, minlength=parts * size)
+        self.histogram = histogram.reshape(parts, size)
         self.total = self.histogram @ self.values
 
     @classmethod
     def of_all(cls, readers: IntArray) -> _Reached:
-        """Take all indices as one part."""
+        """Return the histogram with all indices in one part."""
         return cls(np.zeros(len(readers), np.int64), 1, readers)
 
 
 def _sum_by(labels: IntArray, values: IntArray, parts: int) -> IntArray:
-    # Sums of counts are far below 2^53, so that bincount's float64 is exact.
+    # Sums of counts are far below 2^53, so float64 in bincount is exact.
     return np.bincount(labels, values, parts).astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""What a core map says about each population."""
+"""Describe each population of a core map."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TILE_NAMES = {2: ("channels", "positions"), 3: ("channels", "rows", "columns")}
 
 
 def describe_layers(layout: Layout) -> tuple[LayerMap, ...]:
-    """Return a row for each population on cores, in the order of the data flow."""
+    """Return one description for each population on cores, in the order of the data flow."""
     compared: dict[object, tuple[int | None, int | None]] = {}
     return tuple(_describe(layout, population, compared) for population in layout.wiring.on_cores)
 
@@ -27,7 +27,7 @@ def _describe(
     demand, tiling = layout.demand, layout.tilings[population.name]
     incoming = demand.wiring.incoming[population.name]
     outgoing = demand.wiring.outgoing[population.name]
-    # The blocks of a network repeat each other.
+    # The blocks of a network repeat, so equal comparisons are made once.
     key = (
         tiling,
         tuple(p.key for p in incoming),
@@ -64,7 +64,7 @@ def _utilisation(layout: Layout, population: Population) -> dict[str, float]:
 
 
 def _binding(utilisation: dict[str, float], tiling: Tiling) -> str:
-    # A group is full only when other populations share the core.
+    # Neuron groups are a bottleneck only if other populations share the core.
     shares = {name: share for name, share in utilisation.items() if name != "neuron_groups"}
     if tiling.slices == 1 or not shares:
         return "none"
@@ -88,13 +88,13 @@ def _connection(demand: Demand, projection: Projection, tiling: Tiling) -> Conne
 
 
 def _compare(layout: Layout, population: Population) -> tuple[int | None, int | None]:
-    """Return the slices of a population whose convolutions share weights, and if they did not."""
+    """Return the numbers of slices with shared and with explicit weights of convolutions."""
     demand = layout.demand
     if not any(demand.can_share(p) for p in demand.wiring.incoming[population.name]):
         return None, None
-    found = []
+    slices = []
     for storage in (SHARED, EXPLICIT):
         space = PopulationTilings(demand, population, layout.tilings, storage)
         best = space.best(lambda tiling: (tiling.slices,))
-        found.append(None if best is None else best.slices)
-    return found[0], found[1]
+        slices.append(None if best is None else best.slices)
+    return slices[0], slices[1]

@@ -1,4 +1,4 @@
-"""Slices on cores: the part of a core map that does not know of chips yet."""
+"""Lay out slices on cores, before the cores are placed on chips."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from sdt_lava.ir.numerics import IntArray
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """How populations are cut, and which core holds which slice.
+    """Tilings of populations, and the core of each slice.
 
     Parameters
     ----------
     demand : Demand
-        Needs of slices.
+        Demand of slices.
     tilings : mapping of str to Tiling
-        How each population on cores is cut.
+        Tiling of each population on cores.
     packing : Packing
-        The core of each slice.
+        Assignment of slices to cores.
     """
 
     demand: Demand
@@ -37,7 +37,7 @@ class Layout:
 
     @property
     def wiring(self) -> Wiring:
-        """Populations and projections."""
+        """Populations and projections of the network."""
         return self.demand.wiring
 
     def cores_of(self, name: str) -> IntArray:
@@ -50,8 +50,8 @@ class Layout:
         return self.cores_of(name)[self.tilings[name].labels].reshape(shape)
 
     def links(self, activity: Activity) -> tuple[IntArray, IntArray, IntArray]:
-        """Return sending core, receiving core and messages, for each pair of slices."""
-        found = [np.empty((3, 0), np.int64)]
+        """Return the sending core, receiving core and messages of each pair of slices."""
+        link_parts = [np.empty((3, 0), np.int64)]
         for projection in self.wiring.projections:
             source, reader = projection.source.name, projection.reader.name
             if projection.source.on_host:
@@ -61,12 +61,12 @@ class Layout:
             )
             senders = self.cores_of(source)[messages.source]
             receivers = self.cores_of(reader)[messages.reader]
-            found.append(np.stack([senders, receivers, messages.count]))
-        senders, receivers, count = np.concatenate(found, axis=1)
+            link_parts.append(np.stack([senders, receivers, messages.count]))
+        senders, receivers, count = np.concatenate(link_parts, axis=1)
         return senders, receivers, count
 
     def messages_from_host(self, activity: Activity) -> IntArray:
-        """Count the messages that the host sends to each core, ``(cores,)``."""
+        """Count the messages from the host to each core, ``(cores,)``."""
         total = np.zeros(self.packing.cores, np.int64)
         for projection in self.wiring.projections:
             if projection.source.on_host:
@@ -79,7 +79,7 @@ class Layout:
         return total
 
     def synops(self, activity: Activity) -> IntArray:
-        """Count the synaptic operations on each core."""
+        """Count the synaptic operations on each core, ``(cores,)``."""
         total = np.zeros(self.packing.cores, np.int64)
         for projection in self.wiring.projections:
             tiling = self.tilings[projection.reader.name]
@@ -90,14 +90,14 @@ class Layout:
 
 
 def lay_out(demand: Demand) -> Layout:
-    """Cut all populations and share cores among the slices, in the way that takes fewer cores.
+    """Cut all populations into slices and pack these, using the tilings that need fewer cores.
 
-    Slices of equal size spread the work; large ones with small remainders share cores better.
+    Slices of equal size balance the work; large slices with small remainders pack better.
 
     Raises
     ------
     CompileError
-        If a single neuron needs more than a core has.
+        If a single neuron does not fit on a core.
     """
     search = TilingSearch(demand)
     balanced = search.run()

@@ -1,4 +1,4 @@
-"""What one core holds: the limits of a target that a core map must keep."""
+"""Read the limits of a target's cores that a core map must satisfy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sdt_lava.errors import CompileError, TargetError
 from sdt_lava.hardware.targets import Target
 from sdt_lava.ir.numerics import IntArray
 
-# Resource of a core and the limit of a target that it is under.
+# Resources of a core, and the limits of a target that restrict them.
 RESOURCES: Mapping[str, str] = {
     "neurons": "neurons_per_core",
     "neuron_groups": "neuron_groups_per_core",
@@ -26,7 +26,7 @@ UNITS: Mapping[str, str] = {
     "axons_out": "output axons",
     "messages": "messages in a step",
 }
-# What to do when a single neuron needs more than a core has.
+# Remedies if a single neuron needs more than a core has.
 _FEWER_SYNAPSES = "reduce the fan-in: fewer input channels, a smaller kernel, or relays in between"
 _FEWER_TARGETS = "reduce the fan-out, or send through relay neurons"
 REMEDIES: Mapping[str, str] = {
@@ -37,7 +37,7 @@ REMEDIES: Mapping[str, str] = {
     "axons_out": _FEWER_TARGETS,
     "messages": _FEWER_TARGETS,
 }
-# Larger than any count, and far from overflow when such numbers are added.
+# Exceeds any count, and sums of several such values do not overflow.
 UNLIMITED = 2**60
 
 
@@ -48,15 +48,15 @@ class CoreLimits:
     Parameters
     ----------
     target : Target
-        Where they come from.
+        Target that defines the limits.
     capacity : mapping of str to int
-        Limit by resource; `UNLIMITED` where the target states none.
+        Limit for each resource; `UNLIMITED` if the target states none.
     cores_per_chip : int
-        Neuron cores of a chip; `UNLIMITED` where the target states none.
+        Neuron cores of a chip; `UNLIMITED` if the target states none.
     synapse_bits : int
-        Bits of a synapse that is stored for itself.
+        Bits of a synapse that is stored individually.
     memory_unit : int
-        Bytes by which synaptic memory is allotted.
+        Allocation unit of synaptic memory in bytes.
     shared_bits : int or None
         Bits of a weight that a convolution shares; None if the target shares no weights.
     shared_delay : int
@@ -75,16 +75,16 @@ class CoreLimits:
     axon_destinations: int
 
     def explicit_bytes(self, synapses: IntArray) -> IntArray:
-        """Return the memory of an input axon's synapses on a core, each stored for itself."""
+        """Return the bytes of an input axon's synapses on a core, each stored individually."""
         return self._allotted(synapses * self.synapse_bits)
 
     def shared_bytes(self, weights: IntArray) -> IntArray:
-        """Return the memory of weights that all positions share."""
+        """Return the bytes of weights that all positions share."""
         assert self.shared_bits is not None
         return self._allotted(weights * self.shared_bits)
 
     def axon_entries(self, destinations: IntArray) -> IntArray:
-        """Return the output axons that reach a number of cores."""
+        """Return the number of output axons that reach a number of cores."""
         return -(-destinations // self.axon_destinations)
 
     def _allotted(self, bits: IntArray) -> IntArray:
@@ -97,9 +97,9 @@ def core_limits(target: Target) -> CoreLimits:
     Raises
     ------
     CompileError
-        If the target is a simulator.
+        If the target is a simulator without cores.
     TargetError
-        If it limits synaptic memory without saying what a synapse takes.
+        If the target limits synaptic memory without stating the bits of a synapse.
     """
     if not target.is_hardware:
         raise CompileError(

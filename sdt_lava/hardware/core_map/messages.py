@@ -1,7 +1,7 @@
-"""Messages between slices and operations in them, counted from the events of every neuron.
+"""Count messages between slices and operations in slices from the events of every neuron.
 
-A neuron that sends reaches every core on which it has a synapse: one message for each connection
-and slice. All sums are exact integers: a product of relations turns into products of matrices.
+When a neuron sends, each core on which it has synapses receives one message per connection and
+slice. All sums are exact integers: a product of relations becomes a product of matrices.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Messages:
     Parameters
     ----------
     source, reader : ndarray of int64
-        ``(pairs,)``: slices of the two populations. The source is 0 if the host sends.
+        Slices of the two populations, ``(pairs,)``. The source is 0 if the host sends.
     count : ndarray of int64
-        ``(pairs,)``: messages between them.
+        Number of messages between the slices, ``(pairs,)``.
     """
 
     source: IntArray
@@ -43,11 +43,11 @@ def count_messages(
     projection : Projection
         The connection.
     source : Tiling or None
-        How the source is cut; None if it is on the host.
+        Tiling of the source; None if it is on the host.
     reader : Tiling
-        How the reader is cut.
+        Tiling of the reader.
     events : ndarray of int64 or None
-        Events of the source, ``(*shape)``; None for one of each neuron.
+        Events of the source, ``(*shape)``; None for one event per neuron.
     """
     population = projection.source
     shape = population.channels, population.positions
@@ -83,19 +83,19 @@ def _flat_messages(
 def _selection(
     reads: csr_matrix, labels: IntArray | None
 ) -> tuple[csr_matrix, tuple[IntArray, IntArray]]:
-    """Return which inputs lie in each pair of a part of the source and one of the reader.
+    """Return the inputs in each pair of a part of the source and a part of the reader.
 
     Parameters
     ----------
     reads : csr_matrix
-        ``(reader parts, inputs)``: what each part of the reader reads.
+        Inputs that each part of the reader reads, ``(reader parts, inputs)``.
     labels : ndarray of int or None
-        Part of the source of each input.
+        Part of the source to which each input belongs.
 
     Returns
     -------
     csr_matrix
-        ``(pairs, inputs)`` of ones.
+        Ones at the inputs of each pair, ``(pairs, inputs)``.
     (ndarray, ndarray)
         Part of the source and part of the reader of each pair.
     """
@@ -111,7 +111,7 @@ def _selection(
 
 
 def _bilinear(first: csr_matrix, values: IntArray | None, second: csr_matrix) -> IntArray:
-    """Return ``first @ values @ second.T``; without values, for ones."""
+    """Return ``first @ values @ second.T``; None stands for values of 1."""
     if values is None:
         totals = (np.asarray(matrix.sum(axis=1)).ravel() for matrix in (first, second))
         return np.outer(*totals)
@@ -119,21 +119,21 @@ def _bilinear(first: csr_matrix, values: IntArray | None, second: csr_matrix) ->
 
 
 def _nonzero(source: IntArray, reader: IntArray, count: IntArray) -> Messages:
-    kept = np.flatnonzero(count)
-    return Messages(source[kept], reader[kept], count[kept])
+    indices = np.flatnonzero(count)
+    return Messages(source[indices], reader[indices], count[indices])
 
 
 def count_synops(projection: Projection, reader: Tiling, events: IntArray | None) -> IntArray:
-    """Count the synaptic operations in each slice of a reader, ``(slices,)``.
+    """Count the synaptic operations in each slice of the reader, ``(slices,)``.
 
     Parameters
     ----------
     projection : Projection
         The connection.
     reader : Tiling
-        How the reader is cut.
+        Tiling of the reader.
     events : ndarray of int64 or None
-        Events of the source, ``(*shape)``; None for one of each neuron.
+        Events of the source, ``(*shape)``; None for one event per neuron.
     """
     population = projection.source
     shape = population.channels, population.positions

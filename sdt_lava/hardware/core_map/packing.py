@@ -1,4 +1,4 @@
-"""Put slices of different populations together on cores."""
+"""Pack slices of different populations on shared cores."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from sdt_lava.ir.numerics import IntArray
 
 @dataclass(frozen=True, eq=False)
 class Packing:
-    """Which core holds each slice.
+    """Assignment of slices to cores.
 
     Parameters
     ----------
     starts : mapping of str to int
-        Row of the first slice of each population; the others follow.
+        Row of the first slice of each population; its other slices follow.
     usage : ndarray of int64
-        ``(slices, resources)``, in the order of `RESOURCES`.
+        Usage ``(slices, resources)``, in the order of `RESOURCES`.
     core : ndarray of int64
-        ``(slices,)``.
+        Core of each slice, ``(slices,)``.
     cores : int
         Number of cores.
     """
@@ -44,18 +44,18 @@ class Packing:
 def pack(
     demand: Demand, populations: tuple[Population, ...], tilings: Mapping[str, Tiling]
 ) -> Packing:
-    """Share cores among slices, as few cores as three orders of first fit find.
+    """Pack slices on cores, using the best of three first-fit orders.
 
-    Two slices of one population never share a core: cutting it differently would be better.
+    Two slices of one population never share a core, because a coarser tiling would be better.
 
     Parameters
     ----------
     demand : Demand
-        Needs of slices.
+        Demand of slices.
     populations : tuple of Population
-        In an order in which signals reach them.
+        Populations in topological order.
     tilings : mapping of str to Tiling
-        How they are cut; every slice fits on a core.
+        Tilings of the populations; every slice fits on a core.
     """
     usages: list[IntArray] = []
     ranks: list[IntArray] = []
@@ -69,7 +69,7 @@ def pack(
     usage, rank_of = np.concatenate(usages), np.concatenate(ranks)
     capacity = np.array([demand.limits.capacity[name] for name in RESOURCES], np.int64)
     fullness = usage / np.maximum(capacity, 1)
-    # Equal slices of a population come one after the other in every order.
+    # Equal slices of a population are consecutive in every order.
     orders = (
         np.lexsort((*usage.T, rank_of, -fullness.max(axis=1))),
         np.lexsort((*usage.T, rank_of, -fullness.sum(axis=1))),
@@ -81,7 +81,7 @@ def pack(
 
 
 def _in_order(core: IntArray) -> IntArray:
-    """Renumber cores in the order of their first slices, which is that of the data flow."""
+    """Renumber cores by their first slices, which are in the order of the data flow."""
     _, first, index = np.unique(core, return_index=True, return_inverse=True)
     number = np.empty(len(first), np.int64)
     number[np.argsort(first)] = np.arange(len(first))
@@ -89,38 +89,38 @@ def _in_order(core: IntArray) -> IntArray:
 
 
 def _first_fit(usage: IntArray, rank: IntArray, capacity: IntArray, order: IntArray) -> IntArray:
-    """Put each slice on the core, of those with room, that holds the nearest populations."""
+    """Put each slice on the core with room whose populations are nearest in the data flow."""
     core = np.zeros(len(usage), np.int64)
     free = np.tile(capacity, (len(usage), 1))
-    # Populations of a core, by the rank of the first and of the last one.
+    # Ranks of the first and the last population on each core.
     first, last = np.empty(len(usage), np.int64), np.empty(len(usage), np.int64)
-    # Cores of each population, which get no other slice of it.
+    # Cores that already hold a slice of each population.
     holds: dict[int, list[IntArray]] = {}
     cores = 0
     for items in _equal_items(usage, rank, order):
-        need, mine = usage[items[0]], int(rank[items[0]])
+        need, own_rank = usage[items[0]], int(rank[items[0]])
         room = (free[:cores] >= need).all(axis=1)
-        for taken in holds.get(mine, []):
-            room[taken] = False
+        for occupied in holds.get(own_rank, []):
+            room[occupied] = False
         candidates = np.flatnonzero(room)
-        distance = np.maximum(first[candidates] - mine, mine - last[candidates])
-        chosen = candidates[np.argsort(distance, kind="stable")][: len(items)]
-        added = np.arange(cores, cores + len(items) - len(chosen))
-        first[added] = last[added] = mine
-        cores += len(added)
-        chosen = np.concatenate([chosen, added])
-        core[items] = chosen
-        holds.setdefault(mine, []).append(chosen)
-        free[chosen] -= need
-        first[chosen], last[chosen] = (
-            np.minimum(first[chosen], mine),
-            np.maximum(last[chosen], mine),
+        distance = np.maximum(first[candidates] - own_rank, own_rank - last[candidates])
+        targets = candidates[np.argsort(distance, kind="stable")][: len(items)]
+        new_cores = np.arange(cores, cores + len(items) - len(targets))
+        first[new_cores] = last[new_cores] = own_rank
+        cores += len(new_cores)
+        targets = np.concatenate([targets, new_cores])
+        core[items] = targets
+        holds.setdefault(own_rank, []).append(targets)
+        free[targets] -= need
+        first[targets], last[targets] = (
+            np.minimum(first[targets], own_rank),
+            np.maximum(last[targets], own_rank),
         )
     return core
 
 
 def _equal_items(usage: IntArray, rank: IntArray, order: IntArray) -> list[IntArray]:
-    """Cut an order where the next slice is of another population or needs something else."""
+    """Split an order where the population or the demand of the slices changes."""
     rows = np.column_stack([rank, usage])[order]
     changes = np.flatnonzero((rows[1:] != rows[:-1]).any(axis=1)) + 1
     return np.split(order, changes)

@@ -1,8 +1,9 @@
-"""Put cores on chips so that few messages travel far.
+"""Place cores on chips so that few messages travel far.
 
-The order of the data flow and a greedy order that always takes the core with most messages to the
-present chip are two starting points; whole chips are then swapped, and then cores, as long as
-that saves anything. It is deterministic: the seed orders what is tried.
+There are two starting points: the order of the data flow, and a greedy order that always takes the
+core with the most messages to the current chip. Whole chips are then swapped, and then cores, for
+as long as this reduces the cost. The placement is deterministic; the seed determines the order of
+attempts.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from scipy.sparse import csr_matrix
 
 from sdt_lava.ir.numerics import IntArray
 
-# Cores that are tried in all passes together: the first passes save most.
+# Limit on the cores tried in all passes together; the first passes save most.
 _MOST_TRIES = 100_000
-# Beyond this many chips, or this many pairs of a core and a chip, exchanges are left out: cores
-# then stay in the order in which chips were filled.
+# Beyond this many chips, or pairs of a core and a chip, exchanges are skipped, and cores keep the
+# order in which chips were filled.
 _MOST_CHIPS = 400
 _MOST_PAIRS = 100_000_000
-# Up to this many cores more starting points are tried.
+# Up to this many cores, random starting points are tried as well.
 _SMALL = 32
 _RANDOM_STARTS = 64
-# Chips that are tried for a core.
+# Number of chips tried for a core.
 _BEST_CHIPS = 3
 
 
@@ -35,38 +36,38 @@ class Links:
     Parameters
     ----------
     matrix : csr_matrix of int64
-        ``(cores, cores)``, symmetric: messages in both directions; nothing on the diagonal.
+        Messages in both directions, ``(cores, cores)``; symmetric, with an empty diagonal.
     """
 
     matrix: csr_matrix
 
     @classmethod
     def of(cls, source: IntArray, reader: IntArray, count: IntArray, cores: int) -> Links:
-        """Add up messages from core to core."""
-        apart = source != reader
-        pairs = (count[apart], (source[apart], reader[apart]))
+        """Sum the messages between each pair of cores."""
+        between = source != reader
+        pairs = (count[between], (source[between], reader[between]))
         one_way = csr_matrix(pairs, shape=(cores, cores), dtype=np.int64)
         return cls((one_way + one_way.T).tocsr())
 
     def cost(self, chip: IntArray, distances: IntArray) -> int:
-        """Return the sum of messages times the chip borders that they cross."""
+        """Return the sum of messages times the chip borders they cross."""
         table = self.matrix.tocoo()
         return int((table.data * distances[chip[table.row], chip[table.col]]).sum()) // 2
 
 
 def place(links: Links, distances: IntArray, cores_per_chip: int, seed: int = 0) -> IntArray:
-    """Return the chip of each core.
+    """Assign a chip to each core.
 
     Parameters
     ----------
     links : Links
         Messages between cores, which are numbered in the order of the data flow.
     distances : ndarray of int
-        ``(chips, chips)``; there are just enough chips.
+        Chip borders between chips, ``(chips, chips)``; there are no more chips than needed.
     cores_per_chip : int
-        Cores of a chip.
+        Number of cores per chip.
     seed : int
-        Orders what is tried.
+        Seed for the order of attempts.
     """
     cores, chips = links.matrix.shape[0], len(distances)
     if chips == 1:
@@ -75,12 +76,12 @@ def place(links: Links, distances: IntArray, cores_per_chip: int, seed: int = 0)
     starts = [np.arange(cores), _greedy_order(links, cores_per_chip)]
     if cores <= _SMALL:
         starts += [rng.permutation(cores) for _ in range(_RANDOM_STARTS)]
-    placed = []
+    placements = []
     for order in starts:
         chip = np.empty(cores, np.int64)
         chip[order] = np.arange(cores) // cores_per_chip
-        placed.append(_improved(links, chip, distances, cores_per_chip, rng))
-    return min(placed, key=lambda chip: links.cost(chip, distances))
+        placements.append(_improved(links, chip, distances, cores_per_chip, rng))
+    return min(placements, key=lambda chip: links.cost(chip, distances))
 
 
 def _improved(
@@ -90,26 +91,26 @@ def _improved(
     cores_per_chip: int,
     rng: np.random.Generator,
 ) -> IntArray:
-    """Swap chips, then cores, and again as long as that saves anything."""
+    """Swap chips, then cores, and repeat while the cost decreases."""
     cost, tries = links.cost(chip, distances), _MOST_TRIES
     if len(distances) > _MOST_CHIPS or len(distances) * len(chip) > _MOST_PAIRS:
         return chip
     while tries > 0:
-        better = _swap_chips(links, chip, distances)
-        refinement = _Refinement(links, better, distances, cores_per_chip)
+        swapped = _swap_chips(links, chip, distances)
+        refinement = _Refinement(links, swapped, distances, cores_per_chip)
         improved = True
         while improved and tries > 0:
             improved = refinement.improve(rng.permutation(len(chip))[:tries])
             tries -= len(chip)
-        found = links.cost(refinement.chip, distances)
-        if found >= cost:
+        new_cost = links.cost(refinement.chip, distances)
+        if new_cost >= cost:
             break
-        chip, cost = refinement.chip, found
+        chip, cost = refinement.chip, new_cost
     return chip
 
 
 def _greedy_order(links: Links, cores_per_chip: int) -> IntArray:
-    """Fill chip after chip with the core that has most messages to those already on it."""
+    """Fill one chip after another with the core that has the most messages to it."""
     matrix = links.matrix
     cores = matrix.shape[0]
     order: list[int] = []
@@ -137,7 +138,7 @@ def _greedy_order(links: Links, cores_per_chip: int) -> IntArray:
 
 
 def _swap_chips(links: Links, chip: IntArray, distances: IntArray) -> IntArray:
-    """Exchange the contents of whole chips while that saves anything."""
+    """Exchange the contents of whole chips while this reduces the cost."""
     chips = len(distances)
     table = links.matrix.tocoo()
     pairs = (table.data, (chip[table.row], chip[table.col]))
@@ -148,10 +149,12 @@ def _swap_chips(links: Links, chip: IntArray, distances: IntArray) -> IntArray:
     while improved:
         improved = False
         for first in range(chips):
-            apart = distances[place_of][:, place_of]
-            saved = ((between[first] - between) * (apart[first] - apart)).sum(axis=1)
-            # What the two send to each other travels as far as before.
-            saved -= 2 * between[first] * apart[first]
+            chip_distances = distances[place_of][:, place_of]
+            saved = ((between[first] - between) * (chip_distances[first] - chip_distances)).sum(
+                axis=1
+            )
+            # Messages between the two travel as far as before.
+            saved -= 2 * between[first] * chip_distances[first]
             second = int(np.argmax(saved))
             if saved[second] > 0:
                 place_of[[first, second]] = place_of[[second, first]]
@@ -160,7 +163,7 @@ def _swap_chips(links: Links, chip: IntArray, distances: IntArray) -> IntArray:
 
 
 class _Refinement:
-    """Exchanges of single cores between chips, and moves to free places.
+    """Local search that exchanges single cores between chips or moves them to free places.
 
     Parameters
     ----------
@@ -169,9 +172,9 @@ class _Refinement:
     chip : ndarray of int
         Chip of each core; changed in place.
     distances : ndarray of int
-        Between chips.
+        Chip borders between chips.
     cores_per_chip : int
-        Cores of a chip.
+        Number of cores per chip.
     """
 
     def __init__(
@@ -184,11 +187,11 @@ class _Refinement:
         self._free = cores_per_chip - np.bincount(chip, minlength=chips)
         ones = np.ones(len(chip), np.int64)
         on_chip = csr_matrix((ones, (np.arange(len(chip)), chip)), shape=(len(chip), chips))
-        # Cost of each core's messages if it were on each chip: (cores, chips).
+        # Cost of each core's messages if the core were on each chip, (cores, chips).
         self._cost = np.asarray((links.matrix @ on_chip) @ distances)
 
     def improve(self, order: IntArray) -> bool:
-        """Try every core once; tell whether anything was saved."""
+        """Try every core once, and return whether the cost decreased."""
         improved = False
         for core in order:
             here = self.chip[core]
@@ -201,7 +204,7 @@ class _Refinement:
 
     @staticmethod
     def _promising(saved: IntArray) -> IntArray:
-        """Return the chips that would be better for a core, the best ones first."""
+        """Return the chips that would be better for a core, best first."""
         better = np.flatnonzero(saved > 0)
         return better[np.argsort(-saved[better], kind="stable")][:_BEST_CHIPS]
 
@@ -215,7 +218,7 @@ class _Refinement:
         others = np.flatnonzero(self.chip == there)
         saved = self._cost[others, there] - self._cost[others, here]
         saved = saved + self._cost[core, here] - self._cost[core, there]
-        # What the two send to each other travels as far as before.
+        # Messages between the two travel as far as before.
         saved -= 2 * self._messages_of(core)[others] * self._distances[here, there]
         best = int(np.argmax(saved))
         if saved[best] <= 0:

@@ -1,4 +1,4 @@
-"""From a compiled network to populations and projections."""
+"""Read the populations and projections of a compiled network."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from sdt_lava.ir.relations import Blocks
 
 
 def read_wiring(compiled: CompiledNetwork, target: Target) -> Wiring:
-    """Find the populations and projections of a compiled network.
+    """Return the populations and projections of a compiled network.
 
-    A matrix that the compiler wrote for a convolution is read as that convolution.
+    A matrix into which the compiler unrolled a convolution is read as that convolution.
 
     Raises
     ------
     CompileError
-        If the target does not have a kind of node.
+        If the target does not support a kind of node.
     """
     graph = compiled.graph
     populations = {
@@ -58,7 +58,7 @@ def read_wiring(compiled: CompiledNetwork, target: Target) -> Wiring:
 
 
 def _recurrent(population: Population) -> Projection:
-    """Return the connection of a population to itself: every neuron to every neuron."""
+    """Return the recurrent projection, which joins every neuron to every neuron."""
     channel = Blocks(population.channels, population.channels, 1)
     position = Blocks(population.positions, population.positions, 1)
     name = f"{population.name}.recurrent"
@@ -66,7 +66,7 @@ def _recurrent(population: Population) -> Projection:
 
 
 def _check_kind(node: Node, target: Target) -> None:
-    # Neurons with parameters by channel are LIF neurons to a core.
+    # For a core, neurons with per-channel parameters are LIF neurons.
     kind = Lif.kind if isinstance(node, SpikingNeurons) and node.is_plain else node.kind
     if kind not in target.kinds or isinstance(node, MaxRelay):
         raise CompileError(
@@ -78,7 +78,7 @@ def _check_kind(node: Node, target: Target) -> None:
 
 
 def _connections(graph: Graph, reader: Population) -> list[Node]:
-    """Return the connections into a population, with convolutions in place of their matrices."""
+    """Return the connections into a population, with convolutions instead of their matrices."""
     connections: dict[object, Node] = {}
     for name in graph.nodes[reader.name].inputs:
         node = graph.nodes[name]
@@ -86,7 +86,7 @@ def _connections(graph: Graph, reader: Population) -> list[Node]:
         if convolution is None:
             connections[name] = node
         else:
-            # Matrices of several weight exponents are one convolution.
+            # Matrices with different weight exponents belong to one convolution.
             whole = replace(convolution, name=name, inputs=node.inputs)
             connections.setdefault(id(convolution), whole)
     return list(connections.values())

@@ -1,9 +1,9 @@
-"""Choose how each population is cut: few cores first, then little traffic.
+"""Choose the tiling of each population: few cores first, then little traffic.
 
-What a population needs depends on how it is cut itself, except for its output axons: a neuron
-needs one for each slice, of whatever reads it, that it has a synapse in. Populations are
-therefore cut from the output backwards, several times: at first each for itself, then with a view
-to the cores that its sources will need for the axons that it takes from them.
+The demand of a population depends only on its own tiling, except for output axons: a neuron needs
+one for each slice of a reader in which it has a synapse. Populations are therefore cut from the
+output backwards, several times. The first time, each is cut independently; afterwards, the score
+includes the cores that its sources need for their axons to it.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from sdt_lava.hardware.core_map.limits import REMEDIES, RESOURCES, UNITS
 from sdt_lava.hardware.core_map.tiling import Tiling
 from sdt_lava.hardware.core_map.wiring import Population, Projection
 
-# More than enough: the choices of the presets settle after two.
+# More than enough: the tilings of the presets converge after two sweeps.
 _SWEEPS = 4
-# Cores that are counted where a source's neuron would need more than a core has for sending.
+# Penalty in cores if a neuron of a source would need more for sending than a core has.
 _IMPOSSIBLE = 1e12
 
 
 @dataclass(frozen=True)
 class _Load:
-    """What a source needs for sending to all its readers but one: output axons and messages."""
+    """Output axons and messages that a source needs for sending to all its readers but one."""
 
-    alone: int  # slices of the source, sending left out
+    alone: int  # slices of the source if it sent nothing
     total: tuple[int, int]
-    most: tuple[int, int]  # of one neuron
+    most: tuple[int, int]  # maximum over neurons
 
 
 class TilingSearch:
-    """The search over all populations.
+    """Search for the tilings of all populations.
 
     Parameters
     ----------
     demand : Demand
-        Needs of slices.
+        Demand of slices.
     """
 
     def __init__(self, demand: Demand) -> None:
@@ -48,34 +48,34 @@ class TilingSearch:
         capacity = demand.limits.capacity
         self._sending = capacity["axons_out"], capacity["messages"]
         self._chosen: dict[object, Tiling] = {}
-        # Slices of each population if it had not to send.
+        # Slices of each population if it sent nothing.
         self._least: dict[str, int] = {}
 
     def run(self) -> dict[str, Tiling]:
-        """Return a tiling of each population on cores.
+        """Return a tiling for each population on cores.
 
         Raises
         ------
         CompileError
-            If a single neuron needs more than a core has.
+            If a single neuron does not fit on a core.
         """
         order = tuple(reversed(self._wiring.on_cores))
         tilings = {p.name: self._alone(p) for p in order}
         self._least = {name: tiling.slices for name, tiling in tilings.items()}
         best: dict[str, Tiling] | None = None
         for _ in range(_SWEEPS):
-            before = dict(tilings)
+            previous = dict(tilings)
             for population in order:
                 tilings[population.name] = self._together(population, tilings)
             if best is None or self._cost(tilings) < self._cost(best):
                 best = dict(tilings)
-            if tilings == before:
+            if tilings == previous:
                 break
         assert best is not None
         return best
 
     def filled(self, tilings: Mapping[str, Tiling]) -> dict[str, Tiling]:
-        """Return as many slices, most of them as large as fits and the last ones small."""
+        """Return tilings with as many slices, all as large as possible except the last ones."""
         result = dict(tilings)
         done: dict[object, Tiling] = {}
         for population in reversed(self._wiring.on_cores):
@@ -83,7 +83,7 @@ class TilingSearch:
             key = tiling, self._surroundings(population, result)
             if key not in done:
                 space = PopulationTilings(self._demand, population, result)
-                # Its readers have changed, and with them the output axons.
+                # New tilings of the readers have changed the output axons.
                 fits = space.fits(tiling)
                 done[key] = space.filled(tiling) if fits else self._together(population, result)
             result[population.name] = done[key]
@@ -97,7 +97,7 @@ class TilingSearch:
         return sum(tiling.slices for tiling in tilings.values()), messages
 
     def _alone(self, population: Population) -> Tiling:
-        """Cut a population without regard to its readers and sources."""
+        """Cut a population without considering its readers and sources."""
         incoming = self._wiring.incoming[population.name]
         key = population.shape, tuple(projection.key for projection in incoming)
         if key not in self._chosen:
@@ -111,7 +111,7 @@ class TilingSearch:
         return self._chosen[key]
 
     def _together(self, population: Population, tilings: Mapping[str, Tiling]) -> Tiling:
-        """Cut a population for its readers' present tilings."""
+        """Cut a population given the current tilings of its readers."""
         incoming = self._wiring.incoming[population.name]
         others = [p for p in incoming if not p.source.on_host and p.source.name != population.name]
         loads = {p.name: self._load(p, tilings) for p in others}
@@ -123,7 +123,7 @@ class TilingSearch:
         return self._chosen[key]
 
     def _surroundings(self, population: Population, tilings: Mapping[str, Tiling]) -> object:
-        """Return all that what a population needs depends on; blocks repeat each other."""
+        """Return everything that determines a population's demand; blocks of a network repeat."""
         incoming = self._wiring.incoming[population.name]
         outgoing = self._wiring.outgoing[population.name]
         return (
@@ -150,21 +150,23 @@ class TilingSearch:
     def _score(
         self, tiling: Tiling, incoming: tuple[Projection, ...], loads: Mapping[str, _Load]
     ) -> Score:
-        """Add up the population's own slices, and those that its sources need to reach it."""
+        """Return the slices of the population and those its sources need for it, and traffic."""
         cores, messages = float(tiling.slices), 0
         for projection in incoming:
-            taken = self._demand.least_sent(projection, tiling)
-            messages += taken[1]
+            needs = self._demand.least_sent(projection, tiling)
+            messages += needs[1]
             load = loads.get(projection.name)
             if load is None:
                 continue
             most = _add([load.most, self._demand.most_sent(projection, tiling)])
             if any(need > limit for need, limit in zip(most, self._sending, strict=True)):
-                # Its turn comes, and it is the source that cannot be mapped.
+                # The search reaches the source later, which is then the one that cannot be mapped.
                 cores += _IMPOSSIBLE
-            total = _add([load.total, taken])
-            needed = max(need / limit for need, limit in zip(total, self._sending, strict=True))
-            cores += max(0.0, needed - load.alone)
+            total = _add([load.total, needs])
+            source_cores = max(
+                need / limit for need, limit in zip(total, self._sending, strict=True)
+            )
+            cores += max(0.0, source_cores - load.alone)
         return cores, messages, tiling.channels.parts
 
 

@@ -1,4 +1,4 @@
-"""How a population is cut into slices: ranges of channels times parts of the image."""
+"""Cut populations into slices: ranges of channels times parts of the image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sdt_lava.support.once import cached_property
 
 @dataclass(frozen=True)
 class Split:
-    """An axis cut into consecutive parts.
+    """An axis that is cut into consecutive parts.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class Split:
     parts : int
         Number of parts.
     size : int
-        Size of all parts but the last; 0 for sizes that differ by one at most.
+        Size of all parts except the last; 0 for sizes that differ by at most one.
     """
 
     length: int
@@ -32,7 +32,7 @@ class Split:
 
     @property
     def bounds(self) -> IntArray:
-        """Starts of the parts, and the end: ``(parts + 1,)``."""
+        """Starts of the parts, followed by the end of the axis, ``(parts + 1,)``."""
         if not self.size:
             return np.arange(self.parts + 1) * self.length // self.parts
         return np.minimum(np.arange(self.parts + 1) * self.size, self.length)
@@ -49,20 +49,20 @@ class Split:
 
     @property
     def labels(self) -> IntArray:
-        """The part of each index, ``(length,)``."""
+        """Part of each index, ``(length,)``."""
         return np.repeat(np.arange(self.parts), self.sizes)
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """A population ``(C, H, W)`` cut into slices.
+    """Partition of a population ``(C, H, W)`` into slices.
 
     Parameters
     ----------
     channels : Split
         Ranges of channels.
     positions : tuple of Split
-        One split: ranges of positions in C order. Two: boxes of rows and columns.
+        One split for ranges of positions in C order, two for boxes of rows and columns.
     """
 
     channels: Split
@@ -80,18 +80,18 @@ class Tiling:
 
     @property
     def position_labels(self) -> IntArray:
-        """The part of each position, in C order."""
+        """Part of each position, in C order."""
         return position_labels(self.positions)
 
     @cached_property
     def labels(self) -> IntArray:
-        """The slice of each neuron, in C order."""
+        """Slice of each neuron, in C order."""
         both = self.channels.labels[:, None] * self.position_parts + self.position_labels
         return both.ravel()
 
     @property
     def neurons(self) -> IntArray:
-        """Neurons of each slice, ``(channel parts, position parts)``."""
+        """Number of neurons of each slice, ``(channel parts, position parts)``."""
         sizes = self.positions[0].sizes
         for split in self.positions[1:]:
             sizes = np.multiply.outer(sizes, split.sizes).ravel()
@@ -99,7 +99,7 @@ class Tiling:
 
     @property
     def largest(self) -> tuple[int, ...]:
-        """Channels, and positions or rows and columns, of the largest slice."""
+        """Channels and positions, or channels, rows and columns, of the largest slice."""
         return (self.channels.largest, *(split.largest for split in self.positions))
 
 
@@ -113,12 +113,12 @@ def position_labels(positions: tuple[Split, ...]) -> IntArray:
 
 
 def split_counts(length: int) -> tuple[int, ...]:
-    """Return the numbers of parts that differ in the size of the largest part, ascending."""
+    """Return the numbers of parts with distinct sizes of the largest part, ascending."""
     return tuple(sorted({-(-length // size) for size in range(1, length + 1)}))
 
 
 def box_splits(height: int, width: int) -> Iterator[tuple[Split, Split]]:
-    """Return splits into boxes, few parts first, square ones before long ones."""
+    """Yield splits into boxes: few parts first, square boxes before elongated ones."""
     pairs = [(r, c) for r in split_counts(height) for c in split_counts(width)]
 
     def order(pair: tuple[int, int]) -> tuple[int, int, int]:

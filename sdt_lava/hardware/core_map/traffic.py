@@ -1,4 +1,4 @@
-"""What travels between cores and chips."""
+"""Count the messages between cores and chips."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from sdt_lava.ir.numerics import IntArray
 
 @dataclass(frozen=True)
 class Traffic:
-    """Messages of a run, by how far they travel: exact integers.
+    """Exact numbers of messages of a run, by the distance they travel.
 
-    A message is an event that a neuron sends to one core over one connection: a spike that four
+    A message is an event that a neuron sends to one core over one connection, so a spike that four
     cores read is four messages.
 
     Parameters
     ----------
     within_core : int
-        From a core to itself.
+        Messages from a core to itself.
     between_cores : int
-        To another core of the same chip.
+        Messages to another core of the same chip.
     between_chips : int
-        To another chip.
+        Messages to another chip.
     hops : int
-        One for each message that leaves its core, and one for each chip border it crosses.
+        One hop for each message that leaves its core, and one for each chip border it crosses.
     from_host, to_host : int
-        Events of the input that reach a core, counted for each core, and events of the output.
+        Events of the input, counted for each core that they reach, and events of the output.
     steps : int
-        Steps of the run: samples times steps of a sample. 1 where activity is assumed.
+        Steps of the run: samples times steps per sample; 1 if the activity is assumed.
     source : str
-        Where the events come from.
+        Origin of the events.
     """
 
     within_core: int
@@ -48,27 +48,27 @@ class Traffic:
 
     @property
     def messages(self) -> int:
-        """All messages from core to core, the sending one included."""
+        """All messages between cores, including those within a core."""
         return self.within_core + self.between_cores + self.between_chips
 
     def per_step(self, name: str) -> float:
-        """Return a count a step, on average: ``traffic.per_step('between_chips')``."""
+        """Return the average of a count per step, as in ``traffic.per_step('between_chips')``."""
         return float(getattr(self, name)) / self.steps
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the traffic as plain values, for JSON."""
         return asdict(self)
 
 
 def measure_traffic(
     layout: Layout, chip: IntArray, distances: IntArray, activity: Activity
 ) -> Traffic:
-    """Add up the messages of an activity.
+    """Count the messages of an activity by distance.
 
     Parameters
     ----------
     layout : Layout
-        Slices and cores.
+        Slices and their cores.
     chip : ndarray of int
         Chip of each core.
     distances : ndarray of int

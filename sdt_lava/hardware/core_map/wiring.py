@@ -1,4 +1,4 @@
-"""Populations and projections of a compiled network, as a core map sees them."""
+"""Represent the populations and projections that a core map is made of."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sdt_lava.support.once import cached_property
 
 @dataclass(frozen=True)
 class Population:
-    """Neurons of one kind, or the network's input.
+    """A population of neurons of one kind, or the network's input.
 
     Parameters
     ----------
     name, kind, block : str
         As in the compiled graph.
     shape : tuple of int
-        Shape; the first axis is the channel, the others are positions.
+        Shape of the population; the first axis is the channel, the others are positions.
     on_host : bool
-        Whether it is the input, which the host sends and no core holds.
+        Whether this is the input, which the host sends and no core holds.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Population:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Height and width; one column unless the shape is ``(C, H, W)``."""
+        """Height and width; the width is 1 unless the shape is ``(C, H, W)``."""
         return (self.shape[1], self.shape[2]) if len(self.shape) == 3 else (self.positions, 1)
 
     @property
@@ -63,15 +63,16 @@ class Projection:
     kind : str
         'conv', 'dense' or 'sparse'.
     source, reader : Population
-        Its ends.
+        Populations that send and receive.
     channel, position : Relation
-        Which channels and which positions are joined; both must be.
+        Relations of channels and of positions; neurons are joined if both are.
     flat : bool
-        Not such a product: `position` joins flat indices, and `channel` is trivial.
+        Whether the projection is not such a product. `position` then joins flat indices, and
+        `channel` is trivial.
     kernel : int
-        Weights of one output channel that its positions could share, 0 if there are none.
+        Number of weights of an output channel that its positions can share; 0 if there are none.
     delay : int
-        Extra steps.
+        Additional delay in steps.
     """
 
     name: str
@@ -96,23 +97,23 @@ class Projection:
 
     @property
     def weights(self) -> int:
-        """Number of weights that are stored when they are shared once."""
+        """Number of weights if each is stored once and shared."""
         return self.kernel * self.reader.channels
 
     @cached_property
     def key(self) -> tuple[object, ...]:
-        """What two equal projections have in common, their names apart."""
+        """Key that equal projections share, regardless of their names."""
         return self.channel.key, self.position.key, self.flat, self.kernel, self.delay
 
 
 @dataclass(frozen=True, eq=False)
 class Wiring:
-    """All populations and projections.
+    """All populations and projections of a network.
 
     Parameters
     ----------
     populations : mapping of str to Population
-        In an order in which signals reach them, the input first.
+        Populations in topological order, input first.
     projections : tuple of Projection
         All connections.
     output : str or None
@@ -139,7 +140,7 @@ class Wiring:
         return tuple(p for p in self.populations.values() if not p.on_host)
 
     def _by_population(self, end: str) -> dict[str, tuple[Projection, ...]]:
-        found: dict[str, list[Projection]] = {name: [] for name in self.populations}
+        by_population: dict[str, list[Projection]] = {name: [] for name in self.populations}
         for projection in self.projections:
-            found[getattr(projection, end).name].append(projection)
-        return {name: tuple(projections) for name, projections in found.items()}
+            by_population[getattr(projection, end).name].append(projection)
+        return {name: tuple(projections) for name, projections in by_population.items()}

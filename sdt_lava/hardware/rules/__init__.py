@@ -1,4 +1,4 @@
-"""Design rules: whether a target can run a compiled network, and what to do if not."""
+"""Check with design rules whether a target can run a compiled network, and suggest remedies."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ __getattr__ = lazy(__name__)
 def check_rules(
     compiled: CompiledNetwork, measured: Mapping[str, Extremes] | None = None
 ) -> tuple[Violation, ...]:
-    """Apply every design rule to a compiled network.
+    """Check a compiled network against every design rule.
 
     Parameters
     ----------
     compiled : CompiledNetwork
-        The network, and the target that it was compiled for.
+        The network, with the target for which it was compiled.
     measured : mapping of str to Extremes, optional
-        Largest magnitudes that data reached in neurons (`Engine.extremes`): evidence where the
-        weights alone prove nothing.
+        Largest magnitudes that neurons reached on data (`Engine.extremes`). They are evidence where
+        the weights alone do not prove that a limit holds.
 
     Returns
     -------
     tuple of Violation
-        Errors first, otherwise in the order of `RULES`.
+        Violations: errors first, otherwise in the order of `RULES`.
     """
     context = RuleContext(compiled, dict(measured or {}))
-    found = [violation for rule in RULES.values() for violation in rule.check(context)]
-    return tuple(sorted(found, key=lambda violation: violation.severity != ERROR))
+    violations = [violation for rule in RULES.values() for violation in rule.check(context)]
+    return tuple(sorted(violations, key=lambda violation: violation.severity != ERROR))

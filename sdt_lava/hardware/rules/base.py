@@ -1,4 +1,4 @@
-"""What a design rule is: a function of a compiled network and a target that yields violations."""
+"""Define design rules: functions of a compiled network and its target that yield violations."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
     from sdt_lava.compiler.compile import CompiledNetwork
 
 ERROR, WARNING = "error", "warning"
-# Stands for the node where a finding concerns the network as a whole.
+# Used as the node of a violation that concerns the whole network.
 WHOLE_NETWORK = "network"
 
 
 @dataclass(frozen=True)
 class Violation:
-    """Something that a target does not allow, or that deserves a look.
+    """Something that a target does not allow, or that should be reviewed.
 
     Parameters
     ----------
     rule : str
         Name of the rule.
     node : str
-        Node of the compiled graph, or of the network.
+        Node of the compiled graph or of the source network.
     found : str
-        What is there.
+        What the rule found.
     allowed : str
         What the target allows.
     remedy : str
-        What to do about it.
+        How to fix it.
     severity : {'error', 'warning'}
-        An error does not run, or would compute something else.
+        With an error, the network does not run or computes something else.
     """
 
     rule: str
@@ -48,20 +48,20 @@ class Violation:
     severity: str = ERROR
 
     def to_dict(self) -> dict[str, str]:
-        """Return plain values, for JSON."""
+        """Return the violation as plain values, for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
 class RuleContext:
-    """What rules look at; costly parts are computed once, when a rule asks.
+    """What rules examine; expensive parts are computed once, on first use.
 
     Parameters
     ----------
     compiled : CompiledNetwork
-        The network, and its target.
+        The network, with its target.
     measured : mapping of str to Extremes
-        Largest magnitudes that data reached in neurons, where somebody has measured them.
+        Largest magnitudes that neurons reached on data, if they were measured.
     """
 
     compiled: CompiledNetwork
@@ -69,12 +69,12 @@ class RuleContext:
 
     @property
     def target(self) -> Target:
-        """What the network was compiled for."""
+        """Target for which the network was compiled."""
         return self.compiled.target
 
     @property
     def populations(self) -> Iterator[Node]:
-        """Neurons: LIFs, gates and relays."""
+        """Populations of neurons: LIFs, gates and relays."""
         graph = self.compiled.graph
         for node in graph:
             if graph.signals[node.name] is not Signal.CURRENT and not isinstance(node, Input):
@@ -82,23 +82,23 @@ class RuleContext:
 
     @property
     def neurons_with_memory(self) -> Iterator[Any]:
-        """LIFs, of whatever kind: populations with decays."""
+        """LIFs of every kind: populations with decays."""
         return (node for node in self.populations if hasattr(node, "voltage_decay"))
 
     @cached_property
     def connections(self) -> tuple[Connection, ...]:
-        """Connections between populations."""
+        """Connections between the populations."""
         compiled = self.compiled
         return tuple(connections_into(compiled.graph, compiled.schedule, list(self.populations)))
 
     @cached_property
     def bounds(self) -> Bounds:
-        """What neurons and relays can reach, for any input."""
+        """Bounds on the values of neurons and relays that hold for any input."""
         timed = replace(self.compiled.graph, timesteps=self.compiled.schedule.timesteps)
         return bound(timed)
 
     def largest_payload(self, name: str) -> int:
-        """Return the largest magnitude that a node can emit."""
+        """Return the largest magnitude of a message that a node can send."""
         low, high = self.bounds.intervals[name]
         return int(max(abs(low).max(initial=0), abs(high).max(initial=0)))
 
@@ -117,9 +117,9 @@ class Rule:
     summary : str
         First line of the function's docstring.
     limits : tuple of str
-        Limits of the target that it applies.
+        Limits of the target that the rule applies.
     check : callable
-        The function.
+        Function that checks the rule.
     """
 
     name: str
@@ -128,7 +128,7 @@ class Rule:
     check: Check
 
 
-# In the order in which they are checked and listed.
+# Rules in the order in which they are checked and listed.
 RULES: dict[str, Rule] = {}
 
 
@@ -138,7 +138,8 @@ def rule(*limits: str) -> Callable[[Check], Check]:
     Parameters
     ----------
     *limits : str
-        Limits of a target that it applies; it finds nothing where the target states none.
+        Limits of a target that the rule applies. It reports nothing if the target does not state
+        them.
     """
 
     def register(check: Check) -> Check:
@@ -151,5 +152,5 @@ def rule(*limits: str) -> Callable[[Check], Check]:
 
 
 def span(low: Any, high: Any) -> str:
-    """Return a range as text."""
+    """Format a range as text."""
     return f"{low:,} to {high:,}" if low != high else f"{low:,}"

@@ -1,4 +1,4 @@
-"""Whether a board has enough cores."""
+"""Check that a board has enough cores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def board_capacity(context: RuleContext) -> Iterator[Violation]:
     if compiled.board is None:
         return
     per_chip = target.limit("cores_per_chip")
-    # A kind that no core runs is the matter of another rule.
+    # Another rule reports kinds that no core runs.
     is_mappable = all(node.kind in target.kinds for node in compiled.graph)
     if not target.is_hardware or per_chip is None or not is_mappable:
         return
@@ -32,7 +32,7 @@ def board_capacity(context: RuleContext) -> Iterator[Violation]:
     try:
         cores = count_cores(compiled)
     except (CompileError, TargetError) as error:
-        # A neuron that no core holds, or a target that does not say what a core holds.
+        # A neuron does not fit on a core, or the target does not state what a core holds.
         yield Violation(
             "board_capacity",
             WHOLE_NETWORK,

@@ -1,4 +1,4 @@
-"""Which nodes and processes a target runs."""
+"""Check that a target runs the network's nodes and processes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def node_kind(context: RuleContext) -> Iterator[Violation]:
     """The target supports every kind of node in the compiled graph."""
     target = context.target
     for node in context.compiled.graph:
-        # These have a rule, and a remedy, of their own.
-        elsewhere = isinstance(node, MaxRelay) or (isinstance(node, CubaLif) and node.is_plain)
-        if node.kind not in target.kinds and not elsewhere:
+        # These kinds have their own rule and remedy.
+        has_own_rule = isinstance(node, MaxRelay) or (isinstance(node, CubaLif) and node.is_plain)
+        if node.kind not in target.kinds and not has_own_rule:
             found, remedy = _explain(node, context)
             yield Violation("node_kind", node.name, found, ", ".join(target.kinds), remedy)
 
 
 def _explain(node: Node, context: RuleContext) -> tuple[str, str]:
-    """Say what is special about a node, and what to do about it."""
+    """Return what the target does not support in a node, and a remedy."""
     if node.kind == "relay":
         if RELAY in context.compiled.lowering.shortcut.values():
             return node.kind, "compile without relays: --shortcut unrolled"
@@ -33,8 +33,8 @@ def _explain(node: Node, context: RuleContext) -> tuple[str, str]:
             "axonal delays": bool(node.longest_delay),
             "a divided input": bool(node.drive_shift),
         }
-        found = " and ".join(name for name, present in features.items() if present)
-        return f"{node.kind}: {found}", "simulate it, or train without"
+        feature_names = " and ".join(name for name, present in features.items() if present)
+        return f"{node.kind}: {feature_names}", "simulate it, or train without"
     return node.kind, "change the network, or describe a target that runs it"
 
 

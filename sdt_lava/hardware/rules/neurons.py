@@ -1,4 +1,4 @@
-"""Parameters of neurons."""
+"""Check the parameters of neurons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that travel and accumulate: bounds that hold for any input, or what data reached."""
+"""Check the ranges of sums, states and messages, with proven bounds or with measurements."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def payload(context: RuleContext) -> Iterator[Violation]:
             continue
         largest = context.largest_payload(name)
         if largest > limit:
-            certain = name == graph.input.name
-            if certain:
+            is_input = name == graph.input.name
+            if is_input:
                 remedy = "an input of fewer levels"
             elif name in graph.message_names:
                 remedy = "sdt-lava check NETWORK --data DATA measures states, which are larger"
@@ -51,7 +51,7 @@ def payload(context: RuleContext) -> Iterator[Violation]:
                 f"up to {largest:,}",
                 f"at most {limit:,}",
                 remedy,
-                ERROR if certain or limit <= 1 else WARNING,
+                ERROR if is_input or limit <= 1 else WARNING,
             )
 
 
@@ -73,16 +73,18 @@ def message_bits(context: RuleContext) -> Iterator[Violation]:
 def _too_large(
     context: RuleContext, rule_name: str, limit: int | None, largest: Callable[[Extremes], int]
 ) -> Iterator[Violation]:
-    """Compare what neurons can reach with a limit, and look for evidence where it is too much."""
+    """Compare the bounds of neurons with a limit, and look for evidence if they exceed it."""
     for name, extremes in context.bounds.extremes.items():
         if limit is None or largest(extremes) <= limit:
             continue
-        seen = context.measured.get(name)
-        found, severity = _evidence(context, name, None if seen is None else largest(seen), limit)
+        measured = context.measured.get(name)
+        evidence, severity = _evidence(
+            context, name, None if measured is None else largest(measured), limit
+        )
         yield Violation(
             rule_name,
             name,
-            f"worst case {largest(extremes):,}; {found}",
+            f"worst case {largest(extremes):,}; {evidence}",
             f"at most {limit:,}",
             "nothing, if the data is typical" if severity == WARNING else _MEASURE,
             severity,
@@ -90,7 +92,7 @@ def _too_large(
 
 
 def _evidence(context: RuleContext, name: str, seen: int | None, limit: int) -> tuple[str, str]:
-    """Say what is known beyond the worst case, and how bad that is."""
+    """Return what is known beyond the worst case, and the severity that follows."""
     if seen is not None:
         return f"data reached {seen:,}", ERROR if seen > limit else WARNING
     metadata = context.compiled.source.metadata
@@ -103,16 +105,16 @@ def _evidence(context: RuleContext, name: str, seen: int | None, limit: int) -> 
 
 
 def _reported_headroom(metadata: Mapping[str, Any], name: str) -> float:
-    """Return the headroom that the exporter measured, 0 if it did not.
+    """Return the headroom that the exporter measured, or 0 if it did not measure any.
 
-    What it called proved no longer is, or nobody would ask here. The metadata of a file may be
-    anything.
+    Only called for bounds that are no longer proven, so that evidence of other kinds is ignored.
+    The metadata of a file may have any form.
     """
     report = metadata.get("quantization")
     rows = report.get("neurons") if isinstance(report, Mapping) else None
     for row in rows if isinstance(rows, list | tuple) else ():
-        is_it = isinstance(row, Mapping) and row.get("name") == name
-        if is_it and row.get("evidence") == "measured":
+        is_same = isinstance(row, Mapping) and row.get("name") == name
+        if is_same and row.get("evidence") == "measured":
             headroom = row.get("headroom")
             return float(headroom) if isinstance(headroom, int | float) else 0.0
     return 0.0

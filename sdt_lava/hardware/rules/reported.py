@@ -1,4 +1,4 @@
-"""What users of the hardware have reported: warnings, each with the report it comes from."""
+"""Warn of problems that users of the hardware have reported, each with its source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights and their exponents."""
+"""Check weights and their exponents."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ def _weights(node: Sparse | Dense | Conv) -> IntArray:
 
 @dataclass(frozen=True)
 class _Storage:
-    """How a target keeps weights: the lowest bit of a matrix with both signs is the sign's.
+    """How a target stores weights: a matrix with both signs uses the lowest bit for the sign.
 
     Parameters
     ----------
     low, high : int
-        Range of a matrix with both signs, and largest magnitude of one with a single sign.
+        Range of weights in a matrix with both signs, and largest magnitude in one with a single
+        sign.
     step : int
-        Weights are multiples of it where signs are mixed.
+        Weights of a matrix with mixed signs are multiples of this step.
     """
 
     low: int
@@ -37,26 +38,26 @@ class _Storage:
 
     @classmethod
     def of(cls, context: RuleContext) -> _Storage | None:
-        """Return the target's, or None if it states no range."""
+        """Return the storage of the target, or None if the target states no range."""
         low, high = context.target.limit("weight_min"), context.target.limit("weight_max")
         step = context.target.limit("mixed_weight_step")
         return None if low is None or high is None else cls(low, high, step or 1)
 
     def in_range(self, weight: IntArray) -> bool:
-        """Tell whether the magnitudes fit."""
+        """Return whether the magnitudes fit."""
         low, high = weight.min(initial=0), weight.max(initial=0)
         return bool(high <= self.high and low >= (self.low if high > 0 else -self.high))
 
     def in_steps(self, weight: IntArray) -> bool:
-        """Tell whether no bit is lost to the sign."""
+        """Return whether the weights are exact after the sign takes a bit."""
         mixed = weight.min(initial=0) < 0 < weight.max(initial=0)
         return not (mixed and (weight % self.step).any())
 
     def shift(self, node: Sparse | Dense | Conv) -> int | None:
-        """Return the weight exponent with which the weights fit, None if none does.
+        """Return the weight exponent with which the weights fit, or None if there is none.
 
-        Doubled weights with an exponent of -1 are the same, and so are halved ones with 1. Only
-        matrices have exponents, and nothing but a lone sign bit needs halving.
+        Doubled weights with an exponent of -1 are equivalent, and so are halved weights with an
+        exponent of 1. Only matrices have exponents, and only a lone sign bit needs halving.
         """
         weight = _weights(node)
         shifts = {0: weight}

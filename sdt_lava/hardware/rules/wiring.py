@@ -1,4 +1,4 @@
-"""Delays, and how many connections a neuron has."""
+"""Check delays, and the numbers of connections of neurons."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ def fan_out(context: RuleContext) -> Iterator[Violation]:
     limit = context.target.limit("fan_out_max")
     if limit is None:
         return
-    reached: dict[str, IntArray] = {}
+    fan_outs: dict[str, IntArray] = {}
     for connection in context.connections:
         count = count_fan_out(connection.node, connection.source_shape)
-        reached[connection.source] = reached.get(connection.source, 0) + count
-    for source, counts in reached.items():
+        fan_outs[connection.source] = fan_outs.get(connection.source, 0) + count
+    for source, counts in fan_outs.items():
         if counts.max() > limit:
             yield Violation(
                 "fan_out",
@@ -106,7 +106,7 @@ def _most_synapses(
 
 
 def largest_fan_in(connection: Connection) -> int:
-    """Return the largest number of synapses that a connection gives to a neuron.
+    """Return the largest number of synapses that a connection has on one neuron.
 
     Parameters
     ----------

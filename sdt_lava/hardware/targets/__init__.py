@@ -1,4 +1,4 @@
-"""What a network may be compiled for: limits, boards and supported kinds, each with its source."""
+"""Describe compilation targets: limits, boards and supported kinds, each with its source."""
 
 from sdt_lava.compiler.target import LIMITS, Board, Limit, Target
 from sdt_lava.hardware.targets.read import BUILT_IN_TARGETS, load_target, read_target

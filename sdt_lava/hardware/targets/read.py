@@ -1,4 +1,4 @@
-"""Targets from TOML files: the ones that come along, and the user's own."""
+"""Read targets from TOML files: the built-in ones and the user's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sdt_lava.errors import TargetError
 from sdt_lava.io.toml_tables import TomlTable, read_description
 
 BUILT_IN_TARGETS = ("loihi2", "loihi1", "lava-cpu")
-# Larger than any count or range of a chip, and safe in 64-bit products.
+# Exceeds any count or range of a chip, and cannot overflow 64-bit products.
 MAX_VALUE = 2**40
 
 _TOP_KEYS = {
@@ -25,22 +25,22 @@ _TOP_KEYS = {
 
 
 def load_target(name: str | Path) -> Target:
-    """Return a target by name or from a TOML file.
+    """Load a target by its name or from a TOML file.
 
     Parameters
     ----------
     name : str or path
-        'loihi2', 'loihi1', 'lava-cpu', or the path of a ``.toml`` file of the same form.
+        'loihi2', 'loihi1', 'lava-cpu', or the path of a ``.toml`` file in the same format.
 
     Returns
     -------
     Target
-        The description.
+        The target's description.
 
     Raises
     ------
     TargetError
-        If there is no such target, or its file is not a valid description.
+        If the target does not exist, or its file is not a valid description.
     """
     if str(name) in BUILT_IN_TARGETS:
         text = resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
@@ -54,7 +54,7 @@ def load_target(name: str | Path) -> Target:
 
 
 def read_target(name: str, text: str) -> Target:
-    """Read a target's description.
+    """Parse the description of a target.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def read_target(name: str, text: str) -> Target:
     Raises
     ------
     TargetError
-        Naming the first entry that is missing, unknown or of the wrong type.
+        If an entry is missing, unknown or of the wrong type; names the first one.
     """
     where = f"target {name!r}"
     table = TomlTable.parse(where, text, TargetError)
