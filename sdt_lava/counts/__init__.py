@@ -1,4 +1,4 @@
-"""Exact counts of what a network did: events, operations, synaptic operations."""
+"""Count the events, operations and synaptic operations of a network exactly."""
 
 from sdt_lava.support.lazy import lazy
 

@@ -1,8 +1,8 @@
-"""Exact counts of a run: by layer, by block, by time step, by sample.
+"""Represent exact counts of a run by layer, block, time step and sample.
 
-All counts are integers that follow from the integer graph, the input and the recorded spikes, so
-they are the same whichever back end ran. An event crosses a synapse: that is one operation, and
-the role of the connection says which.
+All counts are integers that depend only on the integer graph, the input and the recorded spikes, so
+they are the same for every back end. Each event that crosses a synapse is one operation, whose kind
+depends on the role of the connection.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from sdt_lava.errors import DataError
 from sdt_lava.ir.numerics import IntArray
 
-# What an event at a connection of each role does; a weighted synapse multiplies if the event is
-# graded and only adds if it is a spike.
+# Operation of an event at a connection of each role. A weighted synapse multiplies if the event is
+# graded, and only adds if it is a spike.
 ROLE_OPERATIONS: Mapping[str, str] = {
     "mask": "mask",
     "token_sum": "token_sum",
@@ -26,35 +26,35 @@ ROLE_OPERATIONS: Mapping[str, str] = {
 }
 SYNAPTIC_OPERATIONS = ("mac", "accumulate", "mask", "token_sum", "pool", "shortcut")
 UPDATES = ("neuron_update_active", "neuron_update_inactive")
-# Messages between cores, known where a core map is given.
+# Messages between cores, which are known if a core map is given.
 MESSAGES = ("spike_between_cores", "hop")
 
 
 @dataclass(frozen=True, eq=False)
 class ConnectionCounts:
-    """What crossed one connection.
+    """Events and operations of one connection.
 
     Parameters
     ----------
     name, origin : str
-        The connection, and the node of the network that it was made from.
+        The connection, and the network's node from which it was made.
     source, reader : str
         The populations at its ends.
     role : str
         'synapse', 'mask', 'token_sum', 'pool' or 'shortcut'.
     operation : str
-        Which of `SYNAPTIC_OPERATIONS` an event at one of its synapses is.
+        The one of `SYNAPTIC_OPERATIONS` that an event at its synapses performs.
     synapses : int
-        Synapses that exist: a dense step has this many operations.
+        Number of existing synapses, which is the number of operations of a dense step.
     flops : int
-        The same by the formula ``k^2 h w c_in c_out`` or ``i o``, which also counts the taps of a
-        convolution that lie outside the image.
+        The same number by the formula ``k^2 h w c_in c_out`` or ``i o``, which also counts the taps
+        of a convolution outside the image.
     source_neurons : int
-        Neurons of the source.
+        Number of neurons of the source.
     events : ndarray of int64
         Events of the source, ``(T, B)``.
     operations : ndarray of int64
-        Events times the synapses that each one reached, ``(T, B)``.
+        Events times the synapses that each event reached, ``(T, B)``.
     """
 
     name: str
@@ -82,17 +82,18 @@ class LayerCounts:
     Parameters
     ----------
     name, kind, block : str
-        Population; kind is 'input', 'lif', 'gate' (masks, pools) or 'relay' (shortcuts, readout).
+        Name, kind and block of the population. The kind is 'input', 'lif', 'gate' (masks, pools) or
+        'relay' (shortcuts, readout).
     neurons : int
-        Neurons in it.
+        Number of neurons in the population.
     fan_out : float
-        Synapses that a neuron drives, on average over the population.
+        Mean number of synapses that a neuron drives.
     graded : bool
-        Whether its events carry a payload.
+        Whether the events carry a payload.
     events : ndarray of int64
-        Spikes, or messages whose payload is not 0, ``(T, B)``.
+        Spikes, or messages with a payload other than 0, ``(T, B)``.
     connections : tuple of ConnectionCounts
-        What it received.
+        Connections into the population.
     """
 
     name: str
@@ -110,7 +111,7 @@ class LayerCounts:
         return float(self.events.sum()) / (self.neurons * self.events.size)
 
     def operations(self, operation: str) -> IntArray:
-        """Return how often one of `OPERATIONS` happened here, ``(T, B)``."""
+        """Return the number of times that an operation happened here, ``(T, B)``."""
         if operation == "neuron_update_active":
             return self._active
         if operation == "neuron_update_inactive":
@@ -120,7 +121,7 @@ class LayerCounts:
 
     @property
     def synops(self) -> IntArray:
-        """All synaptic operations that it received, ``(T, B)``."""
+        """All synaptic operations that the population received, ``(T, B)``."""
         return sum((row.operations for row in self.connections), np.zeros_like(self.events))
 
     @property
@@ -140,11 +141,11 @@ class Counts:
     Parameters
     ----------
     layers : tuple of LayerCounts
-        The input first, then a row for each population of the compiled graph.
+        Counts of the input, followed by those of each population of the compiled graph.
     samples, timesteps : int
-        Size of the run.
+        Numbers of samples and time steps of the run.
     messages : mapping of str to int
-        `MESSAGES` of the whole run, if a core map was given; otherwise empty.
+        Counts of `MESSAGES` over the whole run if a core map was given; otherwise empty.
     """
 
     layers: tuple[LayerCounts, ...]
@@ -154,16 +155,16 @@ class Counts:
 
     @property
     def connections(self) -> tuple[ConnectionCounts, ...]:
-        """All connections, in order of their readers."""
+        """All connections in the order of their readers."""
         return tuple(row for layer in self.layers for row in layer.connections)
 
     def operations(self, operation: str) -> IntArray:
-        """Return how often an operation happened in all layers, ``(T, B)``."""
+        """Return the number of times that an operation happened in all layers, ``(T, B)``."""
         parts = (layer.operations(operation) for layer in self.layers)
         return sum(parts, np.zeros((self.timesteps, self.samples), np.int64))
 
     def total(self, operation: str) -> int:
-        """Return how often an operation happened in the whole run."""
+        """Return the number of times that an operation happened in the whole run."""
         return int(self.operations(operation).sum())
 
     @property
@@ -173,20 +174,20 @@ class Counts:
 
     @property
     def graded_messages(self) -> int:
-        """Events with a payload, the input's included."""
+        """Number of events with a payload, including those of the input."""
         return sum(int(layer.events.sum()) for layer in self.layers if layer.graded)
 
     def statistics(self, operation: str) -> tuple[float, float]:
-        """Return mean and (population) standard deviation over samples, summed over T."""
+        """Return the mean and population standard deviation over samples of the sums over T."""
         by_sample = self.operations(operation).sum(axis=0)
         return float(by_sample.mean()), float(by_sample.std())
 
     def by_step(self, operation: str) -> list[int]:
-        """Return the operations of each of the T steps, summed over samples."""
+        """Return the operations in each of the T steps, summed over samples."""
         return [int(value) for value in self.operations(operation).sum(axis=1)]
 
     def by_block(self) -> dict[str, dict[str, int]]:
-        """Return total operations of each block, by operation."""
+        """Return the total of each operation in each block."""
         blocks: dict[str, dict[str, int]] = {}
         for layer in self.layers:
             row = blocks.setdefault(layer.block, dict.fromkeys((*SYNAPTIC_OPERATIONS, *UPDATES), 0))
@@ -195,12 +196,13 @@ class Counts:
         return blocks
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a flat row a layer, sums over the run: ``pandas.DataFrame(counts.rows())``.
+        """Return one flat row of totals per layer, as for ``pandas.DataFrame(counts.rows())``.
 
-        What a layer *sends* are ``events``, ``firing_rate``, ``fan_out`` and ``synops_caused``, the
-        synaptic operations of its events wherever they arrive; what it *receives* are
-        ``events_received``, ``synops``, ``dense_operations`` and the operations by kind. Over all
-        layers ``synops_caused`` and ``synops`` add up to the same.
+        The values ``events``, ``firing_rate``, ``fan_out`` and ``synops_caused`` describe what a
+        layer *sends*; ``synops_caused`` are the synaptic operations that its events cause in any
+        layer. The values ``events_received``, ``synops``, ``dense_operations`` and the operations
+        by kind describe what it *receives*. The sums of ``synops_caused`` and ``synops`` over all
+        layers are equal.
         """
         caused = dict.fromkeys((layer.name for layer in self.layers), 0)
         for connection in self.connections:
@@ -208,7 +210,7 @@ class Counts:
         return [_layer_row(layer, caused[layer.name]) for layer in self.layers]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the counts as plain values, for JSON."""
         operations = (*SYNAPTIC_OPERATIONS, *UPDATES)
         return {
             "samples": self.samples,
@@ -228,12 +230,12 @@ class Counts:
 
 
 def merge(parts: Iterable[Counts]) -> Counts:
-    """Join the counts of several runs of one network, one after the other.
+    """Concatenate the counts of several runs of one network.
 
     Raises
     ------
     DataError
-        If there are none, or they are of different networks.
+        If there are no counts, or they belong to different networks.
     """
     runs = list(parts)
     if not runs:

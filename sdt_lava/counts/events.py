@@ -1,4 +1,4 @@
-"""From recorded spikes to counts: replay the compiled graph and add up fan-outs."""
+"""Count events from recorded spikes: replay the compiled graph and sum up fan-outs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sdt_lava.ir.numerics import IntArray
 from sdt_lava.ir.work import multiplications
 from sdt_lava.support.torch_use import torch_is_loaded
 
-# Values of all populations that are held at once when a run is replayed [bytes].
+# Limit on the memory for the values of all populations during a replay [bytes].
 _CHUNK_BYTES = 256_000_000
-_BYTES_PER_VALUE = 9  # int64 or uint8, and a mask
+_BYTES_PER_VALUE = 9  # an int64 or uint8 value and its mask
 _MOST_SAMPLES = 64
-# NumPy multiplies so often in the second or two in which torch is imported.
+# Multiplications that NumPy makes in the one or two seconds that importing torch takes.
 _WORTH_TORCH = 3_000_000_000
 
 
@@ -33,7 +33,7 @@ def count_events(
     *,
     plain: bool = False,
 ) -> Counts:
-    """Count what a run did.
+    """Count the events and operations of a run.
 
     Parameters
     ----------
@@ -42,16 +42,16 @@ def count_events(
     frames : ndarray of int
         Input ``(T, B, *shape)``.
     spikes : mapping of str to ndarray
-        What every LIF sent, ``(T, B, *shape)``.
+        Recorded spikes of every LIF, ``(T, B, *shape)``.
     graph : Graph, optional
-        The compiled graph to count; by default the one with relays for shortcuts.
+        Compiled graph whose operations are counted; by default the one with relays for shortcuts.
     plain : bool
-        Compute in NumPy alone, without the engine.
+        Whether to compute with NumPy only, without the engine.
 
     Returns
     -------
     Counts
-        A row for each population of the compiled graph.
+        Counts of each population of the compiled graph.
     """
     compiled = lowered(net) if graph is None else graph
     counter = EventCounter(compiled, frames.shape[:2])
@@ -68,7 +68,7 @@ def replay(
     *,
     plain: bool = False,
 ) -> Iterator[tuple[slice, Mapping[str, NDArray[np.generic]]]]:
-    """Compute what gates and relays sent in a run of which the LIFs' spikes were recorded.
+    """Recompute what gates and relays sent in a run, from the recorded spikes of LIFs.
 
     Parameters
     ----------
@@ -77,26 +77,26 @@ def replay(
     frames : ndarray of int
         Input ``(T, B, *shape)``.
     spikes : mapping of str to ndarray
-        What every LIF sent, ``(T, B, *shape)``.
+        Recorded spikes of every LIF, ``(T, B, *shape)``.
     populations : sequence of str
-        Whose output is returned.
+        Populations whose output is returned.
     plain : bool
-        Compute in NumPy alone, without the engine.
+        Whether to compute with NumPy only, without the engine.
 
     Yields
     ------
     slice
-        Some samples, as many as fit into memory at once.
+        Range of samples that fit into memory at once.
     mapping of str to ndarray
-        What each population sent in them, ``(T, b, *shape)``.
+        Output of each population for these samples, ``(T, b, *shape)``.
     """
     run = _way(graph, frames.shape, frozenset(spikes), populations, plain)
-    first = 0
-    for shown, done in parts(frames, _samples_at_once(graph, len(frames))):
-        part = slice(first, done)
+    start = 0
+    for batch, stop in parts(frames, _samples_at_once(graph, len(frames))):
+        part = slice(start, stop)
         recorded = {name: np.asarray(values)[:, part] for name, values in spikes.items()}
-        yield part, run(shown, recorded)
-        first = done
+        yield part, run(batch, recorded)
+        start = stop
 
 
 _Values = Mapping[str, NDArray[Any]]
@@ -107,13 +107,13 @@ def _way(
     graph: Graph, size: tuple[int, ...], recorded: frozenset[str], populations: Sequence[str],
     plain: bool,
 ) -> _Run:  # fmt: skip
-    """Return what replays samples: NumPy, or where that takes long the engine, with torch."""
+    """Return a function that replays samples with NumPy, or with the engine if that is faster."""
     needed = needed_nodes(graph, set(populations) - recorded, recorded)
     work = multiplications(graph, needed) * size[0] * size[1]
-    is_engines = torch_is_loaded() or have_memory(graph, needed) or work >= _WORTH_TORCH
-    if plain or not is_engines:
+    use_engine = torch_is_loaded() or have_memory(graph, needed) or work >= _WORTH_TORCH
+    if plain or not use_engine:
         return lambda frames, known: {**known, **evaluate_nodes(graph, needed, frames, known)}
-    # Imported here, so that tables of counts can be read without torch.
+    # Import the engine here so that tables of counts can be read without torch.
     from sdt_lava.engine import Engine
 
     engine = Engine(graph, strict=False)
@@ -126,14 +126,14 @@ def _samples_at_once(graph: Graph, timesteps: int) -> int:
 
 
 class EventCounter:
-    """Adds up events and the synapses that they reach.
+    """Counter of events and of the synapses that they reach.
 
     Parameters
     ----------
     graph : Graph
         Compiled graph.
     size : tuple of int
-        Steps and samples.
+        Numbers of steps and samples.
     """
 
     def __init__(self, graph: Graph, size: tuple[int, ...]) -> None:
@@ -145,12 +145,12 @@ class EventCounter:
         self.operations = {name: np.zeros(size, np.int64) for name in self.fan_out}
 
     def add(self, samples: slice, values: Mapping[str, NDArray[np.generic]]) -> None:
-        """Count the events of some samples; values are ``(T, b, *shape)``."""
+        """Count the events of some samples, with values ``(T, b, *shape)``."""
         for name in self.populations:
             self.add_population(name, samples, values[name])
 
     def add_population(self, name: str, samples: slice, values: NDArray[np.generic]) -> None:
-        """Count the events of one population in some samples; values are ``(T, b, *shape)``."""
+        """Count the events of one population in some samples, with values ``(T, b, *shape)``."""
         happened = (values != 0).reshape(*values.shape[:2], -1)
         self.events[name][:, samples] = happened.sum(axis=2, dtype=np.int64)
         for connection in self.read_by(name):
@@ -162,7 +162,7 @@ class EventCounter:
         return [name for name in self.graph.consumers[population] if name in self.fan_out]
 
     def counts(self) -> Counts:
-        """Return the tables."""
+        """Return the counts of all samples added so far."""
         layers = tuple(self._layer(self.graph.nodes[name]) for name in self.populations)
         return Counts(layers, samples=self.size[1], timesteps=self.size[0])
 
@@ -207,18 +207,18 @@ class EventCounter:
 
 
 def _fan_outs(graph: Graph) -> dict[str, IntArray]:
-    """Return the fan-out of each connection, made once for a graph."""
+    """Return the fan-out of each connection, which is computed once per graph."""
     if "fan out" not in graph.derived:
         connections = [graph.nodes[n] for n in graph.order if graph.signals[n] is Signal.CURRENT]
         graph.derived["fan out"] = {
             node.name: fan_out(node, graph.shapes[node.inputs[0]]).ravel() for node in connections
         }
-    found: dict[str, IntArray] = graph.derived["fan out"]
-    return found
+    fan_outs: dict[str, IntArray] = graph.derived["fan out"]
+    return fan_outs
 
 
 def lowered(net: Graph) -> Graph:
-    """Return the compiled graph with relays for shortcuts, made once for a network."""
+    """Return the compiled graph with relays for shortcuts, which is built once per network."""
     from sdt_lava.compiler.lowering import lower
 
     if "lowered" not in net.derived:
@@ -228,7 +228,7 @@ def lowered(net: Graph) -> Graph:
 
 
 def _recurrent(node: SpikingNeurons, neurons: int, events: IntArray) -> ConnectionCounts:
-    """Count what a population sends to itself: each spike reaches all of its neurons."""
+    """Count the recurrent operations of a population, whose spikes reach all of its neurons."""
     return ConnectionCounts(
         name=f"{node.name}.recurrent",
         origin=node.name,
@@ -245,7 +245,7 @@ def _recurrent(node: SpikingNeurons, neurons: int, events: IntArray) -> Connecti
 
 
 def _reached(happened: NDArray[np.bool_], synapses: IntArray) -> IntArray:
-    """Sum up, for each step and sample, the synapses of the neurons where something happened."""
+    """Sum the synapses of the neurons that sent an event, for each step and sample."""
     if synapses.size and (synapses == synapses[0]).all():
         return happened.sum(axis=2, dtype=np.int64) * int(synapses[0])
     reached = np.zeros(happened.shape[:2], np.int64)
@@ -255,7 +255,7 @@ def _reached(happened: NDArray[np.bool_], synapses: IntArray) -> IntArray:
 
 
 def _formula_flops(node: Node, graph: Graph) -> int:
-    """Return ``k^2 h w c_in c_out`` of a convolution, ``i o`` of a dense layer, or 0."""
+    """Return ``k^2 h w c_in c_out`` for a convolution, ``i o`` for a dense layer, otherwise 0."""
     if isinstance(node, Conv):
         positions = int(np.prod(graph.shapes[node.name][1:]))
         return int(node.weight.size) * positions

@@ -1,8 +1,8 @@
-"""Counts that the engine makes while it runs a network, in place of a replay of its spikes.
+"""Count events in the engine while it runs a network, instead of replaying its spikes.
 
-The populations of the compiled graph with relays are nodes of the integer graph: gates are masks
-and pools, relays are residual streams. So the engine, which computes these nodes anyway, can count
-their events while they are in the cache. Networks for which that is not so are replayed.
+The populations of the compiled graph with relays correspond to nodes of the integer graph: gates
+are masks and pools, relays are residual streams. The engine computes these nodes anyway, so it can
+count their events while they are in the cache. Networks without this correspondence are replayed.
 """
 
 from __future__ import annotations
@@ -38,17 +38,18 @@ _RELAY = ".relay"
 
 @dataclass(frozen=True, eq=False)
 class Counted:
-    """What is counted in a network.
+    """Nodes and connections that the engine counts in a network.
 
     Parameters
     ----------
     nodes : dict of str to str
-        Node of the integer graph that sends the same, by population; graded input is left out.
+        For each population, the node of the integer graph that sends the same events; graded input
+        is omitted.
     fan_out : dict of str to ndarray of int64
-        By node: fan-out of its positions, ``(n, H, W)``, for each of `n` connections in which
-        positions differ.
+        For each node, the fan-out of its positions in each of the `n` connections where positions
+        differ, ``(n, H, W)``.
     differing : dict of str to list of str
-        By population: these connections.
+        For each population, the names of these connections.
     """
 
     nodes: dict[str, str]
@@ -57,11 +58,11 @@ class Counted:
 
 
 def counted(net: Graph) -> Counted | None:
-    """Return what the engine counts in a network; None if it has to be replayed."""
+    """Return what the engine counts in a network, or None if the network must be replayed."""
     if "counted" not in net.derived:
         net.derived["counted"] = _find(net)
-    found: Counted | None = net.derived["counted"]
-    return found
+    result: Counted | None = net.derived["counted"]
+    return result
 
 
 def _find(net: Graph) -> Counted | None:
@@ -93,13 +94,13 @@ def _find(net: Graph) -> Counted | None:
 
 
 def _sends_the_same(population: Node, node: Node) -> bool:
-    """Whether a population of the compiled graph has what a node of the network emits."""
+    """Return whether a population of the compiled graph sends what a node of the network emits."""
     if isinstance(population, Gate):
         return node.emits is Signal.SPIKE and not node.has_memory
     if isinstance(population, MaxRelay):
         return isinstance(node, MaxPool)
     if isinstance(population, Relay):
-        # The relay of a sum over tokens sends it before its shift.
+        # The relay of a sum over tokens sends the sum before its shift.
         over_tokens = isinstance(node, TokenMean | TokenSum)
         return node.emits in (Signal.CURRENT, Signal.LOGITS) and not over_tokens
     return node.kind == population.kind
@@ -112,30 +113,30 @@ def _image(shape: tuple[int, ...]) -> tuple[int, int]:
 def _by_position(
     counter: EventCounter, population: str, shape: tuple[int, ...]
 ) -> dict[str, IntArray] | None:
-    """Return the fan-outs that differ from position to position; None if channels differ, too."""
-    found = {}
+    """Return the fan-outs that differ between positions, or None if channels differ as well."""
+    fan_outs = {}
     for connection in counter.read_by(population):
         reached = counter.fan_out[connection].reshape(shape[0], -1)
         if (reached != reached[0]).any():
             return None
         if (reached[0] != reached[0, 0]).any():
-            found[connection] = reached[0]
-    return found
+            fan_outs[connection] = reached[0]
+    return fan_outs
 
 
 class FusedCounter:
-    """Gathers the counts of the engine's batches.
+    """Accumulator for the counts of the engine's batches.
 
     Parameters
     ----------
     net : Graph
         Integer graph.
     what : Counted
-        What is counted in it.
+        What is counted in the network.
     size : tuple of int
-        Steps and samples.
+        Numbers of steps and samples.
     frames : ndarray of int, optional
-        Input ``(T, B, *shape)``, which is counted here if it is graded.
+        Input ``(T, B, *shape)``; its events are counted here if it is graded.
     """
 
     def __init__(
@@ -145,25 +146,27 @@ class FusedCounter:
         self._counter = EventCounter(lowered(net), size)
         self._done = 0
         if frames is not None and net.input.name not in what.nodes:
-            # One step of a frame that does not change is broadcast to all of them.
-            shown = frames[:1] if frames.strides[0] == 0 else frames
-            self._counter.add_population(net.input.name, slice(0, size[1]), shown)
+            # The events of a constant frame are counted once and broadcast to all steps.
+            distinct = frames[:1] if frames.strides[0] == 0 else frames
+            self._counter.add_population(net.input.name, slice(0, size[1]), distinct)
 
     def add(self, counts: Mapping[str, IntArray], done: int) -> None:
-        """Take the counts of a batch that ends before sample `done`."""
+        """Add the counts of a batch that ends before sample `done`."""
         part = slice(self._done, done)
         for population, node in self._what.nodes.items():
             events, *differing = counts[node]
             self._counter.events[population][:, part] = events
             reached = dict(zip(self._what.differing[population], differing, strict=True))
             for connection in self._counter.read_by(population):
-                usual = self._counter.fan_out[connection]
-                operations = reached.get(connection, events * usual[0] if usual.size else events)
+                fan_out = self._counter.fan_out[connection]
+                operations = reached.get(
+                    connection, events * fan_out[0] if fan_out.size else events
+                )
                 self._counter.operations[connection][:, part] = operations
         self._done = done
 
     def counts(self) -> Counts:
-        """Return the tables."""
+        """Return the counts of all batches added so far."""
         return self._counter.counts()
 
 
@@ -174,33 +177,33 @@ def fused_counts(
     *,
     is_engines: bool,
 ) -> Counts | None:
-    """Count a run again with the engine; None if that cannot be or the spikes differ.
+    """Count a run by repeating it on the engine; return None if unsupported or if spikes differ.
 
     Parameters
     ----------
     net : Graph
         Integer graph.
     frames : ndarray of int
-        Input ``(T, B, *shape)``; every sample started from rest.
+        Input ``(T, B, *shape)``. Every sample starts from rest.
     spikes : mapping of str to ndarray
-        What the LIFs that were recorded sent, ``(T, B, *shape)``.
+        Spikes of the recorded LIFs, ``(T, B, *shape)``.
     is_engines : bool
-        Whether the engine itself has recorded the spikes, so that they need no comparison.
+        Whether the engine itself recorded the spikes, in which case they are not compared.
     """
     from sdt_lava.engine import Engine
 
-    engine, what = Engine(net, strict=False, tracked=False), counted(net)
-    if what is None or not engine.can_count(frames):
+    engine, counted_nodes = Engine(net, strict=False, tracked=False), counted(net)
+    if counted_nodes is None or not engine.can_count(frames):
         return None
-    counter = FusedCounter(net, what, frames.shape[:2], frames)
-    wanted = () if is_engines else tuple(name for name in net.lif_names if name in spikes)
-    first = 0
-    for outcome, done in engine.counted_batches(frames, wanted, what.fan_out):
-        part = slice(first, done)
-        if not all(_agrees(outcome, name, spikes[name][:, part]) for name in wanted):
+    counter = FusedCounter(net, counted_nodes, frames.shape[:2], frames)
+    compared = () if is_engines else tuple(name for name in net.lif_names if name in spikes)
+    start = 0
+    for outcome, stop in engine.counted_batches(frames, compared, counted_nodes.fan_out):
+        part = slice(start, stop)
+        if not all(_agrees(outcome, name, spikes[name][:, part]) for name in compared):
             return None
-        counter.add(outcome.counts, done)
-        first = done
+        counter.add(outcome.counts, stop)
+        start = stop
     return counter.counts()
 
 

@@ -1,4 +1,4 @@
-"""What nodes sent in a run of which others were recorded, by the reference, on NumPy."""
+"""Recompute the output of nodes from recorded nodes, with the NumPy reference."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from sdt_lava.ir.weighted_sums import magnitude, weighted_sums
 
 
 def needed_nodes(graph: Graph, wanted: Iterable[str], recorded: frozenset[str]) -> tuple[str, ...]:
-    """Return the nodes that have to be evaluated, in the order of the graph.
+    """Return the nodes that must be evaluated, in the order of the graph.
 
     Parameters
     ----------
     graph : Graph
         Integer graph, traced or compiled.
     wanted : iterable of str
-        Nodes whose output is asked for.
+        Nodes whose output is requested.
     recorded : frozenset of str
-        Nodes whose output is known.
+        Nodes whose output was recorded.
     """
     needed: set[str] = set()
     waiting = list(wanted)
@@ -37,7 +37,7 @@ def needed_nodes(graph: Graph, wanted: Iterable[str], recorded: frozenset[str]) 
 
 
 def have_memory(graph: Graph, names: Iterable[str]) -> bool:
-    """Whether there are neurons among some nodes, whose states this module does not know."""
+    """Return whether any of the nodes are neurons, whose states this module cannot replay."""
     return any(isinstance(graph.nodes[name], (SpikingNeurons, MessageNeurons)) for name in names)
 
 
@@ -47,23 +47,23 @@ def evaluate_nodes(
     frames: IntArray,
     recorded: Mapping[str, NDArray[Any]],
 ) -> dict[str, IntArray]:
-    """Evaluate nodes of which each follows its inputs; no neurons but those that hold a readout.
+    """Evaluate nodes in topological order; the only neurons allowed are those of a readout.
 
     Parameters
     ----------
     graph : Graph
         Integer graph.
     names : iterable of str
-        The nodes, from `needed_nodes`.
+        Nodes to evaluate, from `needed_nodes`.
     frames : ndarray of int
         Input ``(T, B, *shape)``.
     recorded : mapping of str to ndarray
-        What others sent, ``(T, B, *shape)``.
+        Recorded output of other nodes, ``(T, B, *shape)``.
 
     Returns
     -------
     dict of str to ndarray of int64
-        What each of them sent, ``(T, B, *shape)``.
+        Output of each evaluated node, ``(T, B, *shape)``.
     """
     values: dict[str, IntArray] = {}
     for name in names:
@@ -76,7 +76,7 @@ def evaluate_nodes(
             values[name] = frames
         elif isinstance(node, (Conv, Dense, Sparse)):
             values[name] = weighted_sums(node, inputs[0], magnitude(node))
-        elif isinstance(node, Lif):  # holds a readout, and never fires
+        elif isinstance(node, Lif):  # holds a readout and never fires
             values[name] = run_neurons(node, inputs, {})
         else:
             values[name] = evaluate(node, [events.astype(np.int64) for events in inputs])

@@ -1,7 +1,7 @@
-"""Synaptic operations, counted from the spikes that happened and the true fan-out.
+"""Count synaptic operations from actual spikes and the true fan-out.
 
-One synaptic operation is one event that arrives over one synapse. The count is a function of the
-integer graph, the input and the recorded spikes alone, so it is the same whichever back end ran.
+One synaptic operation is one event that arrives over one synapse. The count depends only on the
+integer graph, the input and the recorded spikes, so it is the same for every back end.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from sdt_lava.counts.counts import Counts, LayerCounts
 
-# What a synaptic operation is for; every connection of a compiled graph has one of these roles.
+# Purposes of synaptic operations; every connection of a compiled graph has one of these roles.
 ROLES = ("synapse", "mask", "token_sum", "pool", "shortcut")
 
 
@@ -22,23 +22,24 @@ class LayerSynops:
     Parameters
     ----------
     name, kind, block : str
-        Population; kind is 'lif', 'gate' (masks, pooling) or 'relay' (shortcuts, readout).
+        Name, kind and block of the population. The kind is 'lif', 'gate' (masks, pooling) or
+        'relay' (shortcuts, readout).
     connections : tuple of str
-        Connections that end here, such as the convolution before the neurons.
+        Connections into the population, such as the convolution before the neurons.
     neurons : int
-        Neurons in the population.
+        Number of neurons in the population.
     events : int
-        Spikes that it sent; graded spikes count when their payload is not 0.
+        Number of spikes that the population sent. Graded spikes count if their payload is not 0.
     firing_rate : float
         Events per neuron and step.
     synapse : int
-        Weighted synaptic operations that it received.
+        Weighted synaptic operations that the population received.
     mac : int
-        Those of them that multiply a weight by a graded payload (the first layer's).
+        Those that multiply a weight by a graded payload (in the first layer).
     mask, token_sum, pool, shortcut : int
-        Additions that it received for masks, sums over tokens, pooling and membrane shortcuts.
+        Additions for masks, sums over tokens, pooling and membrane shortcuts.
     synops : int
-        Everything that it received.
+        All synaptic operations that the population received.
     """
 
     name: str
@@ -64,11 +65,11 @@ class SynopsTable:
     Parameters
     ----------
     layers : tuple of LayerSynops
-        A row a population, inputs first.
+        One row per population, excluding the input.
     samples, timesteps : int
-        Size of the run that was counted.
+        Numbers of samples and time steps of the run.
     input_events : int
-        Non-zero input values.
+        Number of non-zero input values.
     """
 
     layers: tuple[LayerSynops, ...]
@@ -83,16 +84,16 @@ class SynopsTable:
 
     @property
     def per_inference(self) -> float:
-        """Synaptic operations of one sample, on average."""
+        """Mean number of synaptic operations per sample."""
         return self.total / self.samples
 
     @property
     def by_role(self) -> dict[str, int]:
-        """Synaptic operations of all samples by what they are for."""
+        """Synaptic operations of all samples by role."""
         return {role: sum(getattr(layer, role) for layer in self.layers) for role in ROLES}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the table as plain values, for JSON."""
         return {
             "total": self.total,
             "per_inference": self.per_inference,
@@ -104,7 +105,7 @@ class SynopsTable:
         }
 
     def __str__(self) -> str:
-        """Return a table with a row a population, totals over all samples."""
+        """Return a text table with one row per population and totals over all samples."""
         header = (
             f"{'layer':34s} {'kind':5s} {'neurons':>8s} {'spikes':>9s} {'rate':>7s} "
             + " ".join(f"{role:>10s}" for role in ROLES)
@@ -121,7 +122,7 @@ class SynopsTable:
 
 
 def synops_table(counts: Counts) -> SynopsTable:
-    """Sum up counts over samples and steps.
+    """Sum counts over samples and steps.
 
     Parameters
     ----------
@@ -131,7 +132,7 @@ def synops_table(counts: Counts) -> SynopsTable:
     Returns
     -------
     SynopsTable
-        A row for each population but the input.
+        Table with one row for each population except the input.
     """
     first, *layers = counts.layers
     return SynopsTable(

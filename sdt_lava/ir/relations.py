@@ -1,9 +1,9 @@
-"""Which inputs a node joins to which outputs, along one axis of two shapes, and how many.
+"""Represent which inputs a node joins to which outputs, along one axis of two shapes.
 
-A shape ``(C, H, W)`` is seen as channels times positions. Almost every kind of node, a convolution
-included, joins ``(channel, position)`` to ``(channel, position)`` if and only if it joins the
-channels and joins the positions: it is the product of two relations. Counts for a part of a shape
-are then products, too, and exact at image borders, without a list of all pairs.
+A shape ``(C, H, W)`` is treated as channels times positions. Almost every kind of node, including a
+convolution, joins two pairs ``(channel, position)`` if and only if it joins their channels and
+their positions, so it is the product of two relations. Counts for a part of a shape are then
+products as well. They are exact at image borders and need no list of all pairs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from sdt_lava.ir.numerics import IntArray
 from sdt_lava.support.once import cached_property
 
-# SciPy is imported where a matrix is made, so that the package starts without it.
+# SciPy is imported only where matrices are made, so that the package starts without it.
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 

@@ -97,11 +97,11 @@ def _project(node: Node, source: Population, reader: Population, delay: int) -> 
     channel, position = joined.channel, joined.position
     if isinstance(node, Sparse):
         outer, inner = (reader.channels, source.channels), (reader.positions, source.positions)
-        found = factor(node.weight, outer, inner)
-        if found is None:
+        factors = factor(node.weight, outer, inner)
+        if factors is None:
             return Projection(
                 node.name, node.kind, source, reader, channel, position, True, 0, delay
             )
-        channel, position = found[0], as_grid(found[1], reader.grid, source.grid)
+        channel, position = factors[0], as_grid(factors[1], reader.grid, source.grid)
     kernel = int(node.weight[0].size) if isinstance(node, Conv) else 0
     return Projection(node.name, node.kind, source, reader, channel, position, False, kernel, delay)

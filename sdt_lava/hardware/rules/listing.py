@@ -1,4 +1,4 @@
-"""The list of design rules, with a target's limits and where they are known from."""
+"""List the design rules with a target's limits and their sources."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from sdt_lava.hardware.targets import Target
 
 @dataclass(frozen=True)
 class RuleRow:
-    """A rule as a target applies it.
+    """A rule with the limits of a target.
 
     Parameters
     ----------
     name, summary : str
-        What the rule is.
+        Name and requirement of the rule.
     limits : mapping of str to int
-        The target's limits that it applies, by name.
+        Values of the target's limits that the rule applies.
     source : str
-        Where they are known from.
+        Source of the limits.
     """
 
     name: str
@@ -30,12 +30,12 @@ class RuleRow:
     source: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the row as plain values, for JSON."""
         return asdict(self)
 
 
 def rule_rows(target: Target) -> tuple[RuleRow, ...]:
-    """Return a row for each rule."""
+    """Return one row for each rule."""
     return tuple(
         RuleRow(
             rule.name,
@@ -48,7 +48,7 @@ def rule_rows(target: Target) -> tuple[RuleRow, ...]:
 
 
 def rules_markdown(target: Target) -> str:
-    """Return the rows as a table in Markdown, as docs/design-rules.md has it."""
+    """Return the rows as the Markdown table of docs/design-rules.md."""
     lines = ["| rule | requirement | limits | source |", "|---|---|---|---|"]
     for row in rule_rows(target):
         limits = ", ".join(f"`{name}` = {value:,}" for name, value in row.limits.items())
