@@ -122,7 +122,7 @@ def _run_to_exit(app: typer.Typer) -> NoReturn:
         with described_exhaustion():
             reserve_buffers()
             code = app(standalone_mode=False)
-        if code == INTERRUPTED:  # Typer turns Ctrl-C into an exit without a word
+        if code == INTERRUPTED:  # Typer silently converts Ctrl-C to an exit
             raise KeyboardInterrupt
         sys.exit(code)
     except Terminated:
@@ -139,7 +139,7 @@ def _run_to_exit(app: typer.Typer) -> NoReturn:
         error_console.print("interrupted")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output went away.
+        # The reader of our output has closed the pipe.
         drop_output()
         sys.exit(1)
 

@@ -22,7 +22,7 @@ def is_checkpoint(path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(4).startswith(_TORCH)
     except (OSError, ValueError):
-        return False  # the reader of networks says why
+        return False  # reading it as a network raises the reason
 
 
 def is_nir(path: Path) -> bool:

@@ -218,7 +218,7 @@ def _load(training: Training, draft: Draft) -> tuple[Draft, Dataset, Dataset]:
     draft = draft.with_samples(train)
     test = _open(training, draft, test_name, "test")
     draft = draft.with_samples(test).with_classes(train, test)
-    draft.config()  # what is wrong should not cost the time of reading
+    draft.config()  # raises errors before time is spent on reading
     return draft, _loaded(train, training.samples), _loaded(test, training.samples)
 
 

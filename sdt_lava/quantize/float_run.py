@@ -32,14 +32,14 @@ from sdt_lava.ir.encoding import to_time_first
 from sdt_lava.ir.numerics import DECAY_UNITY
 from sdt_lava.support.torch_state import exact_arithmetic
 
-# What a kind computes in a float graph, from inputs ``(T, B, *shape)``, where it has numbers.
+# Computes the output of a kind of node in a float graph from its inputs ``(T, B, *shape)``.
 FloatForm = Callable[[Any, list[Tensor]], Tensor]
 
 _FLOAT_FORMS: dict[type[Node], FloatForm] = {}
 
 
 def float_form(kind: type[Node]) -> Callable[[FloatForm], FloatForm]:
-    """Register what a kind of node computes in a float graph, where it is not what integers do."""
+    """Register the float form of a kind of node, if it differs from the integer form."""
 
     def register(function: FloatForm) -> FloatForm:
         _FLOAT_FORMS[kind] = function

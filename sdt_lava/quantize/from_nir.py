@@ -112,7 +112,7 @@ def load_nir(
     graph : Graph
         The integer graph.
     report : NirReport
-        What was done.
+        The report on the conversion.
 
     Raises
     ------

@@ -215,7 +215,7 @@ def _silenced(name: str, before: Reach, after: Reach, graph: Graph) -> Quantizat
 
 
 def _range(maker: _Ranges, node: Node, arriving: list[Range], shapes: list[Shape]) -> Range:
-    """Return what a node emits: spikes, or what its kind makes of what arrives."""
+    """Return the output range of a node: that of spikes, or as computed by its kind."""
     if node.emits is Signal.SPIKE:
         return _ones(node, shapes)
     if type(node) not in _RANGES:

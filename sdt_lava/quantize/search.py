@@ -26,7 +26,7 @@ from sdt_lava.quantize.weight_format import WeightFormat
 
 # Rounding may raise a sum slightly above the value expected from its scale.
 _ROUNDING_ROOM = 0.98
-# Shifted sums are rounded down by less than a unit, which is little beside such a threshold.
+# Shifted sums are rounded down by less than a unit, which is negligible at such a threshold.
 _FINE_THRESHOLD = 256
 
 

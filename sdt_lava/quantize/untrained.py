@@ -11,7 +11,7 @@ def untrained_network(name: str, seed: int = 0) -> Graph:
     """Return the network of a preset before training.
 
     Its shapes, connections and limits are those of a trained network; spikes and accuracy are not.
-    The largest preset takes some ten seconds and 3 GB.
+    The largest preset takes about ten seconds and 3 GB.
 
     Parameters
     ----------

@@ -82,7 +82,7 @@ class Accounting:
     sdsa_formula : float
         ``T (R_k + R_v) N D`` of all blocks, the formula's row for masks and token sums.
     timesteps : int
-        T.
+        Steps T of a sample.
     """
 
     rows: tuple[AccountingRow, ...]

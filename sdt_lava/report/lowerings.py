@@ -55,7 +55,7 @@ class LoweringRow:
     synops, binary_spikes, graded_spikes : float
         Average work of one sample.
     latency : int
-        Machine steps between a frame and the network's output for it.
+        Machine steps between a frame and its output.
     longest_delay : int
         Longest delay of a connection, in steps.
     delay_chains : int

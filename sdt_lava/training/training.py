@@ -324,7 +324,7 @@ class _Run:
         try:
             same = bool(state.get("identity") == self._identity())
             return same and is_exactly(state.get("version"), RESUME_VERSION)
-        except RuntimeError:  # a tensor where a number should be has no truth
+        except RuntimeError:  # a tensor instead of a number has no truth value
             return False
 
     def restore(self, path: str | os.PathLike[str]) -> None:

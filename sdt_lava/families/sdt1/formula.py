@@ -32,7 +32,7 @@ class FormulaLayer:
     flops : int
         Operations of a dense pass for one step of one sample.
     parameters : int
-        Trained numbers of the layer and of its BatchNorm (weight and bias) in the authors'
+        Trained parameters of the layer and of its BatchNorm (weight and bias) in the authors'
         code, whose convolutions proj, fc1 and fc2 have a bias that the BatchNorm absorbs.
     inputs : tuple of str
         Populations whose firing rates are added to obtain R; empty for real-valued input.

@@ -13,7 +13,7 @@ class ResidualBranch(nn.Module):
     """A branch with a shortcut around it, and the neurons at the start or end of the branch.
 
     Membrane shortcut: neurons read the stream of potentials, ``U + f(LIF(U))``. SEW ("spike
-    element-wise", Fang et al., NeurIPS 2021, with addition): neurons end the branch,
+    element-wise", Fang et al., NeurIPS 2021, with addition): neurons are at the end of the branch,
     ``S + LIF(f(S))``, so the stream is a sum of spikes with values 0, 1, 2, ...
 
     Parameters
