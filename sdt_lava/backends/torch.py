@@ -5,14 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from sdt_lava.backends.backend import Backend, simulator_names
 from sdt_lava.backends.options import RunOptions
 from sdt_lava.backends.result import Result
-from sdt_lava.datasets.objects import as_input
 from sdt_lava.errors import ConfigError
-from sdt_lava.ir.encoding import to_time_first, warn_of_steps
 
 if TYPE_CHECKING:
     from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
@@ -39,44 +35,9 @@ class TorchBackend(Backend):
 
     def simulate(self, net: SpikeDrivenTransformer, x: Any, options: RunOptions) -> Result:
         """Run a model on some input; see :class:`~sdt_lava.backends.backend.Backend`."""
+        # Imported here: it needs torch, and `import sdt_lava` does not.
+        from sdt_lava.families.run import run_model
+
         started = time.perf_counter()
-        takes = _takes(net)
-        x = as_input(x)
-        warn_of_steps(x, *takes)
-        to_time_first(x, *takes)
-        logits, spikes = _run(net, x, options.batch_size)
+        logits, spikes = run_model(net, x, options.batch_size)
         return Result(self.name, logits, spikes, time.perf_counter() - started)
-
-
-def _takes(net: Any) -> tuple[tuple[int, ...], int]:
-    """Return the shape of a frame and the number of steps that a model was made for."""
-    if not hasattr(net, "config"):
-        raise ConfigError(
-            "network",
-            f"an object of type {type(net).__name__}",
-            "a network of load_network, or a model of load_model",
-        )
-    return (net.config.in_channels, *net.config.image_size), net.config.timesteps
-
-
-def _run(
-    model: SpikeDrivenTransformer, x: np.ndarray, batch_size: int | None
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    import torch
-
-    from sdt_lava.support.torch_state import evaluating, exact_arithmetic
-
-    # The model itself repeats static images. torch takes no negative steps, no foreign orders and
-    # no arrays that it may not write to.
-    values = np.require(x, np.float32, ["C", "A", "W"])
-    size = batch_size or len(values)
-    logits, spikes = [], []
-    with evaluating(model):
-        for start in range(0, len(values), size):
-            record: dict[str, torch.Tensor] = {}
-            with exact_arithmetic():
-                part = torch.from_numpy(values[start : start + size])
-                logits.append(model(part, record=record).numpy())
-            spikes.append({name: s.to(torch.uint8).numpy() for name, s in record.items()})
-    joined = {name: np.concatenate([p[name] for p in spikes], axis=1) for name in spikes[0]}
-    return np.concatenate(logits), joined

@@ -35,11 +35,11 @@ def to_network(
     QuantizationError
         If it does not fit the integer ranges.
     """
-    from sdt_lava.backends.run import simulate
+    from sdt_lava.families.run import run_model
     from sdt_lava.families.sdt1.trace import trace
 
     def spikes(x: Any) -> Any:
-        return simulate(model, x, "torch").spikes
+        return run_model(model, x)[1]
 
     calibrated = model
     if calibration is not None and calibration.choose:
