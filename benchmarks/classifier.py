@@ -18,8 +18,7 @@ def classifier(net: Graph, images: np.ndarray) -> Callable[[], np.ndarray]:
 
     def run() -> np.ndarray:
         engine = Engine(net, tracked=False, options=options)
-        batches = engine.batches(encode(net, images), (name,))
-        logits = [outputs[name].unpack().sum(axis=0) for outputs, _ in batches]
-        return np.concatenate(logits)
+        outputs = engine.run(encode(net, images), (name,))
+        return outputs[name].sum(axis=0)
 
     return run

@@ -32,7 +32,7 @@ from sdt_lava.backends.lava.processes.host_io import FrameSource, RecordedSignal
 from sdt_lava.backends.lava.processes.run_config import run_config
 from sdt_lava.backends.lava.session import LavaSession
 from sdt_lava.datasets import load_dataset
-from sdt_lava.engine import Engine
+from sdt_lava.engine import Engine, RunRequest
 from sdt_lava.io.files import write_json
 from sdt_lava.ir import Graph, Signal
 from sdt_lava.ir.reference import run_reference
@@ -155,7 +155,7 @@ class EngineStream:
 
     def run(self, frames: np.ndarray) -> Outputs:
         """Return the output for every step of a chunk, ``(steps, 1, *shape)``."""
-        return self._engine.run(frames, keep=self.names, states=self._states)
+        return self._engine.run(frames, RunRequest(self.names, states=self._states))
 
     def close(self) -> None:
         """Nothing to close."""

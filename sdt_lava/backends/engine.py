@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from sdt_lava.backends.integer_backend import IntegerBackend
 from sdt_lava.backends.integer_run import (
     IntegerRun,
-    joined,
     messages_of,
     tell,
     unpacked,
@@ -19,16 +15,15 @@ from sdt_lava.backends.integer_run import (
 )
 from sdt_lava.backends.options import RunOptions
 from sdt_lava.backends.ranges import stream_in_engine
-from sdt_lava.backends.recorded import PackedFrames, PackedSpikes
+from sdt_lava.backends.recorded import PackedFrames
 from sdt_lava.backends.traits import Traits
-from sdt_lava.counts.fused_counts import FusedCounter, counted
+from sdt_lava.counts.fused_counts import counted, tables
 from sdt_lava.ir import Graph
 from sdt_lava.ir.encoding import to_time_first
 from sdt_lava.ir.numerics import IntArray
 
 if TYPE_CHECKING:
-    from sdt_lava.engine import Engine
-    from sdt_lava.engine.plan.plan import Output
+    from sdt_lava.engine.request import RunResult
 
 
 class EngineBackend(IntegerBackend):
@@ -53,7 +48,7 @@ class EngineBackend(IntegerBackend):
 
 
 def _run(net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
-    from sdt_lava.engine import Engine
+    from sdt_lava.engine import Engine, RunRequest
 
     graph, wanted = what_runs(net, options)
     # The values of a compiled network have been checked.
@@ -61,19 +56,15 @@ def _run(net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
     engine = Engine(graph, strict=strict, tracked=False, options=options.engine)
     if not options.reset:
         return unpacked(net, stream_in_engine(engine, frames, options, wanted), options)
+    request = RunRequest(wanted, in_range=True, on_batch=lambda done: tell(options, done, frames))
     if options.compiled is not None:
-        parts = []
-        for outputs, done in engine.batches(frames, wanted, in_range=True):
-            parts.append({name: output.unpack() for name, output in outputs.items()})
-            tell(options, done, frames)
-        return unpacked(net, joined(parts), options)
+        return unpacked(net, dict(engine.run(frames, request)), options)
     what = counted(net) if options.count and engine.can_count(frames, in_range=True) else None
-    counter = FusedCounter(net, what, frames.shape[:2], frames) if what else None
-    batches = []
-    for outputs, done in _batches(engine, frames, wanted, counter):
-        batches.append(outputs)
-        tell(options, done, frames)
-    return _gathered(net, batches, counter)
+    if what is None:
+        return _integer_run(net, engine.run(frames, request))
+    ran = engine.run(frames, replace(request, counted=what.fan_out))
+    counts = tables(net, what, frames.shape[:2], ran.counts, frames)
+    return replace(_integer_run(net, ran), counted=counts)
 
 
 def _run_spikes(net: Graph, x: Any, options: RunOptions) -> IntegerRun | None:
@@ -87,49 +78,29 @@ def _run_spikes(net: Graph, x: Any, options: RunOptions) -> IntegerRun | None:
     DataError
         If the shape of the input does not fit.
     """
-    from sdt_lava.engine import Engine
+    from sdt_lava.engine import Engine, RunRequest
 
     if not options.reset:
         return None
     values = to_time_first(x, net.input_shape, net.timesteps, look=False)
     engine = Engine(net, strict=options.strict, tracked=False, options=options.engine)
     what = counted(net) if options.count else None
-    wanted = (*net.memory_names, net.output_name, net.input.name)
-    ways = (what.fan_out,) if what else ()
-    outcomes = engine.spike_batches(values, wanted, *ways)
-    if outcomes is None:
-        return None
-    counter = FusedCounter(net, what, values.shape[:2]) if what else None
-    batches = []
-    for outcome, done in outcomes:
-        if not outcome.is_binary:
-            return None
-        if counter is not None:
-            counter.add(outcome.counts, done)
-        batches.append(outcome.outputs)
-        tell(options, done, values)
-    run = _gathered(net, batches, counter)
-    return replace(run, entered=PackedFrames([batch[net.input.name] for batch in batches]))
-
-
-def _gathered(
-    net: Graph, batches: list[dict[str, Output]], counter: FusedCounter | None
-) -> IntegerRun:
-    readout = np.concatenate([batch[net.output_name].unpack() for batch in batches], axis=1)
-    counts = counter.counts() if counter else None
-    messages = joined(
-        [{name: batch[name].unpack() for name in net.message_names} for batch in batches]
+    request = RunRequest(
+        (*net.memory_names, net.output_name, net.input.name),
+        counted=what.fan_out if what else {},
+        is_raw=True,
+        on_batch=lambda done: tell(options, done, values),
     )
-    spikes = PackedSpikes(net.lif_names, batches)
-    return IntegerRun(readout, spikes, messages_of(net, messages), counted=counts)
+    if not engine.can_pack(values, request):
+        return None
+    ran = engine.run(values, request)
+    if not ran.is_binary:
+        return None
+    counts = tables(net, what, values.shape[:2], ran.counts) if what else None
+    entered = PackedFrames(ran.packed(net.input.name))
+    return replace(_integer_run(net, ran), entered=entered, counted=counts)
 
 
-def _batches(
-    engine: Engine, frames: IntArray, wanted: tuple[str, ...], counter: FusedCounter | None
-) -> Iterator[tuple[dict[str, Output], int]]:
-    if counter is None:
-        yield from engine.batches(frames, wanted, in_range=True)
-        return
-    for outcome, done in engine.counted_batches(frames, wanted, counter.fan_out):
-        counter.add(outcome.counts, done)
-        yield outcome.outputs, done
+def _integer_run(net: Graph, ran: RunResult) -> IntegerRun:
+    spikes = ran.only(net.lif_names)  # packed until somebody looks at them
+    return IntegerRun(ran[net.output_name], spikes, messages_of(net, ran))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ class IntegerRun:
 def in_batches(
     net: Graph,
     frames: IntArray,
-    run: Callable[..., dict[str, IntArray]],
+    run: Callable[..., Mapping[str, IntArray]],
     options: RunOptions,
 ) -> dict[str, IntArray]:
     """Run some samples after the others; each part goes on where the one before ended, or not."""
@@ -66,7 +66,7 @@ def in_batches(
     return joined(outputs)
 
 
-def joined(outputs: list[dict[str, IntArray]]) -> dict[str, IntArray]:
+def joined(outputs: Sequence[Mapping[str, IntArray]]) -> dict[str, IntArray]:
     """Put the samples of several parts one after the other."""
     return {name: np.concatenate([part[name] for part in outputs], axis=1) for name in outputs[0]}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -52,9 +53,10 @@ def stream_in_engine(
     engine: Engine, frames: IntArray, options: RunOptions, wanted: tuple[str, ...]
 ) -> dict[str, IntArray]:
     """Run an input part by part, each from the states in which the one before ended, or not."""
+    from sdt_lava.engine import RunRequest
 
-    def run(part: IntArray, states: NeuronStates | None = None) -> dict[str, IntArray]:
-        return engine.run(part, keep=wanted, states=states)
+    def run(part: IntArray, states: NeuronStates | None = None) -> Mapping[str, IntArray]:
+        return engine.run(part, RunRequest(wanted, states=states))
 
     return in_batches(engine.graph, frames, run, options)
 
@@ -66,8 +68,7 @@ def _observe(
 
     engine = Engine(net, strict=strict, tracked=tracked, options=options.engine)
     if options.reset:
-        for _ in engine.batches(frames, ()):
-            pass
+        engine.run(frames, ())
     else:
         stream_in_engine(engine, frames, replace(options, on_progress=None), ())
     return engine.extremes

@@ -120,7 +120,7 @@ def _measure(net: Graph, data: str, samples: int | None) -> Mapping[str, Extreme
     engine = Engine(net, strict=False)
     with progress_bar(f"engine: {data}") as update:
         for index in range(frames.shape[1]):
-            engine.run(frames[:, index : index + 1], keep=())
+            engine.run(frames[:, index : index + 1], ())
             update(index + 1, frames.shape[1])
     return engine.extremes
 

@@ -114,10 +114,10 @@ def _way(
     if plain or not use_engine:
         return lambda frames, known: {**known, **evaluate_nodes(graph, needed, frames, known)}
     # Import the engine here so that tables of counts can be read without torch.
-    from sdt_lava.engine import Engine
+    from sdt_lava.engine import Engine, RunRequest
 
     engine = Engine(graph, strict=False)
-    return lambda frames, known: engine.run(frames, keep=populations, spikes=dict(known))
+    return lambda frames, known: engine.run(frames, RunRequest(populations, recorded=known))
 
 
 def _samples_at_once(graph: Graph, timesteps: int) -> int:

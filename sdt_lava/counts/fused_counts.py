@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +28,6 @@ from sdt_lava.ir import (
     TokenSum,
 )
 from sdt_lava.ir.numerics import IntArray
-
-if TYPE_CHECKING:
-    from sdt_lava.engine.plan.plan import Outcome
 
 _RELAY = ".relay"
 
@@ -124,8 +120,14 @@ def _by_position(
     return fan_outs
 
 
-class FusedCounter:
-    """Accumulator for the counts of the engine's batches.
+def tables(
+    net: Graph,
+    what: Counted,
+    size: tuple[int, ...],
+    counts: Mapping[str, IntArray],
+    frames: IntArray | None = None,
+) -> Counts:
+    """Return the counts of a run of the engine.
 
     Parameters
     ----------
@@ -135,39 +137,25 @@ class FusedCounter:
         What is counted in the network.
     size : tuple of int
         Numbers of steps and samples.
+    counts : mapping of str to ndarray
+        What the run counted, see :class:`~sdt_lava.engine.request.RunResult`.
     frames : ndarray of int, optional
         Input ``(T, B, *shape)``; its events are counted here if it is graded.
     """
-
-    def __init__(
-        self, net: Graph, what: Counted, size: tuple[int, ...], frames: IntArray | None = None
-    ) -> None:
-        self.fan_out, self._what = what.fan_out, what
-        self._counter = EventCounter(lowered(net), size)
-        self._done = 0
-        if frames is not None and net.input.name not in what.nodes:
-            # The events of a constant frame are counted once and broadcast to all steps.
-            distinct = frames[:1] if frames.strides[0] == 0 else frames
-            self._counter.add_population(net.input.name, slice(0, size[1]), distinct)
-
-    def add(self, counts: Mapping[str, IntArray], done: int) -> None:
-        """Add the counts of a batch that ends before sample `done`."""
-        part = slice(self._done, done)
-        for population, node in self._what.nodes.items():
-            events, *differing = counts[node]
-            self._counter.events[population][:, part] = events
-            reached = dict(zip(self._what.differing[population], differing, strict=True))
-            for connection in self._counter.read_by(population):
-                fan_out = self._counter.fan_out[connection]
-                operations = reached.get(
-                    connection, events * fan_out[0] if fan_out.size else events
-                )
-                self._counter.operations[connection][:, part] = operations
-        self._done = done
-
-    def counts(self) -> Counts:
-        """Return the counts of all batches added so far."""
-        return self._counter.counts()
+    counter = EventCounter(lowered(net), size)
+    if frames is not None and net.input.name not in what.nodes:
+        # The events of a constant frame are counted once and broadcast to all steps.
+        distinct = frames[:1] if frames.strides[0] == 0 else frames
+        counter.add_population(net.input.name, slice(0, size[1]), distinct)
+    for population, node in what.nodes.items():
+        events, *differing = counts[node]
+        counter.events[population][:] = events
+        reached = dict(zip(what.differing[population], differing, strict=True))
+        for connection in counter.read_by(population):
+            usual = counter.fan_out[connection]
+            operations = reached.get(connection, events * usual[0] if usual.size else events)
+            counter.operations[connection][:] = operations
+    return counter.counts()
 
 
 def fused_counts(
@@ -190,22 +178,15 @@ def fused_counts(
     is_engines : bool
         Whether the engine itself recorded the spikes, in which case they are not compared.
     """
-    from sdt_lava.engine import Engine
+    from sdt_lava.engine import Engine, RunRequest
+    from sdt_lava.engine.request import unpacked
 
     engine, counted_nodes = Engine(net, strict=False, tracked=False), counted(net)
     if counted_nodes is None or not engine.can_count(frames):
         return None
-    counter = FusedCounter(net, counted_nodes, frames.shape[:2], frames)
     compared = () if is_engines else tuple(name for name in net.lif_names if name in spikes)
-    start = 0
-    for outcome, stop in engine.counted_batches(frames, compared, counted_nodes.fan_out):
-        part = slice(start, stop)
-        if not all(_agrees(outcome, name, spikes[name][:, part]) for name in compared):
-            return None
-        counter.add(outcome.counts, stop)
-        start = stop
-    return counter.counts()
-
-
-def _agrees(outcome: Outcome, name: str, spikes: NDArray[np.uint8]) -> bool:
-    return np.array_equal(outcome.outputs[name].unpack(), spikes)
+    ran = engine.run(frames, RunRequest(compared, counted=counted_nodes.fan_out))
+    # One layer is unpacked at a time.
+    if not all(np.array_equal(unpacked(ran.packed(name)), spikes[name]) for name in compared):
+        return None
+    return tables(net, counted_nodes, frames.shape[:2], ran.counts, frames)

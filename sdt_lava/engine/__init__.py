@@ -11,8 +11,17 @@ from sdt_lava.support.lazy import lazy
 if TYPE_CHECKING:
     from sdt_lava.engine.engine import Engine
     from sdt_lava.engine.options import KERNELS, EngineOptions
+    from sdt_lava.engine.request import RunRequest
 
-__all__ = ["KERNELS", "Engine", "EngineOptions"]
+__all__ = ["KERNELS", "Engine", "EngineOptions", "RunRequest"]
 
 # Options are wanted without the kernels, which import numba.
-__getattr__ = lazy(__name__, {"Engine": "engine", "EngineOptions": "options", "KERNELS": "options"})
+__getattr__ = lazy(
+    __name__,
+    {
+        "Engine": "engine",
+        "EngineOptions": "options",
+        "KERNELS": "options",
+        "RunRequest": "request",
+    },
+)

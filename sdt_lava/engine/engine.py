@@ -16,11 +16,12 @@ from sdt_lava.engine.options import EngineOptions
 from sdt_lava.engine.plan.entry import can_pack
 from sdt_lava.engine.plan.memory import Run
 from sdt_lava.engine.plan.operation import Operation
-from sdt_lava.engine.plan.plan import Outcome, Output, Plan
+from sdt_lava.engine.plan.plan import Outcome, Plan
 from sdt_lava.engine.plan.states import load_states, packs_states, save_states
 from sdt_lava.engine.plan.team import one_thread_each
 from sdt_lava.engine.planner import Planner
 from sdt_lava.engine.registry import Context
+from sdt_lava.engine.request import RunRequest, RunResult
 from sdt_lava.engine.trials import SIGNALS, passes
 from sdt_lava.errors import HardwareUnavailableError
 from sdt_lava.ir import Graph, MessageNeurons, Node
@@ -96,183 +97,98 @@ class Engine:
         return self._plan(self.graph.nodes if keep is None else keep, 0, 1)
 
     def run(
-        self,
-        frames: IntArray,
-        keep: Iterable[str] | None = None,
-        spikes: Mapping[str, NDArray[Any]] | None = None,
-        states: NeuronStates | None = None,
-    ) -> dict[str, IntArray]:
-        """Evaluate the graph.
+        self, frames: NDArray[Any], want: Iterable[str] | RunRequest | None = None
+    ) -> RunResult:
+        """Evaluate the graph, in as many batches as fit the memory.
 
         Parameters
         ----------
         frames : ndarray of int
             Input ``(T, B, *shape)``.
-        keep : iterable of str, optional
-            Nodes whose output is returned; all of them by default.
-        spikes : mapping of str to ndarray, optional
-            Recorded output of LIF nodes, used instead of simulating these neurons.
-        states : dict of str to tuple of ndarray, optional
-            u and v of each LIF, ``(B, *shape)``: where the run starts (0 where a name is missing)
-            and, afterwards, where it ended, so that another run can go on from there. A run that
-            raises leaves them as they were.
+        want : iterable of str or RunRequest, optional
+            Nodes whose output is wanted, all of them by default, or all that is asked for.
 
         Returns
         -------
-        dict of str to ndarray
-            ``(T, B, *shape)``: uint8 for spikes, int64 for anything else.
-
-        Raises
-        ------
-        DataError
-            If the states are not those of these neurons, for as many samples.
-        NumericOverflowError
-            If ``strict`` and a value does not fit its register.
-        """
-        kept = frozenset(self.graph.nodes if keep is None else keep)
-        frame_steps = frame_steps_of(frames)
-        check_states(self.graph, states or {}, frames.shape[1])
-        if spikes or not self._is_planned(frames, states, frame_steps):
-            return self._interpret(frames, kept, spikes, states)
-        if states is not None:
-            plan = self._plan(kept, *frames.shape[:2], tracked=True)
-            batches = [self._run_batch(plan, frames, states, frame_steps).outputs]
-        else:
-            batches = [outputs for outputs, _ in self.batches(frames, kept)]
-        return {
-            name: np.concatenate([outputs[name].unpack() for outputs in batches], axis=1)
-            for name in self.graph.order
-            if name in kept
-        }
-
-    def batches(
-        self, frames: IntArray, keep: Iterable[str], *, in_range: bool = False
-    ) -> Iterator[tuple[dict[str, Output], int]]:
-        """Evaluate the graph in as many batches as fit the memory.
-
-        Parameters
-        ----------
-        frames : ndarray of int
-            Input ``(T, B, *shape)``.
-        keep : iterable of str
-            Nodes whose output is wanted.
-        in_range : bool
-            Whether the input is known to be in the declared range, as after `encode`; otherwise it
-            is looked at.
-
-        Yields
-        ------
-        outputs : dict of str to Output
-            Packed outputs of the nodes kept.
-        done : int
-            Samples done so far.
+        RunResult
+            By name ``(T, B, *shape)``, and what was counted.
 
         Raises
         ------
         ConfigError
             If not even one sample fits the memory.
+        DataError
+            If states are not those of these neurons, for as many samples.
         NumericOverflowError
             If ``strict`` and a value does not fit its register.
         """
-        kept = frozenset(keep)
-        frame_steps = frame_steps_of(frames)
-        if self._is_planned(frames, None, frame_steps, in_range=in_range):
-            plan = self._plan(kept, *frames.shape[:2])
-            for outcome, done in self._outcomes(plan, frames, frame_steps):
-                yield outcome.outputs, done
+        request = want if isinstance(want, RunRequest) else RunRequest(want)
+        names = frozenset(self.graph.nodes if request.names is None else request.names)
+        outcomes = []
+        for outcome, done in self._outcomes(frames, names, request):
+            outcomes.append(outcome)
+            if not outcome.is_binary:
+                break
+            if request.on_batch is not None:
+                request.on_batch(done)
+        return RunResult.of([name for name in self.graph.order if name in names], outcomes)
+
+    def _outcomes(
+        self, frames: NDArray[Any], names: frozenset[str], request: RunRequest
+    ) -> Iterator[tuple[Outcome, int]]:
+        """Yield what each batch gave, and the samples done."""
+        steps, samples = frames.shape[:2]
+        states = request.states
+        frame_steps = steps if request.is_raw else frame_steps_of(frames)
+        check_states(self.graph, states or {}, samples)
+        is_planned = not request.recorded and self._is_planned(
+            frames, states, frame_steps, in_range=request.in_range or request.is_raw
+        )
+        if is_planned:
+            tracked = states is not None
+            plan = self._plan(names, steps, samples, tracked=tracked, counted=request.counted)
+            size = samples if tracked else self._batch_size(plan, frames, frame_steps)
+            for part, done in parts(frames, size):
+                yield self._run_batch(plan, part, states, frame_steps), done
             return
-        # A rule of thumb, which no run fails for.
         size = self.options.batch_size or self._samples_interpreted(frames)
-        for part, done in parts(frames, size):
-            values = self._interpret(part, kept, None, None)
-            yield {name: Output.of(values[name]) for name in kept}, done
+        if states is not None or request.recorded or not samples:
+            size = max(samples, 1)
+        for part, done in parts(frames, size) if samples else ((frames, 0),):
+            values = self._interpret(part, names, request.recorded, states)
+            yield Outcome.of(values, names), done
 
-    def spike_batches(
-        self,
-        values: NDArray[Any],
-        keep: Iterable[str],
-        counted: Mapping[str, IntArray] = _NOTHING,
-    ) -> Iterator[tuple[Outcome, int]] | None:
-        """Evaluate the graph as `counted_batches` does, on spikes of any type.
-
-        Nothing is copied or looked at before: values that are no spikes are noticed when they are
-        packed.
+    def can_pack(self, values: NDArray[Any], want: RunRequest) -> bool:
+        """Whether a run takes an input as it is: see `RunRequest.is_raw`.
 
         Parameters
         ----------
         values : ndarray
             Input ``(T, B, *shape)``, whatever it holds.
-        keep : iterable of str
-            Nodes whose output is wanted, with the input among them.
-        counted : mapping of str to ndarray
-            As for `counted_batches`.
-
-        Returns
-        -------
-        iterator or None
-            As of `counted_batches`: an outcome whose `is_binary` is false is not valid. None if
-            the network does not take spikes, or not such ones.
+        want : RunRequest
+            What the run is asked for, the output of the input node among it.
         """
         entry = self.graph.input
         takes_spikes = (entry.low, entry.high, entry.scale, entry.offset) == (0, 1, 1, 0)
-        if not takes_spikes or not can_pack(values.dtype):
-            return None
+        if not takes_spikes or not can_pack(values.dtype) or want.names is None:
+            return False
         if not self._is_planned(values, None, len(values), in_range=True):
-            return None
-        plan = self._plan(keep, *values.shape[:2], counted=counted)
-        return self._outcomes(plan, values, len(values)) if plan.packs_input else None
+            return False
+        return self._plan(want.names, *values.shape[:2], counted=want.counted).packs_input
 
     def can_count(self, frames: IntArray, *, in_range: bool = False) -> bool:
-        """Whether `counted_batches` takes an input.
+        """Whether a run can count events: see `RunRequest.counted`.
 
         Parameters
         ----------
         frames : ndarray of int
             Input ``(T, B, *shape)``.
         in_range : bool
-            As for `batches`.
+            As for :class:`~sdt_lava.engine.request.RunRequest`.
         """
         # Whether values differ from step to step matters only to whoever looks at them.
         shown = len(frames) if in_range else frame_steps_of(frames)
         return self._is_planned(frames, None, shown, in_range=in_range)
-
-    def counted_batches(
-        self, frames: IntArray, keep: Iterable[str], counted: Mapping[str, IntArray]
-    ) -> Iterator[tuple[Outcome, int]]:
-        """Evaluate the graph as `batches` does, and count events along the way.
-
-        Parameters
-        ----------
-        frames : ndarray of int
-            Input ``(T, B, *shape)`` for which `can_count` is true.
-        keep : iterable of str
-            Nodes whose output is wanted.
-        counted : mapping of str to ndarray
-            Nodes whose events are counted, and the fan-out of their positions, ``(n, H, W)``, for
-            `n` connections. Pass the same object again: what is compiled for it is kept.
-
-        Yields
-        ------
-        outcome : Outcome
-            Packed outputs, and counts by step and sample.
-        done : int
-            Samples done so far.
-
-        Raises
-        ------
-        ConfigError
-            If not even one sample fits the memory.
-        NumericOverflowError
-            If ``strict`` and a value does not fit its register.
-        """
-        plan = self._plan(keep, *frames.shape[:2], counted=counted)
-        yield from self._outcomes(plan, frames, frame_steps_of(frames))
-
-    def _outcomes(
-        self, plan: Plan, frames: IntArray, frame_steps: int
-    ) -> Iterator[tuple[Outcome, int]]:
-        for part, done in parts(frames, self._batch_size(plan, frames, frame_steps)):
-            yield self._run_batch(plan, part, None, frame_steps), done
 
     def _plan(
         self,
@@ -309,7 +225,7 @@ class Engine:
         self,
         frames: IntArray,
         keep: frozenset[str],
-        spikes: Mapping[str, NDArray[Any]] | None,
+        spikes: Mapping[str, NDArray[Any]],
         states: NeuronStates | None,
     ) -> dict[str, IntArray]:
         from sdt_lava.engine.interpreter import Interpreter
@@ -381,7 +297,7 @@ class Engine:
         keep = wanted(plan)
         size = frames.shape[1] if states is not None else self._samples_interpreted(frames)
         pieces = [part for part, _ in parts(frames, size)]
-        values = joined(self._interpret(piece, keep, None, states) for piece in pieces)
+        values = joined(self._interpret(piece, keep, {}, states) for piece in pieces)
         return outcome_of(plan, values)
 
     def _sizes(self, plan: Plan, steps: int, batch: int, frame_steps: int) -> Run:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.engine.plan.plan import Outcome, Output, Plan
+from sdt_lava.engine.plan.plan import Outcome, Plan
 from sdt_lava.ir.numerics import IntArray
 
 
@@ -31,8 +32,7 @@ def outcome_of(plan: Plan, values: Mapping[str, IntArray]) -> Outcome:
         name: _counted(values[name] - plan.biases.get(name, 0), fan_out)
         for name, fan_out in plan.counted.items()
     }
-    outputs = {name: Output.of(values[name]) for name in plan.outputs}
-    return Outcome(outputs, counts, extremes={}, is_binary=True)
+    return replace(Outcome.of(values, plan.outputs), counts=counts)
 
 
 def joined(parts: Iterable[Mapping[str, IntArray]]) -> dict[str, IntArray]:

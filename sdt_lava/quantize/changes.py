@@ -105,7 +105,7 @@ def count_changes(
     for batch in record(float_graph, data.x[indices], teacher):
         for layer in layers:
             forced.update(layer.differing_by_lif(batch))
-        outputs = Engine(graph, strict=False).run(batch.frames, keep=graph.lif_names)
+        outputs = Engine(graph, strict=False).run(batch.frames, graph.lif_names)
         for name, spikes in outputs.items():
             expected = batch.spikes(name).numpy()
             decisions[name] += expected.size

@@ -287,5 +287,5 @@ def _measure(graph: Graph, data: CalibrationData) -> dict[str, Extremes]:
     engine = Engine(graph, strict=False)
     frames = encode(graph, data.x)
     for start in range(0, frames.shape[1], _CALIBRATION_BATCH):
-        engine.run(frames[:, start : start + _CALIBRATION_BATCH], keep=())
+        engine.run(frames[:, start : start + _CALIBRATION_BATCH], ())
     return engine.extremes

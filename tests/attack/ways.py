@@ -13,7 +13,7 @@ from sdt_lava.backends.board import HardwareOptions
 from sdt_lava.backends.lava.presence import has_lava
 from sdt_lava.compiler.compile import CONVOLUTIONS
 from sdt_lava.counts.events import count_events
-from sdt_lava.engine import KERNELS, Engine, EngineOptions
+from sdt_lava.engine import KERNELS, Engine, EngineOptions, RunRequest
 from sdt_lava.errors import CompileError
 from sdt_lava.ir.reference import run_reference
 from sdt_lava.support.allocation import GUARDS, guarding
@@ -107,7 +107,7 @@ def _run_kernels(case: Case, options: dict[str, Any]) -> Outputs:
     states: dict[str, Any] = {}
     cut = -(-len(frames) // parts)
     found = [
-        engine.run(frames[start : start + cut], keep, states=states)
+        engine.run(frames[start : start + cut], RunRequest(keep, states=states))
         for start in range(0, len(frames), cut)
     ]
     return {name: np.concatenate([part[name] for part in found]) for name in keep}

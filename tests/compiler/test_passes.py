@@ -229,8 +229,8 @@ def test_without_graded_spikes_the_readout_stays_in_membranes(seed):
     node = compiled.graph.nodes[compiled.output_name]
     assert isinstance(node, Lif) and any("membranes" in note for note in compiled.notes)
     frames = random_frames(np.random.default_rng(9), net, 3)
-    expected = Engine(net).run(frames, keep=(net.output_name,))[net.output_name]
-    currents = sum(Engine(compiled.graph).run(frames, keep=node.inputs).values())
+    expected = Engine(net).run(frames, (net.output_name,))[net.output_name]
+    currents = sum(Engine(compiled.graph).run(frames, node.inputs).values())
     parameters = LifParameters(node.threshold, node.voltage_decay, node.current_decay, 0, 6)
     u = v = np.zeros_like(currents[0])
     for activation in currents:

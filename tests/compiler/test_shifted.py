@@ -40,7 +40,7 @@ def assert_same(net: Graph, compiled, *, alive: bool = True):
     frames = random_frames(np.random.default_rng(0), net, batch=3)
     expected = run_reference(net, frames)
     outputs = run_machine(compiled, frames).outputs
-    on_engine = Engine(net).run(frames, keep=net.lif_names)
+    on_engine = Engine(net).run(frames, net.lif_names)
     fired = 0
     for name in net.lif_names:
         assert np.array_equal(on_engine[name], expected[name]), name

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdt_lava.engine import KERNELS
+from sdt_lava.engine import KERNELS, RunRequest
 from sdt_lava.engine.exact import byte_products_differ
 from sdt_lava.engine.plan.synaptic import SynapticOperation
 from sdt_lava.errors import NumericOverflowError
@@ -172,7 +172,7 @@ def test_states_go_on_from_run_to_run(kernels):
         _, engine = run(graph, frames, kernels=kernels)
         states = {}
         for step in range(graph.timesteps):
-            found = engine.run(frames[step : step + 1], graph.lif_names, states=states)
+            found = engine.run(frames[step : step + 1], RunRequest(graph.lif_names, states=states))
             for name, spikes in found.items():
                 assert np.array_equal(spikes[0], expected[name][step]), (name, step)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sdt_lava.counts.fused_counts import counted
-from sdt_lava.engine import Engine, EngineOptions
+from sdt_lava.engine import Engine, EngineOptions, RunRequest
 from sdt_lava.ir import Conv, Dense, Flatten, Graph, Input, Lif
 from sdt_lava.ir.reference import run_reference
 from tests.graphs import random_frames, random_sdt_graph
@@ -59,8 +59,8 @@ def test_every_order_of_what_is_wanted(convolution, high, kernels):
         what = counted(graph)
         if what is not None:
             engine = Engine(graph, strict=False, options=EngineOptions(kernels=kernels))
-            for outcome, _ in engine.counted_batches(frames, ("out",), what.fan_out):
-                assert np.array_equal(outcome.outputs["out"].unpack(), want["out"])
+            found = engine.run(frames, RunRequest(("out",), counted=what.fan_out))
+            assert np.array_equal(found["out"], want["out"]) and found.counts
 
 
 def test_every_order_of_options_on_one_graph():
@@ -88,8 +88,7 @@ def test_what_is_counted_is_told_by_its_content():
     for factor in (1, 2, 3, 2):
         fan_out[:] = factor
         given = {"l": fan_out} if factor < 3 else {"l": fan_out.copy()}
-        ((outcome, _),) = engine.counted_batches(frames, (), given)
-        events, reached = outcome.counts["l"]
+        events, reached = engine.run(frames, RunRequest((), counted=given)).counts["l"]
         assert events.any() and np.array_equal(reached, factor * events)
     plans = [key for key in graph.derived if key[0] == "engine plan"]
     assert len(plans) == 3

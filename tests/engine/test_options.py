@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import sdt_lava
-from sdt_lava.engine import Engine, EngineOptions
+from sdt_lava.engine import Engine, EngineOptions, RunRequest
 from sdt_lava.engine.dense import DENSE_KERNELS
 from sdt_lava.engine.options import DENSE_KERNELS as NAMES
 from sdt_lava.engine.options import parse_memory
@@ -16,7 +16,8 @@ from tests.graphs import random_frames, random_sdt_graph
 
 def sizes(graph, frames, **options):
     engine = Engine(graph, tracked=False, options=EngineOptions(**options))
-    ends = [done for _, done in engine.batches(frames, (graph.output_name,))]
+    ends: list[int] = []
+    engine.run(frames, RunRequest((graph.output_name,), on_batch=ends.append))
     return np.diff([0, *ends]).tolist()
 
 

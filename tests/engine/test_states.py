@@ -8,7 +8,7 @@ import pytest
 import sdt_lava
 from sdt_lava.backends.result import spike_differences
 from sdt_lava.backends.streaming import as_samples, as_stream
-from sdt_lava.engine import Engine, EngineOptions
+from sdt_lava.engine import Engine, EngineOptions, RunRequest
 from sdt_lava.errors import DataError, NumericOverflowError
 from sdt_lava.ir import CubaLif, Dense, Graph, Input, Lif
 from sdt_lava.ir.reference import run_reference
@@ -99,7 +99,7 @@ def test_runs_that_go_on(name, kernels):
         part = as_stream(frames[:, done : done + size])
         given = {key: tuple(array.copy() for array in value) for key, value in states.items()}
         before = dict(states)
-        found = engine.run(part, keep=graph.lif_names, states=states)
+        found = engine.run(part, RunRequest(graph.lif_names, states=states))
         for name, arrays in before.items():
             # What was given is not written to.
             assert all(map(np.array_equal, arrays, given[name]))
@@ -108,7 +108,7 @@ def test_runs_that_go_on(name, kernels):
             assert np.array_equal(found[name], expected), (name, done)
         done += size
     assert states.keys() == set(graph.lif_names)
-    fresh = engine.run(frames, keep=graph.lif_names)
+    fresh = engine.run(frames, graph.lif_names)
     assert np.array_equal(as_samples(want[name], len(frames))[:, :1], fresh[name][:, :1])
 
 
@@ -121,14 +121,16 @@ def test_a_run_that_raises_leaves_the_states_as_they_were(kernels):
     signs = graph.nodes["d"].weight[0] > 0
     storm = np.broadcast_to(signs.astype(np.int64), (STEPS * 40, 1, 512))
     states = {}
-    engine.run(calm, states=states)
+    engine.run(calm, RunRequest(states=states))
     before = dict(states)
     with pytest.raises(NumericOverflowError):
-        engine.run(storm, states=states)
+        engine.run(storm, RunRequest(states=states))
     assert states.keys() == before.keys()
     assert all(states[name] is before[name] for name in before)
     want = run_reference(graph, np.concatenate([calm, calm]), strict=False)
-    assert np.array_equal(engine.run(calm, ["out"], states=states)["out"], want["out"][STEPS:])
+    assert np.array_equal(
+        engine.run(calm, RunRequest(["out"], states=states))["out"], want["out"][STEPS:]
+    )
 
 
 def test_plain_cuba_neurons_keep_their_state():
@@ -169,7 +171,9 @@ def test_states_of_other_shapes_are_refused(kernels, wrong):
         if kernels == "reference":
             run_reference(graph, frames, states=states)
         else:
-            Engine(graph, options=EngineOptions(kernels=kernels)).run(frames, states=states)
+            Engine(graph, options=EngineOptions(kernels=kernels)).run(
+                frames, RunRequest(states=states)
+            )
 
 
 def test_history_of_delayed_neurons_has_the_shape_of_their_delay():
@@ -182,8 +186,8 @@ def test_history_of_delayed_neurons_has_the_shape_of_their_delay():
     frames = (rng.random((STEPS, 2, 512)) < 0.02).astype(np.int64)
     states: dict = {}
     engine = Engine(graph, strict=False)
-    engine.run(frames, states=states)
-    engine.run(frames, states=states)
+    engine.run(frames, RunRequest(states=states))
+    engine.run(frames, RunRequest(states=states))
     u, v, history = states["fast"]
     with pytest.raises(DataError, match="states of 'fast'"):
-        engine.run(frames, states={"fast": (u, v, history[:-1])})
+        engine.run(frames, RunRequest(states={"fast": (u, v, history[:-1])}))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import sdt_lava
-from sdt_lava.engine import Engine, EngineOptions
+from sdt_lava.engine import Engine, EngineOptions, RunRequest
 from sdt_lava.engine.plan.memory import Run, pieces
 from sdt_lava.engine.plan.team import Step, work_through
 from sdt_lava.errors import ConfigError
@@ -195,22 +195,21 @@ def test_the_run_after_a_callback_that_raises(count):
         assert all(np.array_equal(got.spikes[n], want.spikes[n]) for n in want.spikes)
 
 
-def test_batches_that_nobody_waits_for():
+def test_runs_inside_a_run():
     rng = np.random.default_rng(5)
     net = random_sdt_graph(rng, image=(2, 6, 6), channels=8)
     frames = random_frames(rng, net, batch=6)
     engine = Engine(net, options=EngineOptions(batch_size=2))
     want = engine.run(frames, (net.output_name,))[net.output_name]
-    for _ in range(3):
-        batches = engine.batches(frames, (net.output_name,))
-        outputs, _ = next(batches)
-        first = outputs[net.output_name].unpack()
-        other = engine.batches(frames[:, ::-1], (net.output_name,))
-        next(other)
-        assert np.array_equal(first, outputs[net.output_name].unpack())
-        batches.close()
-        rest = [part[net.output_name].unpack() for part, _ in other]
-        assert np.array_equal(np.concatenate(rest, axis=1), want[:, ::-1][:, 2:])
+    inner = []
+
+    def run_another(done):
+        inner.append(engine.run(frames[:, ::-1], (net.output_name,))[net.output_name])
+
+    found = engine.run(frames, RunRequest((net.output_name,), on_batch=run_another))
+    assert np.array_equal(found[net.output_name], want)
+    assert len(inner) == 3
+    assert all(np.array_equal(values, want[:, ::-1]) for values in inner)
 
 
 def test_several_threads_run_one_network(monkeypatch):

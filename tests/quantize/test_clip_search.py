@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sdt_lava
-from sdt_lava.engine import Engine
+from sdt_lava.engine import Engine, RunRequest
 from sdt_lava.families import load_model
 from sdt_lava.families.sdt1.trace import trace
 from sdt_lava.ir import Conv, Dense, Graph, Input, Lif, Shortcut, Synapse
@@ -36,7 +36,7 @@ def forced_reference(graph, x, recorded):
     differing = {}
     for lif in graph.lif_names:
         others = {name: spikes for name, spikes in recorded.items() if name != lif}
-        values = Engine(graph, strict=False).run(frames, keep=[lif], spikes=others)
+        values = Engine(graph, strict=False).run(frames, RunRequest([lif], recorded=others))
         differing[lif] = int((values[lif] != recorded[lif]).sum())
     return differing
 

@@ -94,8 +94,13 @@ class Outcome:
     outputs: dict[str, Output]
     counts: dict[str, IntArray]
     extremes: dict[tuple[str, ...], Extremes]
-    is_binary: bool
+    is_binary: bool = True
     is_suspicious: bool = False
+
+    @classmethod
+    def of(cls, values: Mapping[str, NDArray[Any]], names: Iterable[str]) -> Outcome:
+        """Wrap what nodes sent, ``(T, B, *shape)``."""
+        return cls({name: Output.of(values[name]) for name in names}, counts={}, extremes={})
 
 
 class Plan:

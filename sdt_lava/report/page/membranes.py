@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,18 +50,22 @@ def membrane_histograms(
     names : collection of str, optional
         Populations; all by default.
     """
-    from sdt_lava.engine import Engine
+    from sdt_lava.engine import Engine, RunRequest
 
     net, frames = result.integer_run("membranes")
     selection = set(result.spikes if names is None else names)
     layers = [node for node in net if isinstance(node, SpikingNeurons) and node.name in selection]
     sources = {name for node in layers for name in node.inputs}
     spikes_by_name = {name: np.asarray(spikes)[:, :samples] for name, spikes in result.sent.items()}
-    values = Engine(net, strict=False).run(frames[:, :samples], keep=sources, spikes=spikes_by_name)
+    values = Engine(net, strict=False).run(
+        frames[:, :samples], RunRequest(sources, recorded=spikes_by_name)
+    )
     return tuple(_histogram(net, node, values) for node in layers)
 
 
-def _histogram(net: Graph, node: SpikingNeurons, values: dict[str, IntArray]) -> MembraneHistogram:
+def _histogram(
+    net: Graph, node: SpikingNeurons, values: Mapping[str, IntArray]
+) -> MembraneHistogram:
     activation = np.sum([values[name].astype(np.int64) for name in node.inputs], axis=0)
     counts = np.zeros(BINS, np.int64)
     threshold = channel_vector(node.threshold, len(net.shapes[node.name]))

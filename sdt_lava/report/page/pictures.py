@@ -95,7 +95,7 @@ def attention_pictures(
     result: Result, labels: NDArray[np.int64] | None, samples: int
 ) -> tuple[AttentionPicture, ...]:
     """Draw the tokens at which attention lets queries pass; nothing without attention."""
-    from sdt_lava.engine import Engine
+    from sdt_lava.engine import Engine, RunRequest
 
     net, frames = result.integer_run("attention")
     masks = [
@@ -107,7 +107,7 @@ def attention_pictures(
         return ()
     spikes_by_name = {name: np.asarray(spikes)[:, :samples] for name, spikes in result.sent.items()}
     query_spikes = Engine(net, strict=False).run(
-        frames[:, :samples], keep=masks, spikes=spikes_by_name
+        frames[:, :samples], RunRequest(masks, recorded=spikes_by_name)
     )
     pictures = []
     for sample in range(min(samples, frames.shape[1])):

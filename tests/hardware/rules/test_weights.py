@@ -151,8 +151,6 @@ def test_split_convolutions_add_up(exponent):
     assert all(np.abs(part.weight).max() <= 254 and part.exponent == 0 for part in parts)
     assert len(parts) == 1 if np.max(exponent) == 0 else len(parts) > 1
     frames = random_frames(np.random.default_rng(0), net)
-    expected, actual = (
-        Engine(graph, strict=False).run(frames, keep=("lif",)) for graph in (net, split)
-    )
+    expected, actual = (Engine(graph, strict=False).run(frames, ("lif",)) for graph in (net, split))
     assert np.array_equal(expected["lif"], actual["lif"])
     assert 0 < expected["lif"].mean() < 1
