@@ -131,7 +131,7 @@ _NUMBERS = (
 def _network(name: str, downsampling: str, first_layer: str) -> Any:
     import torch
 
-    from sdt_lava.families.sdt1.trace import trace
+    from sdt_lava.importers import trace
     from sdt_lava.model import SpikeDrivenTransformer, preset
     from sdt_lava.quantize.post_training import quantize_unmeasured
 

@@ -64,7 +64,7 @@ MOVED = {
     "model.recording": "families.blocks.recording",
     "model.shortcut": "families.sdt1.shortcut",
     "model.synapses": "families.blocks.synapses",
-    "model.trace": "families.sdt1.trace",
+    "model.trace": "importers.tracing.tracer",
     "model.training": "training.training",
     "model.transformer": "families.sdt1.transformer",
     "netx": "io.netx",

@@ -12,7 +12,10 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BatchNorm:
-    """Evaluation-time parameters of a batch normalisation, ``(C,)`` each."""
+    """Evaluation-time parameters of a batch normalisation, ``(C,)`` each.
+
+    ``BN(W x + b)`` is ``W' x + b'`` with ``W' = gain W`` and ``b' = offset + gain b``.
+    """
 
     gamma: FloatArray
     beta: FloatArray
@@ -20,29 +23,12 @@ class BatchNorm:
     variance: FloatArray
     epsilon: float
 
+    @property
+    def gain(self) -> FloatArray:
+        """Factor of each channel, ``gamma / sqrt(variance + epsilon)``."""
+        return np.asarray(self.gamma / np.sqrt(self.variance + self.epsilon))
 
-def fold_batch_norm(
-    weight: FloatArray, bias: FloatArray | None, norm: BatchNorm
-) -> tuple[FloatArray, FloatArray]:
-    """Fold ``BN(W x + b)`` into one weight and bias.
-
-    ``g = gamma / sqrt(variance + epsilon)``, ``W' = g W``, ``b' = beta + g (b - mean)``.
-
-    Parameters
-    ----------
-    weight : ndarray
-        ``(O, ...)``.
-    bias : ndarray or None
-        ``(O,)``.
-    norm : BatchNorm
-        The normalisation that follows.
-
-    Returns
-    -------
-    weight, bias : ndarray of float64
-        Folded parameters.
-    """
-    gain = norm.gamma / np.sqrt(norm.variance + norm.epsilon)
-    folded = weight * gain.reshape(-1, *([1] * (weight.ndim - 1)))
-    offset = norm.beta - gain * norm.mean
-    return folded, offset if bias is None else offset + gain * bias
+    @property
+    def offset(self) -> FloatArray:
+        """What is added to each channel, ``beta - gain * mean``."""
+        return self.beta - self.gain * self.mean

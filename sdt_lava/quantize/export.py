@@ -36,7 +36,7 @@ def to_network(
         If it does not fit the integer ranges.
     """
     from sdt_lava.families.run import run_model
-    from sdt_lava.families.sdt1.trace import trace
+    from sdt_lava.importers import trace
 
     def spikes(x: Any) -> Any:
         return run_model(model, x)[1]

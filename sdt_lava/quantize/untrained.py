@@ -32,8 +32,8 @@ def untrained_network(name: str, seed: int = 0) -> Graph:
     """
     config = preset(name)
     # Imported here because importing torch takes seconds: an unknown name should fail sooner.
-    from sdt_lava.families.sdt1.trace import trace
     from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
+    from sdt_lava.importers import trace
     from sdt_lava.support.torch_state import random_numbers_apart
 
     with random_numbers_apart(seed):

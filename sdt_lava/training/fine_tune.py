@@ -13,7 +13,8 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,8 +29,8 @@ from sdt_lava.errors import ConfigError
 from sdt_lava.families.blocks.layers import Norm
 from sdt_lava.families.own import save_checkpoint
 from sdt_lava.families.sdt1.config import DOWNSAMPLINGS
-from sdt_lava.families.sdt1.trace import trace
 from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
+from sdt_lava.importers import trace
 from sdt_lava.ir import Conv, Graph
 from sdt_lava.quantize.calibration import calibration_data, with_levels_of
 from sdt_lava.quantize.export import to_network
@@ -84,13 +85,18 @@ class RoundedWeights:
         Distance between neighbouring weights.
     steps : int
         Largest number of units.
+    is_paused : bool
+        Whether weights are left as they are.
     """
 
     unit: float = 1.0
     steps: int = 1
+    is_paused: bool = False
 
     def __call__(self, weight: Tensor) -> Tensor:
         """Return the rounded weights."""
+        if self.is_paused:
+            return weight
         return weight + (self.round(weight) - weight).detach()
 
     @torch.no_grad()
@@ -149,10 +155,22 @@ class _Rounding:
     def refresh(self) -> None:
         """Adopt the scales that the exporter would choose for the current weights."""
         weights = self.weights
-        graph, report = quantize(trace(self.model), weights.bits, first_layer=weights.first_layer)
+        with self._paused():
+            float_graph = trace(self.model)
+        graph, report = quantize(float_graph, weights.bits, first_layer=weights.first_layer)
         for row in report.synapses:
             per_unit = row.scale * event_unit(graph, graph.nodes[row.name])
             self.of_layer[row.name].unit = self.weights.step * 2.0**row.exponent / per_unit
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        for rounding in self.of_layer.values():
+            rounding.is_paused = True
+        try:
+            yield
+        finally:
+            for rounding in self.of_layer.values():
+                rounding.is_paused = False
 
     @torch.no_grad()
     def apply(self) -> None:

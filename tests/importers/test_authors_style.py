@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from sdt_lava.families import load_model
-from sdt_lava.families.sdt1.trace import trace as trace_own
 from sdt_lava.importers import trace
 from tests.families.sdt1.official_cases import (
     CASES,
@@ -65,7 +64,7 @@ def test_same_graph_as_the_import(name, is_event, tmp_path):
     shape = (config.in_channels, *config.image_size)
     steps = (config.timesteps,) if is_event else ()
     graph = trace(network, torch.rand(1, *steps, *shape))
-    assert_same(graph, trace_own(load_model(checkpoint, config)))
+    assert_same(graph, trace(load_model(checkpoint, config)))
     unused = graph.metadata["trace"]["parameters without effect"]
     assert {key.rpartition("attn.")[2] for key in unused} == {"talking_heads.weight"}
     assert "block.0.attn.attn_lif" in graph.metadata["trace"]["modules never called"]
@@ -78,4 +77,4 @@ def test_recorded_networks(name):
     network = AuthorsSdt(model.config)
     state = torch.load(case.checkpoint, weights_only=False)["state_dict"]
     network.load_state_dict(state, strict=False)
-    assert_same(trace(network, case.x), trace_own(model))
+    assert_same(trace(network, case.x), trace(model))

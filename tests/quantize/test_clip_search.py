@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import sdt_lava
 from sdt_lava.engine import Engine, RunRequest
 from sdt_lava.families import load_model
-from sdt_lava.families.sdt1.trace import trace
+from sdt_lava.importers import trace
 from sdt_lava.ir import Conv, Dense, Graph, Input, Lif, Shortcut, Synapse
 from sdt_lava.ir.biases import gather_biases
 from sdt_lava.ir.encoding import encode

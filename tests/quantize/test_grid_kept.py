@@ -11,7 +11,7 @@ import torch
 import sdt_lava
 from sdt_lava.datasets.base import Dataset
 from sdt_lava.families.sdt1.config import SdtConfig
-from sdt_lava.families.sdt1.trace import trace
+from sdt_lava.importers import trace
 from sdt_lava.importers.grid import grid_of
 from sdt_lava.ir import Dense, Graph, Input, Lif, Readout
 from sdt_lava.quantize.post_training import CalibrationData, quantize

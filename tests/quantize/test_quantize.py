@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sdt_lava.engine import Engine
 from sdt_lava.errors import QuantizationError
-from sdt_lava.importers.fold import BatchNorm, fold_batch_norm
+from sdt_lava.importers.fold import BatchNorm
 from sdt_lava.ir import (
     Conv,
     Dense,
@@ -71,10 +71,9 @@ def test_folding_equals_batch_norm(bias):
     arrays = [
         t.detach().numpy() for t in (norm.weight, norm.bias, norm.running_mean, norm.running_var)
     ]
-    offset = conv.bias.detach().numpy() if bias else None
-    weight, shift = fold_batch_norm(
-        conv.weight.detach().numpy(), offset, BatchNorm(*arrays, epsilon=norm.eps)
-    )
+    fold = BatchNorm(*arrays, epsilon=norm.eps)
+    weight = conv.weight.detach().numpy() * fold.gain[:, None, None, None]
+    shift = fold.offset + (fold.gain * conv.bias.detach().numpy() if bias else 0)
     x = torch.randn(2, 3, 6, 6).double()
     folded = torch.nn.functional.conv2d(x, torch.tensor(weight), torch.tensor(shift))
     assert torch.allclose(folded, norm(conv(x)), rtol=1e-12, atol=1e-9)

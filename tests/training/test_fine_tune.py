@@ -12,7 +12,7 @@ import sdt_lava
 from sdt_lava.datasets import Dataset, load_digits_split
 from sdt_lava.errors import ConfigError
 from sdt_lava.families import load_model
-from sdt_lava.families.sdt1.trace import trace
+from sdt_lava.importers import trace
 from sdt_lava.ir import Conv
 from sdt_lava.model import TrainingOptions, accuracy
 from sdt_lava.quantize.post_training import CalibrationData

@@ -50,9 +50,20 @@ def batch_norm(channels: int) -> Norm:
     return Norm(channels, eps=BATCH_NORM_EPS)
 
 
-def max_pool(x: Tensor) -> Tensor:
-    """Apply a 3x3 max-pool with stride 2 and padding 1 to the image plane; an OR for spikes."""
-    return functional.max_pool3d(x, (3, 3, 1), (2, 2, 1), (1, 1, 0))
+class MaxPool(nn.Module):
+    """A 3x3 max-pool with stride 2 and padding 1 of the image plane; an OR for spikes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, C, H', W', T)``."""
+        return functional.max_pool3d(x, (3, 3, 1), (2, 2, 1), (1, 1, 0))
+
+
+class Subsample(nn.Module):
+    """Every second row and column: what is at the centres of the windows of `MaxPool`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(B, C, H', W', T)``."""
+        return x[:, :, ::2, ::2]
 
 
 def dilate_image(spikes: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sdt_lava.families.blocks.layers import Record, batch_norm, conv3x3, keep, max_pool
+from sdt_lava.families.blocks.layers import MaxPool, Record, Subsample, batch_norm, conv3x3, keep
 from sdt_lava.families.blocks.neurons import make_lif
 from sdt_lava.families.sdt1.config import NUM_STAGES, SdtConfig
 from sdt_lava.families.sdt1.shortcut import ResidualBranch
@@ -43,7 +43,11 @@ class PatchSplitting(ResidualBranch):
             self.add_module(f"proj_conv{_suffix(stage)}", conv)
             self.add_module(f"proj_bn{_suffix(stage)}", batch_norm(out_channels))
             self.add_module(f"proj_lif{_suffix(stage)}", make_lif(config))
+            if self.halves[stage] and not strided:
+                self.add_module(f"maxpool{_suffix(stage)}", MaxPool())
             in_channels = out_channels
+        if self.halves[-1] and config.downsampling == "or":
+            self.subsample3 = Subsample()
         self.rpe_conv = conv3x3(config.dim, config.dim)
         self.rpe_bn = batch_norm(config.dim)
 
@@ -71,7 +75,7 @@ class PatchSplitting(ResidualBranch):
         for stage in range(last):
             spikes = self._fire(current, stage, record)
             if self.halves[stage] and self.downsampling != "stride":
-                spikes = max_pool(spikes)
+                spikes = getattr(self, f"maxpool{_suffix(stage)}")(spikes)
             current = self._current(spikes, stage + 1)
         potential, spikes = self._last_stage(current, record)
         stream = potential if self.membrane else spikes
@@ -84,12 +88,12 @@ class PatchSplitting(ResidualBranch):
         if not self.halves[stage] or self.downsampling == "stride":
             return current, self._fire(current, stage, record)
         if self.downsampling == "max":
-            pooled = max_pool(current)
+            pooled = self.maxpool3(current)
             return pooled, self._fire(pooled, stage, record)
         # A maximum of potentials has no spiking counterpart. Instead, the spikes are pooled, and
         # the shortcut takes the potentials at the centres of the pooling windows.
-        spikes = max_pool(self._fire(current, stage, record))
-        return current[:, :, ::2, ::2], spikes
+        spikes = self.maxpool3(self._fire(current, stage, record))
+        return self.subsample3(current), spikes
 
     def _current(self, x: Tensor, stage: int) -> Tensor:
         conv = getattr(self, f"proj_conv{_suffix(stage)}")

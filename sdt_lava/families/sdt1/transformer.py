@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
-from sdt_lava.errors import DataError
+from sdt_lava.errors import ConfigError, DataError
 from sdt_lava.families.blocks.layers import Record, keep
 from sdt_lava.families.blocks.neurons import make_lif
 from sdt_lava.families.sdt1.attention import SpikeDrivenSelfAttention
 from sdt_lava.families.sdt1.config import SdtConfig
 from sdt_lava.families.sdt1.mlp import SpikingMlp
 from sdt_lava.families.sdt1.patch_splitting import PatchSplitting
+from sdt_lava.ir import Input
 
 
 class EncoderBlock(nn.Module):
@@ -95,6 +98,34 @@ class SpikeDrivenTransformer(nn.Module):
         keep(record, "head_lif", spikes)
         logits: Tensor = self.head(spikes.permute(2, 0, 1))
         return logits
+
+    def graph_input(self) -> Input:
+        """Return the entry of the network's graph.
+
+        Raises
+        ------
+        ConfigError
+            If the network adds spikes in place of membrane potentials.
+        """
+        config = self.config
+        if config.shortcut != "membrane":
+            raise ConfigError(
+                "config.shortcut",
+                f"{config.shortcut!r}: sums of spikes, with values 0, 1, 2 and more",
+                "'membrane': what is exported sends binary spikes only",
+                "train the network with membrane shortcuts",
+            )
+        low, high = config.input_range
+        shape = (config.in_channels, *config.image_size)
+        return Input(name="input", shape=shape, scale=config.input_scale, low=low, high=high)
+
+    def graph_steps(self) -> int:
+        """Return the number of time steps of an image."""
+        return self.config.timesteps
+
+    def graph_metadata(self) -> dict[str, Any]:
+        """Return what travels with the network's graph."""
+        return {"config": self.config.to_dict()}
 
     def _frames(self, x: Tensor) -> tuple[Tensor, int]:
         """Return the input as ``(B, C, H, W, T)``, with T = 1 if static, and the step count."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sdt_lava.importers.fold import FloatArray
 from sdt_lava.importers.tracing.linear import (
     identity,
     joined,
@@ -19,7 +20,6 @@ from sdt_lava.importers.tracing.symbols import (
     Affine,
     Count,
     Events,
-    FloatArray,
     Highest,
     Membrane,
     Origin,

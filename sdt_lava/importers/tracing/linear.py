@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from sdt_lava.importers.fold import FloatArray
 from sdt_lava.importers.tracing.refusals import NoMeaning
-from sdt_lava.importers.tracing.symbols import Affine, Events, FloatArray, Origin, Shape, Windows
+from sdt_lava.importers.tracing.symbols import Affine, Events, Origin, Shape, Windows
 
 
 def array(values: Any) -> FloatArray:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sdt_lava.importers.fold import BatchNorm, FloatArray
 from sdt_lava.importers.tracing.axes import (
     Axis,
     is_whole,
@@ -21,7 +22,7 @@ from sdt_lava.importers.tracing.calls import Call, constant, handles
 from sdt_lava.importers.tracing.linear import array
 from sdt_lava.importers.tracing.reductions import over_tokens
 from sdt_lava.importers.tracing.refusals import NoMeaning
-from sdt_lava.importers.tracing.symbols import Events, FloatArray, Shape, Traced, Votes, Windows
+from sdt_lava.importers.tracing.symbols import Events, Shape, Traced, Votes, Windows
 from sdt_lava.importers.tracing.windows import image_axes, per_axis, window_output
 
 
@@ -175,15 +176,18 @@ def normalise(call: Call) -> Traced:
     channels = subject.symbol.shape[0]
     _check_channels(subject, 1)
     weight, bias = call.arg(3, "weight", None), call.arg(4, "bias", None)
-    gamma = np.ones(channels) if weight is None else array(weight)
-    beta = np.zeros(channels) if bias is None else array(bias)
-    gain = gamma / np.sqrt(array(variance) + float(call.arg(7, "eps", 1e-5)))
-    offset = beta - gain * array(mean)
+    norm = BatchNorm(
+        gamma=np.ones(channels) if weight is None else array(weight),
+        beta=np.zeros(channels) if bias is None else array(bias),
+        mean=array(mean),
+        variance=array(variance),
+        epsilon=float(call.arg(7, "eps", 1e-5)),
+    )
     origin = call.origin("norm", uses=(weight, bias))
     key = [call.context.key(tensor) for tensor in (mean, variance, weight, bias)]
     symbol = call.context.once(
         ("norm", id(subject.symbol), *key),
-        lambda: call.builder.rescaled(subject.symbol, gain, offset, origin),
+        lambda: call.builder.rescaled(subject.symbol, norm.gain, norm.offset, origin),
     )
     return replace(subject, symbol=symbol)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import repeat
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ from sdt_lava.importers.tracing.neurons import is_neuron
 from sdt_lava.importers.tracing.places import place
 from sdt_lava.importers.tracing.refusals import NoMeaning
 from sdt_lava.importers.tracing.symbols import Meaningless, Origin, Symbol, Traced
+from sdt_lava.support.forks import ForkSafeLock
 
 # Where operations are understood: each of these modules adds its own to the table.
 OPERATIONS = (linear_operations, reductions, shape_operations, spike_operations)
@@ -53,6 +55,8 @@ _LIKE = frozenset(
     for content in contents
 )
 _MOVES = frozenset(("to", "cuda", "cpu", "type"))
+# Modules are changed while they are watched: one run at a time.
+_watching = ForkSafeLock()
 _WHERE = "what the tracer knows: see docs/your-model.md"
 
 
@@ -86,6 +90,7 @@ class Tracing(TorchFunctionMode):
         super().__init__()
         self.context = Context(module)
         self._values: dict[int, tuple[Tensor, Traced]] = {}
+        self._thread = get_ident()
 
     def track(self, tensor: Tensor, traced: Traced) -> StandIn:
         """Return a tensor that stands for something."""
@@ -209,6 +214,11 @@ class Tracing(TorchFunctionMode):
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Have every module say when it is called, and neurons be written down."""
+        with _watching.held(), self._forwards_replaced():
+            yield
+
+    @contextmanager
+    def _forwards_replaced(self) -> Iterator[None]:
         changed: list[tuple[nn.Module, Any]] = []
         try:
             for path, module in self.context.modules.items():
@@ -230,6 +240,9 @@ class Tracing(TorchFunctionMode):
         population = Population(path, module, run) if is_neuron(module) else None
 
         def watched(*args: Any, **kwargs: Any) -> Any:
+            if get_ident() != self._thread:
+                # Somebody else uses the network meanwhile.
+                return forward(*args, **kwargs)
             self.context.path.append(path)
             self.context.called[path] += 1
             try:

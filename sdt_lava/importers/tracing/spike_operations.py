@@ -101,6 +101,9 @@ def _heads(subject: Traced, moving: list[int]) -> int | None:
     shape = subject.symbol.shape
     if len(shape) != 3 or len(moving) != 2:
         return None
+    # Rows and columns, if each has an axis: of a single token nothing else tells.
+    if all(roots([subject.layout[at]]) <= {root} for at, root in zip(moving, "12", strict=True)):
+        return None
     tokens = merged((*whole(1, shape[1]), *whole(2, shape[2])))
     axes = [merged(subject.layout[position]) for position in moving]
     if tokens not in axes:

@@ -10,13 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sdt_lava.errors import TraceError
+from sdt_lava.importers.fold import FloatArray
 from sdt_lava.importers.tracing.axes import Layout, Shape
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ import sdt_lava
 from sdt_lava import cli
 from sdt_lava.compiler import lower
 from sdt_lava.families import load_model
-from sdt_lava.families.sdt1.trace import trace
+from sdt_lava.importers import trace
 from sdt_lava.ir import Lif, MaxPool, OrPool, TokenDilate
 from sdt_lava.ir.encoding import encode
 from sdt_lava.ir.reference import run_reference

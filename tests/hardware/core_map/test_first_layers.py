@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sdt_lava.backends.deployment import compile_network
-from sdt_lava.families.sdt1.trace import trace
 from sdt_lava.hardware.core_map import map_cores
+from sdt_lava.importers import trace
 from sdt_lava.quantize.post_training import quantize_unmeasured
 from tests.families.sdt1.networks import lively_network, tiny_config
 
