@@ -1,4 +1,4 @@
-"""The graph compiler."""
+"""Compile integer graphs to networks of Lava processes."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CompiledNetwork", "Lowering", "Schedule", "compile_graph", "lower"]
 
-# What is known about targets is wanted without all that compiles for them.
+# Import lazily, so that targets can be described without importing the compiler.
 __getattr__ = lazy(
     __name__,
     {

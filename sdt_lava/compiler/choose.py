@@ -1,4 +1,4 @@
-"""The cheaper lowering that a target allows, stream by stream and column by column."""
+"""Choose the cheapest lowering that a target allows, for each stream and column."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from sdt_lava.compiler.target import Target
 from sdt_lava.ir import Graph, Relay
 
 AUTO = "auto"
-# Nodes of all lowered graphs that a search may look at. Every choice of a network means another
-# graph of the whole of it; the paper's deepest networks take 12,000.
+# Limit on the total nodes of the lowered graphs in a search. Each candidate needs a lowered graph
+# of the whole network; the deepest networks of the paper take 12,000 nodes.
 SEARCHED_NODES = 20_000
 Choice = str | Mapping[str, str]
 
@@ -47,35 +47,35 @@ def choose_lowering(
     rates: Rates = ASSUMED_RATE,
     cost: Cost = lowering_cost,
 ) -> Lowering:
-    """Choose how streams and columns are lowered.
+    """Choose the lowering of residual streams and SDSA columns.
 
-    'auto' starts with relays or with unrolled streams, whichever is cheaper, and changes one stream
-    or column at a time as long as that is cheaper; in a very large network the search ends early.
+    'auto' starts with relays or unrolled streams, whichever is cheaper, and changes one stream or
+    column at a time while that reduces the cost. In very large networks, the search stops early.
 
     Parameters
     ----------
     net : Graph
         Integer graph.
     target : Target
-        What has to be able to run it: 'auto' makes no relay for one without graded spikes.
+        Target that must support the lowering. Without graded spikes, 'auto' makes no relays.
     shortcut : {'relay', 'unrolled', 'auto'} or mapping of str to str
-        One way for all residual streams, or a way for each of some: the others become relays.
+        Lowering of all residual streams, or of individual ones; the others become relays.
     sdsa : {'and', 'column-gate', 'columnless', 'single-gate', 'auto'} or mapping of str to str
-        One way for all columns of SDSA, or a way for each of some: the others get 'and'.
+        Lowering of all SDSA columns, or of individual ones; the others get 'and'.
     rates : float or mapping of str to float
-        Events per neuron and step, for 'auto'.
+        Events per neuron and step that 'auto' assumes.
     cost : callable
-        What 'auto' minimises.
+        Cost function that 'auto' minimises.
 
     Returns
     -------
     Lowering
-        Without 'auto'.
+        The chosen lowering, in which 'auto' is resolved.
 
     Raises
     ------
     CompileError
-        If the network does not allow it, or has no stream or column of a name.
+        If the network does not allow the lowering, or has no stream or column of that name.
     """
     streams, columns = stream_names(net), find_columns(net)
     forced = forced_relays(net)
@@ -94,13 +94,13 @@ def choose_lowering(
         )
         for way in (ways if free else ways[:1])
     ]
-    # Without graded spikes the readout's sums stay in membranes.
+    # Without graded spikes, the sums of the readout stay in membranes.
     membranes = Relay.kind not in target.kinds
     return search.descend([replace(start, membranes=membranes) for start in starts])
 
 
 def _is_smaller(net: Graph, column: Column, way: str) -> bool:
-    """Tell whether a way is allowed and saves neurons."""
+    """Return whether a lowering is allowed and saves neurons."""
     same_neurons = (AND,) if column.dilation else (AND, COLUMN_GATE)
     return way not in same_neurons and not obstacles(net, column)[way]
 
@@ -108,7 +108,7 @@ def _is_smaller(net: Graph, column: Column, way: str) -> bool:
 def _price(
     net: Graph, target: Target, rates: Rates, cost: Cost, lowering: Lowering
 ) -> tuple[float, int]:
-    """Return what a lowering costs, and its nodes; infinite if it may not be made."""
+    """Return the cost and node count of a lowering; the cost is infinite if it is not allowed."""
     try:
         lowered = lower(net, lowering)
     except TooManyConnectionsError:
@@ -124,7 +124,7 @@ def _left_to_auto(choice: Choice, names: Sequence[str]) -> list[str]:
 
 
 def _decided(choice: Choice, names: Sequence[str], start: Mapping[str, str], usual: str) -> Choice:
-    """Return a choice in which nothing is left to 'auto': where a search starts."""
+    """Return a choice with 'auto' replaced by the given or default lowering, as a search start."""
     if choice == AUTO:
         return {name: start.get(name, usual) for name in names}
     if isinstance(choice, str):
@@ -140,19 +140,19 @@ class _Search:
     left: int = SEARCHED_NODES
 
     def descend(self, starts: Sequence[Lowering]) -> Lowering:
-        """Change one choice at a time while that is cheaper, from the cheapest start."""
+        """Change one choice at a time while the cost decreases, starting from the cheapest one."""
         if not self.streams and not self.columns:
             return starts[0]
         price, best = min(((self._priced(start), start) for start in starts), key=itemgetter(0))
-        before = inf
-        while price < before:
-            before = price
+        previous = inf
+        while price < previous:
+            previous = price
             for change in self._changes():
                 if self.left <= 0:
                     return best
                 other = change(best)
-                if other != best and (cheaper := self._priced(other)) < price:
-                    best, price = other, cheaper
+                if other != best and (other_price := self._priced(other)) < price:
+                    best, price = other, other_price
         return best
 
     def _priced(self, lowering: Lowering) -> float:

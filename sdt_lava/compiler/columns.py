@@ -1,8 +1,9 @@
-"""The columns of SDSA: neurons that sum spikes over tokens, and when that sum is a plain OR.
+"""Analyse SDSA columns: neurons that sum spikes over tokens, and often compute a plain OR.
 
-A *column* is a population with one neuron a channel that reads nothing but a token sum, such as
-``block.0.attn.talking_heads_lif``. With the official threshold one spike makes it fire and no spike
-leaves it at rest, so that it has no memory, and cheaper circuits compute the same.
+A *column* is a population with one neuron per channel that reads only a token sum, such as
+``block.0.attn.talking_heads_lif``. With the official threshold, the neuron fires on a single spike
+and stays at rest without spikes. It then has no memory, and cheaper circuits compute the same
+output.
 """
 
 from __future__ import annotations
@@ -18,30 +19,31 @@ from sdt_lava.ir.numerics import ACTIVATION_LIMIT, DECAY_UNITY, WEIGHT_LIMIT
 
 AND, COLUMN_GATE, COLUMNLESS, SINGLE_GATE = "and", "column-gate", "columnless", "single-gate"
 WAYS = (AND, COLUMN_GATE, COLUMNLESS, SINGLE_GATE)
-# A gate's leak leaves threshold / 64 of an activation's unit behind: below this, less than one.
+# The leak of a gate leaves threshold / 64 activation units behind, which is less than one unit up
+# to this threshold.
 MAX_GATE_THRESHOLD = 4095
-# Weight of a spike of the column in a gate that reads all of them.
+# Weight of a column's spike in a gate that reads the whole column.
 COLUMN_SPIKE = 2
-# Synapses of the masks that read whole columns; 8 bytes each while they are compiled.
+# Limit on synapses of masks that read whole columns, which take 8 bytes each in the compiler.
 COLUMNLESS_LIMIT = 8_000_000
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column and what surrounds it.
+    """A column with its inputs and readers.
 
     Parameters
     ----------
     lif : Lif
         The column's neurons.
     total : TokenSum
-        What they read.
+        Token sum that the neurons read.
     dilation : TokenDilate or None
-        A dilation of the summed spikes that nobody else reads.
+        Dilation of the summed spikes that has no other reader.
     source : str
-        The spikes that are summed, before that dilation.
+        Node whose spikes are summed, before the dilation.
     readers : tuple of Node
-        What reads the column.
+        Nodes that read the column.
     """
 
     lif: Lif
@@ -52,13 +54,13 @@ class Column:
 
     @property
     def neighbours(self) -> int:
-        """Channels that one channel reads, with the dilation."""
+        """Number of channels that one channel reads because of the dilation."""
         return 1 if self.dilation is None else 3
 
 
 def find_columns(graph: Graph) -> dict[str, Column]:
-    """Return the columns of a graph by the names of their neurons."""
-    return {node.name: found for node in graph.of_type(Lif) if (found := _column(graph, node))}
+    """Return the columns of a graph, keyed by the name of their neurons."""
+    return {node.name: column for node in graph.of_type(Lif) if (column := _column(graph, node))}
 
 
 def _column(graph: Graph, lif: Lif) -> Column | None:
@@ -79,7 +81,7 @@ def _column(graph: Graph, lif: Lif) -> Column | None:
 
 
 def obstacles(graph: Graph, column: Column) -> dict[str, str]:
-    """Return for each way why a column cannot be lowered like that, empty where it can."""
+    """Return the reason why each lowering of a column is impossible, or '' if it is allowed."""
     memory = _memory(column) or _not_fitting(graph, column)
     return {
         AND: "",
@@ -90,7 +92,7 @@ def obstacles(graph: Graph, column: Column) -> dict[str, str]:
 
 
 def _memory(column: Column) -> str:
-    """Say why a column is not an OR over its tokens, or return nothing."""
+    """Return the reason why a column is not an OR over its tokens, or ''."""
     lif, weight = column.lif, column.total.weight
     if not 0 <= lif.threshold < weight:
         return f"threshold {int(lif.threshold)} on spikes of weight {weight}: more than an OR"
@@ -129,7 +131,7 @@ def _not_columnless(graph: Graph, column: Column) -> str:
 
 
 def column_fan_in(graph: Graph, column: Column) -> int:
-    """Return the largest number of spikes that reach a column's neuron in a step."""
+    """Return the largest number of spikes that reach a neuron of a column in a step."""
     channels, height, width = graph.shapes[column.source]
     heads = column.dilation.heads if column.dilation else 1
     return height * width * min(column.neighbours, channels // heads)
@@ -137,11 +139,11 @@ def column_fan_in(graph: Graph, column: Column) -> int:
 
 @dataclass(frozen=True)
 class MaskWeights:
-    """Weights of a mask's gate that reads q and a whole column, each spike of it with 2.
+    """Weights of a mask's gate that reads q and a whole column, whose spikes weigh 2 each.
 
-    q weighs at least as much as the whole column, and the threshold is one more: q alone and the
-    column alone do not reach it, q and one spike of the column do. All sums are even and the
-    threshold is odd, so that what a gate's leak leaves behind never decides.
+    The weight of q is at least that of the whole column, and the threshold is one more than it.
+    Neither q alone nor the column alone reaches the threshold, but q and one spike of the column
+    do. All sums are even and the threshold is odd, so the remainder of a gate's leak never decides.
 
     Parameters
     ----------
@@ -154,9 +156,9 @@ class MaskWeights:
 
     @classmethod
     def of(cls, fan_in: int) -> MaskWeights:
-        """Return the smallest weights for a column of so many spikes."""
+        """Return the smallest weights for a column with the given number of spikes."""
         least, exponent = COLUMN_SPIKE * fan_in, 0
-        # Even mantissas: the lowest bit of a weight gets lost beside weights of the other sign.
+        # Mantissas are even because mixed signs cost the lowest bit of a weight.
         while 2 * -(-least // (2 << exponent)) > WEIGHT_LIMIT:
             exponent += 1
         return cls(2 * -(-least // (2 << exponent)), exponent)
@@ -186,25 +188,25 @@ def _not_single(graph: Graph, column: Column) -> str:
 
 
 def sdsa_ways(graph: Graph, sdsa: str | Mapping[str, str]) -> dict[str, str]:
-    """Return for each column how it is lowered.
+    """Return the lowering of each column.
 
     Parameters
     ----------
     graph : Graph
         Integer graph.
     sdsa : {'and', 'column-gate', 'columnless', 'single-gate'} or mapping of str to str
-        One way for all columns, or a way for each of some: the others get 'and'.
+        Lowering of all columns, or of individual ones; the others get 'and'.
 
     Raises
     ------
     CompileError
-        If a column or a way does not exist, or the way would not give the column's spikes.
+        If a column or lowering does not exist, or the lowering would change the column's spikes.
     """
     columns = find_columns(graph)
-    chosen = dict.fromkeys(columns, sdsa) if isinstance(sdsa, str) else dict(sdsa)
+    way_of = dict.fromkeys(columns, sdsa) if isinstance(sdsa, str) else dict(sdsa)
     if isinstance(sdsa, str):
         _check_way("sdsa", sdsa)
-    for name, way in chosen.items():
+    for name, way in way_of.items():
         if name not in columns:
             raise CompileError("sdsa", f"column {name!r}", f"one of {list(columns)}")
         _check_way(f"sdsa of {name!r}", way)
@@ -212,7 +214,7 @@ def sdsa_ways(graph: Graph, sdsa: str | Mapping[str, str]) -> dict[str, str]:
         if reasons[way]:
             allowed = [other for other in WAYS if not reasons[other]]
             raise CompileError(f"sdsa {way!r} of {name!r}", reasons[way], f"one of {allowed}")
-    return {name: chosen.get(name, AND) for name in columns}
+    return {name: way_of.get(name, AND) for name in columns}
 
 
 def _check_way(where: str, way: str) -> None:

@@ -1,4 +1,4 @@
-"""The graph compiler: from the integer graph to populations, connections and a schedule."""
+"""Compile an integer graph to populations, connections and a schedule."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ from sdt_lava.ir.proof import convolution_may_wrap
 from sdt_lava.ir.sigma_delta_runs import keep_starts
 
 CONVOLUTIONS = ("auto", "sparse", "conv")
-# Above this many synapses a convolution stays a convolution in 'auto' mode: unrolled it would
-# take 8 bytes a synapse and process.
+# In 'auto' mode, a convolution with more synapses stays a convolution. Unrolled, it would take 8
+# bytes per synapse in each process.
 AUTO_UNROLL_LIMIT = 8_000_000
 
 
 @dataclass(frozen=True, eq=False)
 class CompiledNetwork:
-    """A network as Lava runs it.
+    """A network compiled for Lava.
 
     Parameters
     ----------
     source : Graph
-        The integer graph that was compiled.
+        Integer graph that was compiled.
     graph : Graph
-        Populations (LIF, gates, relays) and connections.
+        Compiled graph of populations (LIF, gates, relays) and connections.
     schedule : Schedule
-        Latencies, delays and resets.
+        Latencies, delays and resets of the compiled graph.
     target : Target
-        What it was compiled for.
+        Target for which the network was compiled.
     board : str or None
-        Board of the target, by name; None for its default, and for a simulator.
+        Name of the target's board; None for the default board or a simulator.
     lowering : Lowering
-        How residual streams and columns of SDSA were lowered.
+        Lowering of residual streams and SDSA columns.
     splits : tuple of DelaySplit
-        Delays that were too long for a connection.
+        Delays that were too long for a single connection.
     shifted : tuple of str
-        Convolutions whose sums relays send on, because they are shifted to the right.
+        Convolutions whose sums are shifted to the right and therefore forwarded by relays.
     """
 
     source: Graph
@@ -66,17 +66,17 @@ class CompiledNetwork:
 
     @property
     def output_name(self) -> str:
-        """Population whose output is the network's result, before the head's bias."""
+        """Population whose output is the network's result before the head's bias."""
         return output_population(self.source, membranes=self.lowering.membranes)
 
     @property
     def num_processes(self) -> int:
-        """Number of Lava processes, without those that feed and record."""
+        """Number of Lava processes, excluding those that feed inputs and record outputs."""
         return len(self.graph) - 1
 
     @property
     def processes(self) -> tuple[ProcessRow, ...]:
-        """The Lava processes, their latencies, resets and delays."""
+        """The Lava processes with their latencies, resets and delays."""
         return process_rows(self.graph, self.schedule)
 
     @property
@@ -87,24 +87,24 @@ class CompiledNetwork:
 
     @property
     def implied(self) -> tuple[str, ...]:
-        """LIFs without a population: the host works out their spikes from those recorded."""
+        """LIFs without a population, whose spikes the host derives from recorded ones."""
         return tuple(name for name in self.source.lif_names if name not in self.graph.nodes)
 
     @property
     def is_usual(self) -> bool:
-        """Whether nothing was lowered otherwise than counts of a network assume."""
+        """Whether the lowering is the default one, which counts of a network assume."""
         is_chosen = self.lowering == Lowering.choose(self.source)
         return is_chosen and not self.splits and not self.shifted
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the compiler did beyond what it was asked for, a sentence each."""
+        """Sentences on what the compiler did beyond the request."""
         ways = self.lowering.shortcut
-        kept = forced_relays(self.source) if UNROLLED in ways.values() else {}
+        relay_reasons = forced_relays(self.source) if UNROLLED in ways.values() else {}
         readout = f"{self.output_name}: the host reads membranes after each sample"
         return (
             *([readout] if self.lowering.membranes and self.source.readout else []),
-            *(f"{name} stays a relay: {why}" for name, why in kept.items()),
+            *(f"{name} stays a relay: {reason}" for name, reason in relay_reasons.items()),
             *(f"{name} has no neurons: its spikes follow from others" for name in self.implied),
             *self.shifted_notes,
             *map(str, self.splits),
@@ -112,7 +112,7 @@ class CompiledNetwork:
 
     @property
     def shifted_notes(self) -> tuple[str, ...]:
-        """What sums that are shifted to the right cost, and how to do without."""
+        """Sentences on the cost of sums that are shifted to the right, and how to avoid them."""
         shapes = self.graph.shapes
         sizes = {name: math.prod(shapes[name + RELAY_SUFFIX]) for name in self.shifted}
         return tuple(
@@ -139,9 +139,10 @@ def compile_graph(
     sdsa: Choice = AND,
     rates: Rates = ASSUMED_RATE,
 ) -> CompiledNetwork:
-    """Map an integer graph onto Lava's standard processes.
+    """Compile an integer graph to Lava's standard processes.
 
-    Parameters and errors are those of :func:`sdt_lava.compile`, whose target may be a name, too.
+    The parameters and errors are those of :func:`sdt_lava.compile`, whose target may also be a
+    name.
     """
     if board is not None:
         target.board(board)
@@ -163,7 +164,7 @@ def compile_graph(
     lowered = keep_starts(net, relay_shifted(lowered, shifted))
     balanced = balance(lowered, target.limit("delay_max"), timed)
     largest_matrix = AUTO_UNROLL_LIMIT if target.is_hardware else None
-    # What hardware does with a sum that is too large is for a design rule to say.
+    # On hardware, a design rule reports sums that are too large.
     wrapping = frozenset() if target.is_hardware else _may_wrap(balanced.graph, timesteps)
     graph, waiting, least = wait_before(balanced.graph, balanced.schedule, wrapping)
     to_unroll = _to_unroll(graph, balanced.schedule, convolutions, largest_matrix) - wrapping
@@ -177,17 +178,18 @@ def compile_graph(
 
 
 def shifted_sums(graph: Graph, target: Target, convolutions: str | None = None) -> tuple[str, ...]:
-    """Return the convolutions whose sums are shifted to the right and need a relay for that.
+    """Return the convolutions that need a relay because their sums are shifted to the right.
 
-    On hardware all of them, as their weights are shared. On a simulator those that are too large
-    for a matrix, where it is proved that the relay's 24 bits hold what 32 bits of a matrix would.
+    On hardware, these are all convolutions with right shifts, because they share weights. On a
+    simulator, they are those that are too large for a matrix, provided that the sums are proven to
+    fit the relay's 24 bits, as they would fit the 32 bits of a matrix.
 
     Parameters
     ----------
     graph : Graph
         Compiled graph.
     target : Target
-        Where it will run.
+        Target that will run the graph.
     convolutions : {'auto', 'sparse', 'conv'}, optional
         As for :func:`compile_graph`.
     """
@@ -209,9 +211,9 @@ def shifted_sums(graph: Graph, target: Target, convolutions: str | None = None) 
 
 
 def _may_wrap(graph: Graph, timesteps: int | None) -> frozenset[str]:
-    """Return the convolutions whose sums are not proved to fit the 24 bits of Lava's Conv.
+    """Return the convolutions whose sums are not proven to fit the 24 bits of Lava's Conv.
 
-    They stay convolutions: as a matrix they would not wrap where the network's own do.
+    They stay convolutions, because a matrix would not wrap where the network's convolution does.
     """
     if timesteps is not None and timesteps > graph.timesteps:
         graph = replace(graph, timesteps=timesteps)
@@ -225,17 +227,17 @@ def _may_wrap(graph: Graph, timesteps: int | None) -> frozenset[str]:
 def _to_unroll(
     graph: Graph, schedule: Schedule, convolutions: str, most_synapses: int | None
 ) -> set[str]:
-    """Choose the convolutions that become matrices.
+    """Choose the convolutions to unroll to matrices.
 
-    One that waits has to, except where that would take more synapses than `most_synapses`: on
-    hardware such a network is only checked, and a design rule tells.
+    A convolution with a delay must be unrolled, unless it would take more than `most_synapses`. On
+    hardware, such a network can only be checked, and a design rule reports it.
     """
     limit = {"sparse": None, "auto": AUTO_UNROLL_LIMIT, "conv": 0}[convolutions]
-    chosen = set()
+    names = set()
     for node in graph.of_type(Conv):
         synapses = unrolled_synapses(graph, node)
-        has_to = needs_matrix(node, schedule.delay[node.name])
-        has_to = has_to and (most_synapses is None or synapses <= most_synapses)
-        if limit is None or has_to or synapses <= limit:
-            chosen.add(node.name)
-    return chosen
+        must_unroll = needs_matrix(node, schedule.delay[node.name])
+        must_unroll = must_unroll and (most_synapses is None or synapses <= most_synapses)
+        if limit is None or must_unroll or synapses <= limit:
+            names.add(node.name)
+    return names

@@ -1,7 +1,7 @@
-"""Sparse matrices of connections that are no node's own, and of convolutions and dense layers.
+"""Build sparse matrices of auxiliary connections, convolutions and dense layers.
 
-All act on flattened ``(C, H, W)`` signals in C order and are ``(outputs, inputs)``, int32. Every
-connection is an explicit entry, zero weights included, so that an entry is a synapse.
+All matrices have the shape ``(outputs, inputs)`` and the type int32, and act on flattened ``(C, H,
+W)`` signals in C order. Every synapse is an explicit entry, even if its weight is zero.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ def _matrix(
 
 
 def identity(size: int, weight: int) -> csr_matrix:
-    """Connect each neuron to its partner with one weight."""
+    """Connect each neuron to its counterpart with the same weight."""
     rows = np.arange(size + 1, dtype=np.int32)
     return csr_matrix((np.full(size, weight, np.int32), rows[:-1], rows), shape=(size, size))
 
 
 def token_sum(shape: Shape, weight: int) -> csr_matrix:
-    """Connect all tokens ``(C, H, W)`` of a channel to its one neuron ``(C,)``."""
+    """Connect all tokens ``(C, H, W)`` of each channel to the channel's neuron ``(C,)``."""
     return all_tokens(shape).matrix(weight)
 
 
 def token_broadcast(shape: Shape, weight: int) -> csr_matrix:
-    """Connect the one neuron ``(C,)`` of a channel to all its tokens ``(C, H, W)``."""
+    """Connect the neuron ``(C,)`` of each channel to all tokens ``(C, H, W)`` of the channel."""
     return channelwise(shape[0], Blocks(int(np.prod(shape[1:])), 1, 1)).matrix(weight)
 
 
@@ -50,7 +50,7 @@ def _window_taps(
     padding: tuple[int, int],
     dilation: tuple[int, int],
 ) -> tuple[IndexArray, IndexArray, IndexArray]:
-    """List (output position, input position, kernel position) of every tap inside the image."""
+    """Return the output, input and kernel position of every tap inside the image."""
     grids = np.meshgrid(
         np.arange(output[0]),
         np.arange(output[1]),
@@ -70,7 +70,7 @@ def _window_taps(
 
 
 def dense_rows(weight: IntArray, rows: IndexArray) -> csr_matrix:
-    """Connect every input to some of the outputs, with the weights ``(O, I)`` of a dense layer."""
+    """Connect all inputs to the selected outputs, with the weights ``(O, I)`` of a dense layer."""
     outputs, inputs = weight.shape
     columns = np.broadcast_to(np.arange(inputs), (rows.size, inputs))
     selected = np.repeat(rows, inputs), columns.ravel(), weight[rows].ravel().astype(np.int32)
@@ -78,7 +78,7 @@ def dense_rows(weight: IntArray, rows: IndexArray) -> csr_matrix:
 
 
 def convolution(node: Conv, shape: Shape, output: Shape) -> csr_matrix:
-    """Unroll a convolution: an entry for each kernel element at each position it reaches."""
+    """Unroll a convolution to a matrix with one entry per kernel element and output position."""
     out, per_group, kernel_h, kernel_w = node.weight.shape
     outputs, inputs, taps = _window_taps(
         (shape[1], shape[2]),

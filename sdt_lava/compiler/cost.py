@@ -1,4 +1,4 @@
-"""What a lowering costs: neurons, synapses and work, from assumed or measured firing rates."""
+"""Estimate the cost of a lowering: neurons, synapses and work at given firing rates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sdt_lava.ir import Gate, Graph, Input, Lif, MaxRelay, Node, Relay, Signal, 
 from sdt_lava.ir.fan_out import fan_out
 from sdt_lava.ir.numerics import IntArray
 
-# Events per neuron and step, where nothing was measured. It decides between lowerings only.
+# Events per neuron and step if nothing was measured; used only to choose between lowerings.
 ASSUMED_RATE = 0.15
 
 Rates = float | Mapping[str, float]
@@ -26,18 +26,18 @@ class LoweringCounts:
     Parameters
     ----------
     neurons : int
-        Neurons of all populations.
+        Number of neurons in all populations.
     synapses : int
-        Connections between neurons, those of convolutions unrolled, zero weights included.
+        Number of connections between neurons with convolutions unrolled, including zero weights.
     weights : int
-        Weights to store, where each convolution stores its kernel once.
+        Number of stored weights if each convolution stores its kernel once.
     processes : int
-        Lava processes, without those that feed and record, with convolutions as matrices: a
-        connection is one process for each weight exponent.
+        Number of Lava processes with convolutions as matrices, excluding those that feed and
+        record. A connection has one process for each weight exponent.
     synops : float
-        Synaptic operations a step, of one sample.
+        Synaptic operations per step of one sample.
     binary_spikes, graded_spikes : float
-        Events that neurons send in a step of one sample; the input's are not counted.
+        Events that neurons send per step of one sample, excluding those of the input.
     """
 
     neurons: int
@@ -50,11 +50,11 @@ class LoweringCounts:
 
 
 def lowering_cost(counts: LoweringCounts) -> float:
-    """Return what `auto` minimises: the geometric mean of neurons, synapses and synops a step.
+    """Return the cost for `auto`: the geometric mean of neurons, synapses and synops per step.
 
-    Each of them binds somewhere: neurons and synapses fill the cores, synaptic operations take time
-    and energy. A geometric mean needs no exchange rate between them, and none is published for
-    Loihi 2: a lowering is cheaper if it saves a larger factor than it costs.
+    Each of them can be a bottleneck: neurons and synapses fill the cores, and synaptic operations
+    take time and energy. A geometric mean needs no exchange rates between them, which are not
+    published for Loihi 2. A lowering is cheaper if it saves a larger factor than it costs.
     """
     return float(max(counts.neurons, 1) * max(counts.synapses, 1) * max(counts.synops, 1)) ** (
         1 / 3
@@ -62,15 +62,15 @@ def lowering_cost(counts: LoweringCounts) -> float:
 
 
 def count_lowering(graph: Graph, events: Mapping[str, IntArray | float]) -> LoweringCounts:
-    """Count what a lowered graph takes.
+    """Count the size and work of a lowered graph.
 
     Parameters
     ----------
     graph : Graph
-        Populations and connections.
+        Lowered graph of populations and connections.
     events : mapping of str to ndarray or float
-        For each population the events per step of a sample: of each neuron, ``(*shape)``, or of all
-        of its neurons alike.
+        Events per step of one sample for each population, either for each neuron, ``(*shape)``, or
+        as one rate for all of its neurons.
     """
     synapses, weights, synops = 0, 0, 0.0
     neurons = {Signal.SPIKE: 0, Signal.GRADED: 0}
@@ -79,10 +79,10 @@ def count_lowering(graph: Graph, events: Mapping[str, IntArray | float]) -> Lowe
         signal, shape = graph.signals[node.name], graph.shapes[node.name]
         if signal is Signal.CURRENT:
             source = node.inputs[0]
-            reached = fan_out(node, graph.shapes[source])
-            synapses += int(reached.sum())
+            fan_outs = fan_out(node, graph.shapes[source])
+            synapses += int(fan_outs.sum())
             weights += _stored_weights(node)
-            synops += float((reached * events[source]).sum())
+            synops += float((fan_outs * events[source]).sum())
         elif not isinstance(node, Input):
             neurons[signal] += prod(shape)
             sent[signal] += float(np.broadcast_to(events[node.name], shape).sum())
@@ -104,29 +104,29 @@ def _processes(graph: Graph, node: Node) -> int:
 
 
 def _stored_weights(node: Node) -> int:
-    weight = getattr(node, "weight")  # noqa: B009 - every connection has one
+    weight = getattr(node, "weight")  # noqa: B009 - every connection has weights
     return int(weight.nnz if hasattr(weight, "nnz") else weight.size)
 
 
 def estimated_rates(graph: Graph, rates: Rates = ASSUMED_RATE) -> dict[str, float]:
-    """Estimate how often the neurons of each population send something in a step.
+    """Estimate the events per neuron and step of each population.
 
-    Known rates are taken as they are. Gates, relays and columns of SDSA that are a plain OR follow
-    from what they read, as if all events were independent: a gate of several connections fires if
-    something arrives from each, everything else if anything arrives. An input that is not binary
-    sends always.
+    Known rates are used as given. The rates of gates, relays and plain OR columns of SDSA follow
+    from their inputs under the assumption that all events are independent: a gate with several
+    connections fires if an event arrives over each of them, all others if any event arrives. A
+    non-binary input is assumed to send in every step.
 
     Parameters
     ----------
     graph : Graph
         Lowered graph.
     rates : float or mapping of str to float
-        Events per neuron and step of neurons with memory: of all of them, or of each by name.
+        Events per neuron and step of all neurons with memory, or of individual populations.
 
     Returns
     -------
     dict of str to float
-        By population, the input included.
+        Rate of each population, including the input.
     """
     estimated: dict[str, float] = {}
     for node in graph:
@@ -144,7 +144,7 @@ def estimated_rates(graph: Graph, rates: Rates = ASSUMED_RATE) -> dict[str, floa
 
 
 def _is_or(graph: Graph, node: Node) -> bool:
-    """Tell whether neurons are a column of SDSA that fires at any spike."""
+    """Return whether neurons are an SDSA column that fires on any spike."""
     if not isinstance(node, Lif) or len(node.inputs) != 1:
         return False
     total = graph.nodes[node.inputs[0]]
@@ -155,12 +155,12 @@ def _is_or(graph: Graph, node: Node) -> bool:
 
 
 def _passed_on(graph: Graph, node: Node, rates: Mapping[str, float]) -> float:
-    arriving = []
+    arrival_rates = []
     for name in node.inputs:
         source = graph.nodes[name].inputs[0]
         fan_in = fan_out(graph.nodes[name], graph.shapes[source]).sum() / prod(graph.shapes[name])
-        arriving.append(1 - (1 - rates[source]) ** float(fan_in))
+        arrival_rates.append(1 - (1 - rates[source]) ** float(fan_in))
     if isinstance(node, Gate):
-        return prod(arriving)
+        return prod(arrival_rates)
     window = node.kernel**2 if isinstance(node, MaxRelay) else 1
-    return 1 - prod(1 - share for share in arriving) ** window
+    return 1 - prod(1 - share for share in arrival_rates) ** window

@@ -1,4 +1,4 @@
-"""From the integer graph to populations and connections: the passes, and what they may choose."""
+"""Lower the integer graph to populations and connections with a sequence of passes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from sdt_lava.ir.sigma_delta_runs import keep_starts
 
 Pass = Callable[[Graph], Graph]
 
-# What kinds become one by one is registered by these modules.
+# These modules register the lowerings of single kinds.
 _REGISTERED = (lower_attention, lower_pooling)
-# In the order in which they run with the usual choices; `lower` passes others on.
+# Passes in the order in which they run, with default choices; `lower` binds other choices.
 LOWERING_PASSES: tuple[Pass, ...] = (
     lower_cuba,
     lower_readout,
@@ -34,17 +34,17 @@ LOWERING_PASSES: tuple[Pass, ...] = (
 
 @dataclass(frozen=True)
 class Lowering:
-    """What was chosen where there is a choice.
+    """Choices that the lowering passes can make.
 
     Parameters
     ----------
     shortcut : mapping of str to str
-        By residual stream: 'relay' or 'unrolled' (:mod:`sdt_lava.compiler.streams`).
+        Lowering of each residual stream: 'relay' or 'unrolled' (:mod:`sdt_lava.compiler.streams`).
     sdsa : mapping of str to str
-        By column of SDSA: 'and', 'column-gate', 'columnless' or 'single-gate'
+        Lowering of each SDSA column: 'and', 'column-gate', 'columnless' or 'single-gate'
         (:mod:`sdt_lava.compiler.columns`).
     membranes : bool
-        The readout's sums stay in membranes, for a target without graded spikes.
+        Whether the sums of the readout stay in membranes, for a target without graded spikes.
     """
 
     shortcut: Mapping[str, str] = field(default_factory=dict)
@@ -58,36 +58,36 @@ class Lowering:
         shortcut: str | Mapping[str, str] = RELAY,
         sdsa: str | Mapping[str, str] = "and",
     ) -> Lowering:
-        """Spell a choice out for every stream and column of a network.
+        """Expand a choice to every stream and column of a network.
 
         Raises
         ------
         CompileError
-            If the network does not allow it, or has no stream or column of a name.
+            If the network does not allow the choice, or has no stream or column of that name.
         """
         return cls(shortcut_ways(net, shortcut), sdsa_ways(net, sdsa))
 
     @property
     def relayed(self) -> tuple[str, ...]:
-        """Streams that become relays."""
+        """Residual streams that become relays."""
         return tuple(name for name, way in self.shortcut.items() if way == RELAY)
 
 
 def lower(net: Graph, lowering: Lowering | None = None) -> Graph:
-    """Apply all lowering passes and check that only mappable nodes are left.
+    """Apply all lowering passes and check that only mappable nodes remain.
 
     Parameters
     ----------
     net : Graph
         Integer graph.
     lowering : Lowering, optional
-        By default every stream becomes a relay and every column stays one.
+        Choices of the passes. By default, every stream becomes a relay and every column is kept.
     """
-    chosen = lowering or Lowering.choose(net)
+    lowering_used = lowering or Lowering.choose(net)
     choices: dict[Pass, Pass] = {
-        lower_readout: partial(lower_readout, membranes=chosen.membranes),
-        lower_columns: partial(lower_columns, ways=chosen.sdsa),
-        lower_shortcuts: partial(lower_shortcuts, relayed=chosen.relayed),
+        lower_readout: partial(lower_readout, membranes=lowering_used.membranes),
+        lower_columns: partial(lower_columns, ways=lowering_used.sdsa),
+        lower_shortcuts: partial(lower_shortcuts, relayed=lowering_used.relayed),
     }
     graph = net
     for lowering_pass in LOWERING_PASSES:
@@ -97,10 +97,10 @@ def lower(net: Graph, lowering: Lowering | None = None) -> Graph:
 
 
 def output_population(net: Graph, *, membranes: bool = False) -> str:
-    """Return the population of the compiled graph that has a network's result."""
+    """Return the population of the compiled graph that holds the network's result."""
     name = net.output_name
     if isinstance(net.nodes[name], GroupSum):
-        # The host adds up what the neurons before it send.
+        # The host sums the output of the neurons in each group.
         return net.unflattened(net.nodes[name].inputs[0]).name
     if net.signals[name] not in (Signal.LOGITS, Signal.CURRENT):
         return name
@@ -108,17 +108,17 @@ def output_population(net: Graph, *, membranes: bool = False) -> str:
 
 
 def mappable_kinds() -> list[str]:
-    """Return the names of the kinds that may be left when a graph has been lowered."""
+    """Return the names of the kinds that a lowered graph may contain."""
     return [name for name, kind in NODE_KINDS.items() if kind.is_mappable]
 
 
 def check_mappable(graph: Graph) -> None:
-    """Check that a graph consists of populations joined by connections.
+    """Check that a graph consists of populations that are joined by connections.
 
     Raises
     ------
     CompileError
-        Naming the first node that is something else, or a connection that is shared.
+        If a node is of another kind, or several populations share a connection.
     """
     for node in graph:
         if not node.is_mappable:

@@ -1,4 +1,4 @@
-"""Split a compiled graph into the blocks of the network, for hierarchical processes."""
+"""Partition a compiled graph into the network's blocks for hierarchical processes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Connection:
     Parameters
     ----------
     node : Sparse, Dense or Conv
-        Weights.
+        Node of the connection with its weights.
     source, reader : str
-        Populations.
+        Populations that send and receive.
     delay : int
-        Extra steps.
+        Additional delay in steps.
     graded : bool
-        Whether the source sends payloads rather than spikes.
+        Whether the source sends graded spikes.
     source_shape : tuple of int
         Shape of the source.
     """
@@ -36,22 +36,22 @@ class Connection:
 
 @dataclass(frozen=True, eq=False)
 class BlockPlan:
-    """Content of one hierarchical process.
+    """Contents of one hierarchical process.
 
     Parameters
     ----------
     name : str
         Name of the block, such as ``block.0.attn``.
     populations : tuple of Node
-        LIF, gate and relay nodes.
+        LIF, gate and relay nodes of the block.
     shapes : dict of str to tuple of int
-        Shapes of the populations inside and of those read from outside.
+        Shapes of the populations in the block and of those that it reads from other blocks.
     connections : tuple of Connection
-        Connections that end in this block.
+        Connections into the populations of the block.
     sources : tuple of str
-        Populations of other blocks that are read here.
+        Populations of other blocks that the block reads.
     outputs : tuple of str
-        Populations that others may read.
+        Populations that other blocks may read.
     schedule : Schedule
         Timing of the whole network.
     """
@@ -66,21 +66,21 @@ class BlockPlan:
 
 
 def partition(graph: Graph, schedule: Schedule, observed: tuple[str, ...]) -> tuple[BlockPlan, ...]:
-    """Group populations by block, in the order in which signals reach them.
+    """Group populations by block in topological order.
 
     Parameters
     ----------
     graph : Graph
         Compiled graph.
     schedule : Schedule
-        Its timing.
+        Schedule of the graph.
     observed : tuple of str
-        Populations that must be readable from outside.
+        Populations that must be readable from outside their block.
 
     Returns
     -------
     tuple of BlockPlan
-        A block can only be read by later ones or by itself.
+        Blocks in topological order: only later blocks and the block itself read its outputs.
     """
     blocks: dict[str, list[Node]] = {}
     for node in graph:
@@ -117,14 +117,14 @@ def _plan(
 
 
 def connections_into(graph: Graph, schedule: Schedule, members: list[Node]) -> list[Connection]:
-    """Return the connections that end in some populations of a compiled graph."""
-    found = []
+    """Return the connections into the given populations of a compiled graph."""
+    connections = []
     for reader in members:
         for name in reader.inputs:
             node = graph.nodes[name]
             assert isinstance(node, Sparse | Dense | Conv)
             source = node.inputs[0]
-            found.append(
+            connections.append(
                 Connection(
                     node=node,
                     source=source,
@@ -134,4 +134,4 @@ def connections_into(graph: Graph, schedule: Schedule, members: list[Node]) -> l
                     source_shape=graph.shapes[source],
                 )
             )
-    return found
+    return connections

@@ -1,4 +1,4 @@
-"""Which Lava process each population and connection becomes, and when it acts."""
+"""Tabulate the Lava process of each population and connection with its timing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _POPULATIONS: dict[type[Node], str] = {
     Delta: "Delta",
     Sigma: "Sigma",
 }
-# Without and with a delay.
+# Processes without and with a delay.
 _CONNECTIONS: dict[type[Node], tuple[str, str]] = {
     Sparse: ("Sparse", "DelaySparse"),
     Dense: ("Dense", "DelayDense"),
@@ -46,22 +46,22 @@ _CONNECTIONS: dict[type[Node], tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class ProcessRow:
-    """One Lava process.
+    """A Lava process.
 
     Parameters
     ----------
     name, block : str
-        Node and the block it belongs to.
+        Names of the node and its block.
     process : str
         Class of the Lava process.
     shape : tuple of int
-        Shape of the output.
+        Shape of the process's output.
     latency : int or None
-        Populations: machine steps after the input.
+        Machine steps after the input, for populations.
     reset_offset : int or None
-        Neurons with memory: phase of the reset, for Lava's time step that starts at 1.
+        Phase of the reset, for neurons with memory. Lava's time step starts at 1.
     delay : int or None
-        Connections: extra steps.
+        Additional steps, for connections.
     """
 
     name: str
@@ -74,7 +74,7 @@ class ProcessRow:
 
 
 def process_rows(graph: Graph, schedule: Schedule) -> tuple[ProcessRow, ...]:
-    """Return a row for each Lava process, inputs first."""
+    """Return one row for each Lava process in topological order."""
     return tuple(_row(graph, schedule, node) for node in graph if not isinstance(node, Input))
 
 
@@ -95,7 +95,7 @@ def _row(graph: Graph, schedule: Schedule, node: Node) -> ProcessRow:
 
 
 def format_processes(rows: tuple[ProcessRow, ...]) -> str:
-    """Return a table in the manner of lava-dl's netx."""
+    """Format rows as a table in the style of lava-dl's netx."""
     widest = max((len(row.name) for row in rows), default=len("Name"))
     lines = [f"| {'Name':<{widest}s}|  Process   |  W  |  H  |  C  |latency|reset|delay|"]
     for row in rows:

@@ -1,9 +1,9 @@
-"""When every population computes which step: latencies, delays and resets.
+"""Schedule the steps of all populations: latencies, delays and resets.
 
-A spike needs one machine step to cross a synapse. A population at latency L therefore works on
-SDT step t at machine step ``t + L`` (counting from 0). Paths of different length that meet are
-balanced by delays; every neuron with memory is reset when the first step of a sample reaches it,
-so that samples follow one another every T steps without a gap.
+A spike takes one machine step to cross a synapse. A population with latency L therefore computes
+SDT step t at machine step ``t + L`` (counting from 0). Delays balance paths of different lengths
+that meet. Every neuron with memory is reset when the first step of a sample reaches it, so samples
+follow one another every T steps without a gap.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from sdt_lava.ir import (
 from sdt_lava.ir.numerics import NeuronStates
 from sdt_lava.support.once import cached_property
 
-# Lava's LIFReset always has an interval: longer than any run, where samples are not reset.
+# LIFReset of Lava always has an interval. Without resets, it is longer than any run.
 NO_RESET_INTERVAL = 2**31 - 1
 
-# Populations of a path that are shown. A network can have as many paths as populations.
+# Limit on the displayed populations of a path. A network can have as many paths as populations.
 LONGEST_PATH = 256
 
 
 @dataclass(frozen=True)
 class DelayReason:
-    """Why a connection waits.
+    """Reason for the delay of a connection.
 
     Parameters
     ----------
     connection, source, reader : str
-        The connection and the populations that it joins.
+        Connection, and the populations that it joins.
     delay : int
-        Extra steps.
+        Additional delay in steps.
     longer_path : tuple of str
-        Populations along the path that decides when the reader computes, from where both paths
-        part to the reader; of a very long one its last populations, behind '...'. For a link of a
-        chain that splits a longer delay, source and reader.
+        Populations along the longer path that determines the latency of the reader, from the point
+        where the paths diverge to the reader. A very long path is shortened to '...' and its last
+        populations. For a link of a chain that splits a longer delay, source and reader.
     """
 
     connection: str
@@ -64,18 +64,18 @@ class DelayReason:
 
 @dataclass(frozen=True)
 class ResetReason:
-    """When a population with memory is reset.
+    """Time at which a population with memory is reset.
 
     Parameters
     ----------
     population : str
-        Population.
+        Name of the population.
     latency : int
-        Machine step, from 0, at which step 0 of the first sample reaches it.
+        Machine step, counting from 0, at which step 0 of the first sample reaches the population.
     interval : int or None
-        Machine steps from one reset to the next; None for a stream, which has one reset only.
+        Machine steps between resets; None for a stream, which is reset only once.
     offset : int
-        Phase of the reset, for Lava's time step that starts at 1.
+        Phase of the reset for Lava's time step, which starts at 1.
     """
 
     population: str
@@ -101,21 +101,21 @@ class Schedule:
     Parameters
     ----------
     timesteps : int
-        Steps ``T`` of a sample; samples enter every T machine steps.
+        Number of steps per sample, T. Samples enter every T machine steps.
     latency : mapping of str to int
-        Machine steps between input and each population.
+        Machine steps from the input to each population.
     delay : mapping of str to int
-        Extra steps that each connection waits, beyond the one step of a synapse.
+        Steps by which each connection is delayed beyond the one step of a synapse.
     reset : bool
-        Whether every sample starts from rest. A continuous stream does so only once, when its
-        first step arrives.
+        Whether every sample starts from rest. A continuous stream starts from rest only once, when
+        its first step arrives.
     ends : mapping of str to tuple of str
         Source and reader of each connection.
     memory : tuple of str
-        Populations that have something to reset.
+        Populations with states to reset.
     starts : dict of str to tuple of ndarray
-        States, flat, that a reset gives to populations of sigma-delta neurons. Those that are not
-        here are not reset.
+        Flat states to which sigma-delta populations are reset. Populations without an entry are not
+        reset.
     """
 
     timesteps: int
@@ -132,12 +132,12 @@ class Schedule:
         return max(self.latency.values())
 
     def machine_steps(self, samples: int) -> int:
-        """Return the machine steps needed to run samples back to back."""
+        """Return the number of machine steps that consecutive samples need."""
         return samples * self.timesteps + self.depth
 
     @property
     def reset_interval(self) -> int:
-        """Machine steps between two resets of a population."""
+        """Machine steps between resets of a population."""
         return self.timesteps if self.reset else NO_RESET_INTERVAL
 
     def reset_offset(self, name: str) -> int:
@@ -145,12 +145,12 @@ class Schedule:
         return (self.latency[name] + 1) % self.reset_interval
 
     def first_step(self, name: str, sample: int) -> int:
-        """Return the machine step (from 0) at which a sample's step 0 leaves a population."""
+        """Return the machine step, from 0, at which a population sends step 0 of a sample."""
         return sample * self.timesteps + self.latency[name]
 
     @property
     def delays(self) -> tuple[DelayReason, ...]:
-        """Why each connection that waits does so, in the order in which signals reach it."""
+        """Reasons for all delays, in topological order of the connections."""
         return tuple(
             DelayReason(name, *self.ends[name], delay, self._longer_path(name))
             for name, delay in self.delay.items()
@@ -159,7 +159,7 @@ class Schedule:
 
     @property
     def resets(self) -> tuple[ResetReason, ...]:
-        """When each population with memory is reset, in the order in which signals reach it."""
+        """Resets of all populations with memory, in topological order."""
         interval = self.timesteps if self.reset else None
         return tuple(
             ResetReason(name, self.latency[name], interval, self.reset_offset(name))
@@ -178,7 +178,7 @@ class Schedule:
 
     @cached_property
     def _last_source(self) -> dict[str, str]:
-        """For each population the source whose events reach it without a step to spare."""
+        """For each population, the source on its critical path."""
         last: dict[str, tuple[int, str]] = {}
         for name, (source, reader) in self.ends.items():
             if reader not in last or self.delay[name] < last[reader][0]:
@@ -186,7 +186,7 @@ class Schedule:
         return {reader: source for reader, (_, source) in last.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the schedule as plain values, for JSON."""
         return {
             "timesteps": self.timesteps,
             "reset": self.reset,
@@ -197,7 +197,7 @@ class Schedule:
         }
 
     def __str__(self) -> str:
-        """Return every latency, delay and reset with its reason, in order of time."""
+        """Return all latencies, delays and resets with their reasons, in order of time."""
         enters = "and start from rest" if self.reset else "as one stream, without resets between"
         lines = [
             f"samples enter every {self.timesteps} steps {enters}; the last output has latency "
@@ -218,32 +218,33 @@ def make_schedule(
     least: Mapping[str, int] | None = None,
     input_latency: int = 0,
 ) -> Schedule:
-    """Balance the paths of a compiled graph.
+    """Schedule a compiled graph by balancing its paths with delays.
 
     Parameters
     ----------
     graph : Graph
-        Compiled graph: populations and connections only.
+        Compiled graph, which has only populations and connections.
     timesteps : int, optional
-        Steps of a sample, if they differ from the graph's.
+        Steps per sample, if different from those of the graph.
     reset : bool
         Whether every sample starts from rest.
     least : mapping of str to int, optional
-        Connections that wait at least so long.
+        Minimum delays of connections.
     input_latency : int
-        Machine steps that the host's events need to reach the first connections.
+        Machine steps until events of the host reach the first connections.
     """
     latency: dict[str, int] = {}
     delay: dict[str, int] = {}
     ends: dict[str, tuple[str, str]] = {}
-    slowest = least or {}
+    minimum_delays = least or {}
     for node in graph:
         if isinstance(node, Input):
             latency[node.name] = input_latency
         elif node.is_population:
             sources = {name: graph.nodes[name].inputs[0] for name in node.inputs}
             earliest = {
-                name: 1 + latency[source] + slowest.get(name, 0) for name, source in sources.items()
+                name: 1 + latency[source] + minimum_delays.get(name, 0)
+                for name, source in sources.items()
             }
             latency[node.name] = max(earliest.values())
             for name, source in sources.items():
@@ -264,17 +265,17 @@ def make_schedule(
 
 
 def _starts(graph: Graph, latency: Mapping[str, int], *, reset: bool) -> NeuronStates:
-    """Return the states in which sigma-delta neurons that are reset start, flat."""
+    """Return the flat states to which sigma-delta neurons are reset."""
     from sdt_lava.ir.sigma_delta_runs import starting_states, starts_by_itself
 
     if not graph.message_names or (not reset and starts_by_itself(graph, latency)):
         return {}
     starts = starting_states(graph)
-    found: NeuronStates = {}
+    states: NeuronStates = {}
     for name in graph.message_names:
         rest = _neurons(graph, name).population((1, *graph.shapes[name])).state
-        found[name] = tuple(np.ravel(part) for part in starts.get(name, rest))
-    return found
+        states[name] = tuple(np.ravel(part) for part in starts.get(name, rest))
+    return states
 
 
 def _neurons(graph: Graph, name: str) -> MessageNeurons:
@@ -284,8 +285,8 @@ def _neurons(graph: Graph, name: str) -> MessageNeurons:
 
 
 def needs_matrix(node: Conv, delay: int) -> bool:
-    """Tell whether a convolution must be written as a matrix.
+    """Return whether a convolution must be unrolled to a matrix.
 
-    Lava's Conv has no delays, and its CPU model cannot shift sums to the right.
+    Lava's Conv does not support delays, and its CPU model cannot shift sums to the right.
     """
     return delay > 0 or node.is_matrix

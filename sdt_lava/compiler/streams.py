@@ -1,9 +1,10 @@
-"""Residual streams: currents that several populations read, and the two ways to carry them.
+"""Analyse residual streams, which are currents that several populations read.
 
-A *stream* is a current with more than one reader, or one that is read through a subsampling or a
-token mean: the sum at one place of the membrane shortcut, such as ``block.0.attn.shortcut``. As a
-*relay* it is a population that sums it up and sends it on as graded spikes. *Unrolled* it is not a
-population at all: every producer is connected to every later reader, by binary spikes that wait.
+A *stream* is a current with several readers, or one that is read through a subsampling or a token
+mean. It is the sum at one point of the membrane shortcut, such as ``block.0.attn.shortcut``. If
+lowered to a *relay*, a population computes the sum and sends it as graded spikes. If *unrolled*,
+there is no such population: every producer is connected to every later reader, and its binary
+spikes are delayed.
 """
 
 from __future__ import annotations
@@ -20,42 +21,42 @@ from sdt_lava.ir.proof import convolution_may_wrap
 from sdt_lava.ir.registers import is_stream
 
 RELAY, UNROLLED = "relay", "unrolled"
-# A token mean of a longer sum could exceed the 24-bit payload: the neuron behind it reads at most
-# 17 bits, shifted by this.
+# With a larger shift, a token mean could exceed the 24-bit payload: the neuron after it reads at
+# most 17 bits, before this shift.
 MAX_UNROLLED_SHIFT = 6
-# Synapses that the sum over tokens of one branch may have; 8 bytes each while it is compiled.
+# Limit on the synapses of one branch's sum over tokens, which take 8 bytes each in the compiler.
 TOKEN_SUM_LIMIT = 8_000_000
 
 
 def stream_names(graph: Graph) -> tuple[str, ...]:
-    """Return the names of the residual streams, in the order in which signals reach them."""
+    """Return the names of the residual streams in topological order."""
     return tuple(node.name for node in graph if is_stream(graph, node))
 
 
 def forced_relays(graph: Graph) -> dict[str, str]:
-    """Return the streams that cannot be unrolled, each with the reason."""
+    """Return the streams that cannot be unrolled with the reasons."""
     reasons: dict[str, str] = {}
     obstacles: dict[str, _Obstacle | None] = {}
-    selected: dict[str, str] = {}
+    stream_of: dict[str, str] = {}
     for node in graph:
         if isinstance(node, TokenMean):
             stream, reason = (
-                selected[node.inputs[0]],
+                stream_of[node.inputs[0]],
                 _not_unrolled(node, obstacles[node.inputs[0]]),
             )
             if reason and is_stream(graph, graph.nodes[stream]):
                 reasons[stream] = reason
         if graph.signals[node.name] is Signal.CURRENT:
-            selected[node.name] = node.name
+            stream_of[node.name] = node.name
             obstacles[node.name] = _obstacle(graph, node, obstacles)
             if isinstance(node, Subsample):
-                selected[node.name] = selected[node.inputs[0]]
+                stream_of[node.name] = stream_of[node.inputs[0]]
     return reasons
 
 
 @dataclass(frozen=True)
 class _Obstacle:
-    """A producer whose current cannot be summed over tokens: it rounds, wraps, or is large."""
+    """A producer that cannot be summed over tokens because it rounds, wraps or is too large."""
 
     producer: str
     synapses: int = 0
@@ -84,13 +85,13 @@ def _not_unrolled(mean: TokenMean, obstacle: _Obstacle | None) -> str:
 def _obstacle(
     graph: Graph, node: Node, obstacles: Mapping[str, _Obstacle | None]
 ) -> _Obstacle | None:
-    """Return the first producer of a current that is an obstacle.
+    """Return the first producer of a current that is an obstacle, if any.
 
-    What sums up or selects takes it from what it reads, so that each node is looked at once.
+    Sums and selections inherit the obstacles of their inputs, so each node is visited once.
     """
     if isinstance(node, Shortcut | Subsample):
-        found = (obstacles[name] for name in node.inputs)
-        return next((obstacle for obstacle in found if obstacle), None)
+        input_obstacles = (obstacles[name] for name in node.inputs)
+        return next((obstacle for obstacle in input_obstacles if obstacle), None)
     if np.min(getattr(node, "exponent", 0)) < 0:
         return _Obstacle(node.name)
     if not isinstance(node, Conv):
@@ -102,19 +103,19 @@ def _obstacle(
 
 
 def shortcut_ways(graph: Graph, shortcut: str | Mapping[str, str]) -> dict[str, str]:
-    """Return for each stream whether it becomes a relay or is unrolled.
+    """Return the lowering of each stream, 'relay' or 'unrolled'.
 
     Parameters
     ----------
     graph : Graph
         Integer graph.
     shortcut : {'relay', 'unrolled'} or mapping of str to str
-        One way for all streams, or a way for each of some: the others become relays.
+        Lowering of all streams, or of individual ones; the others become relays.
 
     Raises
     ------
     CompileError
-        If a stream or a way does not exist, or a stream that is named cannot be unrolled.
+        If a stream or lowering does not exist, or a named stream cannot be unrolled.
     """
     names, forced = stream_names(graph), forced_relays(graph)
     if isinstance(shortcut, str):

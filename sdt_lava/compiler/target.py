@@ -1,4 +1,4 @@
-"""A target's description: named limits, boards, supported kinds."""
+"""Describe a target: named limits, boards and supported kinds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sdt_lava.errors import TargetError
 
-# Every limit that a target may state, with its unit. One that it does not state is unlimited.
+# Limits that a target may state, with their units. A limit that is not stated is unlimited.
 LIMITS: Mapping[str, str] = {
     "cores_per_chip": "neuron cores",
     "neurons_per_core": "neurons",
@@ -56,7 +56,7 @@ class Limit:
     value : int
         The limit, in the unit that `LIMITS` gives for its name.
     source : str
-        Where the number was read, or how it was derived.
+        Source of the number, or its derivation.
     """
 
     value: int
@@ -74,9 +74,9 @@ class Board:
     chips : int
         Number of chips.
     source : str
-        Where the number was read.
+        Source of the number.
     partitions : tuple of str
-        SLURM partitions that have such boards.
+        SLURM partitions with such boards.
     """
 
     name: str
@@ -87,26 +87,26 @@ class Board:
 
 @dataclass(frozen=True)
 class Target:
-    """Something that runs compiled networks.
+    """A device or simulator that runs compiled networks.
 
     Parameters
     ----------
     name : str
-        Short name, as ``--target`` takes it.
+        Short name, as for ``--target``.
     title : str
-        Name for people.
+        Human-readable name.
     kinds : tuple of str
-        Kinds of nodes of a compiled graph that it runs.
+        Kinds of compiled nodes that the target runs.
     kinds_source : str
-        How that is known.
+        Source for the supported kinds.
     processes : tuple of str
-        Lava processes that it has models of; empty if it has them of all.
+        Lava processes for which the target has models; empty if it has models for all.
     limits : mapping of str to Limit
-        By name; a limit that is not there is not known or does not exist.
+        Limits by name. A missing limit is unknown or does not exist.
     boards : mapping of str to Board
-        By name; empty for a simulator.
+        Boards by name; empty for a simulator.
     default_board : str
-        Board that is meant when none is named; empty for a simulator.
+        Name of the board to use by default; empty for a simulator.
     """
 
     name: str
@@ -119,32 +119,32 @@ class Target:
     default_board: str
 
     def limit(self, name: str) -> int | None:
-        """Return the value of a limit, or None where there is none."""
+        """Return the value of a limit, or None if the target does not state it."""
         if name not in LIMITS:
             raise KeyError(name)
-        found = self.limits.get(name)
-        return None if found is None else found.value
+        limit = self.limits.get(name)
+        return None if limit is None else limit.value
 
     def source(self, name: str) -> str:
-        """Return the source of a limit, empty where there is none."""
-        found = self.limits.get(name)
-        return "" if found is None else found.source
+        """Return the source of a limit, or '' if the target does not state it."""
+        limit = self.limits.get(name)
+        return "" if limit is None else limit.source
 
     @property
     def is_hardware(self) -> bool:
-        """Whether it has boards, and so neuron cores to map to."""
+        """Whether the target has boards, and therefore neuron cores."""
         return bool(self.boards)
 
     def board(self, name: str | None = None) -> Board:
-        """Return a board by name, the default one without a name.
+        """Return the board with a name, or the default board.
 
         Raises
         ------
         TargetError
             If the target has no such board.
         """
-        wanted = self.default_board if name is None else name
-        if wanted not in self.boards:
+        board_name = self.default_board if name is None else name
+        if board_name not in self.boards:
             found = f"board {name!r}" if name else "no board"
             raise TargetError(f"target {self.name!r}", found, f"one of {list(self.boards)}")
-        return self.boards[wanted]
+        return self.boards[board_name]

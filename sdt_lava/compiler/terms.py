@@ -1,4 +1,4 @@
-"""The terms of a current: which producers add up to it, and what lies between them and a reader."""
+"""Expand currents to terms: their producers and the operations between producer and reader."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class Term:
     Parameters
     ----------
     source : str
-        The producer: a synapse, or a current behind which there is a relay population.
+        The producer: a synapse, or a current that a relay population forwards.
     relayed : bool
-        Whether it is such a population.
+        Whether a relay population forwards the current.
     label : str
-        What the reader reads, for names: the producer, or the last selection or mean after it.
+        Name of what the reader reads: the producer, or the last selection or mean after it.
     stride : int
-        Every how many rows and columns of it are read.
+        Stride of the rows and columns that are read.
     summed : bool
-        Whether it is summed over tokens.
+        Whether the current is summed over tokens.
     shift : int
-        Bits by which that sum is shifted to the right.
+        Bits by which the sum is shifted to the right.
     """
 
     source: str
@@ -54,29 +54,29 @@ class Term:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the producer's current arrives as it is."""
+        """Whether the producer's current arrives unchanged."""
         return self.stride == 1 and not self.summed
 
 
 class Terms:
-    """The terms of a graph's currents, counted before they are listed.
+    """The terms of a graph's currents, which are counted before they are listed.
 
-    A current that is added to itself twice has four times as many terms, and so on: n sums can
-    have 2^n. Neither counting nor listing goes deeper into Python for a deeper graph.
+    A current that is added to itself twice has four times as many terms, so n sums can have 2^n
+    terms. Neither counting nor listing recurses with the depth of the graph.
 
     Parameters
     ----------
     graph : Graph
-        The graph.
+        Graph with the currents.
     relayed : collection of str
-        Currents behind which there is a relay.
+        Currents that a relay forwards.
     """
 
     def __init__(self, graph: Graph, relayed: Collection[str]) -> None:
         self.graph = graph
         self._relayed = frozenset(relayed)
         self._counts: dict[str, int] = {}
-        # Currents whose one term is a relay.
+        # Currents with a relay as their only term.
         self._single: set[str] = set()
         for node in graph:
             if graph.signals[node.name] is Signal.CURRENT:
@@ -95,45 +95,45 @@ class Terms:
         self._single.add(node.name)
 
     def is_relay(self, node: Node) -> bool:
-        """Tell whether a population stands for a current."""
+        """Return whether a relay population forwards a current."""
         if node.name in self._relayed or isinstance(node, MaxPool):
             return True
-        # Only the whole sum may be rounded: a relay of one neuron a channel adds it up.
+        # Only the whole sum may be rounded, so a relay with one neuron per channel computes it.
         return isinstance(node, TokenMean) and node.shift > 0 and node.inputs[0] not in self._single
 
     def count(self, current: str) -> int:
-        """Return how many terms a current has."""
+        """Return the number of terms of a current."""
         return self._counts[current]
 
     def summed(self, current: str) -> list[Term]:
-        """Return the terms of a token mean of a current, before it is rounded."""
+        """Return the terms of a token mean of a current before rounding."""
         return [replace(term, summed=True) for term in self.of(current)]
 
     def of(self, current: str) -> list[Term]:
-        """Return the producers of a current, in order."""
-        found: list[Term] = []
-        # What is left to follow, each with what lies between it and the reader.
-        left = [Term(current, False, "")]
-        while left:
-            term = left.pop()
+        """Return the terms of a current in order."""
+        terms: list[Term] = []
+        # Currents that remain to be expanded, with the operations between them and the reader.
+        pending = [Term(current, False, "")]
+        while pending:
+            term = pending.pop()
             node = self.graph.nodes[term.source]
             if self.is_relay(node):
                 shift = node.shift if isinstance(node, TokenMean) else term.shift
-                found.append(
+                terms.append(
                     replace(term, relayed=True, label=term.label or node.name, shift=shift)
                 )
             elif isinstance(node, Shortcut | Subsample | TokenMean):
-                between = self._passed(term, node)
-                left.extend(replace(between, source=name) for name in reversed(node.inputs))
+                passed = self._passed(term, node)
+                pending.extend(replace(passed, source=name) for name in reversed(node.inputs))
             else:
-                found.append(replace(term, label=node.name))
-        return found
+                terms.append(replace(term, label=node.name))
+        return terms
 
     def _passed(self, term: Term, node: Node) -> Term:
-        """Return a term on the other side of a sum, a selection or a mean."""
+        """Return a term before a sum, selection or mean that it passes through."""
         if isinstance(node, Shortcut):
             return term
-        # What is read of a relay is named by the last selection or mean, where that is one thing.
+        # What is read from a relay is named after the last selection or mean, if it has one term.
         named = replace(term, label=term.label or node.name) if node.name in self._single else term
         if isinstance(node, Subsample):
             return replace(named, stride=term.stride * node.stride)
@@ -142,12 +142,12 @@ class Terms:
 
 
 class Connector:
-    """Makes the connections of terms, each matrix once.
+    """Builder of connections from terms, which builds each matrix once.
 
     Parameters
     ----------
     graph : Graph
-        Graph of the producers.
+        Graph with the producers.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -156,14 +156,14 @@ class Connector:
         self._selections: dict[tuple[Shape, int, bool], csr_matrix] = {}
 
     def connections(self, term: Term, population: str) -> list[Node]:
-        """Return the connections of a term, without reader and with the producer's name.
+        """Return the connections of a term, without a reader and named after the producer.
 
         Parameters
         ----------
         term : Term
-            A term.
+            Term to connect.
         population : str
-            The relay population, for a term that has one.
+            Relay population of a term that has one.
         """
         if term.relayed:
             return [self._from_relay(term, population)]
@@ -171,13 +171,13 @@ class Connector:
         if term.is_plain:
             return [node]
         if isinstance(node, Conv) and not term.summed:
-            # Every s-th output of a convolution is a convolution with s times the stride.
+            # Selecting every s-th output of a convolution multiplies its stride by s.
             rows, columns = node.stride
             return [replace(node, stride=(rows * term.stride, columns * term.stride))]
         return self._composed(term, node)
 
     def _from_relay(self, term: Term, population: str) -> Node:
-        # A token mean with a relay of its own has been summed before.
+        # The relay of a token mean already holds the sum.
         source = self.graph.shapes[term.source]
         return Sparse(
             name=term.label,
@@ -196,7 +196,7 @@ class Connector:
         return self._selections[key]
 
     def _composed(self, term: Term, node: Node) -> list[Node]:
-        """Write a synapse and what comes after it as matrices of 8-bit weights."""
+        """Compose a synapse and the operations after it to matrices of 8-bit weights."""
         source = self.graph.shapes[term.source]
         key = term.source, term.stride, term.summed
         if key not in self._matrices:
@@ -226,15 +226,15 @@ def _read_shape(shape: Shape, term: Term) -> Shape:
 
 
 def _selection(shape: Shape, stride: int, summed: bool) -> csr_matrix:
-    """Return the matrix that selects positions of a current and sums them over tokens."""
+    """Return the matrix that selects positions of a current and optionally sums over tokens."""
     if stride == 1:
-        kept = identity(int(np.prod(shape)), 1)
+        selection = identity(int(np.prod(shape)), 1)
     else:
-        kept = Subsample(name="", stride=stride).relation([shape]).matrix(1)
+        selection = Subsample(name="", stride=stride).relation([shape]).matrix(1)
     if not summed:
-        return kept
+        return selection
     selected = shape if stride == 1 else (shape[0], *(-(-side // stride) for side in shape[1:]))
-    return token_sum(selected, 1) @ kept
+    return token_sum(selected, 1) @ selection
 
 
 def _matrix(graph: Graph, node: Node) -> csr_matrix:
@@ -245,10 +245,11 @@ def _matrix(graph: Graph, node: Node) -> csr_matrix:
 
 
 def split_weights(matrix: csr_matrix) -> list[csr_matrix]:
-    """Write a matrix as a sum of matrices that Lava's connections leave as they are.
+    """Split a matrix into a sum of matrices whose weights Lava's connections store exactly.
 
-    The first part keeps all synapses, also those whose weights cancelled out. Weights that eight
-    bits do not hold are even ones up to the limit, and the lowest bits in a part of their own.
+    The first part keeps all synapses, including those whose weights cancelled out. Weights that do
+    not fit eight bits are split into even weights within the limit and a separate part for the
+    lowest bits.
     """
     whole = matrix.astype(np.int32).tocoo()
     if lava_weights(whole.data) is not None:

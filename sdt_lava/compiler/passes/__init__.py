@@ -1,1 +1,1 @@
-"""One pass a file; each takes a graph and returns one that computes the same spikes."""
+"""Compiler passes, one per file: each returns a graph that computes the same spikes."""

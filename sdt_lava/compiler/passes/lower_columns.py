@@ -1,11 +1,11 @@
-"""Columns of SDSA that are a plain OR, as circuits with fewer neurons or without memory.
+"""Lower SDSA columns that are a plain OR to circuits with fewer neurons or without memory.
 
-What computes ``mask = q AND (any token of k AND v)``:
+The circuits compute ``mask = q AND (any token of k AND v)``:
 
-* ``and``, left to `lower_attention`: gates for k AND v, the column's LIF, gates for the mask;
-* ``column-gate``: the column's neurons are gates; a dilation before them moves into their synapses;
-* ``columnless``: no column, the mask's gates read q and all gates of their column;
-* ``single-gate``: for one token, a gate for q AND k AND v.
+* ``and``, which `lower_attention` makes: gates for k AND v, the column's LIF, gates for the mask;
+* ``column-gate``: the column's neurons are gates, and a dilation is fused into their synapses;
+* ``columnless``: there is no column, and the mask's gates read q and all gates of their column;
+* ``single-gate``: for a single token, one gate computes q AND k AND v.
 """
 
 from __future__ import annotations
@@ -39,14 +39,15 @@ class _Change:
 
 
 def lower_columns(graph: Graph, ways: Mapping[str, str] | None = None) -> Graph:
-    """Replace columns, and what only they need, by the circuits chosen for them.
+    """Replace columns, and the nodes that only they need, by the chosen circuits.
 
     Parameters
     ----------
     graph : Graph
-        Integer graph, before its masks and dilations are lowered.
+        Integer graph before its masks and dilations are lowered.
     ways : mapping of str to str, optional
-        Way by column, as :func:`sdt_lava.compiler.columns.sdsa_ways` allows it; none by default.
+        Lowering of each column, as returned by :func:`sdt_lava.compiler.columns.sdsa_ways`. By
+        default, no column is replaced.
     """
     change, columns = _Change(), find_columns(graph)
     for name, way in (ways or {}).items():
@@ -97,7 +98,7 @@ def _single_gate(graph: Graph, column: Column, change: _Change) -> None:
             replace(_connection(graph, reader, source, synapses), name=f"{reader.name}.{part}")
             for part, source in zip(("query", "key", "value"), spikes, strict=True)
         ]
-        # Three spikes exceed it, two do not.
+        # Three spikes exceed the threshold, two do not.
         gate = _gate(reader, tuple(part.name for part in parts), AND_WEIGHT * len(parts) - 1)
         change.replaced[reader.name] = [*parts, gate]
 
@@ -116,7 +117,7 @@ def _remove_column(column: Column, change: _Change) -> None:
 
 
 def _from_column(graph: Graph, column: Column, weight: int, *, to_tokens: bool) -> csr_matrix:
-    """Connect all tokens of a column, dilated or not, to its neuron or to all of its tokens."""
+    """Connect all tokens of a column, with any dilation, to its neuron or to all of its tokens."""
     shape = graph.shapes[column.source]
     matrix = token_sum(shape, weight)
     if column.dilation is not None:
@@ -125,7 +126,7 @@ def _from_column(graph: Graph, column: Column, weight: int, *, to_tokens: bool) 
 
 
 def _near(dilation: TokenDilate, shape: Shape) -> csr_matrix:
-    """Connect each channel to those that a dilation joins it to."""
+    """Connect each channel to the channels that a dilation joins to it."""
     channels = np.arange(shape[0])
     return dilation.relation([shape]).channel.counts(channels, shape[0]).astype(np.int32)
 

@@ -1,4 +1,4 @@
-"""Neurons of netx: synapses for those that read an image, and plain CUBA ones as LIF neurons."""
+"""Lower neurons of netx files: add synapses to those that read events, and simplify to LIF."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sdt_lava.ir import CubaLif, Delta, Graph, Lif, Node, Signal, Sparse
 
 
 def lower_cuba(graph: Graph) -> Graph:
-    """Connect neurons that read events through identity matrices, and simplify plain CUBA ones."""
+    """Connect event-driven neurons through identity matrices, and simplify plain CUBA neurons."""
     nodes: list[Node] = []
     for node in graph:
         if isinstance(node, CubaLif):
@@ -26,7 +26,7 @@ def lower_cuba(graph: Graph) -> Graph:
 
 
 def _connect(graph: Graph, source: str, reader: CubaLif | Delta, nodes: list[Node]) -> str:
-    """Return what the neurons read instead of a source, adding a connection if one is needed."""
+    """Return the current that the neurons read from a source, adding a connection if needed."""
     if graph.signals[source] is Signal.CURRENT:
         return source
     shape = graph.shapes[source]
@@ -44,7 +44,7 @@ def _connect(graph: Graph, source: str, reader: CubaLif | Delta, nodes: list[Nod
 
 
 def _simplified(node: CubaLif) -> CubaLif | Lif:
-    """Return LIF neurons if nothing tells these from them."""
+    """Return equivalent LIF neurons if there are any, otherwise the node itself."""
     fields = (node.threshold, node.voltage_decay, node.current_decay)
     values = [np.unique(field) for field in fields]
     if not node.is_plain or any(value.size > 1 for value in values):

@@ -1,4 +1,4 @@
-"""Nodes one by one: what a kind becomes that is neither a population nor a connection."""
+"""Lower nodes of single kinds that are neither populations nor connections."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from sdt_lava.ir import Graph, Node
 
-# From the graph and a node of it to the nodes that take its place; the last has its name.
+# Function of a graph and a node that returns the replacing nodes, the last with the node's name.
 Lower = Callable[[Graph, Any], list[Node]]
 
 _LOWERED: dict[type[Node], Lower] = {}
 
 
 def lowers(kind: type[Node]) -> Callable[[Lower], Lower]:
-    """Register what a kind of node becomes: existing kinds that compute the same."""
+    """Register the lowering of a kind of node to other kinds that compute the same."""
 
     def register(function: Lower) -> Lower:
         _LOWERED[kind] = function
@@ -24,18 +24,18 @@ def lowers(kind: type[Node]) -> Callable[[Lower], Lower]:
 
 
 def lower_kinds(graph: Graph, kinds: Collection[type[Node]] | None = None) -> Graph:
-    """Replace every node of some kinds.
+    """Replace every node of the given kinds.
 
     Parameters
     ----------
     graph : Graph
         Any graph.
     kinds : collection of type, optional
-        By default all that are registered.
+        Kinds to replace; by default all registered kinds.
     """
-    chosen = _LOWERED if kinds is None else {kind: _LOWERED[kind] for kind in kinds}
+    lowered_kinds = _LOWERED if kinds is None else {kind: _LOWERED[kind] for kind in kinds}
     nodes: list[Node] = []
     for node in graph:
-        lower = chosen.get(type(node))
+        lower = lowered_kinds.get(type(node))
         nodes.extend([node] if lower is None else lower(graph, node))
     return graph.rebuild(nodes)

@@ -1,4 +1,4 @@
-"""Windows of spikes, as of pools and dilations: connections into a gate that fires on any spike."""
+"""Lower windows of spikes, as in pools and dilations, to connections and OR gates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sdt_lava.compiler.passes.lower_kinds import lower_kinds, lowers
 from sdt_lava.ir import Gate, Graph, Node, OrPool, Sparse, TokenDilate
 from sdt_lava.ir.numerics import POOL_WEIGHT
 
-# Any sum of at least one spike exceeds 1.
+# The sum of any number of spikes exceeds 1.
 POOL_THRESHOLD = 1
 
 
@@ -18,21 +18,21 @@ def lower_pooling(graph: Graph) -> Graph:
 @lowers(OrPool)
 @lowers(TokenDilate)
 def or_gate(graph: Graph, node: Node) -> list[Node]:
-    """Return a connection and a gate that fires on any spike that the connection brings."""
+    """Return a connection and a gate that fires on any spike from the connection."""
     return counting_gate(graph, node, POOL_THRESHOLD)
 
 
 def counting_gate(graph: Graph, node: Node, threshold: int) -> list[Node]:
-    """Return a connection and a gate that takes the place of a node.
+    """Return a connection and a gate that replaces a node.
 
     Parameters
     ----------
     graph : Graph
-        Graph that the node belongs to.
+        Graph of the node.
     node : Node
-        What is replaced; the gate takes its name, and the connection joins what the node joins.
+        Node to replace. The gate takes its name, and the connection joins the same pairs.
     threshold : int
-        The gate fires where the sum of its spikes, `POOL_WEIGHT` each, exceeds it.
+        Threshold that the sum of spikes, `POOL_WEIGHT` each, must exceed for the gate to fire.
     """
     shapes = [graph.shapes[name] for name in node.inputs]
     window = Sparse(

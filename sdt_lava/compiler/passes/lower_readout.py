@@ -1,9 +1,10 @@
-"""The end of a network: synapses into neurons that hold the sums; the host adds a head's bias.
+"""Lower the end of a network to synapses and neurons that hold the sums.
 
-A network without head may end in a current, of which the same neurons are made.
+The host adds the bias of a head. A network without a head may end in a current, which gets the same
+neurons.
 
-Usually they are relays, which send the sums of each step out. Without graded spikes they are LIF
-neurons that do not leak and do not reach their threshold: after the last step of a sample their
+The neurons are usually relays, which send the sums of each step. Without graded spikes, they are
+LIF neurons that neither leak nor reach their threshold. After the last step of a sample, their
 membranes hold the sum over time, shifted by six bits, for the host to read.
 """
 
@@ -29,31 +30,31 @@ from sdt_lava.ir import (
 )
 from sdt_lava.ir.numerics import DECAY_UNITY, THRESHOLD_LIMIT
 
-# What reads an image as it reads the flat vector.
+# Kinds that read an image in the same way as its flat vector.
 _IN_C_ORDER = (Dense, Sparse)
-# What takes its place among the populations, or none.
+# Kinds that have no population of their own.
 _DROPPED = (Readout, GroupSum, Flatten)
 READOUT_SUFFIX = ".relay"
 MEMBRANE_SUFFIX = ".membrane"
 
 
 def lower_readout(graph: Graph, *, membranes: bool = False) -> Graph:
-    """Replace the Readout by Dense synapses and neurons without bias, and drop Flatten nodes.
+    """Replace the Readout by Dense synapses and neurons without bias, and remove Flatten nodes.
 
-    A current at the end of a network gets such neurons, too. Currents that nobody reads are left
-    out: there is no population for them to arrive at. So are sums over groups of neurons, which the
-    host makes.
+    A current at the end of a network also gets such neurons. Currents without readers are removed
+    because they reach no population. Sums over groups of neurons are removed because the host
+    computes them.
 
     Parameters
     ----------
     graph : Graph
         Integer graph.
     membranes : bool
-        Leave the sums in membranes instead of sending them out of relays.
+        Whether to keep the sums in membranes instead of sending them from relays.
     """
     neurons = _membranes if membranes else _relay
     unread = _unread(graph)
-    # A population is a vector anyway; dense synapses read an image in C order.
+    # A population is already a vector, and dense synapses read an image in C order.
     skipped: dict[str, str] = {}
     for node in graph:
         if isinstance(node, Flatten):
@@ -69,8 +70,8 @@ def lower_readout(graph: Graph, *, membranes: bool = False) -> Graph:
             source = skipped.get(node.inputs[0], node.inputs[0])
             nodes.extend(_lower(node, source, neurons))
         elif isinstance(node, And) and _is_of_one(node, skipped):
-            # Two ways to flatten one population: two connections from it.
-            nodes.extend(_rewire(made, skipped) for made in lower_and(graph, node))
+            # The two inputs flatten the same population, so it gets two connections.
+            nodes.extend(_rewire(part, skipped) for part in lower_and(graph, node))
         elif isinstance(node, _IN_C_ORDER):
             nodes.append(_rewire(node, skipped))
         else:
@@ -82,22 +83,22 @@ def lower_readout(graph: Graph, *, membranes: bool = False) -> Graph:
 
 
 def _unread(graph: Graph) -> set[str]:
-    """Return the currents beside the readout that no population reads."""
-    found: set[str] = set()
+    """Return the currents other than the readout that no population reads."""
+    unread: set[str] = set()
     for name in reversed(graph.order) if graph.readout else ():
         passes_on = graph.signals[name] is Signal.CURRENT or isinstance(graph.nodes[name], Flatten)
-        if passes_on and found.issuperset(graph.consumers[name]):
-            found.add(name)
-    return found
+        if passes_on and unread.issuperset(graph.consumers[name]):
+            unread.add(name)
+    return unread
 
 
 def _is_of_one(node: Node, skipped: dict[str, str]) -> bool:
-    """Whether a mask reads one population twice."""
+    """Return whether a node is a mask that reads one population twice."""
     return isinstance(node, And) and len({skipped.get(name, name) for name in node.inputs}) == 1
 
 
 def _has_other_readers(graph: Graph, node: Flatten, skipped: dict[str, str]) -> bool:
-    """Whether something reads a vector that is not the same as the image."""
+    """Return whether any reader of a vector cannot read the image instead."""
     readers = (graph.nodes[name] for name in graph.consumers[node.name])
     return not all(
         isinstance(reader, (*_IN_C_ORDER, Readout, GroupSum, Flatten))
@@ -107,7 +108,7 @@ def _has_other_readers(graph: Graph, node: Flatten, skipped: dict[str, str]) -> 
 
 
 def _populated(graph: Graph, node: Flatten) -> list[Node]:
-    """Return gates that send on the spikes that a flatten reads: masks need equal shapes."""
+    """Return gates that forward the input spikes of a flatten, since masks need equal shapes."""
     return or_gate(graph, node)
 
 

@@ -1,8 +1,8 @@
-"""Membrane shortcuts: relays that pass a residual stream on, or synapses from all its producers.
+"""Lower membrane shortcuts to relays, or to synapses from all producers of a stream.
 
-A current that only one neuron reads stays in that neuron's dendrite. A stream that several read
-either gets a relay population, whose graded spikes its readers receive through connections of
-weight 1, or is unrolled: each reader gets its own copy of the synapses of every producer.
+A current with a single reader stays in the dendrite of that reader's neurons. A stream with several
+readers gets a relay population, whose graded spikes the readers receive through connections of
+weight 1, or is unrolled, which gives each reader its own copy of the synapses of every producer.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from sdt_lava.ir import (
     TokenMean,
 )
 
-# Nodes that vanish: what they compute moves into relays and connections.
+# Kinds that are removed; relays and connections compute their results.
 _SUMS = (Shortcut, Subsample, TokenMean, MaxPool)
 
 
 class TooManyConnectionsError(CompileError):
-    """Unrolled streams that would take more connections than are allowed."""
+    """Unrolled streams need more connections than allowed."""
 
 
 def lower_shortcuts(graph: Graph, relayed: Collection[str] | None = None) -> Graph:
@@ -40,14 +40,14 @@ def lower_shortcuts(graph: Graph, relayed: Collection[str] | None = None) -> Gra
     Parameters
     ----------
     graph : Graph
-        Any graph.
+        Graph to lower.
     relayed : collection of str, optional
-        Streams that become relays, all of them by default; the others are unrolled.
+        Streams that become relays, by default all; the others are unrolled.
 
     Raises
     ------
     TooManyConnectionsError
-        If unrolling takes more connections than `unrolled_connections` of the limits.
+        If unrolling needs more connections than the limit `unrolled_connections`.
     """
     return graph.rebuild(_Lowering(graph, relayed).run())
 
@@ -67,27 +67,27 @@ class _Lowering:
             if node.is_population:
                 self._collect(node)
         uses = Counter(
-            term.source for found in self.arriving.values() for term in found if not term.relayed
+            term.source for terms in self.arriving.values() for term in terms if not term.relayed
         )
         connector = Connector(self.graph)
         for node in self.graph:
-            # A synapse stays as it is if there is nothing between it and its only reader.
+            # A synapse directly before its only reader stays unchanged.
             if not (node.is_population or isinstance(node, _SUMS)) and uses[node.name] == 0:
                 self.nodes[node.name] = node
-        for name, found in self.arriving.items():
+        for name, terms in self.arriving.items():
             node = self.populations[name]
-            sources = [self._connect(term, node, connector, uses[term.source]) for term in found]
-            inputs = tuple(source for made in sources for source in made)
+            sources = [self._connect(term, node, connector, uses[term.source]) for term in terms]
+            inputs = tuple(source for names in sources for source in names)
             self.nodes[name] = replace(node, inputs=inputs)
         return list(self.nodes.values())
 
     def _check_size(self) -> None:
-        """Count the connections before they are made: n streams can have 2^n."""
+        """Check the number of connections before they are made, since n streams can have 2^n."""
         needed, edges = 0, 0
         for node in self.graph:
             if node.is_population or isinstance(node, _SUMS):
                 edges += len(node.inputs)
-            # A mean that is rounded is a relay of all terms of its sum.
+            # A rounded mean is a relay of all terms of its sum.
             relays = isinstance(node, _SUMS) and self.terms.is_relay(node)
             if node.is_population or relays:
                 needed += sum(map(self.terms.count, node.inputs))
@@ -102,20 +102,20 @@ class _Lowering:
             )
 
     def _collect(self, reader: Node) -> None:
-        """Note what arrives at a population, after the relays that it reads."""
-        waiting = [(reader, self._of_all(reader))]
-        while waiting:
-            population, found = waiting[-1]
+        """Record the terms that arrive at a population, after those of the relays that it reads."""
+        pending = [(reader, self._of_all(reader))]
+        while pending:
+            population, terms = pending[-1]
             if population.name in self.populations:
-                waiting.pop()
+                pending.pop()
                 continue
-            missing = dict.fromkeys(term.source for term in found if self._is_missing(term))
+            missing = dict.fromkeys(term.source for term in terms if self._is_missing(term))
             if missing:
-                waiting.extend(map(self._relay, reversed(missing)))
+                pending.extend(map(self._relay, reversed(missing)))
                 continue
             self.populations[population.name] = population
-            self.arriving[population.name] = found
-            waiting.pop()
+            self.arriving[population.name] = terms
+            pending.pop()
 
     def _is_missing(self, term: Term) -> bool:
         return term.relayed and self._relay_name(term.source) not in self.populations
@@ -124,11 +124,11 @@ class _Lowering:
         return [term for name in node.inputs for term in self.terms.of(name)]
 
     def _relay_name(self, current: str) -> str:
-        # A synapse keeps its name, so its relay needs another one; the sums vanish.
+        # A synapse keeps its name, so its relay needs another name. Sums are removed.
         return current if isinstance(self.graph.nodes[current], _SUMS) else current + ".relay"
 
     def _relay(self, current: str) -> tuple[Node, list[Term]]:
-        """Return the relay population of a current, and what arrives there."""
+        """Return the relay population of a current with the terms that arrive there."""
         node = self.graph.nodes[current]
         relay = self._new_relay(self._relay_name(current), node)
         if isinstance(node, TokenMean):
@@ -138,7 +138,7 @@ class _Lowering:
         return relay, [Term(current, False, current)]
 
     def _connect(self, term: Term, reader: Node, connector: Connector, uses: int) -> list[str]:
-        """Make the connections of a term and return their names."""
+        """Add the connections of a term to the graph and return their names."""
         population = self._relay_name(term.source) if term.relayed else ""
         names = []
         for connection in connector.connections(term, population):
@@ -154,10 +154,10 @@ class _Lowering:
         return names
 
     def _free_name(self, wanted: str) -> str:
-        """Return a name; the same producer may reach a reader along several ways."""
+        """Return an unused name, since a producer may reach a reader along several paths."""
         name = wanted
         while name in self.nodes:
-            # The first is number 1 and has none in its name.
+            # The first one is number 1, and its name has no number.
             self._same_name[wanted] += 1
             name = f"{wanted}#{self._same_name[wanted] + 1}"
         return name
@@ -177,5 +177,5 @@ class _Lowering:
 
 
 def _short(number: int) -> str:
-    """Return a number for people, who need not see all of its digits."""
+    """Format a number for a message, abbreviating very large ones."""
     return str(number) if number < 10**12 else f"about 2^{number.bit_length() - 1}"

@@ -1,8 +1,8 @@
-"""Convolutions whose sums are shifted to the right, and that have to stay convolutions.
+"""Relay the sums of convolutions that are shifted to the right and stay convolutions.
 
 Lava's Conv cannot shift to the right, and on Loihi 2 it ignores its weight exponent
-(lava-nc/lava#803). So a relay takes the sum as it is, which has 24 bits, and a connection of weight
-1, whose exponent is applied, carries it on.
+(lava-nc/lava#803). A relay therefore takes the unshifted sum of 24 bits, and forwards it through a
+connection of weight 1, which applies the exponent.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ RELAY_SUFFIX = ".sum"
 
 
 def relay_shifted(graph: Graph, names: Collection[str]) -> Graph:
-    """Put a relay and a connection behind some convolutions, which lose their negative exponents.
+    """Insert a relay and a connection after convolutions, which lose their negative exponents.
 
     Parameters
     ----------
     graph : Graph
         Compiled graph.
     names : collection of str
-        Convolutions.
+        Names of the convolutions.
     """
     if not names:
         return graph
@@ -35,9 +35,9 @@ def relay_shifted(graph: Graph, names: Collection[str]) -> Graph:
     for node in graph:
         if isinstance(node, Conv) and node.name in names:
             (reader,) = graph.consumers[node.name]
-            made = _relayed(graph, node, reader)
-            links[node.name] = made[-1].name
-            nodes.extend(made)
+            parts = _relayed(graph, node, reader)
+            links[node.name] = parts[-1].name
+            nodes.extend(parts)
         else:
             inputs = tuple(links.get(name, name) for name in node.inputs)
             nodes.append(replace(node, inputs=inputs))
@@ -45,7 +45,7 @@ def relay_shifted(graph: Graph, names: Collection[str]) -> Graph:
 
 
 def unshifted(node: Conv) -> Conv:
-    """Return a convolution without its negative exponents."""
+    """Return a copy of a convolution without negative exponents."""
     exponents = np.maximum(node.channel_exponents, 0)
     return replace(node, exponent=exponents if np.ndim(node.exponent) else int(exponents.max()))
 

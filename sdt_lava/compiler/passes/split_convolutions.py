@@ -1,8 +1,8 @@
-"""Convolutions without weight exponents: several of them add up to one with large weights.
+"""Split convolutions with weight exponents into a sum of convolutions without.
 
-On Loihi 2 a convolution's model ignores its weight exponent (lava-nc/lava#803), and its weights
-have 8 bits. ``weight * 2 ** exponent`` therefore becomes a sum of weights that fit: convolutions
-with the same source and reader, whose dendrite adds them up.
+On Loihi 2, the model of a convolution ignores its weight exponent (lava-nc/lava#803), and its
+weights have 8 bits. ``weight * 2 ** exponent`` is therefore split into a sum of weights that fit,
+in several convolutions with the same source and reader, whose dendrite sums them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sdt_lava.ir.numerics import WEIGHT_LIMIT, power_shift
 
 
 def split_convolutions(graph: Graph) -> Graph:
-    """Replace every convolution with a weight exponent by ones without."""
+    """Replace every convolution with a weight exponent by convolutions without."""
     parts = {node.name: list(_parts(node)) for node in graph.of_type(Conv) if np.any(node.exponent)}
     nodes: list[Node] = []
     for node in graph:
@@ -33,7 +33,7 @@ def _parts(node: Conv) -> Iterator[Conv]:
     rest = power_shift(np.asarray(node.weight, np.int64), node.exponent, 0)
     number = 0
     while rest.any():
-        # Even weights stay even: the limit is even, too.
+        # Even weights stay even because the limit is even.
         weight = np.clip(rest, -WEIGHT_LIMIT, WEIGHT_LIMIT)
         rest = rest - weight
         number += 1

@@ -1,8 +1,9 @@
-"""Delays longer than the hardware's, over populations that only pass events on.
+"""Split delays that are too long for the hardware over populations that forward events.
 
-A population that some connections read too late gets a chain behind it: gates for spikes, relays
-for graded spikes, each as many steps later as a connection can wait. All connections that wait
-long read the same chain, each at its last population that is early enough.
+A population with readers that need too long a delay gets a chain of populations: gates for spikes,
+relays for graded spikes. Each is as many steps later as a connection can be delayed. All
+connections with long delays read the same chain, each from the last population that is early
+enough.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from sdt_lava.ir.numerics import POOL_WEIGHT
 
 @dataclass(frozen=True)
 class DelaySplit:
-    """A connection whose delay was split.
+    """A split delay of a connection.
 
     Parameters
     ----------
     connection, source, reader : str
-        The connection and the populations that it joins.
+        Connection, and the populations that it joins.
     delay : int
-        Steps that it would have to wait.
+        Total delay in steps.
     through : tuple of str
-        Populations that pass the events on.
+        Populations that forward the events.
     kind : str
-        What they are: 'gate' or 'relay'.
+        Kind of these populations: 'gate' or 'relay'.
     """
 
     connection: str
@@ -52,18 +53,18 @@ class DelaySplit:
 
 @dataclass(frozen=True, eq=False)
 class Balanced:
-    """A lowered graph in time.
+    """A lowered graph with its schedule.
 
     Parameters
     ----------
     graph : Graph
-        With a chain of populations where a delay was too long.
+        Graph with a chain of populations for each delay that was too long.
     schedule : Schedule
-        Its timing.
+        Schedule of the graph.
     splits : tuple of DelaySplit
-        What was split.
+        Delays that were split.
     least : mapping of str to int
-        Delays of the connections inside the chains, which every other schedule of it must keep.
+        Delays of the connections within the chains, which every other schedule must keep.
     """
 
     graph: Graph
@@ -75,16 +76,16 @@ class Balanced:
 def balance(
     graph: Graph, longest: int | None, timed: Callable[..., Schedule] = make_schedule
 ) -> Balanced:
-    """Make the schedule of a lowered graph in which no connection waits too long.
+    """Schedule a lowered graph and split delays that are too long.
 
     Parameters
     ----------
     graph : Graph
         Lowered graph.
     longest : int or None
-        Longest delay of a connection, in steps; None if there is no limit.
+        Longest delay of a connection in steps; None if there is no limit.
     timed : callable
-        Makes a schedule, as :func:`sdt_lava.compiler.schedule.make_schedule` does.
+        Function that makes a schedule, as :func:`sdt_lava.compiler.schedule.make_schedule`.
     """
     schedule = timed(graph)
     if longest is None or max(schedule.delay.values(), default=0) <= longest:
@@ -96,25 +97,25 @@ def balance(
 def split_delays(
     graph: Graph, schedule: Schedule, longest: int
 ) -> tuple[Graph, tuple[DelaySplit, ...], dict[str, int]]:
-    """Let no connection wait longer than the hardware can.
+    """Split all delays that exceed the longest one of the hardware.
 
     Parameters
     ----------
     graph : Graph
         Compiled graph.
     schedule : Schedule
-        Its timing.
+        Schedule of the graph.
     longest : int
-        Longest delay of a connection, in steps.
+        Longest delay of a connection in steps.
 
     Returns
     -------
     graph : Graph
-        With the chains.
+        Graph with the chains.
     splits : tuple of DelaySplit
-        What was split.
+        Delays that were split.
     least : dict of str to int
-        Delays of the connections inside the chains, which the schedule must keep.
+        Delays of the connections within the chains, which the schedule must keep.
     """
     chains = _Chains(graph, longest)
     nodes: list[Node] = []
@@ -142,7 +143,7 @@ class _Chains:
         return Gate if self.graph.signals[source] is Signal.SPIKE else Relay
 
     def populations(self, connection: Node, count: int) -> tuple[str, ...]:
-        """Return the first populations of the chain that a connection reads."""
+        """Return the first populations of a source's chain, extending the chain if needed."""
         source = connection.inputs[0]
         names = self._names.setdefault(source, [])
         while len(names) < count:
@@ -153,11 +154,11 @@ class _Chains:
         names = self._names[source]
         node, shape = self.graph.nodes[source], self.graph.shapes[source]
         block = reader_block if isinstance(node, Input) else node.block
-        before, name = (names or [source])[-1], f"{source}.later{len(names) + 1}"
+        previous, name = (names or [source])[-1], f"{source}.later{len(names) + 1}"
         is_gate = self.kind(source) is Gate
         link = Sparse(
-            name=f"{before}->{name}",
-            inputs=(before,),
+            name=f"{previous}->{name}",
+            inputs=(previous,),
             block=block,
             origin=source,
             weight=identity(int(np.prod(shape)), POOL_WEIGHT if is_gate else 1),
@@ -173,5 +174,5 @@ class _Chains:
         self.least[link.name] = self.longest
 
     def placed(self, nodes: list[Node]) -> list[Node]:
-        """Return all nodes, the chains behind their sources."""
-        return [placed for node in nodes for placed in (node, *self._made.get(node.name, ()))]
+        """Return all nodes, with the chains after their sources."""
+        return [result for node in nodes for result in (node, *self._made.get(node.name, ()))]

@@ -1,7 +1,7 @@
-"""One connection for each weight exponent: Lava's connections have one for all their synapses.
+"""Split connections by weight exponent, since Lava's connections have one for all synapses.
 
-Connections whose output channels have several exponents become several connections with the same
-source and reader, each with the rows of its channels; the reader's dendrite adds them up.
+A connection with different exponents of its output channels becomes several connections with the
+same source and reader, each with the rows of its channels. The reader's dendrite sums them.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from sdt_lava.ir.numerics import IntArray
 
 
 def split_exponents(graph: Graph) -> Graph:
-    """Replace every sparse or dense connection with several exponents by one for each.
+    """Replace every sparse or dense connection with several exponents by one per exponent.
 
-    A convolution that is still one keeps its exponents, one for each output channel.
+    A convolution that was not unrolled keeps its exponents, one for each output channel.
     """
     parts: dict[str, list[Node]] = {
         node.name: _parts(graph, node)
         for node in graph
         if isinstance(node, Sparse | Dense) and np.ndim(node.exponent)
     }
-    names = {name: [part.name for part in made] for name, made in parts.items()}
+    names = {name: [part.name for part in connections] for name, connections in parts.items()}
     nodes: list[Node] = []
     for node in graph:
         if node.name in parts:
@@ -62,12 +62,12 @@ def _parts(graph: Graph, node: Sparse | Dense) -> list[Node]:
 
 
 def _rows(node: Sparse | Dense, rows: IntArray) -> csr_matrix:
-    """Return a matrix of full shape with the synapses of some rows, zero weights included."""
+    """Return a matrix of full shape with the synapses of the given rows, including zero weights."""
     if isinstance(node, Dense):
         return dense_rows(np.asarray(node.weight), rows)
     weight = node.weight
     lengths = np.zeros(weight.shape[0], np.int64)
     lengths[rows] = np.diff(weight.indptr)[rows]
-    kept = np.repeat(lengths > 0, np.diff(weight.indptr))
+    in_rows = np.repeat(lengths > 0, np.diff(weight.indptr))
     pointers = np.concatenate([[0], np.cumsum(lengths)])
-    return csr_matrix((weight.data[kept], weight.indices[kept], pointers), shape=weight.shape)
+    return csr_matrix((weight.data[in_rows], weight.indices[in_rows], pointers), shape=weight.shape)

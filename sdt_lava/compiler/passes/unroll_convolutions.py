@@ -1,8 +1,8 @@
-"""Write convolutions as sparse matrices, where they are small enough.
+"""Unroll convolutions to sparse matrices if they are small enough.
 
 Lava's CPU model of a sparse connection is much faster than its model of a convolution, and only
-sparse connections have delays. A convolution on Loihi 2 shares its weights, so it stays one when
-asked to.
+sparse connections support delays. On Loihi 2, a convolution shares its weights, so it can stay a
+convolution on request.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def unroll_convolutions(graph: Graph, names: Collection[str]) -> Graph:
     for node in graph:
         if isinstance(node, Conv) and node.name in names:
             shape, output = graph.shapes[node.inputs[0]], graph.shapes[node.name]
-            # The copies of a convolution that an unrolled stream has share one matrix.
+            # The copies of a convolution in an unrolled stream share one matrix.
             window = node.stride, node.padding, node.dilation, node.groups
             key = (id(node.weight), *window, shape)
             if key not in matrices:
@@ -46,6 +46,6 @@ def unroll_convolutions(graph: Graph, names: Collection[str]) -> Graph:
 
 
 def unrolled_synapses(graph: Graph, node: Conv) -> int:
-    """Return the number of synapses of a convolution without weight sharing (upper bound)."""
+    """Return an upper bound on the synapses of a convolution without weight sharing."""
     _, out_h, out_w = graph.shapes[node.name]
     return int(node.weight.size) * out_h * out_w

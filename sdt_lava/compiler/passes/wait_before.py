@@ -1,8 +1,8 @@
-"""Convolutions that wait but have to stay convolutions: neurons before them wait instead.
+"""Move delays of convolutions that cannot be unrolled to a population before them.
 
-Lava's Conv has no delays, and a matrix in its place, which has, holds its sums in other registers:
-32 bits where the convolution has 24 that wrap. Where that could make a difference, a population
-that passes the events on takes the delay.
+Lava's Conv does not support delays. A matrix would, but it holds sums in 32 bits, while those of
+the convolution wrap at 24 bits. If that could make a difference, a population that forwards the
+events takes the delay instead.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from sdt_lava.ir.numerics import POOL_WEIGHT
 def wait_before(
     graph: Graph, schedule: Schedule, names: Collection[str]
 ) -> tuple[Graph, tuple[DelaySplit, ...], dict[str, int]]:
-    """Let no convolution of these names wait.
+    """Remove the delays of the named convolutions by inserting populations before them.
 
     Parameters
     ----------
     graph : Graph
         Compiled graph.
     schedule : Schedule
-        Its timing.
+        Schedule of the graph.
     names : collection of str
-        Convolutions; those without a delay stay as they are.
+        Names of the convolutions; those without a delay are not changed.
 
     Returns
     -------
     graph : Graph
-        With the populations.
+        Graph with the populations.
     splits : tuple of DelaySplit
-        What was changed.
+        Delays that were moved.
     least : dict of str to int
-        Delays of the connections to these populations, which the schedule must keep.
+        Delays of the connections into these populations, which the schedule must keep.
     """
     nodes: list[Node] = []
     splits, least = [], {}
