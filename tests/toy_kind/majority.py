@@ -1,17 +1,23 @@
-"""A pool that fires where enough of its window does: one class, and three registrations."""
+"""A pool that fires where enough of its window does: one class, and four registrations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from sdt_lava.compiler.passes.lower_kinds import lowers
 from sdt_lava.compiler.passes.lower_pooling import counting_gate
+from sdt_lava.importers.tracing.axes import whole
+from sdt_lava.importers.tracing.calls import Call, handles
+from sdt_lava.importers.tracing.refusals import NoMeaning
+from sdt_lava.importers.tracing.symbols import Events, Traced
 from sdt_lava.io.netx.schema import WINDOW_LIMIT, Layer, Scalar, register_layer
 from sdt_lava.ir import Graph, Node, Shape, Signal
 from sdt_lava.ir.base import SPIKES
@@ -82,13 +88,33 @@ register_layer(
 )
 
 
+def majority(x: Tensor, kernel: int, stride: int, needed: int) -> Tensor:
+    """Return spikes where enough of a window of spikes ``(..., H, W)`` spikes, as a model does."""
+    if has_torch_function_unary(x):
+        return handle_torch_function(majority, (x,), x, kernel, stride, needed)
+    share = functional.avg_pool2d(x, kernel, stride)
+    return (share * kernel**2 >= needed - 0.5).to(x.dtype)
+
+
+@handles("majority")
+def trace_majority(call: Call) -> Traced:
+    """Return what a traced call stands for."""
+    subject, symbol = call.subject, call.subject.symbol
+    if not isinstance(symbol, Events) or len(symbol.shape) != 3:
+        raise NoMeaning("a majority of what are no images of spikes", "spikes (C, H, W)")
+    fields = dict(zip(("kernel", "stride", "needed"), call.args[1:], strict=True))
+    node = call.builder.add(Majority, call.origin("majority"), (symbol.node,), **fields)
+    shape = call.builder.nodes[node].output_shape([symbol.shape])
+    layout = (*subject.layout[:-2], whole(1, shape[1]), whole(2, shape[2]))
+    return replace(subject, symbol=Events(shape, node), layout=layout)
+
+
 @float_form(Majority)
-def count_spikes(node: Majority, arriving: list[torch.Tensor]) -> torch.Tensor:
-    """Return what the model computes, in floating point."""
+def count_spikes(node: Majority, arriving: list[Tensor]) -> Tensor:
+    """Return what the model computes, on all steps and samples."""
     images = arriving[0].flatten(0, 1).double()
-    share = functional.avg_pool2d(images, node.kernel, node.stride)
-    fires = share * node.kernel**2 >= node.needed - 0.5
-    return fires.to(torch.uint8).unflatten(0, arriving[0].shape[:2])
+    spikes = majority(images, node.kernel, node.stride, node.needed)
+    return spikes.to(torch.uint8).unflatten(0, arriving[0].shape[:2])
 
 
 @lowers(Majority)
