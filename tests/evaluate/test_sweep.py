@@ -11,7 +11,7 @@ import pytest
 
 import sdt_lava
 from sdt_lava import cli
-from sdt_lava.errors import ConfigError, SdtLavaError
+from sdt_lava.errors import ConfigError
 from sdt_lava.evaluate import EvaluationOptions
 from sdt_lava.evaluate.sweep import Sweep, SweepOptions, SweepRow, sweep
 from sdt_lava.io.files import OutputError
@@ -174,14 +174,18 @@ def test_the_front():
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "said"),
     [
-        {"bits": (9,)}, {"bits": ()}, {"bits": (4, 4)}, {"shortcuts": ("none",)},
-        {"sdsa": ("or",)}, {"counted_samples": 0},
+        ({"bits": (9,)}, "bits: 9"),
+        ({"bits": ()}, "bits: nothing"),
+        ({"bits": (4, 4)}, "bits: a value that is there twice"),
+        ({"shortcuts": ("none",)}, "shortcut: 'none'"),
+        ({"sdsa": ("or",)}, "sdsa: 'or'"),
+        ({"counted_samples": 0}, "counted_samples: 0"),
     ],
-)  # fmt: skip
-def test_impossible_options(changes):
-    with pytest.raises(SdtLavaError):
+)
+def test_impossible_options(changes, said):
+    with pytest.raises(ConfigError, match=said):
         SweepOptions(**changes)
 
 

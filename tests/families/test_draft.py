@@ -11,7 +11,7 @@ import torch
 
 from sdt_lava.datasets import Dataset, MemorySource
 from sdt_lava.datasets.normalisation import NORMALISATION, image_levels
-from sdt_lava.errors import ConfigError, DataError, SdtLavaError
+from sdt_lava.errors import ConfigError, DataError
 from sdt_lava.families import resolve_config
 from sdt_lava.families.draft import count_weights, read_draft
 from sdt_lava.model import PRESETS, SdtConfig, SpikeDrivenTransformer, preset
@@ -217,9 +217,16 @@ def test_names_of_no_preset(named, advice):
     assert (advice or "pass a file as --config own.json") in caught.value.remedy
 
 
-@pytest.mark.parametrize("given", [(None, None), ("digits", "digits"), (None, "missing.json")])
-def test_one_network_that_exists(given):
-    with pytest.raises(SdtLavaError):
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((None, None), "no network"),
+        (("digits", "digits"), "both --preset and --config"),
+        ((None, "missing.json"), "neither a preset nor a readable file"),
+    ],
+)
+def test_one_network_that_exists(given, said):
+    with pytest.raises(ConfigError, match=said):
         read_draft(*given)
 
 
