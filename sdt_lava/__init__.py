@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sdt_lava.backends.deployment import compile_network as compile
     from sdt_lava.datasets import load_dataset
     from sdt_lava.families import load_model, save_checkpoint
+    from sdt_lava.importers import trace
     from sdt_lava.io.netx import load_network, save_network
     from sdt_lava.quantize.export import export, to_network
 
@@ -37,6 +38,7 @@ __all__ = [
     "save_network",
     "simulate",
     "to_network",
+    "trace",
 ]
 
 _moved.install()
@@ -53,6 +55,7 @@ __getattr__ = lazy(
         "save_checkpoint": "families",
         "save_network": "io.netx",
         "to_network": "quantize.export",
+        "trace": "importers",
     },
 )
 
