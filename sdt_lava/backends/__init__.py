@@ -1,4 +1,4 @@
-"""Back ends that run the integer graph: reference, engine and Lava."""
+"""Run integer graphs and float models on the available back ends."""
 
 from sdt_lava.support.lazy import lazy
 

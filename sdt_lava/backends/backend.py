@@ -1,4 +1,4 @@
-"""What a back end is, and which ones there are."""
+"""Define the interface of back ends and their registry."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from sdt_lava.backends.board import HardwareOptions
     from sdt_lava.backends.result import Result
 
-# Options of a simulation that a back end refuses unless it says that it takes them.
+# Options that a back end rejects unless it declares them.
 _PARTICULAR = ("models", "memory", "threads", "device")
 
 
 class Backend(ABC):
-    """Something that runs networks.
+    """Base class of objects that run networks.
 
     Attributes
     ----------
     name : str
-        What :func:`~sdt_lava.backends.run.simulate` and the commands call it.
+        Name of the back end for :func:`~sdt_lava.backends.run.simulate` and for commands.
     runs_graphs : bool
-        Whether it runs integer graphs; otherwise float models.
+        Whether the back end runs integer graphs; otherwise it runs float models.
     traits : Traits
-        What its results say of it.
+        Properties of the back end that its results depend on.
     needs_hardware : bool
-        Whether it needs more than a computer.
+        Whether the back end needs special hardware.
     options : frozenset of str
-        Which options it takes of those that only some back ends do.
+        Options that this back end accepts but some others do not.
     """
 
     name: ClassVar[str]
@@ -43,14 +43,14 @@ class Backend(ABC):
     options: ClassVar[frozenset[str]] = frozenset()
 
     def check(self, options: RunOptions) -> None:
-        """Check what can be checked without a network.
+        """Check options as far as possible without a network.
 
         Raises
         ------
         ConfigError
-            If an option is not allowed, or not one of this back end.
+            If the value of an option is not allowed, or the back end does not accept the option.
         SdtLavaError
-            As of `require`.
+            As for `require`.
         """
         if options.batch_size is not None and options.batch_size < 1:
             raise ConfigError("batch_size", str(options.batch_size), "at least 1")
@@ -63,31 +63,31 @@ class Backend(ABC):
         self.require(options.hardware)
 
     def require(self, hardware: HardwareOptions | None = None) -> None:  # noqa: B027
-        """Check that everything is installed, or connected, that it needs.
+        """Check that all required software and hardware is available.
 
         Parameters
         ----------
         hardware : HardwareOptions, optional
-            What the network is to run on.
+            Options that select the hardware.
 
         Raises
         ------
         SdtLavaError
-            If something is missing.
+            If a requirement is missing.
         """
 
     @abstractmethod
     def simulate(self, net: Any, x: Any, options: RunOptions) -> Result:
-        """Run a network on some input.
+        """Run a network on an input.
 
         Parameters
         ----------
         net : Graph or torch.nn.Module
-            An integer graph, or a float model: see `runs_graphs`.
+            An integer graph or a float model, depending on `runs_graphs`.
         x : array_like, Dataset, SampleSource or torch Dataset
-            The input, as :func:`~sdt_lava.backends.run.simulate` takes it.
+            The input, as for :func:`~sdt_lava.backends.run.simulate`.
         options : RunOptions
-            They have been checked.
+            Options that `check` has accepted.
         """
 
 
@@ -95,7 +95,7 @@ _BACKENDS: dict[str, Backend] = {}
 
 
 def register(backend: Backend) -> None:
-    """Add a back end, behind those that are there; one of the same name is replaced."""
+    """Append a back end to the registry, or replace the one with the same name."""
     _BACKENDS[backend.name] = backend
 
 
@@ -110,55 +110,57 @@ def hardware_names() -> tuple[str, ...]:
 
 
 def names_taking(option: str) -> tuple[str, ...]:
-    """Return the names of the back ends that take an option which others refuse or ignore."""
+    """Return the names of the back ends that accept an option which others reject or ignore."""
     return _names(lambda backend: option in backend.options)
 
 
 def graph_names() -> tuple[str, ...]:
-    """Return the names of the back ends that run integer graphs; those on hardware come last."""
+    """Return the names of the back ends that run integer graphs, with hardware last."""
     return (*simulator_names(), *hardware_names())
 
 
 def backend_for(net: Any, name: str | None = None) -> Backend:
-    """Return the back end that runs a network.
+    """Return the back end for a network.
 
     Parameters
     ----------
     net : Graph or torch.nn.Module
         The network.
     name : str, optional
-        Which one; the first that runs such networks by default.
+        Name of the back end; by default the first one that runs such networks.
 
     Raises
     ------
     ConfigError
-        If there is no such back end, or if it does not run such networks.
+        If there is no such back end, or it does not run such networks.
     """
     is_graph = isinstance(net, Graph)
     allowed = graph_names() if is_graph else _names(lambda backend: not backend.runs_graphs)
-    chosen = name or allowed[0]
-    if chosen not in allowed:
+    backend_name = name or allowed[0]
+    if backend_name not in allowed:
         remedy = "" if is_graph else "export the model first: sdt_lava.export(model, 'net.h5')"
-        raise ConfigError("backend", repr(chosen), f"one of {allowed} for this network", remedy)
-    return _BACKENDS[chosen]
+        raise ConfigError(
+            "backend", repr(backend_name), f"one of {allowed} for this network", remedy
+        )
+    return _BACKENDS[backend_name]
 
 
 def find_backend(where: str, name: str, *, with_hardware: bool = False) -> Backend:
-    """Return the back end of a name that runs integer graphs.
+    """Return the back end with a name if it runs integer graphs.
 
     Parameters
     ----------
     where : str
-        What named it, for the error.
+        Origin of the name, for the error.
     name : str
-        Its name.
+        Name of the back end.
     with_hardware : bool
-        Whether it may need hardware.
+        Whether the back end may need hardware.
 
     Raises
     ------
     ConfigError
-        If there is none.
+        If there is no such back end.
     """
     allowed = graph_names() if with_hardware else simulator_names()
     if name not in allowed:

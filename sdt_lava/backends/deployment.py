@@ -1,4 +1,4 @@
-"""What a user compiles: a network, its target's verdict, its cores and its Lava processes."""
+"""Compile a network for a target with its rule violations, core map and Lava processes."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Deployment(CompiledNetwork):
-    """A compiled network, and what its target makes of it."""
+    """A compiled network with its target's rule violations and core map."""
 
     @cached_property
     def violations(self) -> tuple[Violation, ...]:
-        """What the target does not allow, errors first: see :mod:`sdt_lava.hardware.rules`."""
+        """Violations of design rules, errors first; see :mod:`sdt_lava.hardware.rules`."""
         from sdt_lava.hardware.rules import check_rules
 
         return check_rules(self)
 
     @cached_property
     def core_map(self) -> CoreMap:
-        """Cores and chips of the target that it takes, mapped at first use.
+        """Map of the network to cores and chips of the target, computed on first use.
 
         Raises
         ------
         CompileError
-            If the target has no cores, or a neuron needs more than one.
+            If the target has no cores, or a single neuron does not fit on one.
         """
         from sdt_lava.hardware.core_map import map_cores
 
         return map_cores(self)
 
     def build(self) -> SpikingNetwork:
-        """Make the Lava process of the whole network.
+        """Build the Lava process of the whole network.
 
         Returns
         -------
         SpikingNetwork
-            Hierarchical process: port ``inp`` for flat frames, ``out_port(name)`` for each
-            observed population. It starts nothing.
+            Hierarchical process with port ``inp`` for flat frames and ``out_port(name)`` for each
+            observed population. The process is not started.
 
         Raises
         ------
@@ -78,48 +78,48 @@ def compile_network(
     sdsa: Choice = AND,
     rates: Rates = ASSUMED_RATE,
 ) -> Deployment:
-    """Map an integer graph onto Lava's standard processes.
+    """Compile an integer graph to Lava's standard processes.
 
     Parameters
     ----------
     net : Graph
         Integer graph.
     target : {'lava-cpu', 'loihi2', 'loihi1'}, path or Target
-        Where it will run; a path is that of a target's description, ``*.toml``.
+        Target that will run the network. A path refers to a target's description, ``*.toml``.
     board : str, optional
-        Board of the target; its default board if none is named.
+        Board of the target; by default the target's default board.
     convolutions : {'auto', 'sparse', 'conv'}, optional
-        Unroll convolutions into sparse connections where they are small, always, or only where
-        a delay demands it. By default 'auto' for a simulator and 'conv' for hardware, where
-        convolutions share the memory of their weights. On a simulator, one whose sums may leave
-        24 bits always stays one: a matrix would hold them in 32.
+        Unroll convolutions to sparse connections if they are small, always, or only if a delay
+        requires it. By default 'auto' for a simulator and 'conv' for hardware, where convolutions
+        share the memory of their weights. On a simulator, a convolution whose sums may exceed 24
+        bits is never unrolled, because a matrix would hold them in 32 bits.
     timesteps : int, optional
-        Steps of a sample, for event data that differs from the graph's.
+        Steps per sample, for event data whose number differs from the graph's.
     reset : bool
-        Start every sample from rest. Otherwise samples are one continuous stream: neurons are
-        reset once, when its first step reaches them.
+        Whether every sample starts from rest. Otherwise, samples form one continuous stream, and
+        neurons are reset only once, when its first step reaches them.
     shortcut : {'relay', 'unrolled', 'auto'} or mapping of str to str, optional
-        How membrane shortcuts are carried out: by relays that send residual streams on as graded
-        spikes, by synapses from every producer to every later reader, or the cheaper of both; one
-        way for all residual streams, or a way for each of some, the others by relays. By default
-        'relay', or 'unrolled' for a target without relays.
+        Lowering of membrane shortcuts: to relays that forward residual streams as graded spikes, to
+        synapses from every producer to every later reader, or to the cheaper of both. One lowering
+        applies to all residual streams; a mapping applies to individual ones, and the others become
+        relays. By default 'relay', or 'unrolled' for a target without relays.
     sdsa : {'and', 'column-gate', 'columnless', 'single-gate', 'auto'} or mapping of str to str
-        How the columns of SDSA are carried out (:mod:`sdt_lava.compiler.passes.lower_columns`),
-        for all of them or for each of some, the others by 'and'.
+        Lowering of SDSA columns (:mod:`sdt_lava.compiler.passes.lower_columns`), for all of them or
+        for individual ones; the others get 'and'.
     rates : float or mapping of str to float
-        Events per neuron and step, of all LIFs or by name, from which 'auto' estimates the work.
+        Events per neuron and step, for all LIFs or by name, from which 'auto' estimates the work.
 
     Returns
     -------
     Deployment
-        Compiled graph and schedule, and what the target makes of them.
+        Compiled graph and schedule, with the target's rule violations and core map.
 
     Raises
     ------
     CompileError
-        If the network has a part that cannot be lowered.
+        If a part of the network cannot be lowered.
     TargetError
-        If there is no such target or board.
+        If the target or board does not exist.
     """
     compiled = compile_graph(
         net,

@@ -1,4 +1,4 @@
-"""Back end 'engine'."""
+"""Run integer graphs on back end 'engine'."""
 
 from __future__ import annotations
 
@@ -27,56 +27,58 @@ if TYPE_CHECKING:
 
 
 class EngineBackend(IntegerBackend):
-    """Runs graphs in :class:`~sdt_lava.engine.Engine`."""
+    """Back end that runs graphs on :class:`~sdt_lava.engine.Engine`."""
 
     name = "engine"
     options = frozenset({"memory", "threads", "device"})
     traits = Traits(is_engine=True)
 
     def check(self, options: RunOptions) -> None:
-        """Check options, with those of the engine."""
+        """Check options, including those of the engine."""
         super().check(options)
         _ = options.engine
 
     def run_as_given(self, net: Graph, x: Any, options: RunOptions) -> IntegerRun | None:
-        """Run a network on spikes."""
+        """Run a network on input that may be binary spikes; return None if it is not."""
         return _run_spikes(net, x, options)
 
     def run(self, net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
-        """Run a network."""
+        """Run a network on encoded frames."""
         return _run(net, frames, options)
 
 
 def _run(net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
     from sdt_lava.engine import Engine, RunRequest
 
-    graph, wanted = what_runs(net, options)
-    # The values of a compiled network have been checked.
+    graph, names = what_runs(net, options)
+    # The values of a compiled network have already been checked.
     strict = options.strict and options.compiled is None
     engine = Engine(graph, strict=strict, tracked=False, options=options.engine)
     if not options.reset:
-        return unpacked(net, stream_in_engine(engine, frames, options, wanted), options)
-    request = RunRequest(wanted, in_range=True, on_batch=lambda done: tell(options, done, frames))
+        return unpacked(net, stream_in_engine(engine, frames, options, names), options)
+    request = RunRequest(names, in_range=True, on_batch=lambda done: tell(options, done, frames))
     if options.compiled is not None:
         return unpacked(net, dict(engine.run(frames, request)), options)
-    what = counted(net) if options.count and engine.can_count(frames, in_range=True) else None
-    if what is None:
+    counted_nodes = (
+        counted(net) if options.count and engine.can_count(frames, in_range=True) else None
+    )
+    if counted_nodes is None:
         return _integer_run(net, engine.run(frames, request))
-    ran = engine.run(frames, replace(request, counted=what.fan_out))
-    counts = tables(net, what, frames.shape[:2], ran.counts, frames)
-    return replace(_integer_run(net, ran), counted=counts)
+    result = engine.run(frames, replace(request, counted=counted_nodes.fan_out))
+    counts = tables(net, counted_nodes, frames.shape[:2], result.counts, frames)
+    return replace(_integer_run(net, result), counted=counts)
 
 
 def _run_spikes(net: Graph, x: Any, options: RunOptions) -> IntegerRun | None:
-    """Run a network on spikes as they come; None if the input is something else.
+    """Run a network on unencoded spikes; return None if the input is not binary.
 
-    Checking and copying an input takes as long as a small network: here each thread looks at a
-    value once, when it packs it.
+    Checking and copying an input takes as long as running a small network. Here, each value is read
+    only once, when a thread packs it.
 
     Raises
     ------
     DataError
-        If the shape of the input does not fit.
+        If the shape of the input does not fit the network.
     """
     from sdt_lava.engine import Engine, RunRequest
 
@@ -84,23 +86,23 @@ def _run_spikes(net: Graph, x: Any, options: RunOptions) -> IntegerRun | None:
         return None
     values = to_time_first(x, net.input_shape, net.timesteps, look=False)
     engine = Engine(net, strict=options.strict, tracked=False, options=options.engine)
-    what = counted(net) if options.count else None
+    counted_nodes = counted(net) if options.count else None
     request = RunRequest(
         (*net.memory_names, net.output_name, net.input.name),
-        counted=what.fan_out if what else {},
+        counted=counted_nodes.fan_out if counted_nodes else {},
         is_raw=True,
         on_batch=lambda done: tell(options, done, values),
     )
     if not engine.can_pack(values, request):
         return None
-    ran = engine.run(values, request)
-    if not ran.is_binary:
+    result = engine.run(values, request)
+    if not result.is_binary:
         return None
-    counts = tables(net, what, values.shape[:2], ran.counts) if what else None
-    entered = PackedFrames(ran.packed(net.input.name))
-    return replace(_integer_run(net, ran), entered=entered, counted=counts)
+    counts = tables(net, counted_nodes, values.shape[:2], result.counts) if counted_nodes else None
+    packed_input = PackedFrames(result.packed(net.input.name))
+    return replace(_integer_run(net, result), entered=packed_input, counted=counts)
 
 
 def _integer_run(net: Graph, ran: RunResult) -> IntegerRun:
-    spikes = ran.only(net.lif_names)  # packed until somebody looks at them
+    spikes = ran.only(net.lif_names)  # stay packed until they are read
     return IntegerRun(ran[net.output_name], spikes, messages_of(net, ran))

@@ -1,4 +1,4 @@
-"""How a Lava network was run."""
+"""Record how a Lava network was run."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LavaExecution:
-    """What ran a Lava network, and how long its parts took.
+    """Executor of a Lava network, and the durations of its phases.
 
     Parameters
     ----------
     executor : str
-        'processes': an operating system process for each Lava Process that has a ProcessModel;
-        'in-process': all of them one after another in the calling thread.
+        'processes': an operating system process for each Lava Process with a ProcessModel.
+        'in-process': all of them in turn in the calling thread.
     models : str
-        ProcessModels: 'lava', 'accelerated', 'fused-blocks' or 'fused'.
+        ProcessModels used: 'lava', 'accelerated', 'fused-blocks' or 'fused'.
     processes : int
-        Lava Processes that have a ProcessModel, with those that feed and record.
+        Number of Lava Processes with a ProcessModel, including those that feed and record.
     seconds : mapping of str to float
         Wall-clock time of 'compile', 'start', 'run' and 'stop'.
     note : str
-        Why another executor ran than was asked for; empty otherwise.
+        Reason why a different executor ran than requested; otherwise empty.
     """
 
     executor: str
@@ -33,7 +33,7 @@ class LavaExecution:
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the execution as plain values, for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What the host adds to the output of a compiled network to make it the network's."""
+"""Compute on the host what a compiled network omits of the original network's output."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 def network_outputs(
     compiled: CompiledNetwork, recorded: Mapping[str, IntArray]
 ) -> dict[str, IntArray]:
-    """Return what the network's own nodes emit, from what was recorded of its populations.
+    """Return the output of the original network's nodes from recorded populations.
 
     Parameters
     ----------
     compiled : CompiledNetwork
-        What ran.
+        Network that ran.
     recorded : mapping of str to ndarray
-        ``(T, B, *shape)`` of each of its observed populations.
+        Output of each observed population, ``(T, B, *shape)``.
 
     Returns
     -------
     dict of str to ndarray
-        ``(T, B, *shape)`` of every LIF and of the network's output: with the head's bias, and with
-        the spikes of neurons that have no population of their own.
+        Output of every LIF and of the network, ``(T, B, *shape)``. It includes the bias of the head
+        and the spikes of neurons without a population.
     """
     outputs = with_readout(compiled, recorded)
     for name in compiled.implied:
@@ -42,12 +42,12 @@ def network_outputs(
 def with_readout(
     compiled: CompiledNetwork, recorded: Mapping[str, IntArray]
 ) -> dict[str, IntArray]:
-    """Return recorded outputs with the readout, bias included, in place of its relay."""
+    """Return recorded outputs with the readout, including its bias, instead of its relay."""
     net, outputs = compiled.source, dict(recorded)
     if isinstance(net.nodes[net.output_name], GroupSum):
         outputs[net.output_name] = evaluate_from(net, net.output_name, outputs)
     elif compiled.output_name != net.output_name:
-        # The relay sends the weighted sums, or those at a network's end without head.
+        # The relay sends the weighted sums, or the final sums of a network without a head.
         sums = outputs.pop(compiled.output_name).astype(np.int64)
         outputs[net.output_name] = sums + _bias(net)
     return outputs

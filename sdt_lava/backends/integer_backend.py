@@ -1,4 +1,4 @@
-"""What happens to an input on any back end that runs integer graphs on this computer."""
+"""Run inputs on back ends for integer graphs on this computer."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
 
 class IntegerBackend(Backend):
-    """A back end that runs integer graphs, or what they are compiled to."""
+    """Base class of back ends that run integer graphs or their compiled networks."""
 
     def simulate(self, net: Graph, x: Any, options: RunOptions) -> Result:
-        """Run a network on some input; see :class:`~sdt_lava.backends.backend.Backend`."""
+        """Run a network on an input; see :class:`~sdt_lava.backends.backend.Backend`."""
         started = time.perf_counter()
         x = as_input(x)
-        # What messages add up to does not depend on how many steps there are.
+        # The sums of messages do not depend on the number of steps, so networks of them get no
+        # warning.
         if options.reset and not net.message_names:
             warn_of_steps(x, net.input_shape, net.timesteps)
         run = None if self.compiles(options) else self.run_as_given(net, x, options)
@@ -53,30 +54,30 @@ class IntegerBackend(Backend):
         return result.with_membranes()
 
     def compiles(self, options: RunOptions) -> bool:
-        """Whether a compiled network is to run instead of the integer graph."""
+        """Return whether the compiled network runs instead of the integer graph."""
         return self.traits.is_pipelined or options.chooses_lowering
 
     def run_as_given(self, net: Graph, x: Any, options: RunOptions) -> IntegerRun | None:
-        """Run a network on an input that has not been encoded; None if that cannot be."""
+        """Run a network on an input before it is encoded; return None if unsupported."""
         return None
 
     @abstractmethod
     def run(self, net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
-        """Run a network.
+        """Run a network on encoded frames.
 
         Parameters
         ----------
         net : Graph
             Integer graph.
         frames : ndarray of int
-            Its input, ``(T, B, *shape)``.
+            Input of the network, ``(T, B, *shape)``.
         options : RunOptions
-            With the compiled network, if that is what runs. Whether values fit the registers has
-            then been checked.
+            Options, with the compiled network if it runs. In that case, the ranges of registers
+            have already been checked.
         """
 
     def compile(self, net: Graph, frames: IntArray, options: RunOptions) -> Deployment:
-        """Compile a network for Lava's simulator, as the options say."""
+        """Compile a network for Lava's simulator as requested by the options."""
         from sdt_lava.backends.deployment import compile_network
 
         return compile_network(
@@ -89,18 +90,18 @@ class IntegerBackend(Backend):
         )
 
     def convolutions(self, options: RunOptions) -> str:
-        """Return which convolutions become matrices, as :func:`sdt_lava.compile` takes it."""
+        """Return which convolutions to unroll, as for :func:`sdt_lava.compile`."""
         return "auto"
 
     def check_registers(self, net: Graph, frames: IntArray, options: RunOptions) -> None:
-        """Raise if a value of the network itself does not fit its register.
+        """Check that every value of the original network fits its register.
 
-        Its compiled forms have other nodes, and Lava wraps silently.
+        Compiled networks have different nodes, and Lava wraps silently.
         """
         check_in_engine(net, frames, options)
 
     def _compiled(self, net: Graph, frames: IntArray, options: RunOptions) -> RunOptions:
-        """Return the options with the compiled network, if it is what runs."""
+        """Return the options with the compiled network, if it runs."""
         from sdt_lava.ir.proof import is_proved
 
         if not self.compiles(options):

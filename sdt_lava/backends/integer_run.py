@@ -1,4 +1,4 @@
-"""What the back ends that run an integer graph have in common."""
+"""Share functions between the back ends that run integer graphs."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class IntegerRun:
-    """What a back end returns.
+    """Output of a back end for integer graphs.
 
     Parameters
     ----------
     readout : ndarray of int
-        ``(T, B, classes)``.
+        Readout at each step, ``(T, B, classes)``.
     spikes : mapping of str to ndarray of uint8
-        ``(T, B, *shape)`` by LIF.
+        Spikes of each LIF, ``(T, B, *shape)``.
     messages : mapping of str to ndarray of int32
-        ``(T, B, *shape)`` by population of sigma-delta neurons.
+        Messages of each population of sigma-delta neurons, ``(T, B, *shape)``.
     execution : LavaExecution or None
-        How Lava ran.
+        Execution of the Lava network.
     counted : Counts or None
-        What was counted along the way.
+        Counts made during the run.
     entered : ndarray of int64, PackedFrames or None
-        The input ``(T, B, *shape)``.
+        Integer input, ``(T, B, *shape)``.
     """
 
     readout: IntArray
@@ -56,7 +56,7 @@ def in_batches(
     run: Callable[..., Mapping[str, IntArray]],
     options: RunOptions,
 ) -> dict[str, IntArray]:
-    """Run some samples after the others; each part goes on where the one before ended, or not."""
+    """Run samples in batches, each from rest or from the state in which the last one ended."""
     size = options.batch_size or samples_at_once(net, len(frames))
     run_part = run if options.reset else continuously(run)
     outputs = []
@@ -67,12 +67,12 @@ def in_batches(
 
 
 def joined(outputs: Sequence[Mapping[str, IntArray]]) -> dict[str, IntArray]:
-    """Put the samples of several parts one after the other."""
+    """Concatenate the samples of several parts."""
     return {name: np.concatenate([part[name] for part in outputs], axis=1) for name in outputs[0]}
 
 
 def what_runs(net: Graph, options: RunOptions) -> tuple[Graph, tuple[str, ...]]:
-    """Return the graph that runs, and the nodes whose output is wanted."""
+    """Return the graph to run and the nodes whose output is needed."""
     if options.compiled is not None:
         return options.compiled.graph, options.compiled.observed
     return net, (*net.memory_names, net.output_name)
@@ -84,7 +84,7 @@ def unpacked(
     options: RunOptions,
     execution: LavaExecution | None = None,
 ) -> IntegerRun:
-    """Take readout and spikes from what all populations sent."""
+    """Extract readout, spikes and messages from the output of all populations."""
     if options.compiled is not None:
         outputs = network_outputs(options.compiled, outputs)
     spikes = {lif: outputs[lif].astype(np.uint8, copy=False) for lif in net.lif_names}
@@ -93,24 +93,24 @@ def unpacked(
 
 
 def messages_of(net: Graph, outputs: Mapping[str, IntArray]) -> dict[str, NDArray[np.int32]]:
-    """Return what sigma-delta neurons sent, as wide as Lava's messages."""
+    """Return the messages of sigma-delta neurons in the width of Lava's messages."""
     return {name: outputs[name].astype(np.int32, copy=False) for name in net.message_names}
 
 
 def total_output(net: Graph, readout: IntArray) -> IntArray:
-    """Return a network's result: what its output adds up to in a sample.
+    """Return the network's result, which is the total of its output over a sample.
 
     Parameters
     ----------
     net : Graph
         Integer graph.
     readout : ndarray of int
-        What its output sends, ``(T, B, *shape)``.
+        Output of the network at each step, ``(T, B, *shape)``.
 
     Returns
     -------
     ndarray of int64
-        ``(B, *shape)``: a sum over T, or the last value of an output that has added up already.
+        Sum over T, or the last value if the output already accumulates, ``(B, *shape)``.
     """
     if isinstance(net.nodes[net.output_name], Sigma):
         return readout[-1].astype(np.int64)
@@ -118,6 +118,6 @@ def total_output(net: Graph, readout: IntArray) -> IntArray:
 
 
 def tell(options: RunOptions, done: int, frames: IntArray) -> None:
-    """Report the samples done."""
+    """Report progress in samples."""
     if options.on_progress is not None:
         options.on_progress(done, frames.shape[1])

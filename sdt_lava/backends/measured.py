@@ -1,4 +1,4 @@
-"""What a board's own instruments measured during a run."""
+"""Represent measurements of a board's instruments during a run."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Measured:
-    """Measurements of Lava's profilers on Loihi 2; None where a profiler gave nothing.
+    """Measurements of Lava's profilers on Loihi 2; None if a profiler returned no value.
 
     Parameters
     ----------
     target, board, host : str
-        What ran, as configured, and how it was reached.
+        Configured target and board, and how the board was reached.
     machine_steps, samples, timesteps : int
-        Size of the run: all steps of the machine, samples, and steps T of a sample.
+        Total machine steps, number of samples, and steps T per sample.
     seconds_per_step : float or None
-        Mean time of a machine step [s].
+        Mean duration of a machine step [s].
     total_power, static_power : float or None
-        Mean power of the board during the run, and of the board at rest [W].
+        Mean power of the board during the run, and idle power [W].
     core_power, memory_power, io_power : float or None
-        Mean power of its three supplies [W]: VDD, VDD-M and VDD-IO.
+        Mean power of the three supplies VDD, VDD-M and VDD-IO [W].
     cores : int or None
-        Neuro cores that were active.
+        Number of active neuro cores.
     synops, neuron_updates, spikes_in, spikes_out : int or None
-        Counts of all cores' activity counters, over the whole run.
+        Totals of the activity counters of all cores over the whole run.
     memory_utilisation : float or None
-        Mean share of the cores' memory that is used.
+        Mean share of the cores' memory in use.
     """
 
     target: str
@@ -51,23 +51,23 @@ class Measured:
 
     @property
     def seconds_per_sample(self) -> float | None:
-        """Time of a sample in a full pipeline [s]: ``T`` steps."""
+        """Duration of the ``T`` steps of a sample in a full pipeline [s]."""
         return None if self.seconds_per_step is None else self.seconds_per_step * self.timesteps
 
     @property
     def total_energy(self) -> float | None:
-        """Energy of a sample [J]: ``total_power * seconds_per_sample``."""
+        """Energy per sample, ``total_power * seconds_per_sample`` [J]."""
         return _product(self.total_power, self.seconds_per_sample)
 
     @property
     def dynamic_energy(self) -> float | None:
-        """Energy of a sample beyond that of the board at rest [J]."""
+        """Energy per sample in excess of the idle board [J]."""
         if self.total_power is None or self.static_power is None:
             return None
         return _product(self.total_power - self.static_power, self.seconds_per_sample)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the measurements as plain values, for JSON."""
         return {
             **asdict(self),
             "seconds_per_sample": self.seconds_per_sample,

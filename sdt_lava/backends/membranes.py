@@ -1,9 +1,10 @@
-"""The membranes of a network's last neurons at the end of each sample.
+"""Compute the membranes of a network's last neurons at the end of each sample.
 
-Some networks end in neurons that never fire, whose membrane is the result: the steering angle of
-lava-dl's PilotNet is the ``v`` that its tutorial reads after each sample. No back end sends
-membranes; they follow from the network and what its other neurons sent, which is recorded and the
-same everywhere. So they are computed here, in the arithmetic of the reference, as are counts.
+Some networks end in neurons that never fire, whose membrane is the result. For example, the
+steering angle of lava-dl's PilotNet is the ``v`` that its tutorial reads after each sample. No back
+end sends membranes, but they follow from the network and the recorded output of its other neurons,
+which is the same on every back end. They are therefore computed here, as counts are, with the
+arithmetic of the reference.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from sdt_lava.ir.numerics import (
 )
 from sdt_lava.ir.reference import evaluate_from, run_neurons
 
-# One synaptic weight moves v by so many of its units.
+# Number of units by which a synaptic weight of 1 changes v.
 MEMBRANE_UNIT = 1 << ACTIVATION_SHIFT
 
 
 def last_neurons(net: Graph) -> SpikingNeurons | None:
-    """Return the spiking neurons at the end of a network; None if it ends in something else.
+    """Return the spiking neurons at the end of a network, or None if there are none.
 
-    Sums over groups of them are made by the host.
+    Sums over groups of neurons are ignored, since the host computes them.
     """
     node = net.nodes[net.output_name]
     while isinstance(node, GroupSum | Flatten):
@@ -42,20 +43,20 @@ def last_neurons(net: Graph) -> SpikingNeurons | None:
 
 
 def ends_in_membranes(net: Graph, steps: int) -> bool:
-    """Whether a network's last neurons never fire, so that their membranes are its result.
+    """Return whether a network's last neurons never fire, so that their membranes are its result.
 
     Parameters
     ----------
     net : Graph
-        Integer graph, with the input range of the data.
+        Integer graph with the input range of the data.
     steps : int
-        For how many steps its neurons integrate.
+        Number of steps over which the neurons integrate.
 
     Returns
     -------
     bool
-        True if their threshold is the largest there is, as in PilotNet and SLAYER's Affine block,
-        or if no input reaches it in so many steps.
+        True if the threshold is the largest possible, as in PilotNet and SLAYER's Affine block, or
+        if no input can reach it within the given steps.
     """
     node = net.nodes[net.output_name]
     if not isinstance(node, SpikingNeurons):
@@ -66,24 +67,24 @@ def ends_in_membranes(net: Graph, steps: int) -> bool:
 def end_membranes(
     net: Graph, frames: IntArray, sent: Mapping[str, NDArray[Any]], *, reset: bool
 ) -> dict[str, IntArray]:
-    """Return v of the last neurons after the last step of each sample.
+    """Return the membranes v of the last neurons after the last step of each sample.
 
     Parameters
     ----------
     net : Graph
         Integer graph.
     frames : ndarray of int64
-        Its input, ``(T, B, *shape)``.
+        Input of the network, ``(T, B, *shape)``.
     sent : mapping of str to ndarray
-        What its neurons sent, ``(T, B, *shape)``.
+        Recorded output of the neurons, ``(T, B, *shape)``.
     reset : bool
         Whether every sample starts from rest.
 
     Returns
     -------
     dict of str to ndarray of int64
-        ``(B, *shape)`` by name, in units of 1/64 of a weight, as Lava's v; after a spike it is 0.
-        Empty if the network does not end in spiking neurons.
+        Membranes by name, ``(B, *shape)``, in units of 1/64 of a weight, as Lava's v. A membrane is
+        0 after a spike. Empty if the network does not end in spiking neurons.
     """
     node = last_neurons(net)
     if node is None:
@@ -92,9 +93,9 @@ def end_membranes(
     size = samples_at_once(net, len(frames)) if reset else 1
     states: NeuronStates = {}
     parts = []
-    everything = _known(net, node, frames, sent)
+    recorded = _known(net, node, frames, sent)
     for start in range(0, samples, size):
-        known = {name: values[:, start : start + size] for name, values in everything.items()}
+        known = {name: values[:, start : start + size] for name, values in recorded.items()}
         currents = [evaluate_from(net, name, known) for name in node.inputs]
         states = {} if reset else states
         run_neurons(node, currents, states)
@@ -105,27 +106,29 @@ def end_membranes(
 def _known(
     net: Graph, node: SpikingNeurons, frames: IntArray, sent: Mapping[str, NDArray[Any]]
 ) -> dict[str, NDArray[Any]]:
-    """Return what is known of the nodes that lead to the last neurons."""
+    """Return the recorded outputs of the nodes from which the last neurons are computed."""
     known: dict[str, NDArray[Any]] = {net.input.name: frames}
-    waiting = list(node.inputs)
-    while waiting:
-        name = waiting.pop()
+    pending = list(node.inputs)
+    while pending:
+        name = pending.pop()
         if name in sent:
             known[name] = sent[name]
         elif name not in known:
-            waiting += net.nodes[name].inputs
+            pending += net.nodes[name].inputs
     return known
 
 
 def membrane_logits(node: SpikingNeurons, membranes: IntArray) -> NDArray[np.generic]:
-    """Return membranes in units of a weight, ``(B, neurons)``.
+    """Convert membranes to units of a weight, ``(B, neurons)``.
 
-    Neurons that only add up give whole numbers, int64: the sums over all steps. Those that leak
-    give fractions, float64, which hold them exactly.
+    Neurons that only integrate have whole numbers, int64, which are sums over all steps. Leaky
+    neurons have fractions, which float64 represents exactly.
     """
     flat = membranes.reshape(len(membranes), -1)
-    adds_up = np.all(np.equal(node.current_decay, DECAY_UNITY)) and not np.any(node.voltage_decay)
-    divided = node.drive_shift > 0
-    if adds_up and not divided and node.bias_exponent >= ACTIVATION_SHIFT:
+    is_integrator = np.all(np.equal(node.current_decay, DECAY_UNITY)) and not np.any(
+        node.voltage_decay
+    )
+    has_divided_input = node.drive_shift > 0
+    if is_integrator and not has_divided_input and node.bias_exponent >= ACTIVATION_SHIFT:
         return flat >> ACTIVATION_SHIFT
     return flat / MEMBRANE_UNIT

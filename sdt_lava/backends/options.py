@@ -1,4 +1,4 @@
-"""The options of a simulation."""
+"""Define the options of a simulation."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Options of :func:`~sdt_lava.backends.run.simulate`, and the compiled network.
+    """Options of :func:`~sdt_lava.backends.run.simulate`, with the compiled network if any.
 
-    Without a compiled network the integer graph itself runs.
+    Without a compiled network, the integer graph itself runs.
     """
 
     strict: bool = True
@@ -40,19 +40,19 @@ class RunOptions:
 
     @property
     def chooses_lowering(self) -> bool:
-        """Whether a compiled network is asked for by the way it is lowered."""
+        """Whether the options request a lowering, and thereby a compiled network."""
         return self.shortcut is not None or self.sdsa is not None
 
     @property
     def engine(self) -> EngineOptions:
-        """How the engine runs.
+        """Options of the engine.
 
         Raises
         ------
         ConfigError
-            If a value is not allowed.
+            If the value of an option is not allowed.
         """
         memory = None if self.memory is None else parse_memory(self.memory)
-        given = {"memory": memory, "threads": self.threads, "device": self.device}
-        chosen = {name: value for name, value in given.items() if value is not None}
-        return EngineOptions(batch_size=self.batch_size, **chosen)  # type: ignore[arg-type]
+        values = {"memory": memory, "threads": self.threads, "device": self.device}
+        arguments = {name: value for name, value in values.items() if value is not None}
+        return EngineOptions(batch_size=self.batch_size, **arguments)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Which values a run reaches, and whether all of them fit their registers."""
+"""Find the ranges of values in a run, and check that they fit their registers."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 
 def check_in_engine(net: Graph, frames: IntArray, options: RunOptions) -> None:
-    """Check in the engine that every value of a run fits its register.
+    """Check with the engine that every value of a run fits its register.
 
     Raises
     ------
     NumericOverflowError
-        If one does not.
+        If a value does not fit its register.
     """
     _observe(net, frames, options, strict=True, tracked=False)
 
 
 def check_in_reference(net: Graph, frames: IntArray, options: RunOptions) -> None:
-    """Check in the reference, without torch, that every value of a run fits its register.
+    """Check with the reference, without torch, that every value of a run fits its register.
 
     Raises
     ------
     NumericOverflowError
-        If one does not.
+        If a value does not fit its register.
     """
     from sdt_lava.ir.reference import run_reference
 
@@ -45,14 +45,14 @@ def check_in_reference(net: Graph, frames: IntArray, options: RunOptions) -> Non
 
 
 def engine_extremes(net: Graph, frames: IntArray, options: RunOptions) -> dict[str, Extremes]:
-    """Return the largest magnitudes that an input reaches in each population of neurons."""
+    """Return the largest magnitudes that each population of neurons reaches on an input."""
     return _observe(net, frames, options, strict=options.strict, tracked=True)
 
 
 def stream_in_engine(
     engine: Engine, frames: IntArray, options: RunOptions, wanted: tuple[str, ...]
 ) -> dict[str, IntArray]:
-    """Run an input part by part, each from the states in which the one before ended, or not."""
+    """Run an input in parts, each from rest or from the state in which the last one ended."""
     from sdt_lava.engine import RunRequest
 
     def run(part: IntArray, states: NeuronStates | None = None) -> Mapping[str, IntArray]:

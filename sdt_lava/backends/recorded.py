@@ -1,4 +1,4 @@
-"""The input of a run as the engine packs it, unpacked when somebody looks at it."""
+"""Keep the input of a run as packed by the engine, and unpack it on demand."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 class PackedFrames:
-    """The input of a run, as it was packed.
+    """The packed input of a run.
 
     Parameters
     ----------
     batches : sequence of Output
-        Batch after batch.
+        Packed batches in order.
     """
 
     def __init__(self, batches: Sequence[Output]) -> None:
         self._batches = batches
 
     def unpack(self) -> IntArray:
-        """Return ``(T, B, *shape)``."""
+        """Return the input as an array ``(T, B, *shape)``."""
         from sdt_lava.engine.request import unpacked
 
         return unpacked(self._batches).astype(np.int64)

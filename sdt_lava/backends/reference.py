@@ -1,4 +1,4 @@
-"""Back end 'reference': one readable page of NumPy, the definition of all the others."""
+"""Run integer graphs on back end 'reference', the NumPy definition for all others."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from sdt_lava.ir.numerics import IntArray, NeuronStates
 
 
 class ReferenceBackend(IntegerBackend):
-    """Runs graphs in :mod:`sdt_lava.ir.reference`."""
+    """Back end that runs graphs with :mod:`sdt_lava.ir.reference`."""
 
     name = "reference"
 
     def run(self, net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
-        """Run a network."""
+        """Run a network on encoded frames."""
         from sdt_lava.ir.reference import run_reference
 
-        graph, wanted = what_runs(net, options)
-        # The values of a compiled network have been checked.
+        graph, names = what_runs(net, options)
+        # The values of a compiled network have already been checked.
         strict = options.strict and options.compiled is None
 
         def run(part: IntArray, states: NeuronStates | None = None) -> dict[str, IntArray]:
             values = run_reference(graph, part, strict=strict, states=states)
-            return {name: values[name] for name in wanted}
+            return {name: values[name] for name in names}
 
         return unpacked(net, in_batches(graph, frames, run, options), options)

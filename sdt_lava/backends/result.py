@@ -1,4 +1,4 @@
-"""What a simulation returns, the same for every back end."""
+"""Represent the result of a simulation on any back end."""
 
 from __future__ import annotations
 
@@ -34,35 +34,36 @@ class Result:
     Parameters
     ----------
     backend : str
-        What ran: 'reference', 'engine', 'machine', 'lava', 'lava-inprocess', 'loihi2' or 'torch'.
+        Back end that ran: 'reference', 'engine', 'machine', 'lava', 'lava-inprocess', 'loihi2' or
+        'torch'.
     logits : ndarray
-        ``(B, classes)``. Integer back ends: the readout summed over T, int64 (without a
-        readout: spike counts of the last layer, or, if it never fires, its membranes in units of
-        a weight; sigma-delta networks: what the messages of the output add up to). 'torch': the
+        Logits, ``(B, classes)``. For integer back ends, the readout summed over T, int64. Without a
+        readout, the spike counts of the last layer or, if it never fires, its membranes in units of
+        a weight. For sigma-delta networks, the sums of the output's messages. For 'torch', the
         float model's mean over T.
     spikes : mapping of str to ndarray of uint8
-        ``(T, B, *shape)`` for each LIF, named as in the model.
+        Spikes of each LIF, named as in the model, ``(T, B, *shape)``.
     messages : mapping of str to ndarray of int32
-        ``(T, B, *shape)`` for each population of sigma-delta neurons: the graded messages that it
-        sent, 0 where there was none, and what decoders of the output say at each step.
+        Graded messages of each population of sigma-delta neurons, with 0 for no message, and the
+        values of the output's decoders at each step, ``(T, B, *shape)``.
     seconds : float
         Wall-clock time of the run.
     net : Graph or None
-        The integer graph that ran; None for 'torch'.
+        Integer graph that ran; None for 'torch'.
     entered : ndarray of int64, PackedFrames or None
-        The integer input ``(T, B, *shape)``: see `frames`.
+        Integer input ``(T, B, *shape)``; see `frames`.
     reset : bool
         Whether every sample started from rest.
     compiled : Deployment or None
-        The compiled network that ran; None if the integer graph itself did.
+        Compiled network that ran; None if the integer graph itself ran.
     measured : Measured or None
-        What the board's instruments measured; None for a simulation.
+        Measurements of the board's instruments; None for a simulation.
     execution : LavaExecution or None
-        How Lava ran: which executor and ProcessModels, and how long each part took.
+        Executor and ProcessModels of a Lava run, and the durations of its phases.
     counted : Counts or None
-        What was counted during the run; None if it is counted when somebody asks.
+        Counts made during the run; None if events are counted on demand.
     traits : Traits
-        What the back end is.
+        Properties of the back end.
     """
 
     backend: str
@@ -81,24 +82,24 @@ class Result:
 
     @property
     def sent(self) -> Mapping[str, NDArray[Any]]:
-        """What every population of neurons with memory sent: spikes and messages."""
+        """Spikes and messages of all populations of neurons with memory."""
         return {**self.spikes, **self.messages} if self.messages else self.spikes
 
     @property
     def outputs(self) -> NDArray[np.float64] | None:
-        """What a decoded output says at each step, in real units, ``(T, B, *shape)``.
+        """Decoded output at each step in real units, ``(T, B, *shape)``.
 
-        It is that of a sigma-delta network's last layer; None for networks without one.
+        This is the output of the last layer of a sigma-delta network; None for other networks.
         """
         end = None if self.net is None else self.net.nodes[self.net.output_name]
         return self.messages[end.name] / end.scale if isinstance(end, Sigma) else None
 
     @cached_property
     def membranes(self) -> Mapping[str, IntArray]:
-        """V of the last neurons after the last step of each sample, ``(B, *shape)`` by name.
+        """Membranes v of the last neurons after the last step of each sample, by name.
 
-        In units of 1/64 of a weight, as Lava's v, int64; 0 after a spike. Empty for networks that
-        do not end in spiking neurons.
+        Arrays ``(B, *shape)`` of int64 in units of 1/64 of a weight, as Lava's v; 0 after a spike.
+        Empty for networks that do not end in spiking neurons.
 
         Raises
         ------
@@ -122,7 +123,7 @@ class Result:
         return ends_in_membranes(self.net, len(self.spikes[node.name]) * samples)
 
     def with_membranes(self) -> Result:
-        """Return the result whose logits are membranes, if the last neurons never fire."""
+        """Return the result with membranes as logits, if the last neurons never fire."""
         from sdt_lava.backends.membranes import last_neurons, membrane_logits
 
         node = None if self.net is None else last_neurons(self.net)
@@ -132,21 +133,21 @@ class Result:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Predicted class of each sample, ``(B,)``; the lowest index wins a tie."""
+        """Predicted class of each sample, ``(B,)``; ties go to the lowest index."""
         return np.argmax(self.logits, axis=1)
 
     @cached_property
     def frames(self) -> IntArray | None:
-        """The integer input ``(T, B, *shape)``, int64; None for 'torch'."""
+        """Integer input ``(T, B, *shape)`` of int64; None for 'torch'."""
         entered = self.entered
         return entered.unpack() if isinstance(entered, PackedFrames) else entered
 
     @cached_property
     def counts(self) -> Counts:
-        """Exact counts by layer, step and sample, of the network lowered as usual.
+        """Exact counts by layer, step and sample of the network with the default lowering.
 
-        They do not depend on what ran: residual streams are relays, columns of SDSA neurons. What
-        another lowering takes is in `compiled_counts`.
+        The counts do not depend on the back end: residual streams are relays, and SDSA columns are
+        neurons. Counts for another lowering are in `compiled_counts`.
 
         Raises
         ------
@@ -166,7 +167,7 @@ class Result:
 
     @cached_property
     def synops(self) -> SynopsTable:
-        """Synaptic operations by layer, of the network lowered as usual.
+        """Synaptic operations by layer of the network with the default lowering.
 
         Raises
         ------
@@ -197,7 +198,7 @@ class Result:
 
     @cached_property
     def timing(self) -> Timing:
-        """Latency on Lava and Loihi, and the measured throughput.
+        """Latency on Lava and Loihi, and measured throughput.
 
         Raises
         ------
@@ -221,12 +222,12 @@ class Result:
         )
 
     def integer_run(self, what: str) -> tuple[Graph, IntArray]:
-        """Return network and input of a run of an integer back end.
+        """Return the network and input of a run on an integer back end.
 
         Raises
         ------
         DataError
-            For the float model; `what` cannot be had from it.
+            For the float model, from which `what` cannot be computed.
         """
         if self.net is None or self.frames is None:
             raise DataError(
@@ -239,7 +240,7 @@ class Result:
 
 
 def spike_differences(left: Result, right: Result) -> int:
-    """Count the spikes and messages in which two runs differ, over all neurons, steps and samples.
+    """Count the differing spikes and messages of two runs over all neurons, steps and samples.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""One function for every back end."""
+"""Simulate networks on any back end with a single function."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sdt_lava.compiler.choose import Choice
     from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
 
-# In the order in which they are listed; the first one of a kind of network is its default.
+# Back ends in the order of listings. The first one for a kind of network is its default.
 for _backend in (
     EngineBackend(),
     ReferenceBackend(),
@@ -52,77 +52,78 @@ def simulate(
     device: str | None = None,
     count: bool = False,
 ) -> Result:
-    """Run a network on some input.
+    """Run a network on an input.
 
     Parameters
     ----------
     net : Graph or SpikeDrivenTransformer
-        An integer graph, or the float model (backend 'torch').
+        An integer graph, or a float model (backend 'torch').
     x : array_like, Dataset, SampleSource or torch Dataset
-        ``(B, *shape)``, presented at each of the network's T steps, or ``(B, T, *shape)``; of a
-        data set, all samples.
+        Input ``(B, *shape)``, which is presented at each of the network's T steps, or ``(B, T,
+        *shape)``. For a data set, all samples are run.
     backend : str, optional
-        'engine', 'reference', 'machine', 'lava', 'lava-inprocess' or 'loihi2' for a graph, by
-        default 'engine'; 'torch' for a model. 'machine' runs the compiled network step by machine
-        step in NumPy, as Lava does, without Lava. 'lava' runs an operating system process for each
-        Lava process, 'lava-inprocess' all of them in this one.
+        'engine' (default), 'reference', 'machine', 'lava', 'lava-inprocess' or 'loihi2' for a
+        graph; 'torch' for a model. 'machine' runs the compiled network by machine steps in NumPy,
+        as Lava does but without Lava. 'lava' runs an operating system process for each Lava
+        process, and 'lava-inprocess' runs all of them in this process.
     strict : bool
-        Raise when a value does not fit its register (:mod:`sdt_lava.ir.registers`), naming the
-        first one: the same for every back end, form and lowering. What runs a compiled network has
-        the engine (for 'machine' the reference) look at this input first, if the weights do not
-        prove that everything fits. Otherwise values wrap and saturate as in Lava, everywhere.
+        Whether to raise an error that names the first value that does not fit its register
+        (:mod:`sdt_lava.ir.registers`). The error is the same for every back end, form and lowering.
+        Back ends for compiled networks first check the input with the engine ('machine' with the
+        reference), unless the weights prove that all values fit. If False, values wrap and saturate
+        as in Lava on every back end.
     batch_size : int, optional
-        'engine', 'reference' and 'torch': samples at once. 'machine': machines that run side by
-        side, each with its share of the samples.
+        For 'engine', 'reference' and 'torch', number of samples at once. For 'machine', number of
+        machines in parallel, each with its share of the samples.
     timeout : float, optional
-        On Lava and 'loihi2': limit in seconds for starting and for running.
+        For Lava and 'loihi2', limit in seconds for starting and for running.
     on_progress : callable, optional
-        Called with units of work done and in total.
+        Function called with the units of work done and in total.
     reset : bool
-        Start every sample from rest. Otherwise the samples are one continuous stream of
-        ``B * T`` steps, and neurons keep their state from one to the next (not 'torch').
+        Whether every sample starts from rest. Otherwise, the samples form one continuous stream of
+        ``B * T`` steps, and neurons keep their state between them (not for 'torch').
     models : {'lava', 'accelerated', 'fused-blocks', 'fused'}, optional
-        On Lava: its own ProcessModels (default of 'lava'), compiled ones of the same Processes
-        (default of 'lava-inprocess'), or one for each block or for the whole network.
+        ProcessModels for Lava: its own (default of 'lava'), compiled models of the same Processes
+        (default of 'lava-inprocess'), or one model for each block or for the whole network.
     shortcut, sdsa : str or mapping of str to str, optional
-        How membrane shortcuts and SDSA are lowered, as :func:`sdt_lava.compile` takes it. On Lava
-        and 'machine': 'relay' and 'and' by default. With one of them, 'engine' and 'reference' run
+        Lowering of membrane shortcuts and SDSA, as for :func:`sdt_lava.compile`. The defaults for
+        Lava and 'machine' are 'relay' and 'and'. If either is given, 'engine' and 'reference' run
         the compiled graph instead of the integer graph.
     hardware : HardwareOptions, optional
-        'loihi2': board, what to record and what to measure. 'machine': `target`, `board` and
-        `convolutions` that the network is compiled for, instead of Lava's simulator.
+        For 'loihi2', the board, what to record and what to measure. For 'machine', the `target`,
+        `board` and `convolutions` for compiling instead of those of Lava's simulator.
     memory : int or str, optional
-        'engine': what a batch's arrays and the kernels' tables may take, in bytes or as ``'4GiB'``
-        (the default); decides how many samples run at once.
+        For 'engine', limit on the memory of a batch's arrays and the kernels' tables, in bytes or
+        as text; by default ``'4GiB'``. It determines the number of samples per batch.
     threads : int, optional
-        'engine': threads; by default as many as torch uses.
+        For 'engine', number of threads; by default that of torch.
     device : {'cpu', 'cuda'}, optional
-        'engine': where it runs.
+        For 'engine', device that runs the network.
     count : bool
-        'engine': count events during the run, so that ``result.counts`` is there at once.
-        Otherwise, and where that cannot be, they are counted when somebody asks.
+        For 'engine', whether to count events during the run, so that ``result.counts`` is available
+        at once. If False or unsupported, events are counted on demand.
 
     Returns
     -------
     Result
-        The same spikes from every integer back end.
+        The result, with the same spikes on every integer back end.
 
     Raises
     ------
     DataError
-        If the input does not fit.
+        If the input does not fit the network.
     ConfigError
-        If the back end does not exist or cannot run this kind of network.
+        If the back end does not exist or does not run this kind of network.
     NumericOverflowError
-        If ``strict`` and a value does not fit its register.
+        If ``strict`` is True and a value does not fit its register.
     LavaRuntimeError
         If a Lava process fails.
     LavaUnavailableError
-        If Lava is to run it and is not installed.
+        If the back end needs Lava and it is not installed.
     HardwareUnavailableError
-        'loihi2': if there is no board, or no software that drives it.
+        For 'loihi2', if there is no board or no software that drives it.
     """
-    chosen = backend_for(net, backend)
+    selected_backend = backend_for(net, backend)
     options = RunOptions(
         strict=strict,
         batch_size=batch_size,
@@ -138,5 +139,5 @@ def simulate(
         device=device,
         count=count,
     )
-    chosen.check(options)
-    return chosen.simulate(net, x, options)
+    selected_backend.check(options)
+    return selected_backend.simulate(net, x, options)

@@ -1,4 +1,4 @@
-"""Samples as one continuous stream, in which no neuron is reset between them."""
+"""Run samples as one continuous stream, in which neurons are not reset between them."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ Run = Callable[[IntArray, NeuronStates], Mapping[str, IntArray]]
 
 
 def as_stream(frames: IntArray) -> IntArray:
-    """Put samples one after another: ``(T, B, *shape)`` to ``(B * T, 1, *shape)``."""
+    """Join samples to a stream, from ``(T, B, *shape)`` to ``(B * T, 1, *shape)``."""
     steps, samples, *shape = frames.shape
     return np.ascontiguousarray(np.swapaxes(frames, 0, 1)).reshape(samples * steps, 1, *shape)
 
 
 def as_samples(stream: IntArray, timesteps: int) -> IntArray:
-    """Cut a stream into samples of T steps: ``(B * T, 1, *shape)`` to ``(T, B, *shape)``."""
+    """Cut a stream into samples of T steps, from ``(B * T, 1, *shape)`` to ``(T, B, *shape)``."""
     by_sample = stream.reshape(len(stream) // timesteps, timesteps, *stream.shape[2:])
     return np.swapaxes(by_sample, 0, 1)
 
 
 def continuously(run: Run) -> Callable[[IntArray], dict[str, IntArray]]:
-    """Return a function that runs samples where the samples before them have ended.
+    """Return a function that runs samples from the states in which the previous ones ended.
 
     Parameters
     ----------
     run : callable
-        Runs frames ``(steps, 1, *shape)`` from the given neuron states and leaves the states of
-        the end there.
+        Function that runs frames ``(steps, 1, *shape)`` from the given neuron states and updates
+        these to the final states.
 
     Returns
     -------
     callable
-        From frames ``(T, B, *shape)`` to outputs ``(T, B, *shape)``; to be called with the parts of
-        a stream in their order.
+        Function from frames ``(T, B, *shape)`` to outputs ``(T, B, *shape)``, to be called with the
+        parts of a stream in order.
     """
     states: NeuronStates = {}
 

@@ -1,4 +1,4 @@
-"""How long a frame takes through the network, and how many samples a second go through."""
+"""Report the latency of a network and the measured throughput."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ class Timing:
     Parameters
     ----------
     timesteps : int
-        Steps ``T`` of a sample.
+        Number of steps per sample, ``T``.
     samples : int
-        Samples of the run.
+        Number of samples of the run.
     latency : int
-        Machine steps between a frame and the network's output for it, on Lava and Loihi.
+        Machine steps from a frame to the network's output for it, on Lava and Loihi.
     steps : int
-        Steps that this back end has run: the machine steps of Lava, the others' ``samples * T``.
+        Number of steps that the back end ran: machine steps for Lava, ``samples * T`` for others.
     seconds : float
-        Wall-clock time of these steps: on Lava without compiling, starting and stopping, elsewhere
-        of the whole run.
+        Wall-clock time of these steps. For Lava, it excludes compiling, starting and stopping; for
+        others, it covers the whole run.
     """
 
     timesteps: int
@@ -38,16 +38,16 @@ class Timing:
 
     @property
     def samples_per_second(self) -> float:
-        """Measured throughput."""
+        """Measured throughput in samples per second."""
         return self.samples / self.seconds
 
     @property
     def steps_per_second(self) -> float:
-        """Measured speed of this back end."""
+        """Measured speed of the back end in steps per second."""
         return self.steps / self.seconds
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the timing as plain values, for JSON."""
         return {
             **asdict(self),
             "first_result": self.first_result,

@@ -1,4 +1,4 @@
-"""Back end 'torch': the float model itself."""
+"""Run float models on back end 'torch'."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
 
 class TorchBackend(Backend):
-    """Runs float models."""
+    """Back end that runs float models."""
 
     name = "torch"
     runs_graphs = False
 
     def check(self, options: RunOptions) -> None:
-        """Check options; a model has no states between samples, and no lowering."""
+        """Check options; a model has no states between samples and no lowering."""
         super().check(options)
-        given = {
+        is_option_set = {
             "reset": not options.reset,
             "shortcut": options.shortcut is not None,
             "sdsa": options.sdsa is not None,
         }
-        for option, is_given in given.items():
-            if is_given:
+        for option, is_set in is_option_set.items():
+            if is_set:
                 found = f"an option that back end {self.name!r} does not have"
                 raise ConfigError(option, found, f"one of {simulator_names()}")
 
     def simulate(self, net: SpikeDrivenTransformer, x: Any, options: RunOptions) -> Result:
-        """Run a model on some input; see :class:`~sdt_lava.backends.backend.Backend`."""
-        # Imported here: it needs torch, and `import sdt_lava` does not.
+        """Run a model on an input; see :class:`~sdt_lava.backends.backend.Backend`."""
+        # Imported here because it needs torch, which `import sdt_lava` must not import.
         from sdt_lava.families.run import run_model
 
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What is special about a back end, as far as its results and those who read them care."""
+"""Describe the properties of back ends on which results depend."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ class Traits:
     Parameters
     ----------
     is_pipelined : bool
-        Whether it always runs a compiled network, in which a frame takes as many machine steps as
-        the network is deep.
+        Whether the back end always runs a compiled network, in which a frame takes as many machine
+        steps as the network is deep.
     is_plain : bool
-        Whether it does without torch, so that counting its events does, too.
+        Whether the back end works without torch, in which case counting its events also does.
     is_engine : bool
-        Whether the engine records the spikes, so that it need not compare them when it counts.
+        Whether the engine recorded the spikes, so that they need no comparison when it counts.
     """
 
     is_pipelined: bool = False

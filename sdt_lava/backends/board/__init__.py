@@ -1,4 +1,4 @@
-"""Runs on Loihi 2, through Lava and Intel's extension for members of INRC."""
+"""Run networks on Loihi 2 through Lava and Intel's extension for INRC members."""
 
 from typing import TYPE_CHECKING
 

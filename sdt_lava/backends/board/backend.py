@@ -1,4 +1,4 @@
-"""The back end 'loihi2' of `simulate`."""
+"""Run compiled networks on back end 'loihi2'."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class BoardBackend(Backend):
-    """Runs networks on a board.
+    """Back end that runs networks on a board.
 
-    The engine runs the same input first: it finds sums that would overflow, and its ranges are the
-    evidence for design rules that the weights alone do not prove.
+    The engine runs the same input first. It detects sums that would overflow, and the measured
+    ranges are evidence for design rules that the weights alone do not prove.
     """
 
     name = "loihi2"
@@ -35,26 +35,26 @@ class BoardBackend(Backend):
     traits = Traits(is_pipelined=True)
 
     def require(self, hardware: HardwareOptions | None = None) -> None:
-        """Check that there is something that could run networks for a target.
+        """Check that the software for running networks on the target is installed.
 
         Raises
         ------
         HardwareUnavailableError
-            If there is no extension.
+            If Intel's extension is not installed.
         """
         from sdt_lava.backends.board.run import require_hardware
 
         require_hardware(_chosen(hardware).target)
 
     def simulate(self, net: Graph, x: Any, options: RunOptions) -> Result:
-        """Run a network on some input; see :class:`~sdt_lava.backends.backend.Backend`.
+        """Run a network on an input; see :class:`~sdt_lava.backends.backend.Backend`.
 
         Raises
         ------
         HardwareUnavailableError
-            If there is no board that can be reached.
+            If no board can be reached.
         CompileError
-            If the network breaks a design rule.
+            If the network violates a design rule.
         """
         from sdt_lava.backends.board.run import compile_for_run, run_on_board
 

@@ -1,4 +1,4 @@
-"""Compile a network as options of a run on hardware say it."""
+"""Compile networks as requested by the options of a hardware run."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def compile_for(
     shortcut: Choice | None = None,
     sdsa: Choice | None = None,
 ) -> Deployment:
-    """Compile a network for the target, board and convolutions that options name.
+    """Compile a network for the target, board and convolutions of the options.
 
-    Arguments and errors are those of :func:`sdt_lava.compile`.
+    The arguments and errors are those of :func:`sdt_lava.compile`.
     """
     return compile_network(
         net,

@@ -1,4 +1,4 @@
-"""The border to Intel's extension of Lava, which only members of INRC have."""
+"""Load Intel's extension of Lava, which is available to INRC members only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from sdt_lava.backends.lava.presence import require_lava
 from sdt_lava.errors import HardwareUnavailableError
 
-# What the extension brings and we use. The first one is by what Lava itself tells its presence.
+# Modules of the extension in use. Lava itself detects the extension by the first one.
 _MODULES = ("lava.utils.loihi2_profiler", "lava.proc.embedded_io.spike")
 _PROFILERS = ("Loihi2Power", "Loihi2ExecutionTime", "Loihi2Activity", "Loihi2Memory")
 _REMEDY = "join INRC and install lava-loihi (docs/loihi2.md), or simulate with --backend machine"
@@ -18,18 +18,18 @@ _REMEDY = "join INRC and install lava-loihi (docs/loihi2.md), or simulate with -
 
 @dataclass(frozen=True)
 class Extension:
-    """Parts of the extension.
+    """The parts of the extension in use.
 
     Parameters
     ----------
     profiler : module
-        ``lava.utils.loihi2_profiler``.
+        Module ``lava.utils.loihi2_profiler``.
     """
 
     profiler: Any
 
     def profilers(self, num_steps: int) -> dict[str, Any]:
-        """Return new profilers by class name, without those that this version does not have."""
+        """Create the profilers that this version has, by class name."""
         arguments: dict[str, Sequence[int]] = {"Loihi2Power": (num_steps,)}
         return {
             name: getattr(self.profiler, name)(*arguments.get(name, ()))
@@ -46,7 +46,7 @@ def load_extension() -> Extension:
     LavaUnavailableError
         If Lava is not installed.
     HardwareUnavailableError
-        If the extension is not installed, or does not fit this version of Lava.
+        If the extension is not installed or does not fit this version of Lava.
     """
     require_lava("Loihi 2")
     from lava.utils import loihi

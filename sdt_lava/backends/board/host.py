@@ -1,7 +1,7 @@
-"""Which board a run uses, told to Lava in the environment variables that it reads.
+"""Select the board of a run through the environment variables that Lava reads.
 
-``BOARD`` (a node), ``PARTITION`` and ``LOIHI_GEN`` select within SLURM; ``NOSLURM=1`` and
-``NXSDKHOST`` lead to a board in the network. What is already set is left alone.
+``BOARD`` (a node), ``PARTITION`` and ``LOIHI_GEN`` select a board in SLURM; ``NOSLURM=1`` and
+``NXSDKHOST`` select a board on the network. Variables that are already set take precedence.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ _DOWN = "down"
 
 @contextmanager
 def connected(board: Board) -> Iterator[str]:
-    """Select the board for the length of a block, and leave the environment as it was.
+    """Select a board within a context, and restore the environment afterwards.
 
     Parameters
     ----------
     board : Board
-        What was asked for.
+        Requested board.
 
     Yields
     ------
     str
-        How the board is reached, for reports.
+        Connection to the board, for reports.
 
     Raises
     ------
     HardwareUnavailableError
         If no such board can be reached.
     """
-    before = dict(os.environ)
+    environment = dict(os.environ)
     try:
         if os.environ.get("NXSDKHOST") or os.environ.get("NOSLURM"):
             yield _use_ethernet()
@@ -44,7 +44,7 @@ def connected(board: Board) -> Iterator[str]:
             yield _use_slurm(board)
     finally:
         os.environ.clear()
-        os.environ.update(before)
+        os.environ.update(environment)
 
 
 def _generation() -> object:
@@ -87,8 +87,8 @@ def _use_slurm(board: Board) -> str:
         partition = _first_up(board, partitions)
     try:
         if node is None and _is_up(partition, partitions):
-            # Lava only looks at the partition's first row, which may be boards that are down
-            # while others are up (lava-nc/lava#754).
+            # Lava checks only the first row of the partition, whose boards may be down while others
+            # are up (lava-nc/lava#754).
             loihi.use_slurm_host(None, None, _generation())
             os.environ["PARTITION"] = str(partition)
         else:
@@ -104,23 +104,23 @@ def _use_slurm(board: Board) -> str:
 
 
 def _partitions() -> list[tuple[str, bool]]:
-    """Return name and state, up or not, of every row that SLURM lists."""
+    """Return the name of every row that SLURM lists, and whether it is up."""
     from lava.utils import slurm
 
     try:
         rows = slurm.get_partitions()
-    except OSError:  # Lava's function does not expect that there is no such program
+    except OSError:  # Lava's function does not handle a missing program
         rows = []
-    # The default partition is marked by a star.
-    found = [(row.name.rstrip("*"), _DOWN not in row.state) for row in rows if row.name]
-    if not found:
+    # A star marks the default partition.
+    partitions = [(row.name.rstrip("*"), _DOWN not in row.state) for row in rows if row.name]
+    if not partitions:
         raise HardwareUnavailableError(
             "Loihi 2",
             "no SLURM controller answers on this machine (sinfo)",
             "a machine of the INRC cloud, or NOSLURM=1 and NXSDKHOST=ADDRESS of a board",
             "log in to the INRC cloud (docs/loihi2.md), or simulate with --backend machine",
         )
-    return found
+    return partitions
 
 
 def _is_up(partition: str | None, partitions: list[tuple[str, bool]]) -> bool:

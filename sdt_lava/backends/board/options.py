@@ -1,4 +1,4 @@
-"""Options of a run on hardware."""
+"""Define the options of a run on hardware."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ RECORDS = ("all", "output")
 
 @dataclass(frozen=True)
 class HardwareOptions:
-    """How to run on hardware.
+    """Options of a run on hardware.
 
     Parameters
     ----------
     target : str, path or Target
-        What to compile for; it has to have boards.
+        Target to compile for, which must have boards.
     board : str, optional
-        Board of the target; its default board if none is named.
+        Board of the target; by default the target's default board.
     record : {'all', 'output'}
-        Bring back the spikes of all neurons, or only the result: the adapters through which
+        Whether to record the spikes of all neurons or only the result. The adapters through which
         spikes leave the chip cost time and energy.
     convolutions : {'auto', 'sparse', 'conv'}, optional
         As for :func:`sdt_lava.compile`.
     check : bool
-        Refuse a network that breaks a design rule.
+        Whether to reject a network that violates a design rule.
     measure : bool
-        Attach Lava's profilers.
+        Whether to attach Lava's profilers.
     """
 
     target: str | Path | Target = "loihi2"

@@ -1,8 +1,8 @@
-"""Reading what Lava's profilers of Loihi 2 measured.
+"""Read the measurements of Lava's profilers for Loihi 2.
 
 Names, units and formulas are those of lava-dl's notebooks (netx, PilotNet: benchmark.ipynb) and of
-public programs that use the profilers. A version of the extension may lack some: what it does not
-have is None.
+public programs that use the profilers. Values that a version of the extension does not provide are
+None.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 logger = logging.getLogger(__name__)
 
-# [s] Lava's profilers give times in microseconds.
+# [s] Lava's profilers report times in microseconds.
 _TIME_UNIT = 1e-6
 
 _MEANS = {
@@ -35,20 +35,20 @@ _SUMS = {
 
 
 def read_profilers(profilers: Mapping[str, Any]) -> dict[str, float | int | None]:
-    """Return measurements by the field names of `Measured`.
+    """Return the measurements by the field names of `Measured`.
 
     Parameters
     ----------
     profilers : mapping of str to object
-        Profilers after a run, by class name.
+        Profilers after the run, by class name.
     """
     values: dict[str, float | int | None] = {}
     for field, (profiler, attribute) in _MEANS.items():
-        found = _read(profilers, profiler, attribute)
-        values[field] = None if found is None else float(found.mean())
+        measurement = _read(profilers, profiler, attribute)
+        values[field] = None if measurement is None else float(measurement.mean())
     for field, (profiler, attribute) in _SUMS.items():
-        found = _read(profilers, profiler, attribute)
-        values[field] = None if found is None else int(found.sum())
+        measurement = _read(profilers, profiler, attribute)
+        values[field] = None if measurement is None else int(measurement.sum())
     step = _read(profilers, "Loihi2ExecutionTime", "avg_time_per_step")
     values["seconds_per_step"] = None if step is None else float(step.mean()) * _TIME_UNIT
     updates = _read(profilers, "Loihi2Activity", "dendrite_updates")
@@ -57,13 +57,14 @@ def read_profilers(profilers: Mapping[str, Any]) -> dict[str, float | int | None
 
 
 def _read(profilers: Mapping[str, Any], profiler: str, attribute: str) -> Any:
-    """Return an attribute as an array, or None if it cannot be had."""
+    """Return an attribute of a profiler as an array, or None if it is not available."""
     if profiler not in profilers:
         return None
     try:
         values = np.asarray(getattr(profilers[profiler], attribute), np.float64)
     except Exception as error:
-        # An unknown version of a closed package: a measurement less is no reason to lose the run.
+        # The package is closed and its version unknown; a missing measurement must not fail the
+        # run.
         logger.warning("%s.%s cannot be read: %s", profiler, attribute, error)
         return None
     if not values.size or not np.isfinite(values).all():

@@ -1,4 +1,4 @@
-"""The hardware back end: the same processes as in Lava's simulator, on a board."""
+"""Run the same processes as in Lava's simulator on a board."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from sdt_lava.ir import Graph, Signal
 from sdt_lava.ir.bounds import Extremes
 from sdt_lava.ir.numerics import IntArray
 
-# [s] How often a running network is looked at.
+# [s] Interval at which a running network is polled.
 _POLL_PERIOD = 0.05
 
 
 @dataclass(frozen=True)
 class BoardRun:
-    """What a board sent back.
+    """Output and measurements of a run on a board.
 
     Parameters
     ----------
     outputs : mapping of str to ndarray
-        ``(T, B, *shape)`` for every recorded population.
+        Output of every recorded population, ``(T, B, *shape)``.
     measured : Measured
-        Measurements.
+        Measurements of the profilers.
     """
 
     outputs: Mapping[str, IntArray]
@@ -49,14 +49,14 @@ class BoardRun:
 
 
 def require_hardware(target: str | Path | Target) -> Extension:
-    """Check, at no cost, that there is something that could run networks for a target.
+    """Check without contacting a board that networks for a target can run here.
 
     Raises
     ------
     TargetError
-        If there is no such target.
+        If the target does not exist.
     HardwareUnavailableError
-        If Lava cannot run it here.
+        If Lava cannot run networks for this target here.
     """
     description = target if isinstance(target, Target) else load_target(target)
     if description.name == "loihi1" or not description.is_hardware:
@@ -79,18 +79,18 @@ def compile_for_run(
     shortcut: Choice | None = None,
     sdsa: Choice | None = None,
 ) -> Deployment:
-    """Compile a network, and refuse it if it breaks a design rule.
+    """Compile a network and raise an error if it violates a design rule.
 
     Raises
     ------
     CompileError
-        For the first rule that is broken, if `options` ask to check.
+        For the first violated rule, if `options` request the check.
     """
     compiled = compile_for(net, options, frames.shape[0], reset, shortcut, sdsa)
-    broken = [row for row in check_rules(compiled, measured) if row.severity == ERROR]
-    if options.check and broken:
-        first = broken[0]
-        more = f" (and {len(broken) - 1} more: sdt-lava check)" if len(broken) > 1 else ""
+    violations = [row for row in check_rules(compiled, measured) if row.severity == ERROR]
+    if options.check and violations:
+        first = violations[0]
+        more = f" (and {len(violations) - 1} more: sdt-lava check)" if len(violations) > 1 else ""
         where = f"node {first.node!r}, design rule {first.rule}"
         raise CompileError(where, first.found + more, first.allowed, first.remedy)
     return compiled
@@ -107,20 +107,20 @@ def run_on_board(
     Parameters
     ----------
     compiled : CompiledNetwork
-        Its schedule's T must be that of the frames.
+        Network whose schedule has the same T as the frames.
     frames : ndarray of int
-        ``(T, B, *shape)``.
+        Input ``(T, B, *shape)``.
     options : HardwareOptions
-        Board, what to record and to measure.
+        Board, and what to record and measure.
     timeout : float, optional
-        Limit in seconds for everything.
+        Limit in seconds for the whole run.
 
     Raises
     ------
     HardwareUnavailableError
-        If there is no extension, or no board that can be reached.
+        If the extension is not installed, or no board can be reached.
     LavaRuntimeError
-        If something raises, dies or does not answer in time.
+        If a process raises an error, dies or does not respond in time.
     """
     extension = require_hardware(compiled.target)
     board = compiled.target.board(options.board)
@@ -153,13 +153,13 @@ class _Task:
 
     @property
     def steps(self) -> int:
-        """Machine steps, until the host has the last event."""
+        """Machine steps until the host has received the last event."""
         latency = self.compiled.target.limit("output_latency") or 0
         return self.compiled.schedule.machine_steps(self.frames.shape[1]) + latency
 
 
 def _execute(task: _Task) -> tuple[dict[str, str], dict[str, Any]]:
-    """Build, run and stop; in the child."""
+    """Build, run and stop the network in the child process."""
     from lava.magma.core.run_conditions import RunSteps
 
     from sdt_lava.backends.board.profile import read_profilers
@@ -173,7 +173,7 @@ def _execute(task: _Task) -> tuple[dict[str, str], dict[str, Any]]:
         _wait(lava.source.runtime)
         lava.source.wait()
         lava.source.stop()
-    except OSError as error:  # also what is raised when a connection fails or a driver is missing
+    except OSError as error:  # also raised if a connection fails or a driver is missing
         raise HardwareUnavailableError(
             "Loihi 2",
             f"no board answers: {type(error).__name__}: {error}",
@@ -198,7 +198,7 @@ def _run_config(callbacks: list[Any]) -> Any:
 
 
 def _wait(runtime: Any) -> None:
-    """Wait until every service has answered; Lava itself would not notice a failure."""
+    """Wait until every service has responded, and raise failures that Lava would not detect."""
     actors = runtime._messaging_infrastructure.actors
     while not all(port.probe() for port in runtime.service_to_runtime):
         for actor in actors:

@@ -1,4 +1,4 @@
-"""The network's processes between host processes, with adapters on the borders."""
+"""Connect the network's processes to host processes through adapters."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sdt_lava.errors import CompileError
 from sdt_lava.ir import Conv, Signal
 from sdt_lava.ir.numerics import GRADED_BITS, IntArray
 
-# The adapter in front of convolutions is known to carry this many bits (lava-dl, test_hdf5_nx.py),
-# of which one is the sign's.
+# The adapter before convolutions is known to carry this many bits including the sign (lava-dl,
+# test_hdf5_nx.py).
 _CONV_BITS = 16
 
 
 @dataclass(frozen=True)
 class AdaptedNetwork:
-    """A network's Lava processes, connected through adapters to a source and a recorder."""
+    """The Lava processes of a network, connected to a source and a recorder through adapters."""
 
     source: FrameSource
     network: SpikingNetwork
@@ -38,27 +38,27 @@ def build_adapted(
     recorded: tuple[str, ...],
     steps: int,
 ) -> AdaptedNetwork:
-    """Build and wire processes for a run on hardware, or for a rehearsal of it on the CPU.
+    """Build and connect the processes for a run on hardware, or for a rehearsal on the CPU.
 
     Parameters
     ----------
     compiled : CompiledNetwork
-        What to build.
+        Compiled network to build.
     frames : ndarray of int
-        ``(T, B, *shape)``.
+        Input ``(T, B, *shape)``.
     directory : Path
-        Existing folder for the files that feed and record.
+        Existing directory for the input and output files.
     recorded : tuple of str
-        Populations whose events are brought back.
+        Populations whose events are recorded.
     steps : int
-        Machine steps that will be run.
+        Number of machine steps to run.
     """
     graph = compiled.graph
     network = build_network(compiled)
     source = FrameSource(write_frames(frames, directory / "frames.npy"))
-    into = _input_adapter(compiled)
-    source.s_out.connect(into.inp)
-    into.out.connect(network.inp)
+    input_adapter = _input_adapter(compiled)
+    source.s_out.connect(input_adapter.inp)
+    input_adapter.out.connect(network.inp)
     sizes = {name: int(np.prod(graph.shapes[name])) for name in recorded}
     graded = {name: graph.signals[name] is Signal.GRADED for name in recorded}
     signals = {
@@ -68,9 +68,9 @@ def build_adapted(
     recorder = SpikeRecorder(signals, directory, steps)
     for index, (name, size) in enumerate(sizes.items()):
         bits = GRADED_BITS if graded[name] else 0
-        out_of = OutputAdapter(size, bits, name=f"output adapter {index}")
-        network.out_port(name).connect(out_of.inp)
-        out_of.out.connect(recorder.port(name))
+        output_adapter = OutputAdapter(size, bits, name=f"output adapter {index}")
+        network.out_port(name).connect(output_adapter.inp)
+        output_adapter.out.connect(recorder.port(name))
     return AdaptedNetwork(source, network, recorder)
 
 
@@ -94,9 +94,9 @@ def _input_adapter(compiled: CompiledNetwork) -> InputAdapter:
 
 
 def signed(payloads: IntArray) -> IntArray:
-    """Extend the sign of payloads of 24 bits, which the chip sends without the upper ones.
+    """Sign-extend 24-bit payloads, which the chip sends without the upper bits.
 
-    What already is signed stays as it is.
+    Payloads that are already signed are not changed.
     """
-    spare = 32 - GRADED_BITS
-    return np.asarray(payloads, np.int32) << spare >> spare
+    upper_bits = 32 - GRADED_BITS
+    return np.asarray(payloads, np.int32) << upper_bits >> upper_bits

@@ -1,8 +1,9 @@
-"""A run in a process of its own, which can be ended with all that it started.
+"""Run functions in a child process that can be terminated with all its descendants.
 
-On hardware Lava's own Runtime drives the board, as it was tested by its makers. It may wait for
-ever, for a process that raised or for a board that hangs (lava-nc/lava#231, #826), and a board's
-driver is a process, too. Everything therefore happens in a child with a session of its own.
+On hardware, Lava's own Runtime drives the board, because that is what its developers test. The
+Runtime may hang if a process raises an error or the board does not respond (lava-nc/lava#231,
+#826), and the board's driver is also a process. Everything therefore runs in a child process with
+its own session.
 """
 
 from __future__ import annotations
@@ -22,33 +23,33 @@ from sdt_lava.errors import LavaRuntimeError, LavaTimeoutError, SdtLavaError
 
 ResultT = TypeVar("ResultT")
 
-# [s] For a child that was asked to end; a board's driver may have to let go of the board.
+# [s] Grace period for a child to terminate, in which a driver may have to release the board.
 _GRACE = 5.0
-# [s] How often to look whether it has.
+# [s] Interval at which termination is checked.
 _PERIOD = 0.05
 _STDOUT, _STDERR = 1, 2
 
 
 def in_child(work: Callable[[], ResultT], timeout: float | None, what: str) -> ResultT:
-    """Call a function in a forked child and return what it returns.
+    """Call a function in a forked child process and return its result.
 
     Parameters
     ----------
     work : callable
-        Returns something that can be pickled.
+        Function whose result can be pickled.
     timeout : float, optional
         Limit in seconds.
     what : str
-        What runs, for errors.
+        Description of the work, for errors.
 
     Raises
     ------
     SdtLavaError
-        What `work` raised.
+        The error that `work` raised.
     LavaRuntimeError
-        If it raised anything else, or its process died.
+        If `work` raised any other exception, or its process died.
     LavaTimeoutError
-        If it took too long.
+        If the timeout expired.
     """
     receiver, sender = mp.Pipe(duplex=False)
     child = mp.get_context("fork").Process(target=_serve, args=(work, sender), name=what)
@@ -70,12 +71,12 @@ def in_child(work: Callable[[], ResultT], timeout: float | None, what: str) -> R
 
 
 def _serve(work: Callable[[], Any], sender: Connection) -> None:
-    # What the parent ends is this session, and the tracker of its own that frees the shared
-    # memory once everybody who uses it has gone.
+    # The parent terminates this session. The session has its own resource tracker, which frees the
+    # shared memory when all users have exited.
     os.setsid()
     tracker: Any = resource_tracker._resource_tracker
     tracker._fd = tracker._pid = None
-    # Drivers talk on the standard output, which belongs to the command's own tables.
+    # Drivers write to the standard output, which is reserved for the command's own tables.
     os.dup2(_STDERR, _STDOUT)
     try:
         sender.send(("result", work()))
@@ -93,7 +94,7 @@ def _outcome(child: Any, receiver: Connection, what: str) -> Any:
         if receiver.poll():
             kind, value = receiver.recv()
     except EOFError:
-        pass  # it ended without a word
+        pass  # the child exited without sending a result
     if kind == "result":
         return value
     if kind == "error":
@@ -101,32 +102,32 @@ def _outcome(child: Any, receiver: Connection, what: str) -> Any:
     if kind == "failure":
         summary, trace = value
         raise LavaRuntimeError(what, summary, traceback_text=trace)
-    child.join(_GRACE)  # its ends of the pipe are closed a moment before it has ended
+    child.join(_GRACE)  # its ends of the pipe close shortly before it exits
     raise LavaRuntimeError(what, f"ended unexpectedly with exit code {child.exitcode}")
 
 
 def _end(child: Any) -> None:
-    """End the child and what is left of its session, first politely."""
+    """Terminate the child and the rest of its session, first with SIGTERM."""
     if child.pid is None:
         return
     for number in (signal.SIGTERM, signal.SIGKILL):
-        # The child may be gone while what it started is not: they share its session.
+        # The child may have exited while its descendants run on; they share its session.
         limit = time.monotonic() + _GRACE
-        is_left = _send(child, number)
-        while is_left and time.monotonic() < limit:
+        is_running = _send(child, number)
+        while is_running and time.monotonic() < limit:
             child.join(_PERIOD)
-            is_left = _send(child, 0)
+            is_running = _send(child, 0)
     child.join(_GRACE)
 
 
 def _send(child: Any, number: int) -> bool:
-    """Signal the child's session; tell whether anybody is left there."""
+    """Send a signal to the child's session and return whether it has any processes left."""
     try:
         os.killpg(child.pid, number)
-    except PermissionError:  # only what has ended, and is not ours to see the end of
+    except PermissionError:  # only processes are left that have exited but that we cannot reap
         return False
     except ProcessLookupError:
         if not child.is_alive():
             return False
-        os.kill(child.pid, number)  # so early that it has no session of its own yet
+        os.kill(child.pid, number)  # so early that the child has no session of its own yet
     return True

@@ -1,4 +1,4 @@
-"""The back end 'machine': compiled graphs step by machine step, in NumPy."""
+"""Run compiled graphs by machine steps in NumPy, as back end 'machine'."""
 
 from sdt_lava.support.lazy import lazy
 

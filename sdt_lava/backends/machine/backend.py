@@ -1,4 +1,4 @@
-"""Back end 'machine': the compiled network step by machine step, without Lava."""
+"""Run compiled networks on back end 'machine', by machine steps and without Lava."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class MachineBackend(IntegerBackend):
-    """Runs compiled networks as Lava does, in NumPy."""
+    """Back end that runs compiled networks in NumPy as Lava does."""
 
     name = "machine"
     options = frozenset({"hardware"})
     traits = Traits(is_pipelined=True, is_plain=True)
 
     def compile(self, net: Graph, frames: IntArray, options: RunOptions) -> Deployment:
-        """Compile a network for the target that the options name, or for Lava's simulator."""
+        """Compile a network for the target of the options, or for Lava's simulator."""
         if options.hardware is None:
             return super().compile(net, frames, options)
         from sdt_lava.backends.board.compiling import compile_for
@@ -39,16 +39,16 @@ class MachineBackend(IntegerBackend):
         )
 
     def check_registers(self, net: Graph, frames: IntArray, options: RunOptions) -> None:
-        """Raise if a value does not fit its register; without torch, as everything here."""
+        """Check that every value fits its register, without torch."""
         check_in_reference(net, frames, options)
 
     def run(self, net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
-        """Run the compiled network."""
+        """Run the compiled network on encoded frames."""
         from sdt_lava.backends.machine.run import run_machine, suitable_lanes
 
         compiled, samples = options.compiled, frames.shape[1]
         assert compiled is not None
-        lanes = 1  # A stream is one sequence, whatever is asked for.
+        lanes = 1  # A stream is always one sequence.
         if options.reset:
             lanes = options.batch_size or suitable_lanes(compiled.graph, samples)
         run = run_machine(

@@ -1,4 +1,4 @@
-"""Connections of the machine: events that are on their way, and weighted sums of them."""
+"""Simulate connections: delayed events and their weighted sums."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from sdt_lava.ir.weighted_sums import magnitude, weighted_sums
 
 
 class Connection:
-    """Synapses and the events that wait to cross them.
+    """A connection with its pending events.
 
     Parameters
     ----------
     node : Conv, Dense or Sparse
-        Weights.
+        Node with the weights.
     source : tuple of int
-        ``(lanes, *shape)`` of what is sent.
+        Shape of the events of one step, ``(lanes, *shape)``.
     steps : int
-        Machine steps from sending to arrival.
+        Number of machine steps from sending to arrival.
 
     Raises
     ------
     CompileError
-        If the connection of a processor cannot hold the weights.
+        If the weights do not fit the connection of a processor.
     """
 
     def __init__(self, node: Node, source: tuple[int, ...], steps: int) -> None:
@@ -40,19 +40,19 @@ class Connection:
         self._waiting: NDArray[Any] = np.zeros((steps, *source), np.uint8)
 
     def deliver(self, sent: NDArray[Any]) -> IntArray:
-        """Take what was sent in some steps; return the sums that arrive in the same steps.
+        """Enqueue the events of some steps and return the sums that arrive in the same steps.
 
         Parameters
         ----------
         sent : ndarray
-            ``(steps, lanes, *shape)``.
+            Events of the source, ``(steps, lanes, *shape)``.
 
         Returns
         -------
         ndarray of int64
-            ``(steps, lanes, *shape)`` of the reader.
+            Sums for the reader, ``(steps, lanes, *shape)``.
         """
         events = np.concatenate([self._waiting, sent])
-        # A copy, so that what has arrived can be freed.
+        # Copy the pending events, so that delivered events can be freed.
         self._waiting = events[len(sent) :].copy()
         return weighted_sums(self._node, events[: len(sent)], self._magnitude)

@@ -1,4 +1,4 @@
-"""Populations of the machine: neurons that run from machine step 0 on, and when they are reset."""
+"""Simulate populations: neurons that run from machine step 0, with their resets."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ Shape = tuple[int, ...]
 
 
 class Population(Protocol):
-    """Neurons with their state."""
+    """A population of neurons with its state."""
 
     def run(self, arriving: list[IntArray], first: int) -> NDArray[Any]:
-        """Run some steps.
+        """Run the neurons for some steps.
 
         Parameters
         ----------
         arriving : list of ndarray of int64
-            What each connection delivers, ``(steps, lanes, *shape)``.
+            Sums that each connection delivers, ``(steps, lanes, *shape)``.
         first : int
-            Machine step of the first of them, from 0.
+            Machine step of the first of these steps, counting from 0.
 
         Returns
         -------
         ndarray
-            What is sent, ``(steps, lanes, *shape)``: uint8 spikes, or int32 payloads.
+            Output of the neurons, ``(steps, lanes, *shape)``: uint8 spikes or int32 payloads.
         """
         ...
 
 
 class _Resets:
-    """When a population is reset; Lava counts steps from 1."""
+    """Steps at which a population is reset; Lava counts steps from 1."""
 
     def __init__(self, name: str, schedule: Schedule) -> None:
         self._interval, self._offset = schedule.reset_interval, schedule.reset_offset(name)
@@ -56,7 +56,7 @@ class _Resets:
 
 
 class _LifNeurons:
-    """LIF neurons, and gates, which are never reset."""
+    """LIF neurons, or gates, which are never reset."""
 
     def __init__(self, parameters: LifParameters, shape: Shape, resets: _Resets | None) -> None:
         self._parameters, self._resets = parameters, resets
@@ -76,10 +76,10 @@ class _LifNeurons:
 
 
 class _Membranes(_LifNeurons):
-    """LIF neurons that never fire and whose membranes the host reads: they hold the readout.
+    """LIF neurons of a readout, which never fire and whose membranes the host reads.
 
-    What they return is by how much the membranes have grown in each step, in units of a weight: it
-    adds up to what the host reads after a sample.
+    The output is the increase of the membranes in each step, in units of a weight. Its sum is the
+    value that the host reads after a sample.
     """
 
     def __init__(self, node: Lif, shape: Shape, schedule: Schedule) -> None:
@@ -89,10 +89,10 @@ class _Membranes(_LifNeurons):
 
     def run(self, arriving: list[IntArray], first: int) -> NDArray[Any]:
         sums = total(arriving)
-        grown = np.empty(sums.shape, np.int64)
+        increases = np.empty(sums.shape, np.int64)
         for index in range(len(sums)):
             is_reset = self._resets is not None and self._resets.at(first + index)
-            before = self._rest if is_reset else self._voltage
+            previous = self._rest if is_reset else self._voltage
             if super().run([sums[index : index + 1]], first + index).any():
                 raise NumericOverflowError(
                     f"{self._name!r}, machine step {first + index}",
@@ -100,8 +100,8 @@ class _Membranes(_LifNeurons):
                     f"sums of up to {THRESHOLD_LIMIT}",
                     "compile for a target with graded spikes",
                 )
-            grown[index] = (self._voltage - before) >> ACTIVATION_SHIFT
-        return grown
+            increases[index] = (self._voltage - previous) >> ACTIVATION_SHIFT
+        return increases
 
 
 class _SpikingNeurons:
@@ -120,7 +120,7 @@ class _SpikingNeurons:
 
 
 class _MessageNeurons:
-    """Neurons that send changes; those without starting states are not reset."""
+    """Neurons that send changes as messages; those without starting states are not reset."""
 
     def __init__(self, node: MessageNeurons, shape: Shape, schedule: Schedule) -> None:
         self._node, self._shape = node, shape
@@ -148,7 +148,7 @@ class _Memoryless:
 
 
 def total(arriving: list[IntArray]) -> IntArray:
-    """Add up what arrives over several connections."""
+    """Add the sums that arrive over several connections."""
     first, *others = arriving
     for other in others:
         first = first + other
@@ -167,21 +167,21 @@ def _gate(node: Gate, shape: Shape) -> Population:
 
 
 def make_membranes(node: Any, shape: Shape, schedule: Schedule) -> Population:
-    """Return the neurons in whose membranes a readout adds up; arguments as of the others."""
+    """Create the neurons of a readout in membranes, as `make_population` does for others."""
     return _Membranes(node, shape, schedule)
 
 
 def make_population(node: Node, shape: Shape, schedule: Schedule) -> Population:
-    """Return the neurons of a node at rest.
+    """Create the neurons of a node at rest.
 
     Parameters
     ----------
     node : Node
-        A population of a compiled graph.
+        Population of a compiled graph.
     shape : tuple of int
-        ``(lanes, *shape)``.
+        Shape of the neurons, ``(lanes, *shape)``.
     schedule : Schedule
-        When they are reset.
+        Schedule with the resets.
     """
     if isinstance(node, SpikingNeurons):
         return _SpikingNeurons(node, shape, schedule)

@@ -1,14 +1,15 @@
-"""The machine in NumPy: a compiled graph step by machine step, with its delays and resets.
+"""Simulate a compiled graph in NumPy by machine steps, with its delays and resets.
 
-The reference evaluates what a graph computes; this evaluates when. Every population runs from
-machine step 0 on, before the first sample has reached it and after the last one has left it, gates
-have the leak that they have in Lava, and a connection delivers its events one step later plus its
-delay. That is what Lava's processes do under Lava's runtime; back end 'machine' does it without
-Lava, and tests use it as the oracle for schedules that Lava would take long to run.
+The reference evaluates what a graph computes; this module also evaluates when. Every population
+runs from machine step 0, even before the first sample has reached it and after the last one has
+left. Gates have the same leak as in Lava, and a connection delivers its events after one step plus
+its delay. This is the behaviour of Lava's processes under Lava's runtime. Back end 'machine'
+reproduces it without Lava, and tests use it as the oracle for schedules that would take long on
+Lava.
 
-Steps are computed in chunks, node after node, because no signal goes back: what a population sends
-in a chunk depends on its state before and on what has been sent until then. Memory is that of one
-chunk, of the events that are on their way, and of what is recorded.
+Steps are computed in chunks, node by node. This is possible because there is no feedback between
+nodes: the output of a population in a chunk depends only on its previous state and on its inputs up
+to then. Memory is needed for one chunk, pending events and recorded outputs.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from sdt_lava.ir import Graph, Input, Node, Shape, Signal
 from sdt_lava.ir.batches import fitting, sample_bytes
 from sdt_lava.ir.numerics import IntArray
 
-# Memory for what all nodes hold in one chunk of steps [bytes], as a rule of thumb.
+# Approximate memory for the values of all nodes in one chunk of steps [bytes].
 _CHUNK_BYTES = 1 << 28
-# Neurons that make a step worth its overhead in NumPy: smaller networks get several lanes.
+# Neurons per step that amortise the overhead of NumPy; smaller networks get several lanes.
 _NEURONS_AT_ONCE = 1 << 16
 
 Progress = Callable[[int], None]
@@ -38,18 +39,18 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, eq=False)
 class MachineRun:
-    """What the machine did.
+    """Recorded output and event counts of a run.
 
     Parameters
     ----------
     outputs : dict of str to ndarray
-        ``(T, B, *shape)`` of every population that was recorded, cut into samples by latency. Of
-        one whose membranes the host reads: by how much they have grown.
+        Output of every recorded population, cut into samples by latency, ``(T, B, *shape)``. For a
+        population whose membranes the host reads, the increase of the membranes.
     events : dict of str to ndarray
-        How often each neuron sent something in all machine steps, ``(*shape)``; it includes the
-        steps before the first sample arrives and after the last one has left.
+        Events of each neuron in all machine steps, ``(*shape)``, including the steps before the
+        first sample arrives and after the last one has left.
     steps : int
-        Machine steps.
+        Number of machine steps.
     """
 
     outputs: dict[str, NDArray[Any]]
@@ -59,16 +60,16 @@ class MachineRun:
 
 @dataclass(frozen=True)
 class Lanes:
-    """Samples dealt to machines that run side by side, each with its share back to back.
+    """Distribution of samples to parallel machines, each with consecutive samples.
 
     Parameters
     ----------
     count : int
-        Machines.
+        Number of machines.
     samples : int
-        Samples of each; the last ones may get fewer.
+        Samples per machine; the last ones may get fewer.
     timesteps : int
-        Steps of a sample.
+        Steps per sample.
     """
 
     count: int
@@ -77,34 +78,34 @@ class Lanes:
 
     @classmethod
     def deal(cls, samples: int, timesteps: int, count: int) -> Lanes:
-        """Return at most `count` lanes that hold all samples."""
+        """Distribute samples over at most `count` lanes."""
         each = -(-samples // count)
         return cls(-(-samples // each), each, timesteps)
 
     @property
     def steps(self) -> int:
-        """Steps in which a lane receives frames."""
+        """Number of steps in which a lane receives frames."""
         return self.samples * self.timesteps
 
     def entered(self, frames: IntArray, first: int, last: int) -> IntArray:
-        """Return what enters from step `first` to `last`: ``(steps, lanes, *shape)``."""
-        found = np.zeros((last - first, self.count, *frames.shape[2:]), np.int64)
+        """Return the input of steps `first` to `last`, ``(steps, lanes, *shape)``."""
+        inputs = np.zeros((last - first, self.count, *frames.shape[2:]), np.int64)
         steps = np.arange(max(first, 0), min(last, self.steps))
         sample, step = np.divmod(steps, self.timesteps)
         for lane in range(self.count):
             number = lane * self.samples + sample
-            is_there = number < frames.shape[1]
-            found[steps[is_there] - first, lane] = frames[step[is_there], number[is_there]]
-        return found
+            exists = number < frames.shape[1]
+            inputs[steps[exists] - first, lane] = frames[step[exists], number[exists]]
+        return inputs
 
     def record(self, into: NDArray[Any], sent: NDArray[Any], first: int) -> None:
-        """Write what left a population from its sample step `first` on to ``(T, B, *shape)``."""
+        """Store a population's output from its sample step `first` on in ``(T, B, *shape)``."""
         steps = np.arange(max(first, 0), min(first + len(sent), self.steps))
         sample, step = np.divmod(steps, self.timesteps)
         for lane in range(self.count):
             number = lane * self.samples + sample
-            is_there = number < into.shape[1]
-            into[step[is_there], number[is_there]] = sent[steps[is_there] - first, lane]
+            exists = number < into.shape[1]
+            into[step[exists], number[exists]] = sent[steps[exists] - first, lane]
 
 
 def run_machine(
@@ -116,64 +117,66 @@ def run_machine(
     chunk: int | None = None,
     on_progress: Progress | None = None,
 ) -> MachineRun:
-    """Run a compiled network as Lava does.
+    """Run a compiled network in the same way as Lava.
 
     Parameters
     ----------
     compiled : CompiledNetwork
-        Its schedule's T must be that of the frames.
+        Network whose schedule has the same T as the frames.
     frames : ndarray of int
-        ``(T, B, *shape)``; samples are presented one after another.
+        Input ``(T, B, *shape)``; samples are presented consecutively.
     names : sequence of str, optional
-        Populations to record; all of them by default.
+        Populations to record; by default all.
     lanes : int
-        So many machines run side by side, each with a share of the samples. They send what one
-        machine with all samples sends, as every sample starts from rest; a stream has one lane.
+        Number of parallel machines, each with a share of the samples. The output is the same as
+        that of one machine because every sample starts from rest. A stream has one lane.
     chunk : int, optional
-        Steps that are computed together; by default as many as fit 256 MiB.
+        Number of steps computed together; by default as many as fit into 256 MiB.
     on_progress : callable, optional
-        Called with the samples that are done.
+        Function called with the number of finished samples.
 
     Raises
     ------
     ConfigError
-        If a stream should run in several lanes.
+        If several lanes are requested for a stream.
     """
     graph, schedule = compiled.graph, compiled.schedule
     timesteps, samples = frames.shape[:2]
     if lanes > 1 and not schedule.reset:
         raise ConfigError("lanes", f"{lanes} for one continuous stream", "1")
-    dealt = Lanes.deal(samples, timesteps, lanes)
-    steps = schedule.machine_steps(dealt.samples)
-    machine = _Machine(compiled, frames, dealt, populations(graph) if names is None else names)
-    size = chunk or fitting(_CHUNK_BYTES, sample_bytes(graph, dealt.count))
+    distribution = Lanes.deal(samples, timesteps, lanes)
+    steps = schedule.machine_steps(distribution.samples)
+    machine = _Machine(
+        compiled, frames, distribution, populations(graph) if names is None else names
+    )
+    size = chunk or fitting(_CHUNK_BYTES, sample_bytes(graph, distribution.count))
     for first in range(0, steps, size):
         machine.run(first, min(first + size, steps))
         if on_progress is not None:
-            done = max(first + size - schedule.depth, 0) // timesteps * dealt.count
+            done = max(first + size - schedule.depth, 0) // timesteps * distribution.count
             on_progress(min(done, samples))
     return MachineRun(machine.outputs, machine.events, steps)
 
 
 def populations(graph: Graph) -> tuple[str, ...]:
-    """Return the input and the populations of a compiled graph: all that is no connection."""
+    """Return the names of the input and all populations of a compiled graph."""
     return tuple(node.name for node in graph if graph.signals[node.name] is not Signal.CURRENT)
 
 
 def suitable_lanes(graph: Graph, samples: int) -> int:
-    """Return how many lanes a compiled graph's samples take: one for a large network."""
+    """Return the number of lanes for the samples of a compiled graph: 1 if it is large."""
     neurons = sum(int(np.prod(graph.shapes[name])) for name in populations(graph))
     return max(1, min(samples, _NEURONS_AT_ONCE // max(neurons, 1)))
 
 
 def _read_membranes(compiled: CompiledNetwork) -> str | None:
-    """Return the population whose membranes are the result, on a target without payloads."""
+    """Return the population whose membranes are the result, for a target without payloads."""
     is_made = compiled.output_name not in compiled.source.nodes
     return compiled.output_name if compiled.lowering.membranes and is_made else None
 
 
 class _Machine:
-    """The state of all populations and connections between two chunks, and what was recorded."""
+    """State of all populations and connections between chunks, with the recorded output."""
 
     def __init__(
         self, compiled: CompiledNetwork, frames: IntArray, lanes: Lanes, names: Sequence[str]
@@ -207,7 +210,7 @@ class _Machine:
         return np.zeros((*self._frames.shape[:2], *shape), kind)
 
     def run(self, first: int, last: int) -> None:
-        """Compute the machine steps from `first` to `last`."""
+        """Compute the machine steps from `first` up to `last`."""
         values: dict[str, NDArray[Any]] = {}
         unread = {name: len(readers) for name, readers in self._graph.consumers.items()}
         for node in self._graph:
@@ -229,7 +232,7 @@ class _Machine:
                 values[node.name] = sent
 
     def _note(self, name: str, sent: NDArray[Any], first: int) -> None:
-        if name != self._membranes:  # which send nothing
+        if name != self._membranes:  # membranes send no events
             self.events[name] += np.count_nonzero(sent, axis=(0, 1))
         if name in self.outputs:
             self._lanes.record(self.outputs[name], sent, first - self._latency[name])
