@@ -15,7 +15,7 @@ import numpy as np
 
 from sdt_lava.errors import CompileError
 from sdt_lava.ir import And, Graph, Lif, Node, TokenDilate, TokenSum
-from sdt_lava.ir.numerics import ACTIVATION_LIMIT, DECAY_UNITY, WEIGHT_LIMIT
+from sdt_lava.ir.numerics import ACTIVATION_LIMIT, WEIGHT_LIMIT
 
 AND, COLUMN_GATE, COLUMNLESS, SINGLE_GATE = "and", "column-gate", "columnless", "single-gate"
 WAYS = (AND, COLUMN_GATE, COLUMNLESS, SINGLE_GATE)
@@ -82,25 +82,13 @@ def _column(graph: Graph, lif: Lif) -> Column | None:
 
 def obstacles(graph: Graph, column: Column) -> dict[str, str]:
     """Return the reason why each lowering of a column is impossible, or '' if it is allowed."""
-    memory = _memory(column) or _not_fitting(graph, column)
+    memory = column.lif.why_no_or(column.total.weight) or _not_fitting(graph, column)
     return {
         AND: "",
         COLUMN_GATE: memory,
         COLUMNLESS: memory or _not_columnless(graph, column),
         SINGLE_GATE: memory or _not_single(graph, column),
     }
-
-
-def _memory(column: Column) -> str:
-    """Return the reason why a column is not an OR over its tokens, or ''."""
-    lif, weight = column.lif, column.total.weight
-    if not 0 <= lif.threshold < weight:
-        return f"threshold {int(lif.threshold)} on spikes of weight {weight}: more than an OR"
-    if lif.bias is not None and np.any(lif.bias):
-        return "a bias, which adds up from step to step"
-    if lif.current_decay != DECAY_UNITY:
-        return f"a current decay of {lif.current_decay}/{DECAY_UNITY}, which is a memory"
-    return ""
 
 
 def _not_fitting(graph: Graph, column: Column) -> str:

@@ -151,7 +151,7 @@ def _is_or(graph: Graph, node: Node) -> bool:
     if not isinstance(total, Sparse) or total.role != "token_sum":
         return False
     reads_spikes = graph.signals[total.inputs[0]] is Signal.SPIKE
-    return reads_spikes and 0 <= node.threshold < int(total.weight.data.min())
+    return reads_spikes and not node.why_no_or(int(total.weight.data.min()))
 
 
 def _passed_on(graph: Graph, node: Node, rates: Mapping[str, float]) -> float:

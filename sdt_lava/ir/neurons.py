@@ -12,6 +12,7 @@ from sdt_lava.ir.base import CURRENTS, EVENTS, Array, Shape, Signal, States
 from sdt_lava.ir.cuba_steps import CubaParameters, CubaPopulation
 from sdt_lava.ir.intervals import Interval, spikes, total
 from sdt_lava.ir.numerics import (
+    DECAY_UNITY,
     IntArray,
     LifParameters,
     channel_vector,
@@ -92,6 +93,29 @@ class SpikingNeurons(Sum):
     def longest_delay(self) -> int:
         """Steps that the latest spike waits."""
         return int(np.max(self.delay))
+
+    def why_no_or(self, weight: int) -> str:
+        """Return the reason why they are not an OR of their only input, or ''.
+
+        They are one if any spike of the smallest weight makes them fire and nothing is left behind
+        where none arrives, so that they have no memory: v was 0 then, or has just been reset.
+        Whether the sum fits its register is another question.
+
+        Parameters
+        ----------
+        weight : int
+            Smallest weight of a spike that arrives.
+        """
+        threshold = np.asarray(self.threshold)
+        if threshold.min() < 0 or threshold.max() >= weight:
+            return f"threshold {int(threshold.max())} on spikes of weight {weight}: more than an OR"
+        if self.bias is not None and np.any(self.bias):
+            return "a bias, which adds up from step to step"
+        if np.any(self.current_decay != DECAY_UNITY):
+            return f"a current decay of {self.current_decay}/{DECAY_UNITY}, which is a memory"
+        if not self.is_plain:
+            return "recurrence, delays or a division of what arrives"
+        return ""
 
     @property
     def is_plain(self) -> bool:

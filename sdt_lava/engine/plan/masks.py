@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from sdt_lava.engine.layout import INT32
 from sdt_lava.engine.plan.compile import Compiler, lowers
 from sdt_lava.engine.plan.operation import Operation, Spikes
@@ -18,7 +16,7 @@ from sdt_lava.engine.plan.signals import (
     TokenSumOperation,
 )
 from sdt_lava.ir import And, Lif, MaxPool, Node, OrPool, Subsample, TokenMean, TokenSum
-from sdt_lava.ir.numerics import ACTIVATION_LIMIT, DECAY_UNITY
+from sdt_lava.ir.numerics import ACTIVATION_LIMIT
 
 
 @lowers(And)
@@ -43,22 +41,15 @@ def _is_part_of_any(compiler: Compiler, node: And) -> bool:
 
 
 def _any_neurons(compiler: Compiler, node: TokenSum) -> Lif | None:
-    """Return the neurons over a token sum if they fire exactly when any token spikes.
-
-    A spike weighs more than the threshold, and without one nothing is left in v: it was 0 or has
-    just been reset.
-    """
+    """Return the neurons over a token sum if they are an OR over its tokens."""
     readers = compiler.graph.consumers[node.name]
     if len(readers) != 1 or node.name in compiler.keep or compiler.tracked:
         return None
     lif = compiler.graph.nodes[readers[0]]
     if not isinstance(lif, Lif) or lif.inputs != (node.name,):
         return None
-    memoryless = lif.current_decay == DECAY_UNITY
-    unbiased = lif.bias is None or not np.any(lif.bias)
-    fires = 0 <= lif.threshold < node.weight
     fits = compiler.reach(node.name) <= ACTIVATION_LIMIT
-    return lif if memoryless and unbiased and fires and fits else None
+    return lif if fits and not lif.why_no_or(node.weight) else None
 
 
 @lowers(TokenSum)
