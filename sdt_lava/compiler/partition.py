@@ -35,7 +35,7 @@ class Connection:
 
 
 @dataclass(frozen=True, eq=False)
-class BlockPlan:
+class BlockContent:
     """Contents of one hierarchical process.
 
     Parameters
@@ -65,7 +65,9 @@ class BlockPlan:
     schedule: Schedule
 
 
-def partition(graph: Graph, schedule: Schedule, observed: tuple[str, ...]) -> tuple[BlockPlan, ...]:
+def partition(
+    graph: Graph, schedule: Schedule, observed: tuple[str, ...]
+) -> tuple[BlockContent, ...]:
     """Group populations by block in topological order.
 
     Parameters
@@ -79,7 +81,7 @@ def partition(graph: Graph, schedule: Schedule, observed: tuple[str, ...]) -> tu
 
     Returns
     -------
-    tuple of BlockPlan
+    tuple of BlockContent
         Blocks in topological order: only later blocks and the block itself read its outputs.
     """
     blocks: dict[str, list[Node]] = {}
@@ -101,11 +103,11 @@ def partition(graph: Graph, schedule: Schedule, observed: tuple[str, ...]) -> tu
 
 def _plan(
     graph: Graph, schedule: Schedule, block: str, members: list[Node], visible: set[str]
-) -> BlockPlan:
+) -> BlockContent:
     connections = connections_into(graph, schedule, members)
     inside = {node.name for node in members}
     sources = dict.fromkeys(c.source for c in connections if c.source not in inside)
-    return BlockPlan(
+    return BlockContent(
         name=block,
         populations=tuple(members),
         shapes={name: graph.shapes[name] for name in (*inside, *sources)},

@@ -24,7 +24,7 @@ _ALIGN_SHIFT = 6
 _PERIOD = 1024
 
 
-class LifParameters(NamedTuple):
+class LifArrays(NamedTuple):
     """Parameters of populations that follow one another, as :func:`integrate` reads them.
 
     Parameters
@@ -41,7 +41,7 @@ class LifParameters(NamedTuple):
     fields: NDArray[np.int32]
 
 
-def lif_parameters(populations: Sequence[tuple[int, Sequence[Any]]]) -> LifParameters:
+def lif_arrays(populations: Sequence[tuple[int, Sequence[Any]]]) -> LifArrays:
     """Make the parameters of some populations.
 
     Parameters
@@ -58,7 +58,7 @@ def lif_parameters(populations: Sequence[tuple[int, Sequence[Any]]]) -> LifParam
         parts.append((neuron, size, parameter, values.shape[1], values[1].any()))
         columns.append(values)
         neuron, parameter = neuron + size, parameter + values.shape[1]
-    parameters = LifParameters(np.array(parts, np.int64), np.hstack(columns).astype(np.int32))
+    parameters = LifArrays(np.array(parts, np.int64), np.hstack(columns).astype(np.int32))
     return placed_fields(parameters)
 
 
@@ -103,7 +103,7 @@ def integrate(
         State u and v, ``(n,)``; updated in place. Where nothing is left of any current after a
         step, `current` may be empty.
     parts, fields
-        :class:`LifParameters`.
+        :class:`LifArrays`.
     spikes : ndarray of int32
         Output, ``(n,)``: 0 or 1.
     """

@@ -12,9 +12,9 @@ from sdt_lava.kernels.llvm import PART
 from sdt_lava.kernels.vectors import (
     EVENTS_PER_SUM,
     LANES,
+    add_rows_32,
+    add_rows_64,
     append_events,
-    sum_rows_32,
-    sum_rows_64,
 )
 from sdt_lava.support.allocation import placed_fields
 
@@ -138,11 +138,11 @@ def _add_rows(weights: int, layout: Any, events: int, part: Any, sums: int, at: 
     while first < last:
         end = min(first + EVENTS_PER_SUM, last)
         if lanes == LANES:  # one block
-            sum_rows_32(weights, row0, events, first, end, nothing, sums, at, shift)
+            add_rows_32(weights, row0, events, first, end, nothing, sums, at, shift)
         else:
             for block in range(blocks):
                 row, goal = row0 + block * rows, at + block * lanes
-                sum_rows_64(weights, row, events, first, end, nothing, sums, goal, shift)
+                add_rows_64(weights, row, events, first, end, nothing, sums, goal, shift)
         first = end
 
 

@@ -30,7 +30,7 @@ from sdt_lava.kernels.llvm import (
     store,
 )
 
-# Outputs that `sum_rows_32` adds up; `sum_rows_64` takes twice as many.
+# Outputs that `add_rows_32` adds up; `add_rows_64` takes twice as many.
 LANES = 32
 # So many weights of eight bits fit a 16-bit sum.
 EVENTS_PER_SUM = 255
@@ -71,7 +71,7 @@ def append_events(
     return types.int64(values, at, count, number, events, end), codegen
 
 
-def _make_sum_rows(vectors: int) -> Any:
+def _make_add_rows(vectors: int) -> Any:
     """Build the function for rows of ``vectors * LANES`` weights."""
     width = vectors * LANES
     byte, short, wide = (ir.VectorType(kind, LANES) for kind in (BYTE, SHORT, INT))
@@ -102,7 +102,7 @@ def _make_sum_rows(vectors: int) -> Any:
         return context.get_dummy_value()
 
     @intrinsic
-    def sum_rows(
+    def add_rows(
         typing: Any, weights: Any, row0: Any, events: Any, first: Any, last: Any, nothing: Any,
         sums: Any, at: Any, shift: Any,
     ) -> Any:  # fmt: skip
@@ -116,11 +116,11 @@ def _make_sum_rows(vectors: int) -> Any:
         )  # fmt: skip
         return signature, codegen
 
-    return sum_rows
+    return add_rows
 
 
-sum_rows_32 = _make_sum_rows(1)
-sum_rows_64 = _make_sum_rows(2)
+add_rows_32 = _make_add_rows(1)
+add_rows_64 = _make_add_rows(2)
 
 
 @intrinsic

@@ -18,7 +18,7 @@ from sdt_lava.kernels.matrices import (
 )
 from sdt_lava.kernels.populations import (
     integrate,
-    lif_parameters,
+    lif_arrays,
     record,
     relay,
     transpose,
@@ -36,7 +36,7 @@ def warm_up() -> None:
     image = np.zeros((1, 1, 1), np.int32)
     small = np.zeros(0, np.int16)
     columns, rows, offsets = np.zeros(1, np.int64), np.zeros(0, np.uint32), np.zeros(1, np.uint64)
-    integrate(nothing, nothing, nothing, *lif_parameters([(0, [0] * 4)]), nothing)
+    integrate(nothing, nothing, nothing, *lif_arrays([(0, [0] * 4)]), nothing)
     transpose(nothing, np.zeros((0, 4), np.int64), nothing)
     relay(nothing, nothing, 0, nothing)
     for kind in (np.uint8, np.int32):

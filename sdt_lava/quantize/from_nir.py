@@ -10,7 +10,7 @@ import nir
 
 from sdt_lava.errors import NirError, QuantizationError
 from sdt_lava.importers.nir.float_graph import FloatMaker
-from sdt_lava.io.netx.rules import Violation, check_nodes, check_sizes
+from sdt_lava.io.netx.rules import InvalidValue, check_nodes, check_sizes
 from sdt_lava.io.nir.exact import graph_metadata, header_number, restore_integers
 from sdt_lava.io.nir.reader import read_nir
 from sdt_lava.io.nir.units import DEFAULT_DT, FORMAT_KEY, FORMAT_VERSION
@@ -233,6 +233,6 @@ def _checked(graph: Graph) -> Graph:
     try:
         check_nodes(graph.nodes.values())
         check_sizes(graph)
-    except Violation as found:
+    except InvalidValue as found:
         raise NirError(found.where, found.found, found.allowed, found.remedy) from None
     return graph

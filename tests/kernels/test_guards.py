@@ -15,7 +15,7 @@ from sdt_lava.backends.lava.processes.propagation import (
     propagate_weights,
     rounded,
 )
-from sdt_lava.kernels.populations import integrate, lif_parameters, record, relay, transpose
+from sdt_lava.kernels.populations import integrate, lif_arrays, record, relay, transpose
 from sdt_lava.support.allocation import GUARDS, guarding, placed, zeros
 
 pytestmark = pytest.mark.lava
@@ -94,7 +94,7 @@ def test_populations(seed, side, size, channels):
 
     def run(place):
         current, voltage, spikes = (place(np.zeros(count, np.int32)) for _ in range(3))
-        integrate(place(arrived), current, voltage, *lif_parameters([(count, fields)]), spikes)
+        integrate(place(arrived), current, voltage, *lif_arrays([(count, fields)]), spikes)
         payload, row = place(np.zeros(count, np.int32)), place(np.zeros(count, np.uint8))
         relay(place(arrived), place(np.zeros(count, np.int32)), 5, payload)
         assert record(spikes, row)

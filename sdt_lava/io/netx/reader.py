@@ -14,7 +14,7 @@ from sdt_lava.io.limits import limits
 from sdt_lava.io.netx import extended, stock_reader
 from sdt_lava.io.netx.guard import SafeGroup, open_root, open_safely, opened_safely
 from sdt_lava.io.netx.notes import Notes
-from sdt_lava.io.netx.rules import Violation, check_nodes, check_sizes, checked_number
+from sdt_lava.io.netx.rules import InvalidValue, check_nodes, check_sizes, checked_number
 from sdt_lava.io.netx.schema import (
     FORMAT,
     LAYER_OF_TYPE,
@@ -196,7 +196,7 @@ def _build(where: str, nodes: list[Node], header: _Header, remedy: str = "") -> 
         advice = remedy
         graph = Graph.build(nodes, header.timesteps, header.metadata)
         check_sizes(graph)
-    except (GraphError, Violation) as error:
+    except (GraphError, InvalidValue) as error:
         raise NetworkFileError(
             f"{where}: {error.where}", error.found, error.allowed, error.remedy or advice
         ) from error

@@ -25,7 +25,7 @@ from sdt_lava.ir.numerics import lava_weights
 _QUANTIZE = "quantize the network first"
 
 
-class Violation(Exception):
+class InvalidValue(Exception):
     """Raised for a value that a network file must not contain; callers complete the location.
 
     Parameters
@@ -46,7 +46,7 @@ def check_sizes(graph: Graph) -> None:
 
     Raises
     ------
-    Violation
+    InvalidValue
         If there are too many.
     """
     checked_number(Scalar("timesteps", 1, TIMESTEPS_LIMIT), graph.timesteps, "graph")
@@ -55,7 +55,7 @@ def check_sizes(graph: Graph) -> None:
         limit = limits().population
         if size > limit:
             problem = f"{size} outputs of shape {graph.shapes[node.name]}"
-            raise Violation(describe(node), problem, f"at most {limit}", remedy("population"))
+            raise InvalidValue(describe(node), problem, f"at most {limit}", remedy("population"))
 
 
 def check_nodes(nodes: Collection[Node]) -> None:
@@ -63,12 +63,14 @@ def check_nodes(nodes: Collection[Node]) -> None:
 
     Raises
     ------
-    Violation
+    InvalidValue
         If there are too few or too many nodes, or a value has the wrong type or is out of range.
     """
     limit = limits().network_layers
     if not 0 < len(nodes) <= limit:
-        raise Violation("graph", f"{len(nodes)} nodes", f"1 to {limit}", remedy("network_layers"))
+        raise InvalidValue(
+            "graph", f"{len(nodes)} nodes", f"1 to {limit}", remedy("network_layers")
+        )
     for node in nodes:
         _check_node(node)
 
@@ -85,7 +87,7 @@ def _check_node(node: Node) -> None:
     for key in ("name", "block", "origin"):
         checked_text(getattr(node, key), f"{where}: {key}", empty=key != "name")
     if len(node.inputs) > INPUTS_LIMIT:
-        raise Violation(where, f"{len(node.inputs)} inputs", f"at most {INPUTS_LIMIT}")
+        raise InvalidValue(where, f"{len(node.inputs)} inputs", f"at most {INPUTS_LIMIT}")
     for scalar in layer.scalars:
         checked_scalar(scalar, getattr(node, scalar.name), where)
     for array in layer.arrays:
@@ -100,9 +102,9 @@ def _check_node(node: Node) -> None:
         else:
             checked_scalar(form, value, where)
     if isinstance(node, Input) and node.low > node.high:
-        raise Violation(where, f"low {node.low} above high {node.high}", "low <= high")
+        raise InvalidValue(where, f"low {node.low} above high {node.high}", "low <= high")
     if isinstance(node, Input) and node.scale == 0:
-        raise Violation(f"{where}: scale", "0: every input looks the same", "another number")
+        raise InvalidValue(f"{where}: scale", "0: every input looks the same", "another number")
     if isinstance(node, Synapse) and "bias" not in {array.name for array in layer.arrays}:
         _check_no_bias(node)
 
@@ -112,11 +114,11 @@ def layer_of(node: Node) -> Layer:
 
     Raises
     ------
-    Violation
+    InvalidValue
         If only compiled graphs have nodes of this kind.
     """
     if type(node) not in LAYER_OF_NODE:
-        raise Violation(
+        raise InvalidValue(
             describe(node),
             "a kind that only compiled graphs have",
             ", ".join(sorted(kind.kind for kind in LAYER_OF_NODE)),
@@ -130,21 +132,21 @@ def checked_text(text: Any, where: str, *, empty: bool) -> bytes:
 
     Raises
     ------
-    Violation
+    InvalidValue
         If it is not a string, empty, too long, or cannot be stored in a fixed-length HDF5 string.
     """
     allowed = f"{'' if empty else 'at least one and '}at most {TEXT_LIMIT} bytes of UTF-8"
     if not isinstance(text, str):
-        raise Violation(where, f"a {type(text).__name__}", "a string")
+        raise InvalidValue(where, f"a {type(text).__name__}", "a string")
     try:
         encoded = text.encode()
     except UnicodeEncodeError as error:
-        raise Violation(where, f"text that is not Unicode: {text!a}", allowed) from error
+        raise InvalidValue(where, f"text that is not Unicode: {text!a}", allowed) from error
     # HDF5 pads fixed-length strings with zero bytes, and terminals execute escape sequences.
     is_printable = text.isprintable()
     if not is_printable or len(encoded) > TEXT_LIMIT or not (encoded or empty):
         problem, allowed = f"{len(encoded)} bytes: {text[:40]!a}", f"{allowed}, all of it printable"
-        raise Violation(where, problem, allowed)
+        raise InvalidValue(where, problem, allowed)
     return encoded
 
 
@@ -155,7 +157,7 @@ def checked_scalar(field: Scalar, value: Any, where: str) -> Any:
     minimum, maximum = field.count
     if not isinstance(value, (tuple, list)) or not minimum <= len(value) <= maximum:
         allowed = str(minimum) if minimum == maximum else f"{minimum} to {maximum}"
-        raise Violation(f"{where}: {field.name}", f"{value!r}", f"a tuple of {allowed} numbers")
+        raise InvalidValue(f"{where}: {field.name}", f"{value!r}", f"a tuple of {allowed} numbers")
     return tuple(checked_number(field, entry, where) for entry in value)
 
 
@@ -163,7 +165,7 @@ def checked_number(field: Scalar, value: Any, where: str) -> int | float:
     """Check a number against a field's type and range, and return it as a plain int or float."""
     if field.flag:
         if not isinstance(value, bool):
-            raise Violation(f"{where}: {field.name}", f"{value!r}", "True or False")
+            raise InvalidValue(f"{where}: {field.name}", f"{value!r}", "True or False")
         return int(value)
     allowed = f"{'a number' if field.real else 'an integer'} from {field.low} to {field.high}"
     if not _is_number(value):
@@ -174,7 +176,7 @@ def checked_number(field: Scalar, value: Any, where: str) -> int | float:
         is_legal = field.low <= value <= field.high and float(value).is_integer()
     if not is_legal:
         remedy = _QUANTIZE if isinstance(value, Real) and not isinstance(value, Integral) else ""
-        raise Violation(f"{where}: {field.name}", f"{value!r}", allowed, remedy)
+        raise InvalidValue(f"{where}: {field.name}", f"{value!r}", allowed, remedy)
     return float(value) if field.real else int(value)
 
 
@@ -189,15 +191,15 @@ def checked_array(field: Array, values: Any, where: str) -> np.ndarray:
     where = f"{where}: {field.name}"
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "iu":
         type_name = getattr(values, "dtype", type(values).__name__)
-        raise Violation(where, f"values of type {type_name}", "an array of integers", _QUANTIZE)
+        raise InvalidValue(where, f"values of type {type_name}", "an array of integers", _QUANTIZE)
     if values.ndim != field.rank or 0 in values.shape:
-        raise Violation(where, f"shape {values.shape}", f"{field.rank} axes, none of them empty")
+        raise InvalidValue(where, f"shape {values.shape}", f"{field.rank} axes, none of them empty")
     low, high = int(values.min()), int(values.max())
     if low < field.low or high > field.high:
-        raise Violation(where, f"values from {low} to {high}", f"{field.low} to {field.high}")
+        raise InvalidValue(where, f"values from {low} to {high}", f"{field.low} to {field.high}")
     if field.eight_bits and lava_weights(values) is None:
         suffix = " with odd ones among them" if (values & 1).any() else ""
-        raise Violation(
+        raise InvalidValue(
             where,
             f"weights from {low} to {high}{suffix}, more than eight bits hold",
             "with both signs even ones from -256 to 254, or any from -128 to 127; with one sign "
@@ -209,7 +211,7 @@ def checked_array(field: Array, values: Any, where: str) -> np.ndarray:
 
 def _check_no_bias(node: Synapse) -> None:
     if node.bias is not None:
-        raise Violation(
+        raise InvalidValue(
             describe(node),
             "a bias in a synapse",
             "none: the biases of an integer graph are in its neurons",

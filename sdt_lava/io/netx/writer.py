@@ -20,7 +20,7 @@ from sdt_lava.io.limits import limits
 from sdt_lava.io.limits import remedy as raising
 from sdt_lava.io.netx import extended, stock_writer
 from sdt_lava.io.netx.layers import write_text
-from sdt_lava.io.netx.rules import Violation, check_nodes, check_sizes, layer_of
+from sdt_lava.io.netx.rules import InvalidValue, check_nodes, check_sizes, layer_of
 from sdt_lava.io.netx.schema import FORMAT, HDF5_VERSIONS, VERSION
 from sdt_lava.io.netx.stock_rules import NotSequentialError, find_chain
 from sdt_lava.ir import Graph
@@ -96,7 +96,7 @@ def _check(graph: Graph) -> None:
 def _violations_as(error: type[SdtLavaError]) -> Iterator[None]:
     try:
         yield
-    except Violation as found:
+    except InvalidValue as found:
         raise error(found.where, found.found, found.allowed, found.remedy) from None
 
 

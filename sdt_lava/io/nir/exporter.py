@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sdt_lava.errors import NirError, QuantizationError
 from sdt_lava.io.files import replacing
-from sdt_lava.io.netx.rules import Violation, check_nodes
+from sdt_lava.io.netx.rules import InvalidValue, check_nodes
 from sdt_lava.io.nir.units import DEFAULT_DT, FORMAT_KEY, FORMAT_VERSION, steps_of
 from sdt_lava.ir import (
     Conv,
@@ -105,7 +105,7 @@ def to_nir(graph: Graph, dt: float = DEFAULT_DT) -> nir.NIRGraph:
     _check_currents(graph)
     try:
         check_nodes(graph.nodes.values())
-    except Violation as found:
+    except InvalidValue as found:
         raise QuantizationError(found.where, found.found, found.allowed, found.remedy) from None
     maker = _Maker(graph, dt)
     for position, node in enumerate(graph):

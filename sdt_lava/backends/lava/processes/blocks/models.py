@@ -19,24 +19,24 @@ from sdt_lava.backends.lava.processes.blocks.process import (
     block_class,
 )
 from sdt_lava.backends.lava.processes.leaves import make_connection, make_population
-from sdt_lava.compiler.partition import BlockPlan, Connection
+from sdt_lava.compiler.partition import BlockContent, Connection
 
 
 class _BlockModel(AbstractSubProcessModel):
     """Build the populations of a block and wire them."""
 
     def __init__(self, proc: Block) -> None:
-        plan: BlockPlan = proc.plan
+        content: BlockContent = proc.content
         self._neurons: dict[str, Any] = {
-            node.name: make_population(node, plan.shapes[node.name], plan.schedule)
-            for node in plan.populations
+            node.name: make_population(node, content.shapes[node.name], content.schedule)
+            for node in content.populations
         }
         # Lava finds sub-processes among the attributes of a model.
         for index, process in enumerate(self._neurons.values()):
             setattr(self, f"population_{index}", process)
-        for index, connection in enumerate(plan.connections):
+        for index, connection in enumerate(content.connections):
             setattr(self, f"connection_{index}", self._wire(proc, connection))
-        for name in plan.outputs:
+        for name in content.outputs:
             self._neurons[name].s_out.connect(proc.out_port(name))
 
     def _wire(self, proc: Block, connection: Connection) -> Any:
@@ -76,12 +76,12 @@ class SubSpikingNetworkModel(AbstractSubProcessModel):
 
     def __init__(self, proc: SpikingNetwork) -> None:
         home: dict[str, Block] = {}
-        for index, plan in enumerate(proc.proc_params["blocks"]):
-            block = block_class(plan.name)(plan)
+        for index, content in enumerate(proc.proc_params["blocks"]):
+            block = block_class(content.name)(content)
             setattr(self, f"block_{index}", block)
-            for name in plan.sources:
+            for name in content.sources:
                 source = proc.inp if name == proc.proc_params["input_name"] else None
                 (source or home[name].out_port(name)).connect(block.in_port(name))
-            home.update(dict.fromkeys(plan.outputs, block))
+            home.update(dict.fromkeys(content.outputs, block))
         for name in proc.observed:
             home[name].out_port(name).connect(proc.out_port(name))

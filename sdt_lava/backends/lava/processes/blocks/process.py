@@ -8,7 +8,7 @@ import numpy as np
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 
-from sdt_lava.compiler.partition import BlockPlan
+from sdt_lava.compiler.partition import BlockContent
 from sdt_lava.ir import Shape
 
 
@@ -21,25 +21,25 @@ class Block(AbstractProcess):
 
     Parameters
     ----------
-    plan : BlockPlan
+    content : BlockContent
         Populations and connections inside.
     """
 
-    def __init__(self, plan: BlockPlan) -> None:
-        super().__init__(plan=plan, name=plan.name)
-        self.plan = plan
-        for index, name in enumerate(plan.sources):
-            setattr(self, f"in_{index}", InPort(shape=(_size(plan.shapes[name]),)))
-        for index, name in enumerate(plan.outputs):
-            setattr(self, f"out_{index}", OutPort(shape=(_size(plan.shapes[name]),)))
+    def __init__(self, content: BlockContent) -> None:
+        super().__init__(content=content, name=content.name)
+        self.content = content
+        for index, name in enumerate(content.sources):
+            setattr(self, f"in_{index}", InPort(shape=(_size(content.shapes[name]),)))
+        for index, name in enumerate(content.outputs):
+            setattr(self, f"out_{index}", OutPort(shape=(_size(content.shapes[name]),)))
 
     def in_port(self, name: str) -> InPort:
         """Port that reads a population of another block."""
-        return getattr(self, f"in_{self.plan.sources.index(name)}")
+        return getattr(self, f"in_{self.content.sources.index(name)}")
 
     def out_port(self, name: str) -> OutPort:
         """Port that shows a population of this block."""
-        return getattr(self, f"out_{self.plan.outputs.index(name)}")
+        return getattr(self, f"out_{self.content.outputs.index(name)}")
 
 
 class PatchSplitting(Block):
@@ -76,7 +76,7 @@ class SpikingNetwork(AbstractProcess):
 
     Parameters
     ----------
-    blocks : sequence of BlockPlan
+    blocks : sequence of BlockContent
         Blocks in the order in which signals reach them.
     input_name : str
         Name of the input.
@@ -88,7 +88,7 @@ class SpikingNetwork(AbstractProcess):
 
     def __init__(
         self,
-        blocks: Sequence[BlockPlan],
+        blocks: Sequence[BlockContent],
         input_name: str,
         input_shape: Shape,
         observed: Sequence[str],
@@ -96,7 +96,7 @@ class SpikingNetwork(AbstractProcess):
         super().__init__(blocks=tuple(blocks), input_name=input_name, observed=tuple(observed))
         self.observed = tuple(observed)
         self.inp = InPort(shape=(_size(input_shape),))
-        shapes = {name: plan.shapes[name] for plan in blocks for name in plan.outputs}
+        shapes = {name: content.shapes[name] for content in blocks for name in content.outputs}
         for index, name in enumerate(self.observed):
             setattr(self, f"out_{index}", OutPort(shape=(_size(shapes[name]),)))
 

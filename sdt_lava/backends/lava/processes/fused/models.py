@@ -28,7 +28,7 @@ from sdt_lava.backends.lava.processes.ports import (
     PortsOnDemand,
     Receiver,
 )
-from sdt_lava.compiler.partition import BlockPlan
+from sdt_lava.compiler.partition import BlockContent
 from sdt_lava.support.allocation import zeros
 
 
@@ -38,12 +38,12 @@ class _FusedModel(PyLoihiProcessModel, metaclass=PortsOnDemand):
     def __init__(
         self,
         proc_params: Any,
-        plans: Sequence[BlockPlan],
+        contents: Sequence[BlockContent],
         inputs: Mapping[str, str],
         outputs: Sequence[str],
     ) -> None:
         super().__init__(proc_params)
-        self._program = FusedProgram(plans)
+        self._program = FusedProgram(contents)
         self._input_ports = inputs
         self._output_names = outputs
         # Ports come into being after the model.
@@ -96,9 +96,9 @@ class PyFusedNetworkModel(_FusedModel):
 
 class _FusedBlockModel(_FusedModel):
     def __init__(self, proc_params: Any) -> None:
-        plan: BlockPlan = proc_params["plan"]
-        inputs = {name: f"{IN_PORT_PREFIX}{index}" for index, name in enumerate(plan.sources)}
-        super().__init__(proc_params, [plan], inputs, plan.outputs)
+        content: BlockContent = proc_params["content"]
+        inputs = {name: f"{IN_PORT_PREFIX}{index}" for index, name in enumerate(content.sources)}
+        super().__init__(proc_params, [content], inputs, content.outputs)
 
 
 def _fused_block(process: type) -> type:

@@ -29,7 +29,7 @@ from sdt_lava.ir import (
     SpikingNeurons,
 )
 from sdt_lava.ir.numerics import ACTIVATION_SHIFT, DECAY_UNITY, GATE_DECAY
-from sdt_lava.kernels.populations import integrate, lif_parameters, relay
+from sdt_lava.kernels.populations import integrate, lif_arrays, relay
 from sdt_lava.kernels.tables import channels_last
 from sdt_lava.support.allocation import zeros
 
@@ -82,12 +82,12 @@ class Member:
     schedule: Schedule
 
 
-class LifGroup:
+class FusedLifs:
     """Leaky integrate-and-fire neurons: those with memory, and gates."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         # Fields have one value, or one for each channel; channels are neighbours.
-        self._parameters = lif_parameters(
+        self._parameters = lif_arrays(
             [(member.region.size, _lif_fields(member.node)) for member in members]
         )
         size = sum(member.region.size for member in members)
@@ -192,9 +192,9 @@ class MaxRelayGroup:
 
 
 _GROUPS: dict[type[Node], type[Any]] = {
-    Lif: LifGroup,
+    Lif: FusedLifs,
     CubaLif: CubaGroup,
-    Gate: LifGroup,
+    Gate: FusedLifs,
     Relay: RelayGroup,
     MaxRelay: MaxRelayGroup,
     **dict.fromkeys((SigmaDelta, Delta, Sigma), SigmaDeltaGroup),
@@ -218,7 +218,7 @@ def group_class(node: Node) -> type[Any]:
             ", ".join(kind.kind for kind in _GROUPS),
             "use models='accelerated'",
         )
-    return LifGroup if isinstance(node, SpikingNeurons) and node.is_plain else _GROUPS[type(node)]
+    return FusedLifs if isinstance(node, SpikingNeurons) and node.is_plain else _GROUPS[type(node)]
 
 
 def group_key(node: Node) -> tuple[type[Any], str]:

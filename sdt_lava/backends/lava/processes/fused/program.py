@@ -20,7 +20,7 @@ from sdt_lava.backends.lava.processes.fused.populations import (
     group_class,
     group_key,
 )
-from sdt_lava.compiler.partition import BlockPlan, Connection
+from sdt_lava.compiler.partition import BlockContent, Connection
 from sdt_lava.ir import Shape
 from sdt_lava.kernels.populations import transpose
 from sdt_lava.support.allocation import placed, zeros
@@ -34,20 +34,22 @@ class FusedProgram:
 
     Parameters
     ----------
-    plans : sequence of BlockPlan
+    contents : sequence of BlockContent
         The blocks.
     """
 
-    def __init__(self, plans: Sequence[BlockPlan]) -> None:
-        self._shapes = {name: shape for plan in plans for name, shape in plan.shapes.items()}
+    def __init__(self, contents: Sequence[BlockContent]) -> None:
+        self._shapes = {
+            name: shape for content in contents for name, shape in content.shapes.items()
+        }
         self._signals: dict[str, Region] = {}
         self._dendrites: dict[str, Region] = {}
         self._sizes = [0, 0]  # of signals and of dendrites so far
-        self._groups = [self._place(members) for members in _grouped(plans)]
-        for name in dict.fromkeys(source for plan in plans for source in plan.sources):
+        self._groups = [self._place(members) for members in _grouped(contents)]
+        for name in dict.fromkeys(source for content in contents for source in content.sources):
             if name not in self._signals:
                 self._place_signal(name, self._shapes[name])
-        connections = [connection for plan in plans for connection in plan.connections]
+        connections = [connection for content in contents for connection in content.connections]
         steps = 1 + max((connection.delay for connection in connections), default=0)
         self._values = zeros(self._sizes[0], np.int32)
         self._arriving = zeros((steps, self._sizes[1]), np.int32)
@@ -124,10 +126,10 @@ class FusedProgram:
             add(self._values[source], arriving[target])
 
 
-def _grouped(plans: Sequence[BlockPlan]) -> list[list[Any]]:
+def _grouped(contents: Sequence[BlockContent]) -> list[list[Any]]:
     groups: dict[Hashable, list[Any]] = {}
-    for plan in plans:
-        for node in plan.populations:
+    for content in contents:
+        for node in content.populations:
             group_class(node)  # says what is wrong before anything else does
-            groups.setdefault(group_key(node), []).append((node, plan.schedule))
+            groups.setdefault(group_key(node), []).append((node, content.schedule))
     return list(groups.values())
