@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 import numpy as np
@@ -22,6 +23,8 @@ from sdt_lava.ir.shortcuts import Sum
 from sdt_lava.ir.watch import Watch, look_at_neurons
 
 PerChannel = int | IntArray
+# Parameters of which there may be one for each channel.
+_BY_CHANNEL = ("threshold", "voltage_decay", "current_decay", "delay")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,21 +81,25 @@ class SpikingNeurons(Sum):
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         """Return the common shape of the inputs."""
         shape = super().output_shape(shapes)
-        for name in ("threshold", "voltage_decay", "current_decay", "delay"):
-            values = np.asarray(getattr(self, name))
-            if values.shape not in ((), shape[:1]):
-                raise self.mismatch(f"{name} of shape {values.shape}", f"() or {shape[:1]}")
+        for name in _BY_CHANNEL:
+            sizes = np.shape(getattr(self, name)) if self._has_several(name) else ()
+            if sizes not in ((), shape[:1]):
+                raise self.mismatch(f"{name} of shape {sizes}", f"() or {shape[:1]}")
         self._check_bias(self.bias, shape)
-        size = int(np.prod(shape))
+        size = prod(shape)
         if self.weight_rec is not None and self.weight_rec.shape != (size, size):
             found = f"recurrent weights of shape {self.weight_rec.shape}"
             raise self.mismatch(found, f"{(size, size)}")
         return shape
 
+    def _has_several(self, name: str) -> bool:
+        """Whether a parameter is an array: a value for each channel."""
+        return not isinstance(getattr(self, name), int | float)
+
     @property
     def longest_delay(self) -> int:
         """Steps that the latest spike waits."""
-        return int(np.max(self.delay))
+        return int(np.max(self.delay)) if self._has_several("delay") else int(self.delay)
 
     def why_no_or(self, weight: int) -> str:
         """Return the reason why they are not an OR of their only input, or ''.
@@ -185,8 +192,8 @@ class Lif(SpikingNeurons):
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
         """Return the common shape of the input currents."""
         shape = super().output_shape(shapes)
-        several = any(map(np.ndim, (self.threshold, self.voltage_decay, self.current_decay)))
-        if several or not self.is_plain:
+        several = [name for name in _BY_CHANNEL if self._has_several(name)]
+        if any(np.ndim(getattr(self, name)) for name in several) or not self.is_plain:
             raise self.mismatch(
                 "parameters by channel, recurrence, delays or a division", "those of cuba_lif"
             )

@@ -9,6 +9,7 @@ products as well. They are exact at image borders and need no list of all pairs.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol
 
@@ -229,6 +230,7 @@ def _incidence(rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> csr
     return coo_matrix((ones, (rows, columns)), shape=shape).tocsr()
 
 
+@lru_cache(maxsize=4096)
 def window(
     inputs: int, outputs: int, kernel: int, stride: int, padding: int, dilation: int
 ) -> Relation:
@@ -320,10 +322,27 @@ class Connectivity:
 
     def matrix(self, weight: int) -> csr_matrix:
         """Return the pairs as a matrix of one weight, ``(outputs, inputs)`` of int32."""
-        matrix = self._product.pattern.matrix.copy()
-        matrix.sort_indices()
-        matrix.data = np.full(matrix.nnz, weight, np.int32)
-        return matrix
+        from scipy.sparse import csr_matrix
+
+        product = self._product
+        read = _only_input(self.channel), _only_input(self.position)
+        if read[0] is not None and read[1] is not None:
+            columns = np.add.outer(read[0] * self.position.inputs, read[1]).ravel()
+            ends = np.arange(columns.size + 1)
+        else:
+            matrix = product.pattern.matrix
+            matrix.sort_indices()
+            columns, ends = matrix.indices, matrix.indptr
+        weights = np.full(len(columns), weight, np.int32)
+        shape = (product.outputs, product.inputs)
+        return csr_matrix((weights, columns.astype(np.int32), ends.astype(np.int32)), shape=shape)
+
+
+def _only_input(relation: Relation) -> IntArray | None:
+    """Return the input of each output, if a relation says at once that each has one."""
+    if isinstance(relation, Blocks) and relation.inputs == relation.groups:
+        return np.arange(relation.outputs) // (relation.outputs // relation.groups)
+    return None
 
 
 def channelwise(channels: int, position: Relation) -> Connectivity:
