@@ -87,5 +87,7 @@ def test_heads_split_off_and_merged():
 def test_element_wise_results():
     time, batch, channels, rows, columns = layout()
     assert aligned(layout(), (channels, rows, columns)) == layout()
+    # Each channel with each channel is no element-wise result.
+    assert aligned((channels, ()), ((), channels)) is None
     assert aligned((time, batch, channels, (), ()), layout()) == layout()
     assert aligned(layout(), (time, batch, channels, columns, rows)) is None

@@ -173,4 +173,14 @@ def aligned(first: Layout, second: Layout) -> Layout | None:
             axes.append(one)
         else:
             return None
-    return tuple(axes)
+    found = tuple(axes)
+    # What lies along one axis here and along another one there would be paired with itself.
+    repeats = any(
+        _held(found, root) > max(_held(first, root), _held(second, root)) for root in roots(found)
+    )
+    return None if repeats else found
+
+
+def _held(layout: Layout, root: str) -> int:
+    """Return how many values of a root lie in a layout."""
+    return prod(f.size for axis in layout for f in significant(axis) if f.root == root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from sdt_lava.importers.fold import BatchNorm, FloatArray
 from sdt_lava.importers.tracing.axes import (
     Axis,
+    has_copies,
     is_whole,
     merged,
     resized,
@@ -120,9 +122,10 @@ def _multiplied(call: Call, weight: Any, bias: Any, position: int, key: Any) -> 
     symbol, axis = subject.symbol, subject.layout[position]
     share = _share(subject)
     bias = None if bias is None else share * _vector(bias)
-    is_token_wise = len(symbol.shape) == 3 and roots([axis]) <= {"0"}
+    # Of a single token, rows and columns tell whether the whole signal was flattened.
+    is_flat = len(symbol.shape) < 3 or roots([axis]) >= {"1", "2"}
     out = int(weight.shape[0])
-    if is_token_wise and is_whole(axis, 0, symbol.shape[0]):
+    if is_whole(axis, 0, symbol.shape[0]) and not (is_flat and prod(symbol.shape[1:]) == 1):
         shape: Shape = (out, *symbol.shape[1:])
         windows: Windows | None = Windows()
         matrix = weight.reshape(out, -1, 1, 1)
@@ -149,6 +152,8 @@ def _share(subject: Traced) -> float:
 def _ordered(weight: Any, axis: Axis, shape: Shape) -> Any:
     """Return a matrix for a signal in C order, from one for an axis in some order."""
     size = int(np.prod(shape))
+    if has_copies(axis):
+        raise NoMeaning("a linear layer over copies of a signal", "over the signal")
     index = np.zeros((), np.int64)
     for factor in significant(axis):
         if not factor.root.isdigit():
@@ -224,7 +229,9 @@ def _averaged(
     rows, columns = image_axes(subject, first, ndim, moving)
     pair = (rows - first, columns - first)
     channels, *sides = subject.symbol.shape
-    if list(_of(kernel, pair)) == sides and not any(padding):
+    covers_all = list(_of(kernel, pair)) == sides and not any(padding)
+    # Of currents, it is a mean over tokens; of spikes it stays an image, of one token.
+    if covers_all and not isinstance(subject.symbol, Events):
         gain = share * float(np.prod(sides))
         return over_tokens(call, subject, (rows, columns), gain, keeps_axes=True)
     windows = Windows(_of(stride, pair), _of(padding, pair), groups=channels)

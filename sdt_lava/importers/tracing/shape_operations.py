@@ -32,10 +32,14 @@ _DISTINCT = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
 
 @handles(
     "contiguous", "clone", "detach", "to", "type", "type_as", "float", "double", "half", "bfloat16",
-    "cuda", "cpu", "requires_grad", "data", "alias", "pos", "positive", "native_dropout",
+    "cuda", "cpu", "requires_grad", "data", "alias", "pos", "positive",
 )  # fmt: skip
 def same(call: Call) -> Traced:
     """Keep what a tensor stands for."""
+    symbol = call.subject.symbol
+    is_binary = isinstance(symbol, Events) and symbol.is_binary and symbol.gain == 1
+    if not call.result.is_floating_point() and not is_binary:
+        raise NoMeaning(f"{call.name} to {call.result.dtype}, which rounds", "floating-point types")
     return call.subject
 
 

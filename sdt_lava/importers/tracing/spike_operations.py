@@ -139,6 +139,8 @@ def _of_source(call: Call, symbol: Events, ending: str) -> Origin:
          "logical_and", "bitwise_and", "and", "iand")  # fmt: skip
 def multiply(call: Call) -> Traced:
     """Mask spikes with spikes, or multiply by numbers."""
+    if call.kwargs.get("rounding_mode") is not None:
+        raise NoMeaning("a quotient that is rounded")
     first, second = call.args[0], call.arg(1, "other")
     one, other = call.traced(first), call.traced(second)
     if one is not None and other is not None:

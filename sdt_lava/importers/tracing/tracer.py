@@ -56,7 +56,8 @@ def trace(
     module : nn.Module
         Any network of spiking neurons. It is run in evaluation mode and left as it was.
     example : array_like or Tensor, optional
-        Input of the network, at least one sample. Networks of this package need none.
+        Input of the network, at least one sample. Networks of this package need none: their
+        configuration says what their input is.
     axes : str, optional
         What the example's axes are: letters of ``B`` (batch), ``T`` (time), ``C``, ``H``, ``W``.
         By default ``BC``, ``BCHW`` (static) or ``BTCHW``, by their number.
@@ -79,7 +80,7 @@ def trace(
         module, the line of its code and the operation. Also if the result depends on the other
         samples of a batch.
     """
-    if example is None and isinstance(module, Described):
+    if isinstance(module, Described) and axes is None and levels is None:
         return _traced_description(module)
     if example is None:
         raise TraceError("trace", "no example", "an input of the network", "pass example=x")
@@ -93,6 +94,9 @@ def trace(
         if entry.x is not None:
             samples = [entry.samples(size) for size in _BATCH_SIZES]
             compare_batches(module, list(zip(samples, (reads, other_reads), strict=True)))
+    for title, names in graph.metadata.get("trace", {}).items():
+        some = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+        logger.warning("%s: %s", title, some)
     return graph
 
 
@@ -207,7 +211,7 @@ class _Ending:
         return steps
 
     def _notes(self, used: frozenset[str]) -> dict[str, list[str]]:
-        """List what the network has and its result does not depend on, and log it."""
+        """List what the network has and its result does not depend on."""
         context = self.tracing.context
         unused = [name for name, _ in self.module.named_parameters() if name not in used]
         silent = [
@@ -223,9 +227,6 @@ class _Ending:
             "rounded": context.notes,
         }
         notes = {title: names for title, names in notes.items() if names}
-        for title, names in notes.items():
-            some = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-            logger.warning("%s: %s", title, some)
         return notes
 
 
