@@ -26,8 +26,9 @@ from benchmarks.networks import BenchmarkNetwork, benchmark_network
 from benchmarks.pages import filled, table
 from sdt_lava.cli.console import console, make_table, print_table
 from sdt_lava.engine import Engine
-from sdt_lava.engine.plan.memory import Run, buffer_bytes
-from sdt_lava.engine.plan.operation import Buffer, Operation
+from sdt_lava.engine.plan.buffers import Buffer, Run
+from sdt_lava.engine.plan.memory import buffer_bytes
+from sdt_lava.engine.plan.operation import Operation
 from sdt_lava.engine.plan.synaptic import SynapticOperation
 from sdt_lava.io.files import write_json
 from sdt_lava.ir import Conv, Graph, Input, Lif, Readout

@@ -51,18 +51,4 @@ def test_a_hidden_circle_is_found(tmp_path, monkeypatch, statement):
 
 
 def test_no_modules_import_one_another():
-    known = [{f"sdt_lava.{name}" for name in names} for names in KNOWN]
-    left = [
-        sorted(found)
-        for found in circles(imports_of("sdt_lava"))
-        if not any(found <= old for old in known)
-    ]
-    assert not left
-
-
-# To be dissolved; none may be added.
-KNOWN = (
-    ("engine.plan.firing", "engine.plan.memory", "engine.plan.operation", "engine.plan.workspace"),
-    ("ir.graph", "ir.table"),
-    ("ir.reference", "ir.sigma_delta_runs"),
-)
+    assert circles(imports_of("sdt_lava")) == []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sdt_lava.engine.options import EngineOptions
-from sdt_lava.engine.plan.memory import Run
+from sdt_lava.engine.plan.buffers import Run
 from sdt_lava.engine.plan.plan import Plan
 from sdt_lava.errors import ConfigError
 from sdt_lava.ir import Input

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sdt_lava.engine.batches import batch_size, frame_steps_of, holds
 from sdt_lava.engine.fallback import joined, outcome_of, wanted
 from sdt_lava.engine.options import EngineOptions
+from sdt_lava.engine.plan.buffers import Run
 from sdt_lava.engine.plan.entry import can_pack
-from sdt_lava.engine.plan.memory import Run
 from sdt_lava.engine.plan.operation import Operation
 from sdt_lava.engine.plan.plan import Outcome, Plan
 from sdt_lava.engine.plan.states import load_states, packs_states, save_states

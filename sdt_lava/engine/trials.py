@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sdt_lava.engine.plan.memory import Run
+from sdt_lava.engine.plan.buffers import Run
 from sdt_lava.engine.plan.plan import Plan
 from sdt_lava.engine.registry import Context
 from sdt_lava.engine.verdicts import is_exact

@@ -12,7 +12,8 @@ import pytest
 
 import sdt_lava
 from sdt_lava.engine import Engine, EngineOptions, RunRequest
-from sdt_lava.engine.plan.memory import Run, pieces
+from sdt_lava.engine.plan.buffers import Run
+from sdt_lava.engine.plan.memory import pieces
 from sdt_lava.engine.plan.team import Step, work_through
 from sdt_lava.errors import ConfigError
 from sdt_lava.ir import Dense, Graph, Input, Lif

@@ -12,11 +12,12 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
 from sdt_lava.engine.layout import INT32, Layout
+from sdt_lava.engine.plan.buffers import Buffer, Spikes
 from sdt_lava.engine.plan.choice import TableRoom
 from sdt_lava.engine.plan.counting import CountOperation
 from sdt_lava.engine.plan.entry import EnterOperation
 from sdt_lava.engine.plan.neurons import Neurons, neurons_of
-from sdt_lava.engine.plan.operation import Buffer, Operation, Spikes
+from sdt_lava.engine.plan.operation import Operation
 from sdt_lava.engine.plan.signals import ConvertOperation, GenericOperation
 from sdt_lava.engine.plan.watching import WatchOperation, to_watch
 from sdt_lava.ir import Graph, Input, Node, Signal, SpikingNeurons

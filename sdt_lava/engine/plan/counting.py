@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sdt_lava.engine.layout import INT32, Layout
-from sdt_lava.engine.plan.operation import (
-    Buffer,
-    Operation,
-    Reading,
-    Rows,
-    Spikes,
-    Task,
-    same_rows,
-)
+from sdt_lava.engine.plan.buffers import Buffer, Reading, Rows, Spikes, Task, same_rows
+from sdt_lava.engine.plan.operation import Operation
 from sdt_lava.ir import Graph
 from sdt_lava.ir.bounds import bound
 from sdt_lava.ir.numerics import IntArray

@@ -10,8 +10,8 @@ import torch
 
 from sdt_lava.engine.exact import ExactSums
 from sdt_lava.engine.layout import Layout
+from sdt_lava.engine.plan.buffers import Buffer, Rows, Spikes, Task, images
 from sdt_lava.engine.plan.firing import Firing
-from sdt_lava.engine.plan.operation import Buffer, Rows, Spikes, Task, images
 from sdt_lava.engine.plan.sum_kernel import SumKernel
 from sdt_lava.engine.synapses import Synapses
 from sdt_lava.kernels.neurons import fire_rows

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.engine.layout import rows_first
-from sdt_lava.engine.plan.operation import Buffer, Operation, Rows, Task, images
+from sdt_lava.engine.plan.buffers import Buffer, Rows, Task, images
+from sdt_lava.engine.plan.operation import Operation
 from sdt_lava.kernels.packing import pack_rows
 
 if TYPE_CHECKING:

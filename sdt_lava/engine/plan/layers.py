@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdt_lava.engine.layout import INT32, LANES, Layout
+from sdt_lava.engine.plan.buffers import Buffer, Spikes
 from sdt_lava.engine.plan.choice import own_kernels, with_dense
 from sdt_lava.engine.plan.compile import Compiler, lowers
-from sdt_lava.engine.plan.firing import Targets
 from sdt_lava.engine.plan.neurons import Neurons, side_by_side
-from sdt_lava.engine.plan.operation import Buffer, Spikes
 from sdt_lava.engine.plan.signals import CurrentOperation
 from sdt_lava.engine.plan.synaptic import SynapticOperation
+from sdt_lava.engine.plan.targets import Targets
 from sdt_lava.engine.synapses import Synapses, joined, synapses_of
 from sdt_lava.ir import (
     Conv,

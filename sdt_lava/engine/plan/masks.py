@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sdt_lava.engine.layout import INT32
+from sdt_lava.engine.plan.buffers import Spikes
 from sdt_lava.engine.plan.compile import Compiler, lowers
-from sdt_lava.engine.plan.operation import Operation, Spikes
+from sdt_lava.engine.plan.operation import Operation
 from sdt_lava.engine.plan.signals import (
     AndOperation,
     AnyTokenOperation,

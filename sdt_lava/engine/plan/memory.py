@@ -8,29 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sdt_lava.engine.plan.operation import (
-    Buffer,
-    Operation,
-    Reading,
-    Rows,
-    same_rows,
-)
+from sdt_lava.engine.plan.buffers import Buffer, Reading, Rows, Run, same_rows
+from sdt_lava.engine.plan.operation import Operation
 from sdt_lava.support.allocation import aligned_empty, current_guard
 
 _ITEM_BYTES = {"spikes": 8, "currents": 4, "frames": 4, "tensor": 0}
 # A worker that is told to stop does so after about so many multiplications.
 _PIECE_MACS = 4_000_000_000
 _TYPES = {"spikes": np.uint64, "currents": np.int32, "frames": np.int32}
-
-
-@dataclass(frozen=True)
-class Run:
-    """Size of a run: samples, time steps, different frames (1 if all are the same), threads."""
-
-    batch: int
-    steps: int
-    frame_steps: int
-    workers: int
 
 
 def buffer_shape(buffer: Buffer, run: Run) -> tuple[int, ...]:

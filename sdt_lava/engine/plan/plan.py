@@ -16,10 +16,11 @@ from sdt_lava.engine.layout import LANES, Layout, load_currents, unpack_spikes
 # Imported for their registrations.
 from sdt_lava.engine.plan import layers as _layers  # noqa: F401
 from sdt_lava.engine.plan import masks as _masks  # noqa: F401
+from sdt_lava.engine.plan.buffers import Buffer, Run, Spikes
 from sdt_lava.engine.plan.compile import Compiler
 from sdt_lava.engine.plan.entry import packable
-from sdt_lava.engine.plan.memory import Assignment, Run, assign, pieces, waiting
-from sdt_lava.engine.plan.operation import Buffer, Operation, Spikes
+from sdt_lava.engine.plan.memory import Assignment, assign, pieces, waiting
+from sdt_lava.engine.plan.operation import Operation
 from sdt_lava.engine.plan.signals import GenericOperation
 from sdt_lava.engine.plan.synaptic import SynapticOperation
 from sdt_lava.engine.plan.team import Step, work_through

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sdt_lava.engine.plan.buffers import Buffer, Rows, Spikes, Task
 from sdt_lava.engine.plan.firing import Firing
-from sdt_lava.engine.plan.operation import Buffer, Rows, Spikes, Task
 from sdt_lava.engine.plan.sum_kernel import SmallWindowKernel
 from sdt_lava.engine.synapses import Synapses, without_groups
 from sdt_lava.kernels.products import OVERRUN, product_rows

@@ -14,10 +14,8 @@ from sdt_lava.engine.layout import (
     store_currents,
     unpack_spikes,
 )
-from sdt_lava.engine.plan.firing import Firing, Targets
-from sdt_lava.engine.plan.operation import (
+from sdt_lava.engine.plan.buffers import (
     Buffer,
-    Operation,
     Reading,
     Rows,
     Spikes,
@@ -26,6 +24,9 @@ from sdt_lava.engine.plan.operation import (
     same_rows,
     window_rows,
 )
+from sdt_lava.engine.plan.firing import Firing
+from sdt_lava.engine.plan.operation import Operation
+from sdt_lava.engine.plan.targets import Targets
 from sdt_lava.engine.plan.watching import STREAM_LIMIT, exceeds
 from sdt_lava.engine.registry import evaluator
 from sdt_lava.ir import Node, Pool, TokenMean, TokenSum

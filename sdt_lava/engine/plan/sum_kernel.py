@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from sdt_lava.engine.layout import LANES
+from sdt_lava.engine.plan.buffers import Buffer, Spikes, Task
 from sdt_lava.engine.plan.firing import Firing
-from sdt_lava.engine.plan.operation import Buffer, Spikes, Task
 from sdt_lava.engine.synapses import Synapses
 
 if TYPE_CHECKING:

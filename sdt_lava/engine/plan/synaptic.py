@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sdt_lava.engine.plan.firing import Firing, Targets
-from sdt_lava.engine.plan.operation import (
-    Buffer,
-    Operation,
-    Rows,
-    Spikes,
-    Task,
-    images,
-    window_rows,
-)
+from sdt_lava.engine.plan.buffers import Buffer, Rows, Spikes, Task, images, window_rows
+from sdt_lava.engine.plan.firing import Firing
+from sdt_lava.engine.plan.operation import Operation
 from sdt_lava.engine.plan.sum_kernel import SumKernel
+from sdt_lava.engine.plan.targets import Targets
 from sdt_lava.kernels.packing import count_spikes
 
 if TYPE_CHECKING:

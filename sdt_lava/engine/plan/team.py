@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from sdt_lava.engine.plan.operation import Operation, Rows, Task
+from sdt_lava.engine.plan.buffers import Rows, Task
+from sdt_lava.engine.plan.operation import Operation
 from sdt_lava.errors import ConfigError
 from sdt_lava.support.interruption import Interruption
 from sdt_lava.support.torch_use import torch_is_loaded

@@ -13,14 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sdt_lava.engine.plan.operation import (
-    Buffer,
-    Operation,
-    Reading,
-    Rows,
-    Task,
-    same_rows,
-)
+from sdt_lava.engine.plan.buffers import Buffer, Reading, Rows, Task, same_rows
+from sdt_lava.engine.plan.operation import Operation
 from sdt_lava.ir import Graph, Lif, Node, Shortcut, TokenMean
 from sdt_lava.ir.bounds import Bounds
 from sdt_lava.ir.numerics import ACTIVATION_LIMIT, PAYLOAD_LIMIT

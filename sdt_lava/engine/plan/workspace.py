@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.engine.layout import LANES, Words
-from sdt_lava.engine.plan.firing import Targets
-from sdt_lava.engine.plan.memory import Run
-from sdt_lava.engine.plan.operation import Spikes
+from sdt_lava.engine.plan.buffers import Run, Spikes
+from sdt_lava.engine.plan.targets import Targets
 from sdt_lava.engine.registry import Context
 from sdt_lava.ir.numerics import IntArray
 from sdt_lava.support.allocation import aligned_empty, current_guard, zeros
