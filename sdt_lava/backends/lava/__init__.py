@@ -1,4 +1,4 @@
-"""The back ends that run Lava's CPU simulator."""
+"""Run compiled networks in Lava's CPU simulator."""
 
 from sdt_lava.support.lazy import lazy
 

@@ -1,4 +1,4 @@
-"""The operating system processes of a Lava network, and the shared memory between them."""
+"""Supervise the operating system processes of a Lava network and their shared memory."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from sdt_lava.errors import LavaRuntimeError
 
 logger = logging.getLogger(__name__)
 
-# [s] Limits for dying of SIGTERM, then of SIGKILL, and for freeing the shared memory.
+# [s] Limits for exiting after SIGTERM or SIGKILL, and for freeing the shared memory.
 _TERMINATE_LIMIT = 2.0
 _SHUTDOWN_LIMIT = 5.0
 
 
 @dataclass(frozen=True)
 class ActorFailure:
-    """What went wrong in one operating system process.
+    """A failure in one operating system process.
 
     Parameters
     ----------
     process : str
-        The Lava Process, or the Lava service, that ran there.
+        Lava Process or Lava service that ran in the process.
     summary : str
-        Exception type and message, or how the process ended.
+        Type and message of the exception, or how the process ended.
     traceback_text : str
-        Its traceback, if it raised.
+        Traceback of the exception, if there was one.
     exception : bytes, optional
-        The pickled exception, if it can be pickled.
+        Pickled exception, if it can be pickled.
     """
 
     process: str
@@ -48,7 +48,7 @@ class ActorFailure:
     exception: bytes | None = None
 
     def error(self) -> LavaRuntimeError:
-        """Return the error to raise, with the original exception as its cause."""
+        """Return an error to raise with the original exception as its cause."""
         error = LavaRuntimeError(
             self.process,
             self.summary,
@@ -61,7 +61,7 @@ class ActorFailure:
 
 
 def failure_of(label: str, error: BaseException) -> LavaRuntimeError:
-    """Return the error to raise for an exception in a Lava Process, raised in this one."""
+    """Return an error to raise for an exception of a Lava Process in this process."""
     text = "".join(traceback.format_exception(error))
     return LavaRuntimeError(label, _summary(error), process=label, traceback_text=text)
 
@@ -71,14 +71,14 @@ def _summary(error: BaseException) -> str:
 
 
 class Actor(mp.Process):
-    """The operating system process of one Lava Process or service.
+    """Operating system process of one Lava Process or service.
 
-    Unlike Lava's own it reports any exception, whether it can be pickled or not, and it prints
+    Unlike Lava's class, it reports any exception, even one that cannot be pickled, and prints
     nothing.
     """
 
     def __init__(self, label: str, builder: Any) -> None:
-        # A daemon is ended, not waited for, when the interpreter exits without a close().
+        # If the interpreter exits without close(), a daemon is terminated instead of awaited.
         super().__init__(name=label, daemon=True)
         self.label = label
         self.is_built = False
@@ -86,18 +86,18 @@ class Actor(mp.Process):
         self._builder = builder
 
     def start(self) -> None:
-        """Fork; the parent gives up what only the child needs."""
+        """Fork the process, and release in the parent what only the child needs."""
         super().start()
         self._report_end.close()
         del self._builder
 
     def run(self) -> None:
-        """Build the ProcessModel or service, say so, and serve it until it is told to stop."""
+        """Build the ProcessModel or service, report this, and run it until it is stopped."""
         try:
             model = self._builder.build()
             self._report_end.send(None)
             model.start()
-        except BaseException as error:  # a model may raise SystemExit, too
+        except BaseException as error:  # a model may also raise SystemExit
             self._report_end.send(self._failure(error))
             raise SystemExit(1) from None
 
@@ -106,7 +106,7 @@ class Actor(mp.Process):
         return ActorFailure(self.label, _summary(error), traceback.format_exc(), pickled)
 
     def ending(self) -> str:
-        """Say how the process ended."""
+        """Describe how the process ended."""
         code = self.exitcode
         if code is not None and code < 0:
             return f"was killed by {signal.Signals(-code).name}"
@@ -114,12 +114,12 @@ class Actor(mp.Process):
 
 
 class SupervisedInfrastructure(MultiProcessing):
-    """Start each Lava process as an `Actor`.
+    """Message infrastructure that starts each Lava process as an `Actor`.
 
     Parameters
     ----------
     label_of : Callable[[object], str]
-        Names the Lava Process or service that a builder builds.
+        Function that returns the name of the Lava Process or service of a builder.
     """
 
     def __init__(self, label_of: Callable[[Any], str]) -> None:
@@ -127,7 +127,7 @@ class SupervisedInfrastructure(MultiProcessing):
         self._label_of = label_of
 
     def start(self) -> None:
-        """Start the shared memory manager, itself a child process."""
+        """Start the shared memory manager, which is also a child process."""
         with deferred_signals(), guarded_fork():
             super().start()
 
@@ -140,7 +140,7 @@ class SupervisedInfrastructure(MultiProcessing):
         return actor
 
     def stop(self) -> None:
-        """End the actors, by force where needed, and free the shared memory."""
+        """Terminate the actors, by force if necessary, and free the shared memory."""
         _end_actors(self._actors)
         self._actors.clear()
         if self.smm is not None:
@@ -151,14 +151,14 @@ class SupervisedInfrastructure(MultiProcessing):
 def _picklable(error: BaseException) -> bytes | None:
     try:
         pickled = pickle.dumps(error)
-        pickle.loads(pickled)  # many exceptions can be written but not read
+        pickle.loads(pickled)  # many exceptions can be pickled but not unpickled
     except Exception:
         return None
     return pickled
 
 
 def quietly(step: Callable[[], None]) -> None:
-    """Do one step of a clean-up; the next ones have to follow whatever happens in it."""
+    """Run one step of a clean-up and only log exceptions, so that later steps always run."""
     try:
         step()
     except Exception:
@@ -180,7 +180,7 @@ def _end_actors(actors: Iterable[Actor]) -> None:
 
 
 def _free_shared_memory(manager: Any) -> None:
-    """Shut the manager down, within a time limit, and unlink what it may have left behind."""
+    """Shut down the manager within a time limit and unlink any shared memory that it left."""
     handles = list(manager._shared_memory_handles)
     server = manager._manager._process if manager._manager is not None else None
     helper = threading.Thread(target=partial(quietly, manager.shutdown), daemon=True)

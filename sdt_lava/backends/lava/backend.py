@@ -1,4 +1,4 @@
-"""Back ends 'lava' and 'lava-inprocess': Lava's own CPU simulator."""
+"""Run compiled networks on back ends 'lava' and 'lava-inprocess', Lava's CPU simulator."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class LavaBackend(IntegerBackend):
-    """Runs an operating system process for each Lava Process.
+    """Back end that runs an operating system process for each Lava Process.
 
-    It is the judge of all other back ends, and is therefore nothing but Lava unless it is told to
-    take other ProcessModels.
+    All other back ends are checked against this one. It therefore uses only Lava's own code, unless
+    the options select other ProcessModels.
     """
 
     name = "lava"
@@ -35,19 +35,19 @@ class LavaBackend(IntegerBackend):
         Raises
         ------
         LavaUnavailableError
-            If it is not.
+            If Lava is not installed.
         """
         require_lava(f"back end {self.name!r}")
 
     def convolutions(self, options: RunOptions) -> str:
-        """Return which convolutions become matrices.
+        """Return which convolutions to unroll.
 
-        Lava's own model of a convolution is slower than one of a matrix; ours is faster.
+        Lava's model of a convolution is slower than that of a matrix; ours is faster.
         """
         return "auto" if self._models(options) == "lava" else "conv"
 
     def run(self, net: Graph, frames: IntArray, options: RunOptions) -> IntegerRun:
-        """Run the compiled network."""
+        """Run the compiled network on encoded frames."""
         from sdt_lava.backends.lava.run import run_lava
 
         assert options.compiled is not None
@@ -66,7 +66,7 @@ class LavaBackend(IntegerBackend):
 
 
 class LavaInProcessBackend(LavaBackend):
-    """Runs all Lava Processes in this operating system process, where nobody waits for another."""
+    """Back end that runs all Lava Processes in this process, without synchronization."""
 
     name = "lava-inprocess"
     executor = "in-process"

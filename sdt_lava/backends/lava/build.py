@@ -1,4 +1,4 @@
-"""A compiled network as one Lava process."""
+"""Build the Lava process of a compiled network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sdt_lava.compiler.partition import partition
 
 
 def build_network(compiled: CompiledNetwork) -> SpikingNetwork:
-    """Make the Lava process of a whole network: what :meth:`Deployment.build` returns."""
+    """Build the Lava process of a whole network, as returned by :meth:`Deployment.build`."""
     graph, observed = compiled.graph, compiled.observed
     blocks = partition(graph, compiled.schedule, observed)
     return SpikingNetwork(blocks, graph.input.name, graph.input_shape, observed)

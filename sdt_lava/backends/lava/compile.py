@@ -1,4 +1,4 @@
-"""Compilation by Lava's compiler, without what it does again and again or leaves behind."""
+"""Compile networks with Lava's compiler, but without its repeated work and leaks."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from lava.magma.core.run_configs import RunConfig
 from sdt_lava.support.forks import ForkSafeLock
 
 _COMPILER_LOGGER = "lava.magma.compiler.compiler"
-# Packages whose ProcessModels do not change while a program runs.
+# Packages whose ProcessModels do not change during a program run.
 _FIXED_PACKAGES = ("lava.", "sdt_lava.")
 
 _known_models: dict[type, list[Any]] = {}
-# The look-up is replaced while one network is compiled, for the whole interpreter.
+# Lava's look-up is replaced for the whole interpreter while one network is compiled.
 _compile_lock = ForkSafeLock()
 
 
 def compile_processes(
     root: AbstractProcess, run_config: RunConfig, compile_config: Mapping[str, Any]
 ) -> tuple[Any, list[Any]]:
-    """Compile all Processes that are connected to one.
+    """Compile all Processes that are connected to a Process.
 
     Parameters
     ----------
     root : AbstractProcess
         Any Process of the network.
     run_config : RunConfig
-        Selects the ProcessModels.
+        Configuration that selects the ProcessModels.
     compile_config : mapping
         Lava's compiler options.
 
@@ -42,11 +42,11 @@ def compile_processes(
     executable : lava.magma.compiler.executable.Executable
         Builders of processes and channels.
     processes : list of AbstractProcess
-        Every Process of the network, hierarchical ones included, for :func:`forget`.
+        All Processes of the network, including hierarchical ones, for :func:`forget`.
     """
     compiler_logger = logging.getLogger(_COMPILER_LOGGER)
     handlers = list(compiler_logger.handlers)
-    # Before the compilation, which connects past the hierarchical Processes.
+    # Processes are collected before the compilation, which bypasses hierarchical ones.
     processes = list(find_processes(root))
     with _compile_lock.held(), _models_looked_up_once():
         first_new_id = ProcessServer()._next_id
@@ -57,10 +57,10 @@ def compile_processes(
             forget(processes + _made_since(first_new_id))
             raise
         finally:
-            compiler_logger.handlers[:] = handlers  # each compilation adds one
-            # Before a fork: otherwise a log record appears once for each Process.
+            compiler_logger.handlers[:] = handlers  # each compilation adds a handler
+            # Remove handlers before a fork; otherwise log records appear once for each Process.
             remove_log_handlers()
-        # The parts of hierarchical Processes came into being during the compilation.
+        # The compilation creates the parts of hierarchical Processes.
         return executable, processes + _made_since(first_new_id)
 
 
@@ -70,18 +70,18 @@ def _made_since(first_id: int) -> list[Any]:
 
 @contextmanager
 def _models_looked_up_once() -> Iterator[None]:
-    """Make Lava look for the models of each kind of Process once.
+    """Make Lava look up the models of each kind of Process only once.
 
-    Lava 0.10 executes all modules in the folder of a Process again for every instance, which is
-    95 % of the time that a compilation takes.
+    Lava 0.10 executes all modules in the directory of a Process again for every instance, which
+    takes 95 % of the compilation time.
     """
     look_up: Callable[[Any], list[Any]] = ProcGroupDiGraphs._find_proc_models
-    found: dict[type, list[Any]] = {}
+    models: dict[type, list[Any]] = {}
 
     def find(proc: Any) -> list[Any]:
         kind = type(proc)
         is_fixed = kind.__module__.startswith(_FIXED_PACKAGES)
-        known = _known_models if is_fixed else found
+        known = _known_models if is_fixed else models
         if kind not in known:
             known[kind] = look_up(proc)
         return list(known[kind])
@@ -94,23 +94,23 @@ def _models_looked_up_once() -> Iterator[None]:
 
 
 def forget(processes: list[Any]) -> None:
-    """Cut the references by which Lava keeps Processes, and their weights, for ever.
+    """Remove Lava's references to Processes, which would keep their weights alive indefinitely.
 
-    Lava only ever appends to these two lists. Other networks' entries, and the counters that make
-    ids unique, stay as they are; ``reset_server`` would hand out ids twice.
+    Lava only appends to the two lists. Entries of other networks and the counters for unique ids
+    are not changed; ``reset_server`` would assign ids twice.
     """
-    ours = {id(process) for process in processes}
+    process_ids = {id(process) for process in processes}
     for process in processes:
-        process.runtime = None  # its destructor would stop a runtime that is gone
+        process.runtime = None  # its destructor would stop a runtime that no longer exists
     server, variables = ProcessServer(), VarServer()
-    server.processes[:] = [p for p in server.processes if id(p) not in ours]
-    variables.vars[:] = [v for v in variables.vars if id(v.process) not in ours]
+    server.processes[:] = [p for p in server.processes if id(p) not in process_ids]
+    variables.vars[:] = [v for v in variables.vars if id(v.process) not in process_ids]
 
 
 def remove_log_handlers() -> None:
-    """Remove the handler that each Lava Process adds to the root logger.
+    """Remove the handlers that Lava Processes add to the root logger.
 
-    They are told from a program's own handlers by their format, Lava's default.
+    They differ from a program's own handlers by Lava's default format.
     """
     root = logging.getLogger()
     for handler in list(root.handlers):
@@ -122,5 +122,5 @@ def remove_log_handlers() -> None:
 
 
 def process_label(process: Any) -> str:
-    """Name a Process in messages."""
+    """Return the label of a Process for messages."""
     return f"{process.name!r} ({type(process).__name__})"

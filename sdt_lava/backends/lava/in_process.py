@@ -1,10 +1,10 @@
-"""A Lava Runtime that runs every ProcessModel in the calling thread.
+"""Run every ProcessModel of a network in the calling thread, in place of Lava's Runtime.
 
-Lava's runtime gives each Process an operating system process and synchronises all of them at every
-time step. A feed-forward network does not need that: its models, called one after another in the
-order of the connections, receive, compute and send exactly the same. So the models run here with
-queues in place of shared memory, without forks, threads and semaphores, and an exception is an
-exception.
+Lava's Runtime starts an operating system process for each Process and synchronises all of them at
+every time step. A feed-forward network does not need this: if its models are called one after
+another in topological order, they receive, compute and send exactly the same values. Here, the
+models therefore run with queues instead of shared memory, without forks, threads and semaphores,
+and exceptions propagate normally.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from sdt_lava.backends.lava.process_guard import DeadlinePassed, Terminated, int
 from sdt_lava.errors import LavaRuntimeError
 from sdt_lava.support.allocation import placed
 
-# What a model may do between two steps; Lava's runtime service asks each model after each step.
+# Hooks of a model between steps; Lava's runtime service calls them after each step.
 _GUARDS = ("pre_guard", "lrn_guard", "post_guard")
 
 
 def obstacle(executable: Any) -> str:
-    """Say why a compiled network cannot run in one process, or return an empty string.
+    """Return the reason why a compiled network cannot run in one process, or ''.
 
     Parameters
     ----------
     executable : lava.magma.compiler.executable.Executable
-        The compiled network.
+        Compiled network.
     """
     for process, builder in executable.proc_builders.items():
         reason = _obstacle_of(process, builder)
@@ -88,12 +88,12 @@ def _order(executable: Any) -> list[Any]:
 
 
 class _Queue:
-    """Both ends of a channel: what Lava's models know of its channels.
+    """Both ends of a channel, with the interface that Lava's models use.
 
     Parameters
     ----------
     builder : ChannelBuilderMp
-        The channel as compiled.
+        Compiled channel.
     """
 
     def __init__(self, builder: Any) -> None:
@@ -105,7 +105,7 @@ class _Queue:
         self._messages: deque[Any] = deque()
 
     def send(self, data: Any) -> None:
-        """Append a copy, in the type that the sender declares, as shared memory would."""
+        """Append a copy in the type that the sender declares, as shared memory would."""
         if data.shape != self.shape:
             raise AssertionError(f"data.shape={data.shape!r} self._shape={self.shape!r} Mismatch")
         if len(self._messages) == self.size:
@@ -115,7 +115,7 @@ class _Queue:
                 remedy="a model has to receive as often as the other one sends",
             )
         if type(data) is np.ndarray and data.dtype is self._dtype:
-            # In the order of the original, which may be transposed.
+            # Keep the memory order of the original, which may be transposed.
             self._messages.append(placed(data.copy("K")))
             return
         if isinstance(data, csr_matrix):
@@ -135,7 +135,7 @@ class _Queue:
         return self._messages[0].copy()
 
     def probe(self) -> bool:
-        """Tell whether there is a message."""
+        """Return whether there is a message."""
         return bool(self._messages)
 
     def start(self) -> None:
@@ -153,7 +153,7 @@ class _Queue:
 
 
 class _ReceiveEnd:
-    """The same queue under its receiver's port name."""
+    """Receiving end of a queue, under the name of the receiver's port."""
 
     def __init__(self, queue: _Queue, name: str) -> None:
         self.name = name
@@ -163,12 +163,12 @@ class _ReceiveEnd:
 
 
 class InProcessRuntime:
-    """Run a compiled feed-forward network in this thread.
+    """Runtime that runs a compiled feed-forward network in this thread.
 
     Parameters
     ----------
     executable : lava.magma.compiler.executable.Executable
-        A compiled network without :func:`obstacle`.
+        Compiled network for which :func:`obstacle` returns ''.
     """
 
     def __init__(self, executable: Any) -> None:
@@ -180,11 +180,11 @@ class InProcessRuntime:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the network is built, healthy and waiting for a command."""
+        """Whether the network is built, has not failed and waits for a command."""
         return self._is_ready
 
     def initialize(self) -> None:
-        """Connect the queues; `wait_until_built` makes the models."""
+        """Connect the queues; `wait_until_built` builds the models."""
         builders = self._executable.proc_builders
         for channel in self._executable.channel_builders:
             queue = _Queue(channel)
@@ -197,19 +197,19 @@ class InProcessRuntime:
         self._processes = _order(self._executable)
 
     def wait_until_built(self, deadline: float | None) -> None:
-        """Make every ProcessModel.
+        """Build every ProcessModel.
 
         Parameters
         ----------
         deadline : float, optional
-            In terms of ``time.monotonic()``.
+            Time limit in terms of ``time.monotonic()``.
 
         Raises
         ------
         LavaRuntimeError
-            A ProcessModel raised while it was built.
+            If a ProcessModel raises while it is built.
         TimeoutError
-            The deadline passed.
+            If the deadline passes.
         """
         with interrupted_at(deadline), self._blaming(self._models):
             for process in self._processes:
@@ -228,21 +228,21 @@ class InProcessRuntime:
         Parameters
         ----------
         num_steps : int
-            At least 1.
+            Number of steps, at least 1.
         deadline : float, optional
-            In terms of ``time.monotonic()``. It is looked at after every step; in the main thread
-            a model that takes longer is interrupted, too.
+            Time limit in terms of ``time.monotonic()``. It is checked after every step; in the main
+            thread, a model that takes longer is also interrupted.
 
         Raises
         ------
         LavaRuntimeError
-            A ProcessModel raised.
+            If a ProcessModel raises.
         TimeoutError
-            The deadline passed.
+            If the deadline passes.
         """
         self._is_ready = False
         done: list[Any] = []
-        # Lava's models look at the type of every attribute that is set on them, which takes longer.
+        # Access attributes directly, since Lava's models slowly check the type of every value set.
         steps = [(model, vars(model)) for model in self._models]
         with interrupted_at(deadline), self._blaming(done):
             for _ in range(num_steps):
@@ -256,17 +256,17 @@ class InProcessRuntime:
 
     @contextmanager
     def _blaming(self, done: Sized) -> Iterator[None]:
-        """Turn an exception into an error that names the process after those that are done."""
+        """Convert an exception to an error that names the process after those that are done."""
         try:
             yield
         except (KeyboardInterrupt, Terminated, DeadlinePassed, LavaRuntimeError):
             raise
-        except BaseException as error:  # a model may raise SystemExit, too
+        except BaseException as error:  # a model may also raise SystemExit
             process = self._processes[len(done)]
             raise failure_of(process_label(process), error) from error
 
     def get_var(self, var_id: int, idx: Any = None) -> Any:
-        """Return the value of a variable, as Lava's runtime does but not element by element."""
+        """Return the value of a variable as Lava's runtime does, but not element by element."""
         model, name = self._variables[var_id]
         value = getattr(model, name)
         if isinstance(value, csr_matrix):
@@ -278,7 +278,7 @@ class InProcessRuntime:
         return values[idx] if idx else values
 
     def set_var(self, var_id: int, value: Any, idx: Any = None) -> None:
-        """Set a variable between runs; parts of one (`idx`) are not supported."""
+        """Set a variable between runs; partial assignment by `idx` is not supported."""
         if idx:
             raise LavaRuntimeError("Var.set", "an index", "the whole value")
         model, name = self._variables[var_id]
@@ -296,7 +296,7 @@ class InProcessRuntime:
         model.on_var_update()
 
     def stop(self) -> None:
-        """Let go of the models; works twice. Lava calls it from destructors, too."""
+        """Release the models. May be called repeatedly, as Lava also calls it from destructors."""
         self._is_ready = False
         self._models, self._processes, self._variables = [], [], {}
         self._executable = None

@@ -1,4 +1,4 @@
-"""Whether Lava is installed, asked without importing it."""
+"""Detect whether Lava is installed without importing it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from importlib.util import find_spec
 
 from sdt_lava.errors import LavaUnavailableError
 
-# The Python that the packages lava-nc 0.10.0 and lava-dl 0.6.0 ask for, and what installs them.
+# Python version that lava-nc 0.10.0 and lava-dl 0.6.0 require, and command that installs them.
 LAVA_PYTHON = (3, 10)
 INSTALL_LAVA = "pip install 'sdt-lava[lava]'"
 
 
 def has_lava() -> bool:
-    """Return whether Lava can be imported here; imports nothing."""
+    """Return whether Lava can be imported, without importing it."""
     try:
         package = find_spec("lava")
-    except (ImportError, ValueError):  # something stands in its place
+    except (ImportError, ValueError):  # another object has this name
         return False
     if package is None or package.submodule_search_locations is None:
         return False
-    # Other packages have this name, and lava-dl is a part of it. `find_spec` would import the
+    # Other packages also have this name, and lava-dl is a part of it. `find_spec` would import the
     # parent of a dotted name.
     return PathFinder.find_spec("magma", list(package.submodule_search_locations)) is not None
 
@@ -33,12 +33,12 @@ def require_lava(what: str) -> None:
     Parameters
     ----------
     what : str
-        What needs it, for the error.
+        Feature that needs Lava, for the error.
 
     Raises
     ------
     LavaUnavailableError
-        If it is not.
+        If Lava is not installed.
     """
     if has_lava():
         return

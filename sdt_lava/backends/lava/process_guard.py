@@ -1,9 +1,8 @@
-"""Signals and forks around Lava's operating system processes.
+"""Control signals and forks around Lava's operating system processes.
 
-A Lava network is tens to hundreds of forked children. Three things have to hold for them
-whatever happens to the parent: Ctrl-C (sent to the whole process group) is the parent's business
-alone, no child outlives the parent, and no signal handler raises between a fork and the line that
-remembers the new child.
+A Lava network consists of tens to hundreds of forked children. Three conditions must always hold:
+only the parent handles Ctrl-C, which is sent to the whole process group; no child outlives the
+parent; and no signal handler raises between a fork and the line that records the new child.
 """
 
 from __future__ import annotations
@@ -20,38 +19,38 @@ from types import FrameType
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-_EXIT_CODE_SIGTERM = 128 + signal.SIGTERM  # what a shell reports for a process ended by SIGTERM
+_EXIT_CODE_SIGTERM = 128 + signal.SIGTERM  # exit code that a shell reports for SIGTERM
 _GUARDED_SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
 
 
 class Terminated(SystemExit):
-    """SIGTERM, as an exception: not to be taken for a SystemExit that a Lava model raises."""
+    """SIGTERM as an exception, distinct from a SystemExit that a Lava model raises."""
 
 
 class DeadlinePassed(BaseException):
-    """A time limit that passed; no ``except Exception`` of a Lava model may stop it."""
+    """Expiry of a time limit, which ``except Exception`` in a Lava model must not catch."""
 
 
 class _ForkState(threading.local):
-    """What the forking thread hands to its children; the hooks do nothing while unset."""
+    """State that the forking thread passes to its children; the fork hooks ignore it if unset."""
 
     parent_pid: int | None = None
     old_mask: set[int | signal.Signals] | None = None
 
 
 _state = _ForkState()
-# Looked up before any fork: the dynamic loader must not be needed in a child of a threaded parent.
+# Looked up before any fork, since a child of a threaded parent must not use the dynamic loader.
 _prctl: Callable[..., int] | None = (
     getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
 )
-# A child forked by one thread between another thread's pipe() and fork() would keep that pipe
-# open, and the end of its reader could not be noticed: sessions fork one at a time.
+# Sessions fork one at a time. A child forked by one thread between another thread's pipe() and
+# fork() would keep that pipe open, so the exit of the other child could not be detected.
 _fork_lock = threading.Lock()
 
 
 def _before_fork() -> None:
     if _state.parent_pid is not None:
-        # A signal that arrives before the child has set its dispositions stays pending.
+        # Signals that arrive before the child has set its handlers stay pending.
         _state.old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, _GUARDED_SIGNALS)
 
 
@@ -63,7 +62,7 @@ def _unblock() -> None:
 
 def _after_fork_in_child() -> None:
     global _fork_lock
-    _fork_lock = threading.Lock()  # the old one may have been held, by a thread that is not here
+    _fork_lock = threading.Lock()  # a thread that does not exist in the child may hold the old lock
     parent_pid = _state.parent_pid
     if parent_pid is None:
         return
@@ -72,7 +71,7 @@ def _after_fork_in_child() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if _prctl is not None:
         _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != parent_pid:  # it died before the line above took effect
+        if os.getppid() != parent_pid:  # the parent died before the line above took effect
             os._exit(1)
     _unblock()
 
@@ -84,12 +83,12 @@ os.register_at_fork(
 
 @contextmanager
 def guarded_fork() -> Iterator[None]:
-    """Make the children forked inside by this thread ignore SIGINT and die with the parent.
+    """Make children forked by this thread in the context ignore SIGINT and die with the parent.
 
     Notes
     -----
-    Linux ties the death signal to the parent *thread*: the thread that forks has to live for as
-    long as the children are needed. Elsewhere than on Linux the death signal is left out.
+    Linux binds the death signal to the parent *thread*, so the forking thread must live as long as
+    the children are needed. On other systems, there is no death signal.
     """
     with _fork_lock:
         _state.parent_pid = os.getpid()
@@ -105,9 +104,9 @@ def _in_main_thread() -> bool:
 
 @contextmanager
 def deferred_signals() -> Iterator[None]:
-    """Hold back SIGINT and SIGTERM until the end of the block, then deliver them.
+    """Defer SIGINT and SIGTERM until the end of the context, then deliver them.
 
-    Outside the main thread Python runs no signal handlers, so there is nothing to hold back.
+    Outside the main thread, Python runs no signal handlers, so there is nothing to defer.
     """
     if not _in_main_thread():
         yield
@@ -134,10 +133,10 @@ def deferred_signals() -> Iterator[None]:
 
 @contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """Turn SIGTERM into ``SystemExit(143)``, so that ``finally`` clauses run.
+    """Convert SIGTERM to ``SystemExit(143)``, so that ``finally`` clauses run.
 
-    A handler that the program installed itself is left in place, and so is a SIGTERM that is
-    ignored; outside the main thread handlers cannot be set and nothing is done.
+    A handler installed by the program, or an ignored SIGTERM, is not changed. Outside the main
+    thread, handlers cannot be set, and the context has no effect.
     """
     if not _in_main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
@@ -154,7 +153,7 @@ def sigterm_raises() -> Iterator[None]:
 
 
 class _Alarm:
-    """Send SIGALRM to the main thread at a deadline, unless it is cancelled before."""
+    """Timer that sends SIGALRM to the main thread at a deadline, unless it is cancelled."""
 
     def __init__(self, deadline: float) -> None:
         self.has_passed = False
@@ -171,7 +170,7 @@ class _Alarm:
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
 
     def cancel(self) -> None:
-        """Make sure that no signal is sent from now on."""
+        """Ensure that no signal is sent from now on."""
         with self._lock:
             self._is_cancelled = True
         self._timer.cancel()
@@ -180,20 +179,20 @@ class _Alarm:
 
 @contextmanager
 def interrupted_at(deadline: float | None) -> Iterator[None]:
-    """Turn the passing of a deadline inside the block into a TimeoutError.
+    """Raise a TimeoutError if a deadline passes within the context.
 
-    In the main thread a signal interrupts whatever Python code runs, or sleeps, by then. Outside
-    of it, code inside has to look at the clock and raise `DeadlinePassed` itself.
+    In the main thread, a signal interrupts Python code even if it sleeps. In other threads, the
+    code must check the clock and raise `DeadlinePassed` itself.
 
     Parameters
     ----------
     deadline : float, optional
-        In terms of ``time.monotonic()``.
+        Time limit in terms of ``time.monotonic()``.
 
     Raises
     ------
     TimeoutError
-        The deadline passed.
+        If the deadline passes.
     """
     previous = signal.getsignal(signal.SIGALRM) if hasattr(signal, "SIGALRM") else None
     try:
@@ -205,7 +204,7 @@ def interrupted_at(deadline: float | None) -> Iterator[None]:
         def ring(number: int, frame: FrameType | None) -> None:
             if alarm.has_passed:
                 raise DeadlinePassed
-            if callable(previous):  # somebody else's alarm
+            if callable(previous):  # an alarm of other code
                 previous(number, frame)
 
         signal.signal(signal.SIGALRM, ring)

@@ -1,4 +1,4 @@
-"""The Lava back end: compile, run in Lava's CPU simulator, read the spikes at the right steps."""
+"""Run compiled networks in Lava's CPU simulator and read the spikes at the right steps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class LavaNetwork:
-    """A network's Lava processes, connected to a source of frames and a recorder."""
+    """The Lava processes of a network, connected to a source of frames and a recorder."""
 
     source: FrameSource
     network: SpikingNetwork
@@ -34,16 +34,16 @@ class LavaNetwork:
 
 
 def build_processes(compiled: CompiledNetwork, frames: IntArray, directory: Path) -> LavaNetwork:
-    """Build and wire the Lava processes of a compiled network.
+    """Build and connect the Lava processes of a compiled network.
 
     Parameters
     ----------
     compiled : CompiledNetwork
-        What to build.
+        Compiled network to build.
     frames : ndarray of int
-        ``(T, B, *shape)``; samples are presented one after another.
+        Input ``(T, B, *shape)``; samples are presented consecutively.
     directory : Path
-        Existing folder for the files that feed and record.
+        Existing directory for the input and output files.
     """
     graph = compiled.graph
     network = build_network(compiled)
@@ -64,8 +64,8 @@ def build_processes(compiled: CompiledNetwork, frames: IntArray, directory: Path
 
 
 def write_frames(frames: IntArray, path: Path) -> Path:
-    """Write frames ``(T, B, *shape)`` as the rows ``(B * T, n)`` that a FrameSource sends."""
-    # Samples follow one another: step t of sample b is machine step b T + t.
+    """Write frames ``(T, B, *shape)`` as rows ``(B * T, n)`` for a FrameSource."""
+    # Samples are consecutive: step t of sample b is machine step b T + t.
     steps = np.swapaxes(frames, 0, 1).reshape(frames.shape[0] * frames.shape[1], -1)
     np.save(path, steps.astype(np.int32))
     return path
@@ -85,29 +85,29 @@ def run_lava(
     Parameters
     ----------
     compiled : CompiledNetwork
-        Its schedule's T must be that of the frames.
+        Network whose schedule has the same T as the frames.
     frames : ndarray of int
-        ``(T, B, *shape)``.
+        Input ``(T, B, *shape)``.
     models : {'lava', 'accelerated', 'fused-blocks', 'fused'}
-        ProcessModels, see :func:`sdt_lava.backends.lava.processes.run_config.run_config`.
+        ProcessModels; see :func:`sdt_lava.backends.lava.processes.run_config.run_config`.
     executor : {'processes', 'in-process'}
-        See :class:`sdt_lava.backends.lava.session.LavaSession`.
+        Executor; see :class:`sdt_lava.backends.lava.session.LavaSession`.
     timeout : float, optional
         Limit in seconds.
     on_progress : callable, optional
-        Called with machine steps done and in total.
+        Function called with the numbers of machine steps done and in total.
 
     Returns
     -------
     outputs : dict of str to ndarray
-        ``(T, B, *shape)`` for each LIF (uint8) and the readout's relay (int32).
+        Output ``(T, B, *shape)`` of each LIF (uint8) and the readout's relay (int32).
     execution : LavaExecution
-        What ran, and how long its parts took.
+        Executor and models of the run, and durations of its phases.
 
     Raises
     ------
     LavaRuntimeError
-        If a Lava process raises, dies or does not answer in time.
+        If a Lava process raises, dies or does not respond in time.
     """
     samples = frames.shape[1]
     steps = compiled.schedule.machine_steps(samples)
@@ -120,10 +120,10 @@ def run_lava(
             name: cut_samples(compiled, name, lava.recorder.read(name), samples)
             for name in lava.network.observed
         }
-    ran = LavaExecution(
+    execution = LavaExecution(
         session.executor, models, session.num_processes, session.seconds, session.note
     )
-    return outputs, ran
+    return outputs, execution
 
 
 def _build(compiled: CompiledNetwork, frames: IntArray, directory: Path) -> LavaNetwork:
@@ -144,11 +144,11 @@ def _report(on_progress: Progress | None, steps: int) -> Callable[[int], Any] | 
 def cut_samples(
     compiled: CompiledNetwork, name: str, recorded: np.ndarray, samples: int
 ) -> np.ndarray:
-    """Cut a recording into samples: ``(steps, n)`` to ``(T, B, *shape)``."""
+    """Cut a recording into samples, from ``(steps, n)`` to ``(T, B, *shape)``."""
     shape: Shape = compiled.graph.shapes[name]
     schedule = compiled.schedule
     start = schedule.first_step(name, 0)
     window = recorded[start : start + samples * schedule.timesteps]
     by_sample = window.reshape(samples, schedule.timesteps, *shape)
-    # A copy: the recording is a file that is about to be removed.
+    # Copy the samples, because the file of the recording is about to be removed.
     return np.array(np.swapaxes(by_sample, 0, 1), order="C")

@@ -1,9 +1,9 @@
-"""A Lava Runtime that notices when one of its processes raises, dies or stops answering.
+"""Extend Lava's Runtime to detect processes that raise, die or stop responding.
 
-Lava 0.10 waits for its processes one after the other without a time limit: a process that raised
-or was killed leaves the others, and the caller, waiting for ever. The classes here replace the
-parts of Lava that start, wait for and stop operating system processes; compiling, the channels
-and the ProcessModels are Lava's own.
+Lava 0.10 waits for its processes one after another without a time limit. If a process raises or is
+killed, the others and the caller wait forever. The classes in this module replace the parts of Lava
+that start, await and stop operating system processes. Compiler, channels and ProcessModels are
+Lava's own.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ from sdt_lava.backends.lava.compile import process_label
 from sdt_lava.backends.lava.process_guard import deferred_signals
 from sdt_lava.errors import LavaRuntimeError, LavaTimeoutError
 
-# [s] Everything is event driven; this only bounds the wait should an event ever be missed.
+# [s] Waiting is event-driven; this only bounds a wait if an event is missed.
 _LONGEST_WAIT = 1.0
-# [s] Nothing tells that a channel has room again: a sender that waits looks this often.
+# [s] Polling interval of a waiting sender, since there is no event for free space in a channel.
 _SEND_PERIOD = 0.001
-# [s] How long to look for the culprit once something is known to be wrong.
+# [s] Limit for finding the failed process once a failure is detected.
 _BLAME_GRACE = 2.0
-# [s] How long a healthy network may take to stop before it is ended by force.
+# [s] Limit for a healthy network to stop before it is terminated by force.
 _STOP_LIMIT = 5.0
 
 
 class SupervisedRuntime(Runtime):
-    """Lava's Runtime with waits that end: on failure, on time-out, on a signal.
+    """Lava's Runtime with waits that end on failure, time-out or a signal.
 
     Parameters
     ----------
     executable : lava.magma.compiler.executable.Executable
-        The compiled network.
+        Compiled network.
     timeout : float, optional
-        Limit in seconds for each variable that is read or set.
+        Limit in seconds for reading or setting a variable.
     """
 
     def __init__(self, executable: Any, timeout: float | None = None) -> None:
@@ -67,15 +67,15 @@ class SupervisedRuntime(Runtime):
     # -- start ---------------------------------------------------------------------------------
 
     def initialize(self, node_cfg_idx: int = 0) -> None:
-        """Build channels and processes; `wait_until_built` tells when they are ready."""
+        """Build channels and processes; `wait_until_built` waits until they are ready."""
         self._build_watchdog_manager()
         self._build_message_infrastructure()
         self._build_channels()
         self._build_sync_channels()
         self._build_processes()
         self._build_runtime_services()
-        self.exception_q.clear()  # one queue a process, superseded by Actor.reports
-        # After the last fork, so that no child inherits them.
+        self.exception_q.clear()  # one queue per process, superseded by Actor.reports
+        # Created after the last fork, so that no child inherits them.
         self._watch_actors()
         self._start_ports()
         for port in self.service_to_runtime:
@@ -100,19 +100,19 @@ class SupervisedRuntime(Runtime):
             self._selector.register(actor.sentinel, selectors.EVENT_READ, on_end)
 
     def wait_until_built(self, deadline: float | None) -> None:
-        """Wait until every ProcessModel exists.
+        """Wait until every ProcessModel is built.
 
         Parameters
         ----------
         deadline : float, optional
-            In terms of ``time.monotonic()``.
+            Time limit in terms of ``time.monotonic()``.
 
         Raises
         ------
         LavaRuntimeError
-            A ProcessModel raised while it was built.
+            If a ProcessModel raises while it is built.
         TimeoutError
-            The deadline passed.
+            If the deadline passes.
         """
         actors = self._messaging_infrastructure.actors
         self._wait(lambda: all(actor.is_built for actor in actors), deadline)
@@ -120,27 +120,27 @@ class SupervisedRuntime(Runtime):
 
     @property
     def is_ready(self) -> bool:
-        """Whether the network is built, healthy and waiting for a command."""
+        """Whether the network is built, has not failed and waits for a command."""
         return self._is_started and not self._is_running and not self._failed
 
     # -- run -----------------------------------------------------------------------------------
 
     def run_steps(self, num_steps: int, deadline: float | None) -> None:
-        """Run a number of time steps and wait for the end of the last one.
+        """Run a number of time steps and wait until the last one has finished.
 
         Parameters
         ----------
         num_steps : int
-            At least 1.
+            Number of steps, at least 1.
         deadline : float, optional
-            In terms of ``time.monotonic()``.
+            Time limit in terms of ``time.monotonic()``.
 
         Raises
         ------
         LavaRuntimeError
-            A Lava process raised or died.
+            If a Lava process raises or dies.
         TimeoutError
-            The deadline passed.
+            If the deadline passes.
         """
         self._answers.clear()
         self._is_running = True
@@ -161,20 +161,20 @@ class SupervisedRuntime(Runtime):
     # -- variables -----------------------------------------------------------------------------
 
     def get_var(self, var_id: int, idx: Any = None) -> Any:
-        """Return the value of a variable between runs: ``Var.get()``.
+        """Return the value of a variable between runs, as ``Var.get()`` does.
 
         Raises
         ------
         LavaRuntimeError
-            The network is not waiting for a command, or a Lava process died.
+            If the network does not wait for a command, or a Lava process died.
         LavaTimeoutError
-            It took longer than `timeout`.
+            If reading takes longer than `timeout`.
         """
         with self._supervised_ports("reading a variable"):
             return super().get_var(var_id, idx)
 
     def set_var(self, var_id: int, value: Any, idx: Any = None) -> None:
-        """Set a variable between runs: ``Var.set()``.
+        """Set a variable between runs, as ``Var.set()`` does.
 
         Raises
         ------
@@ -186,7 +186,7 @@ class SupervisedRuntime(Runtime):
 
     @contextmanager
     def _supervised_ports(self, doing: str) -> Iterator[None]:
-        """Let what Lava sends and receives inside the block wait as `_wait` does."""
+        """Make Lava's sends and receives within the context wait as `_wait` does."""
         if not self.is_ready:
             raise LavaRuntimeError(
                 "the Lava network",
@@ -210,7 +210,7 @@ class SupervisedRuntime(Runtime):
                 remedy="raise the time limit: Lava sends a variable value by value",
             ) from None
         except BaseException:
-            self._failed = True  # part of an answer may be left in a channel
+            self._failed = True  # part of a response may be left in a channel
             raise
         finally:
             self.service_to_runtime, self.runtime_to_service = receiving, sending
@@ -235,7 +235,7 @@ class SupervisedRuntime(Runtime):
             key.data()
 
     def _wake(self) -> None:
-        """Wake the waiting thread; called by the one that listens to a service."""
+        """Wake the waiting thread; called by the thread that listens to a service."""
         with suppress(BlockingIOError):  # the pipe is full of earlier wake-ups
             os.write(self._wake_write, b"\0")
 
@@ -245,10 +245,10 @@ class SupervisedRuntime(Runtime):
     def _on_report(self, actor: Actor) -> None:
         assert self._selector is not None
         if actor.reports not in self._selector.get_map():
-            return  # _on_end, called for the same batch of events, has read it
+            return  # _on_end has already read it in the same batch of events
         try:
             report = actor.reports.recv()
-        except (EOFError, OSError):  # the end of the process tells the rest
+        except (EOFError, OSError):  # the exit of the process provides the details
             self._selector.unregister(actor.reports)
             return
         if report is None:
@@ -259,21 +259,21 @@ class SupervisedRuntime(Runtime):
     def _on_end(self, actor: Actor) -> None:
         assert self._selector is not None
         self._selector.unregister(actor.sentinel)
-        actor.join()  # it has ended: this fetches its exit code
+        actor.join()  # it has exited; this fetches its exit code
         while actor.reports in self._selector.get_map():
-            self._on_report(actor)  # up to the end of the pipe
+            self._on_report(actor)  # until the end of the pipe
         self._ended.append(actor)
 
     def _blame(self) -> None:
-        """Raise for the process that failed first; its neighbours may have ended because of it."""
+        """Raise an error for the first process that failed, which may have ended its neighbours."""
         self._failed = True
         limit = time.monotonic() + _BLAME_GRACE
         while True:
             if self._failures:
                 raise self._failures[0].error()
-            violent = [actor for actor in self._ended if actor.exitcode != 0]
-            if violent:
-                raise ActorFailure(violent[0].label, violent[0].ending()).error()
+            crashed = [actor for actor in self._ended if actor.exitcode != 0]
+            if crashed:
+                raise ActorFailure(crashed[0].label, crashed[0].ending()).error()
             if time.monotonic() > limit:
                 break
             self._handle_events(0.05)
@@ -284,10 +284,10 @@ class SupervisedRuntime(Runtime):
     # -- stop ----------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Stop the network and free what it holds; never hangs, never raises, works twice.
+        """Stop the network and free its resources; never hangs or raises, may be called repeatedly.
 
-        Lava calls this from destructors, too, and there also in forked children, where it must
-        do nothing.
+        Lava also calls this from destructors, including those in forked children, where it must
+        have no effect.
         """
         if os.getpid() != self._owner_pid:
             return
@@ -306,7 +306,7 @@ class SupervisedRuntime(Runtime):
 
     def _stop_regularly(self) -> None:
         for port in self.runtime_to_service:
-            if port.probe():  # sending will not block
+            if port.probe():  # sending does not block
                 port.send(MGMT_COMMAND.STOP)
         limit = time.monotonic() + _STOP_LIMIT
         count = len(self._messaging_infrastructure.actors)
@@ -320,13 +320,13 @@ class SupervisedRuntime(Runtime):
         self._selector = None
         for port in self.service_to_runtime:
             if port.thread is not None:
-                port.thread.join(1.0)  # it may be about to write to the pipe closed below
+                port.thread.join(1.0)  # it may be about to write to the pipe that is closed below
         os.close(self._wake_read)
         os.close(self._wake_write)
 
 
 class _SupervisedPort:
-    """A port of the runtime whose `send` and `recv` wait through a function that may raise."""
+    """A port of the runtime whose `send` and `recv` wait with a function that may raise."""
 
     def __init__(self, port: Any, wait: Callable[[Any, float], None], longest: float) -> None:
         self._port = port

@@ -1,4 +1,4 @@
-"""Run a network of Lava Processes such that every outcome is an end: a result or one error."""
+"""Run a network of Lava Processes so that it always terminates, with a result or one error."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from sdt_lava.backends.lava.process_guard import deferred_signals, sigterm_raise
 from sdt_lava.backends.lava.runtime import SupervisedRuntime
 from sdt_lava.errors import ConfigError, LavaRuntimeError, LavaTimeoutError, SdtLavaError
 
-# Two slots for each channel are enough for a network in lock step; Lava's 64 only cost memory.
+# Two slots per channel are enough for a network in lockstep; Lava's 64 only cost memory.
 _COMPILE_DEFAULTS: Mapping[str, Any] = {"pypy_channel_size": 2}
-# [s] Progress is reported about this often.
+# [s] Approximate interval of progress reports.
 _PROGRESS_PERIOD = 0.25
 EXECUTORS = ("processes", "in-process")
 _FALLBACK = "it runs in Lava's own runtime, with an operating system process for each Lava Process"
@@ -30,42 +30,42 @@ logger = logging.getLogger(__name__)
 
 
 class LavaSession:
-    """Compile a Lava network, run it, and leave nothing behind.
+    """Context that compiles and runs a Lava network and frees all of its resources.
 
     Parameters
     ----------
     root_process : AbstractProcess
-        Any Process of the network; all that are connected to it are run.
+        Any Process of the network; all Processes connected to it are run.
     run_config : RunConfig
-        Selects the ProcessModels, e.g. ``Loihi2SimCfg(select_tag="fixed_pt")``.
+        Configuration that selects ProcessModels, such as ``Loihi2SimCfg(select_tag="fixed_pt")``.
     compile_config : Mapping[str, Any], optional
-        Lava's compiler options; ``pypy_channel_size`` is 2 by default. The watchdog is always off,
-        the session takes its place.
+        Lava's compiler options; ``pypy_channel_size`` is 2 by default. The watchdog is always off
+        because the session replaces it.
     timeout : float, optional
-        Limit in seconds for the start, for each call of `run`, and for each variable that is
-        read or set.
+        Limit in seconds for the start, for each call of `run`, and for reading or setting a
+        variable.
     executor : {'processes', 'in-process'}
-        One forked operating system process for each leaf Process, or all of them one after another
-        in the calling thread.
+        Run one forked operating system process for each leaf Process, or all of them in turn in the
+        calling thread.
 
     Attributes
     ----------
     steps_done : int
-        Time steps completed so far.
+        Number of time steps completed so far.
     executor : str
-        What runs the network: 'processes' also where 'in-process' was asked for and the network
-        does not allow it.
+        Executor in use, which is 'processes' if 'in-process' was requested but the network does not
+        allow it.
     note : str
-        Why it does not; empty otherwise.
+        Reason why the network does not allow it; otherwise empty.
     num_processes : int
-        Processes that have a ProcessModel.
+        Number of Processes with a ProcessModel.
     seconds : dict of str to float
         Wall-clock time of 'compile', 'start', 'run' and 'stop'.
 
     Notes
     -----
-    With forked processes, the thread that enters the session has to live until the session is
-    closed, as on Linux its end would end the children.
+    With forked processes, the thread that enters the session must live until the session is closed,
+    because on Linux its exit would terminate the children.
 
     Examples
     --------
@@ -119,7 +119,7 @@ class LavaSession:
         self.close()
 
     def _start(self) -> None:
-        began = time.monotonic()
+        start_time = time.monotonic()
         with _described_failure("starting the Lava network"), self._timed("compile"):
             executable, self._processes = compile_processes(
                 self._root, self._run_config, self._compile_config
@@ -130,7 +130,7 @@ class LavaSession:
                 self._runtime = self._make_runtime(executable)
                 executable.assign_runtime_to_all_processes(self._runtime)
                 self._runtime.initialize()
-            self._limited(self._runtime.wait_until_built, began, "did not start")
+            self._limited(self._runtime.wait_until_built, start_time, "did not start")
 
     def _make_runtime(self, executable: Any) -> SupervisedRuntime | InProcessRuntime:
         if self.executor == "in-process":
@@ -144,42 +144,42 @@ class LavaSession:
 
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:
-        began = time.monotonic()
+        start_time = time.monotonic()
         try:
             yield
         finally:
-            self.seconds[part] += time.monotonic() - began
+            self.seconds[part] += time.monotonic() - start_time
 
     def run(self, num_steps: int, on_progress: Callable[[int], None] | None = None) -> None:
-        """Run time steps; further calls continue where the last one ended.
+        """Run a number of time steps; further calls continue where the last one ended.
 
         Parameters
         ----------
         num_steps : int
             Number of time steps, at least 1.
         on_progress : Callable[[int], None], optional
-            Called about four times a second, and at the end, with the number of steps that this
-            call has completed.
+            Function called about four times a second, and at the end, with the number of steps that
+            this call has completed.
 
         Raises
         ------
         LavaRuntimeError
-            A Lava process raised or died; the error names it and keeps its traceback.
+            If a Lava process raises or dies. The error names it and contains its traceback.
         LavaTimeoutError
-            The run took longer than the session's `timeout`.
+            If the run takes longer than the session's `timeout`.
         """
         if num_steps < 1:
             raise ConfigError("num_steps", str(num_steps), "at least 1")
-        began = time.monotonic()
+        start_time = time.monotonic()
         done, chunk = 0, 1 if on_progress else num_steps
         while done < num_steps:
             size = min(chunk, num_steps - done)
-            chunk_began = time.monotonic()
-            self._run_chunk(size, began)
+            chunk_start = time.monotonic()
+            self._run_chunk(size, start_time)
             done += size
             if on_progress:
-                elapsed = max(time.monotonic() - chunk_began, 1e-6)
-                # At most fourfold: the first steps may be faster than the rest.
+                elapsed = max(time.monotonic() - chunk_start, 1e-6)
+                # The factor is at most four, because the first steps may be faster than the rest.
                 chunk = max(1, min(4 * size, int(size * _PROGRESS_PERIOD / elapsed)))
                 on_progress(done)
 
@@ -212,10 +212,10 @@ class LavaSession:
             ) from None
 
     def close(self) -> None:
-        """Stop the network and free everything it holds; may be called more than once.
+        """Stop the network and free all of its resources; may be called repeatedly.
 
-        A healthy network is asked to stop, one that failed or was interrupted is ended. Either
-        way this takes a few seconds at most.
+        A healthy network is stopped by a command; one that failed or was interrupted is terminated.
+        Either takes at most a few seconds.
         """
         with deferred_signals(), self._timed("stop"):
             if self._runtime is not None:
@@ -229,7 +229,7 @@ class LavaSession:
 
 @contextmanager
 def _described_failure(where: str) -> Iterator[None]:
-    """Turn what Lava raises in this process into one kind of error."""
+    """Convert exceptions of Lava in this process to a single type of error."""
     try:
         yield
     except SdtLavaError:

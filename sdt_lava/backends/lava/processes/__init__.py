@@ -1,1 +1,1 @@
-"""Lava Processes and ProcessModels of the spike-driven Transformer."""
+"""Define Lava Processes and ProcessModels for compiled networks."""

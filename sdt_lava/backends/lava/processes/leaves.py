@@ -1,4 +1,4 @@
-"""Lava's standard processes for the populations and connections of a compiled graph."""
+"""Create Lava's standard processes for the populations and connections of a compiled graph."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ from sdt_lava.ir.eight_bits import eight_bit_weights
 from sdt_lava.ir.numerics import GATE_DECAY, GRADED_BITS, power_shift
 from sdt_lava.ir.sigma_delta_steps import Reset
 
-# Message bits of a connection from binary spikes: computes the same as 0, and takes Lava's faster
-# code path.
+# Message bits of a connection from binary spikes. The result is the same as with 0, but Lava's code
+# path is faster.
 _SPIKE_BITS = 1
-# A current decay of 4096/4096: Lava adds one to ``du``.
+# Value of ``du`` for a current decay of 4096/4096, since Lava adds one.
 _NO_CURRENT_MEMORY = 4095
 
 
@@ -57,7 +57,7 @@ def _size(shape: Shape) -> int:
 
 
 def _per_neuron(values: Any, shape: Shape) -> Any:
-    """Return one integer where all channels agree, otherwise one for each neuron."""
+    """Return one integer if all channels have the same value, otherwise one for each neuron."""
     channels = np.unique(values)
     if channels.size == 1:
         return int(channels[0])
@@ -104,9 +104,9 @@ def _make_gate(node: Gate, shape: Shape, schedule: Schedule) -> Any:
 
 
 def _make_relay(node: Relay, shape: Shape, schedule: Schedule) -> Any:
-    # The default threshold of 1 would drop payloads of +-1.
+    # The default threshold of 1 would suppress payloads of +-1.
     relay = GradedVec(shape=(_size(shape),), vth=0)
-    # GradedVec takes no name, unlike the other processes.
+    # Unlike other processes, GradedVec accepts no name.
     relay.name = node.name
     return relay
 
@@ -157,14 +157,14 @@ def _with_reset(
     schedule: Schedule,
     parameters: dict[str, Any],
 ) -> Any:
-    """Make Lava's own process, or one of ours with the same arithmetic that is reset."""
+    """Create Lava's own process, or our process with the same arithmetic and a reset."""
     parameters = {"shape": (_size(shape),), **parameters}
     if node.name in schedule.starts:
         start, offset = schedule.starts[node.name], schedule.reset_offset(node.name)
         reset = Reset(start, schedule.reset_interval, offset)
         return resetting(name=node.name, reset=reset, **parameters)
     process = standard(**parameters)
-    # Not all of them take a name.
+    # Not all processes accept a name.
     process.name = node.name
     return process
 
@@ -182,7 +182,7 @@ _POPULATIONS: dict[type[Node], Callable[[Any, Shape, Schedule], Any]] = {
 
 
 def make_population(node: Node, shape: Shape, schedule: Schedule) -> Any:
-    """Return the Lava process of a population: a flat vector in C order of ``(C, H, W)``."""
+    """Create the Lava process of a population, as a flat vector in C order of ``(C, H, W)``."""
     return _POPULATIONS[type(node)](node, shape, schedule)
 
 
@@ -193,8 +193,8 @@ def _connect_sparse(connection: Connection, source: Any, reader: Any) -> Any:
     weights = node.weight.astype(np.int32)
     weights.data, exponent = eight_bit_weights(weights.data, node)
     if connection.delay:
-        # A matrix of delays with the weights' own pattern keeps it sparse. All are equal, so that
-        # a sum that is shifted to the right waits and is rounded as a whole.
+        # Delays with the pattern of the weights keep the matrix sparse. All delays are equal, so a
+        # sum that is shifted to the right is delayed and rounded as a whole.
         delays = weights.astype(int)
         delays.data[:] = connection.delay
         process = DelaySparse(
@@ -219,7 +219,7 @@ def _connect_dense(connection: Connection, source: Any, reader: Any) -> Any:
     bits = GRADED_BITS if connection.graded else 0
     weights, exponent = eight_bit_weights(np.asarray(node.weight), node)
     if connection.delay and connection.graded and exponent < 0:
-        # Lava's DelayDense adds in 64 bits before it shifts to the right, all others in 32.
+        # Lava's DelayDense sums in 64 bits before it shifts to the right; all others sum in 32.
         return _connect_sparse(replace(connection, node=_as_sparse(node)), source, reader)
     if connection.delay:
         process = DelayDense(
@@ -254,8 +254,8 @@ def _connect_conv(connection: Connection, source: Any, reader: Any) -> Any:
     node = connection.node
     assert isinstance(node, Conv)
     channels, height, width = connection.source_shape
-    # Lava's convolution is (X, Y, C) and a true convolution, torch's is a correlation.
-    # Its CPU model ignores weight exponents, and limits no weight: they go into the weights.
+    # Lava's Conv uses (X, Y, C) and is a true convolution, while torch's is a correlation. Its CPU
+    # model ignores weight exponents and does not limit weights, so exponents are applied to these.
     shifted = power_shift(np.asarray(node.weight, np.int64), node.exponent, 0)
     weight = shifted.astype(int)[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)
     process = ConvProcess(
@@ -282,20 +282,20 @@ _CONNECTIONS: dict[type[Node], Callable[[Connection, Any, Any], Any]] = {
 
 
 def make_connection(connection: Connection, source: Any, reader: Any) -> Any:
-    """Make the Lava process of a connection and connect it to both ports.
+    """Create the Lava process of a connection and connect it to both ports.
 
     Parameters
     ----------
     connection : Connection
-        What to make.
+        Connection to create.
     source : OutPort or InPort
-        Port that carries the source's events, flat.
+        Flat port with the events of the source.
     reader : InPort
-        Dendrite of the reading population, flat.
+        Flat input port of the reading population.
 
     Returns
     -------
     AbstractProcess
-        The connection process.
+        Process of the connection.
     """
     return _CONNECTIONS[type(connection.node)](connection, source, reader)

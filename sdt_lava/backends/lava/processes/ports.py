@@ -1,4 +1,4 @@
-"""Ports of ProcessModels: as many as a Process has, and without Lava's detours."""
+"""Provide ports of ProcessModels on demand, and fast receiving from them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ IN_PORT_PREFIX, OUT_PORT_PREFIX = "in_", "out_"
 
 
 class PortsOnDemand(type(PyLoihiProcessModel)):  # type: ignore[misc]
-    """Declare a port for every attribute ``in_<number>`` or ``out_<number>`` asked of the class.
+    """Metaclass that declares a port for every attribute ``in_<number>`` or ``out_<number>``.
 
-    Lava wants each port of a Process as a class attribute of its model, but how many there are
-    differs from one Process to the next.
+    Lava requires each port of a Process as a class attribute of its model, but the number of ports
+    differs between Processes.
     """
 
     def __getattr__(cls, name: str) -> LavaPyType:
@@ -33,29 +33,29 @@ class PortsOnDemand(type(PyLoihiProcessModel)):  # type: ignore[misc]
 
 
 class Receiver:
-    """Receive what an InPort receives: the sum over its connections.
+    """Function that receives the sum over the connections of an InPort.
 
     Parameters
     ----------
     port : PyInPort
-        Port of a ProcessModel, after it was built.
+        Port of a built ProcessModel.
 
     Notes
     -----
-    Lava starts from an array of zeros and adds every message to a new array. Each message is an
-    array of its own already, so that the first one can take the sum.
+    Lava starts with an array of zeros and creates a new array for each message that it adds. Since
+    each message is already a separate array, the first one can hold the sum.
     """
 
     def __init__(self, port: Any) -> None:
         self._port = port
-        # Ports of other kinds, and those that nothing is connected to, are left to Lava.
+        # Lava handles ports of other kinds and unconnected ports.
         self._sources = tuple(port.csp_ports) if type(port) is PyInPortVectorDense else ()
-        # What virtual ports on the way do to a message.
+        # Transformation of messages by virtual ports.
         self._transform = port._transformer.transform
         self._is_plain = type(port._transformer) is IdentityTransformer
 
     def __call__(self) -> Any:
-        """Return the sum, in the type that Lava's port would return; it may be transposed."""
+        """Return the sum in the type that Lava's port would return; it may be transposed."""
         if not self._sources:
             return self._port.recv()
         total = self._message(self._sources[0])

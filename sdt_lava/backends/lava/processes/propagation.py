@@ -1,4 +1,4 @@
-"""Functions that add what the events of one step cause in a connection, made from its weights."""
+"""Build functions that propagate the events of a step through a connection."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from sdt_lava.kernels.tables import (
 )
 from sdt_lava.support.allocation import zeros
 
-# Adds the weights of all values that are not 0 to sums: (values, sums), both int32 and flat.
+# Adds the weights of all nonzero values to sums: (values, sums), both flat int32 arrays.
 Propagate = Callable[[Any, Any], None]
 
 _SUM_LIMIT = 2**23
@@ -39,16 +39,16 @@ _INT32_LIMIT = 2**31
 
 
 def propagate_matrix(weights: csr_matrix, exponent: int, graded: bool) -> Propagate:
-    """Return the function of a sparse matrix.
+    """Return the function that propagates events through a sparse matrix.
 
     Parameters
     ----------
     weights : csr_matrix
-        ``(outputs, inputs)``.
+        Matrix ``(outputs, inputs)``.
     exponent : int
-        A negative one is left to :func:`rounded`.
+        Weight exponent; :func:`rounded` handles negative ones.
     graded : bool
-        Multiply weights by payloads.
+        Whether to multiply weights by payloads.
     """
     table = column_table(weights, exponent)
     runs = run_table(table)
@@ -59,43 +59,43 @@ def propagate_matrix(weights: csr_matrix, exponent: int, graded: bool) -> Propag
     runs = run_table(permuted(table, channels_last(shape)))
     if not runs.pays_off:
         return lambda values, sums: propagate_sparse(values, graded, *table, sums)
-    own = zeros(shape[::-1], np.int32)
-    flat = own.reshape(-1)
+    buffer = zeros(shape[::-1], np.int32)
+    flat = buffer.reshape(-1)
 
     def propagate(values: Any, sums: Any) -> None:
         propagate_runs(values, graded, *runs, flat)
-        transpose_sums(own, sums.reshape(shape))
+        transpose_sums(buffer, sums.reshape(shape))
 
     return propagate
 
 
 def propagate_weights(weights: NDArray[Any], exponent: int, graded: bool) -> Propagate:
-    """Return the function of a dense matrix; arguments as of :func:`propagate_matrix`."""
+    """Return the function for a dense matrix, with the arguments of :func:`propagate_matrix`."""
     table = row_table(weights, exponent)
     return lambda values, sums: propagate_dense(values, graded, table, sums)
 
 
 def rounded(propagate: Propagate, exponent: int, outputs: int, kind: Any = np.int32) -> Propagate:
-    """Apply a negative weight exponent: to sums, rounding down.
+    """Extend a function to apply a negative weight exponent to sums, rounding down.
 
     Parameters
     ----------
     propagate : callable
-        Adds to sums of type `kind`.
+        Function that adds to sums of type `kind`.
     exponent : int
         Weight exponent.
     outputs : int
         Number of sums.
     kind : dtype
-        Type in which Lava adds before it shifts.
+        Type of Lava's sums before the shift.
     """
     if exponent >= 0:
         return propagate
-    own = zeros(outputs, kind)
+    buffer = zeros(outputs, kind)
 
     def propagate_and_shift(values: Any, sums: Any) -> None:
-        propagate(values, own)
-        shift_sums(own, exponent, sums)
+        propagate(values, buffer)
+        shift_sums(buffer, exponent, sums)
 
     return propagate_and_shift
 
@@ -107,36 +107,36 @@ def propagate_kernels(
     groups: int,
     graded: bool,
 ) -> Propagate:
-    """Return the function of a convolution, with sums of 24 bit as Lava's Conv has.
+    """Return the function for a convolution, with sums of 24 bits as in Lava's Conv.
 
     Parameters
     ----------
     weight : ndarray
-        ``(outputs, rows, columns, channels of a group)``, of a correlation.
+        Weights of a correlation, ``(outputs, rows, columns, channels of a group)``.
     shapes : pair of tuple of int
-        ``(rows, columns, channels)`` of input and output.
+        Shapes ``(rows, columns, channels)`` of input and output.
     window : triple of pair of int
-        Stride, padding and dilation, each along rows and columns.
+        Stride, padding and dilation along rows and columns.
     groups : int
-        Channel groups.
+        Number of channel groups.
     graded : bool
-        Multiply weights by payloads.
+        Whether to multiply weights by payloads.
     """
     source, target = shapes
     add = _convolution(weight, shapes, window, groups, graded)
     largest = int(np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1).max())
-    own = zeros(target, np.int32)
-    flat = own.reshape(-1)
+    buffer = zeros(target, np.int32)
+    flat = buffer.reshape(-1)
 
     def propagate(values: Any, sums: Any) -> None:
         image = values.reshape(source)
         if largest * (_magnitude(values) if graded else 1) >= _INT32_LIMIT:
-            # Lava adds in floating point, and what does not fit an int32 becomes 0.
-            turned = np.ascontiguousarray(weight[:, ::-1, ::-1], np.int32)
+            # Lava sums in floating point, and values that do not fit an int32 become 0.
+            flipped = np.ascontiguousarray(weight[:, ::-1, ::-1], np.int32)
             image = image if graded else image.astype(bool)
-            flat[:] = utils.conv(image, turned, weight.shape[1:3], *window, groups).reshape(-1)
+            flat[:] = utils.conv(image, flipped, weight.shape[1:3], *window, groups).reshape(-1)
         else:
-            add(image, own)
+            add(image, buffer)
         wrap_sums(flat, sums)
 
     def propagate_small(values: Any, sums: Any) -> None:
@@ -148,7 +148,7 @@ def propagate_kernels(
 def _convolution(
     weight: NDArray[Any], shapes: Any, window: Any, groups: int, graded: bool
 ) -> Propagate:
-    """Return the function that adds to sums of 32 bit; arguments as above, images as arguments."""
+    """Return the function that adds to 32-bit sums; its arguments are images."""
     spikes = None if graded else spike_windows(weight, shapes[0], window, groups)
     if spikes is not None:
         return lambda values, sums: sum_windows(values, *spikes, sums)
@@ -157,5 +157,5 @@ def _convolution(
 
 
 def _magnitude(values: Any) -> int:
-    # In Python, as the magnitude of the smallest int32 is no int32.
+    # Computed in Python, because the magnitude of the smallest int32 is not an int32.
     return max(int(values.max()), -int(values.min()))

@@ -1,9 +1,9 @@
-"""Which ProcessModels run: Lava's own, accelerated or fused ones.
+"""Select the ProcessModels to run: Lava's own, accelerated or fused ones.
 
-The Processes are the same in every case. Lava asks a run configuration for the model of each
-Process, and the map of exceptions answers; so a network built from
-:meth:`~sdt_lava.backends.deployment.Deployment.build`, or any other network of Lava's standard
-processes, is run with other models by running it with another configuration.
+The Processes are the same in each case. Lava asks a run configuration for the model of each
+Process, which its map of exceptions can override. A different configuration therefore runs a
+network from :meth:`~sdt_lava.backends.deployment.Deployment.build`, or any other network of Lava's
+standard processes, with different models.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ MODELS = ("lava", "accelerated", "fused-blocks", "fused")
 
 
 def run_config(models: str = "lava") -> Loihi2SimCfg:
-    """Return Lava's run configuration for the CPU simulator, in fixed point.
+    """Return Lava's run configuration for the fixed-point CPU simulator.
 
     Parameters
     ----------
     models : {'lava', 'accelerated', 'fused-blocks', 'fused'}
-        Lava's own ProcessModels; compiled ones of ours for the standard processes; one ProcessModel
-        for each block of a `SpikingNetwork`, or for the whole of it. All give the same spikes.
+        Lava's own ProcessModels, our compiled models of the standard processes, or one ProcessModel
+        for each block of a `SpikingNetwork` or for the whole network. All produce the same spikes.
 
     Raises
     ------
     ConfigError
-        If there are no such models.
+        If there are no models of that name.
     """
     if models not in MODELS:
         raise ConfigError("models", repr(models), f"one of {MODELS}")
@@ -49,5 +49,5 @@ def _exceptions(models: str) -> dict[Any, Any]:
     from sdt_lava.backends.lava.processes.fused import FUSED_BLOCK_MODELS, FUSED_NETWORK_MODELS
 
     fused = FUSED_NETWORK_MODELS if models == "fused" else FUSED_BLOCK_MODELS
-    # Standard processes outside of the fused ones, in a larger network, are accelerated.
+    # In a larger network, standard processes outside the fused ones are accelerated.
     return {**ACCELERATED_MODELS, **fused}

@@ -1,4 +1,4 @@
-"""Weights as Lava's fixed-point connections store them."""
+"""Convert weights as Lava's fixed-point connections store them."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ _WEIGHT_BITS = 8
 
 
 def stored_weights(weights: Any, parameters: Mapping[str, Any], *, prune: bool = True) -> Any:
-    """Clip and truncate weights as Lava's fixed-point connections do at their first step.
+    """Clip and truncate weights as Lava's fixed-point connections do in their first step.
 
     Parameters
     ----------
     weights : ndarray or csr_matrix
-        ``(outputs, inputs)``.
+        Weights ``(outputs, inputs)``.
     parameters : mapping
-        Parameters of the Process; ``sign_mode`` and ``num_weight_bits`` are used.
+        Parameters of the Process, of which ``sign_mode`` and ``num_weight_bits`` are used.
     prune : bool
-        Remove entries of a sparse matrix that are 0, as Lava does. With them, the entries of a
-        convolution lie side by side.
+        Whether to remove zero entries of a sparse matrix, as Lava does. With them, the entries of a
+        convolution are contiguous.
 
     Returns
     -------
     ndarray or csr_matrix
-        int32.
+        Stored weights of int32.
     """
     bits = parameters.get("num_weight_bits", _WEIGHT_BITS)
     if isinstance(weights, csr_matrix) and weights.has_canonical_format:
         data = weights.data
         implied = data if data.size == np.prod(weights.shape) else np.append(data, 0)
         mode = parameters.get("sign_mode") or determine_sign_mode(implied)
-        # Comparing and assigning sparse matrices, as Lava does, takes far longer.
+        # Lava compares and assigns sparse matrices, which takes far longer.
         parts = (_stored(data, mode, bits), weights.indices.copy(), weights.indptr.copy())
         stored = csr_matrix(parts, weights.shape)
         if prune:

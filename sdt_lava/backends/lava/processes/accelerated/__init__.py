@@ -1,11 +1,12 @@
-"""Faster ProcessModels of Lava's standard processes, bit-identical to Lava's own.
+"""Accelerate ProcessModels of Lava's standard processes, with bit-identical results.
 
-Convolution, Dense, Sparse, their delayed variants, LIF, LIFReset and GradedVec; and our recorder.
+There are models of Conv, Dense, Sparse, their delayed variants, LIF, LIFReset and GradedVec, and of
+our recorder.
 
-They derive from Lava's fixed-point models and replace what happens in a time step: events instead
-of dense sums, compiled loops, and tables that are made once. Variables keep their values and
-shapes, so that reading and setting them works as before. What the fast paths do not cover (such
-as floating-point messages or a decay of one's own for each neuron) takes Lava's code.
+The models derive from Lava's fixed-point models and replace the work of a time step: they process
+events instead of dense sums, with compiled loops and tables that are built once. Variables keep
+their values and shapes, so they can be read and set as before. Cases that the fast paths do not
+cover, such as floating-point messages, fall back to Lava's code.
 """
 
 from sdt_lava.backends.lava.processes.accelerated.conv import PyConvModelAccelerated

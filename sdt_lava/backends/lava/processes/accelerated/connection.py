@@ -1,4 +1,4 @@
-"""What the models of Dense, Sparse and their delayed variants share."""
+"""Share code between the models of Dense, Sparse and their delayed variants."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from sdt_lava.backends.lava.processes.propagation import Propagate
 from sdt_lava.backends.lava.processes.stored_weights import stored_weights
 from sdt_lava.support.allocation import zeros
 
-# Beyond this NumPy's shifts, and so Lava's, no longer multiply by a power of two.
+# Beyond this, NumPy's shifts, and therefore Lava's, no longer multiply by a power of two.
 _LARGEST_SHIFT = 31
 _LARGEST_DELAY = 63
 
 
 class EventDrivenConnection(PreparedModel):
-    """Send what arrived a step ago, then add up the weights of the new events.
+    """Model that sends the sums of the last step, then adds the weights of new events.
 
-    Lava stores weights at the first step, and the tables are made there, too. The buffer of sums is
+    Lava stores weights in the first step, in which the tables are also built. The buffer of sums is
     the variable ``a_buff``, as in Lava.
     """
 
-    # What the deriving classes get from Lava's models.
+    # Attributes that derived classes inherit from Lava's models.
     weights: Any
     a_buff: Any
     s_in: Any
@@ -37,7 +37,7 @@ class EventDrivenConnection(PreparedModel):
         raise NotImplementedError
 
     def _store_weights(self) -> None:
-        """Bring the weights to the form that Lava gives them at its first step."""
+        """Convert the weights to the form in which Lava stores them in its first step."""
         self.weights = stored_weights(self.weights, self.proc_params)
 
     def _prepare(self) -> None:
@@ -51,7 +51,7 @@ class EventDrivenConnection(PreparedModel):
         self._make_tables()
 
     def _messages(self) -> Any:
-        """Receive messages: as int32, unless they are payloads of another type."""
+        """Receive messages as int32, unless they are payloads of another type."""
         messages = self._receive()
         if self._graded or messages.dtype == np.int32:
             return messages
@@ -65,12 +65,12 @@ class EventDrivenConnection(PreparedModel):
 
 
 class PlainConnection(EventDrivenConnection):
-    """One step from event to activation."""
+    """Connection with one step from event to activation."""
 
     _propagate: Propagate
 
     def run_spk(self) -> None:
-        """Send the activation, receive events and add up the next one."""
+        """Send the activation, receive events and compute the next activation."""
         self.prepare()
         if not self._is_covered:
             return super().run_spk()
@@ -84,10 +84,10 @@ class PlainConnection(EventDrivenConnection):
 
 
 class DelayedConnection(EventDrivenConnection):
-    """A buffer with a column for each step to come; a synapse of delay d adds to column d.
+    """Connection with a buffer column for each future step; a synapse of delay d adds to column d.
 
-    Lava moves the columns at every step. Here ``a_buff`` is a window onto a longer array that
-    moves on by one column, and back to the start when it reaches the end.
+    Lava moves the columns in every step. Here, ``a_buff`` is a window of a longer array, which
+    advances by one column and returns to the start when it reaches the end.
     """
 
     delays: Any
@@ -105,7 +105,7 @@ class DelayedConnection(EventDrivenConnection):
             )
 
     def run_spk(self) -> None:
-        """Send the activation of this step, receive events and add to those to come."""
+        """Send the activation of this step, receive events and add them to future activations."""
         self.prepare()
         if not self._is_covered:
             return super().run_spk()
@@ -122,7 +122,7 @@ class DelayedConnection(EventDrivenConnection):
 
     def _make_tables(self) -> None:
         outputs, columns = self.a_buff.shape
-        # By step, so that each column of the variable is contiguous.
+        # Steps come first, so that each column of the variable is contiguous.
         self._steps = zeros((2 * columns, outputs), np.int32)
         self._steps[:columns] = self.a_buff.T
         self._show_window(0)
@@ -140,5 +140,5 @@ class DelayedConnection(EventDrivenConnection):
 
     def _show_window(self, first: int) -> None:
         window = self._steps[first : first + self.a_buff.shape[1]].T
-        # Past Lava's __setattr__, which looks at types and takes longer than the step itself.
+        # Bypass Lava's __setattr__, which checks types and takes longer than the step itself.
         self.__dict__.update(_first=first, a_buff=window)

@@ -1,4 +1,4 @@
-"""Convolution."""
+"""Accelerate the model of Conv."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from sdt_lava.support.allocation import placed, zeros
 @requires(CPU)
 @tag("accelerated")
 class PyConvModelAccelerated(PreparedModel, PyConvModelFixed):
-    """Event-driven convolution; Lava calls SciPy for each pair of channels.
+    """Event-driven model of Conv; Lava's calls SciPy for each pair of channels.
 
-    Lava's images have the shape ``(W, H, C)``. Where spikes come transposed from ``(C, H, W)``, the
-    sums are stored in that order, too: whoever turns them back has nothing to copy.
+    Lava's images have the shape ``(W, H, C)``. If spikes arrive as a transposed ``(C, H, W)``
+    array, the sums are stored in the same order, so that transposing them back needs no copy.
     """
 
     def run_spk(self) -> None:
-        """Send the activation, receive events and add up the next one."""
+        """Send the activation, receive events and compute the next activation."""
         self.prepare()
         self.a_out.send(self.a_buf)
         messages = self._receive()
@@ -45,9 +45,9 @@ class PyConvModelAccelerated(PreparedModel, PyConvModelFixed):
                 return
             messages = messages.astype(bool).astype(np.int32)
         flags = messages.flags
-        turned = not (self._graded or flags.c_contiguous) and flags.f_contiguous
-        if turned is not self._is_turned:
-            self._arrange(turned)
+        is_transposed = not (self._graded or flags.c_contiguous) and flags.f_contiguous
+        if is_transposed is not self._is_turned:
+            self._arrange(is_transposed)
         self._add_up(messages)
 
     def _prepare(self) -> None:
@@ -57,9 +57,9 @@ class PyConvModelAccelerated(PreparedModel, PyConvModelFixed):
         self._is_turned: bool | None = None
 
     def _arrange(self, turned: bool) -> None:
-        """Get ready for messages in one of two orders."""
+        """Prepare for messages in one of two memory orders."""
         self._is_turned = turned
-        # Past Lava's __setattr__, which takes it for a variable that somebody sets.
+        # Bypass Lava's __setattr__, which would treat this as a variable set from outside.
         self.__dict__["a_buf"] = placed(np.array(self.a_buf, order="F" if turned else "C"))
         self._add_up = self._turned() if turned else self._straight()
 
@@ -90,9 +90,9 @@ class PyConvModelAccelerated(PreparedModel, PyConvModelFixed):
         return add_up
 
     def _propagate_function(self, axes: tuple[int, int, int]) -> Propagate:
-        """Return the function for images whose axes come in some order, channels last."""
+        """Return the function for images with a given order of axes, channels last."""
         first, second, _ = axes
-        weight = self.weight[:, ::-1, ::-1]  # Lava's convolution turns kernels around
+        weight = self.weight[:, ::-1, ::-1]  # Lava's convolution flips kernels
         shapes = tuple(self.s_in._shape), self.a_buf.shape
         return propagate_kernels(
             weight.transpose(0, first + 1, second + 1, 3),

@@ -1,4 +1,4 @@
-"""Dense and DelayDense."""
+"""Accelerate the models of Dense and DelayDense."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sdt_lava.backends.lava.processes.propagation import Propagate, propagate_we
 @requires(CPU)
 @tag("accelerated")
 class PyDenseModelAccelerated(PlainConnection, PyDenseModelBitAcc):
-    """Fully connected synapses."""
+    """Model of Dense."""
 
     def _make_tables(self) -> None:
         propagate = propagate_weights(self.weights, self.weight_exp, self._graded)
@@ -31,7 +31,7 @@ class PyDenseModelAccelerated(PlainConnection, PyDenseModelBitAcc):
 @requires(CPU)
 @tag("accelerated")
 class PyDelayDenseModelAccelerated(DelayedConnection, PyDelayDenseModelBitAcc):
-    """Fully connected synapses with delays."""
+    """Model of DelayDense."""
 
     def _make_tables(self) -> None:
         super()._make_tables()
@@ -43,6 +43,6 @@ class PyDelayDenseModelAccelerated(DelayedConnection, PyDelayDenseModelBitAcc):
         ]
 
     def _of_delay(self, delay: int) -> Propagate:
-        # Lava multiplies in 32 bit here, too, but adds the products up in 64.
+        # Lava also multiplies in 32 bits here, but sums the products in 64 bits.
         weights = np.where(self.delays == delay, self.weights, 0)
         return propagate_weights(weights, self.weight_exp, self._graded)

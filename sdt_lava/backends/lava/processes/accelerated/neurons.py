@@ -1,4 +1,4 @@
-"""LIF, LIFReset and GradedVec."""
+"""Accelerate the models of LIF, LIFReset and GradedVec."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _INT32 = np.iinfo(np.int32)
 
 
 class _LifStep(PreparedModel, AbstractPyLifModelFixed):
-    """The step that LIF and LIFReset share."""
+    """Time step of LIF and LIFReset."""
 
     def _prepare(self) -> None:
         self._receive = Receiver(self.a_in)
@@ -34,33 +34,33 @@ class _LifStep(PreparedModel, AbstractPyLifModelFixed):
             self.scale_threshold()
         self.scale_bias()
         self._spikes = zeros(self.u.shape, np.int32)
-        kept = (
+        remainders = (
             self.decay_unity - (np.asarray(self.du) + self.ds_offset),
             self.decay_unity - (np.asarray(self.dv) + self.dm_offset),
         )
-        # Whole numbers of 4096; Lava also takes others.
+        # Integers up to 4096; Lava also accepts other values.
         self._is_covered = all(
             values.dtype.kind in "iu" and values.min() >= 0 and values.max() <= self.decay_unity
-            for values in kept
+            for values in remainders
         )
-        # No voltage reaches what does not fit an int32.
+        # No voltage reaches a threshold outside the range of int32.
         threshold = np.clip(self.effective_vth, _INT32.min, _INT32.max)
         if self._is_covered:
-            fields = [self._per_neuron(x) for x in (self.effective_bias, *kept, threshold)]
+            fields = [self._per_neuron(x) for x in (self.effective_bias, *remainders, threshold)]
             parameters = lif_arrays([(self.u.size, fields)])
             self.__dict__.update(u=placed(self.u), v=placed(self.v))
-            # Views: the variables stay the state.
+            # These are views, so the variables remain the state.
             arrays = self.u, self.v, self._spikes
             current, voltage, spikes = (array.reshape(-1) for array in arrays)
             self._arguments = (current, voltage, *parameters, spikes)
 
     def _per_neuron(self, values: Any) -> Any:
-        """Return the value of each neuron, or of all of them."""
+        """Return one value for each neuron, or a single value if all are equal."""
         flat = np.broadcast_to(values, self.u.shape).reshape(-1)
         return flat[:1] if (flat == flat[:1]).all() else flat
 
     def _advance(self) -> Any:
-        """Receive, integrate and return the spikes of this step; `prepare` comes before."""
+        """Receive, integrate and return the spikes of this step; call `prepare` before."""
         activation = self._receive()
         if activation.dtype != np.int32 or not self._is_covered:
             return self._advance_by_lava(activation)
@@ -79,10 +79,10 @@ class _LifStep(PreparedModel, AbstractPyLifModelFixed):
 @requires(CPU)
 @tag("accelerated")
 class PyLifModelAccelerated(_LifStep, PyLifModelBitAcc):
-    """Leaky integrate-and-fire neurons; gates are LIF without memory."""
+    """Model of LIF, leaky integrate-and-fire neurons; gates are LIF without memory."""
 
     def run_spk(self) -> None:
-        """Advance one step and send the spikes."""
+        """Advance by one step and send the spikes."""
         self.prepare()
         self.s_out.send(self._advance())
 
@@ -91,10 +91,10 @@ class PyLifModelAccelerated(_LifStep, PyLifModelBitAcc):
 @requires(CPU)
 @tag("accelerated")
 class PyLifResetModelAccelerated(_LifStep, PyLifResetModelBitAcc):
-    """Leaky integrate-and-fire neurons that forget at the start of each sample."""
+    """Model of LIFReset, LIF neurons that are reset at the start of each sample."""
 
     def run_spk(self) -> None:
-        """Reset if it is time, advance one step and send the spikes."""
+        """Reset if due, advance by one step and send the spikes."""
         self.prepare()
         if self.time_step % self.reset_interval == self.reset_offset:
             self.u.fill(0)
@@ -106,7 +106,7 @@ class PyLifResetModelAccelerated(_LifStep, PyLifResetModelBitAcc):
 @requires(CPU)
 @tag("accelerated")
 class PyGradedVecModelAccelerated(PreparedModel, PyGradedVecModelFixed):
-    """Neurons that send their sum on as a graded spike."""
+    """Model of GradedVec, neurons that send their sum as a graded spike."""
 
     def run_spk(self) -> None:
         """Receive sums and send those above the threshold."""
@@ -125,5 +125,5 @@ class PyGradedVecModelAccelerated(PreparedModel, PyGradedVecModelFixed):
     def _prepare(self) -> None:
         self._receive = Receiver(self.a_in)
         self._payload = zeros(self.v.shape, np.int32)
-        # Lava also takes one for each neuron.
+        # Lava also accepts one threshold for each neuron.
         self._threshold = int(self.vth.item()) if self.vth.size == 1 else None

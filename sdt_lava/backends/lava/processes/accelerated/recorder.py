@@ -1,4 +1,4 @@
-"""The recorder of spikes."""
+"""Accelerate the model of the spike recorder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sdt_lava.kernels.populations import record
 @requires(CPU)
 @tag("accelerated")
 class PySpikeRecorderModelAccelerated(PySpikeRecorderModel):
-    """Copies and checks in one pass."""
+    """Recorder model that copies and checks values in one pass."""
 
     def _store(self, values: Any, row: Any) -> bool:
         return bool(record(values, row))

@@ -1,4 +1,4 @@
-"""Sparse and DelaySparse."""
+"""Accelerate the models of Sparse and DelaySparse."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sdt_lava.backends.lava.processes.propagation import propagate_matrix, round
 @requires(CPU)
 @tag("accelerated")
 class PySparseModelAccelerated(PlainConnection, PySparseModelBitAcc):
-    """Sparse connections."""
+    """Model of Sparse."""
 
     def _make_tables(self) -> None:
         propagate = propagate_matrix(self.weights, self.weight_exp, self._graded)
@@ -32,7 +32,7 @@ class PySparseModelAccelerated(PlainConnection, PySparseModelBitAcc):
 @requires(CPU)
 @tag("accelerated")
 class PyDelaySparseModelAccelerated(DelayedConnection, PyDelaySparseModelBitAcc):
-    """Sparse connections with delays; Lava sorts them by delay at every step, this once."""
+    """Model of DelaySparse; Lava sorts synapses by delay in every step, this model once."""
 
     def _make_tables(self) -> None:
         super()._make_tables()
@@ -47,22 +47,22 @@ class PyDelaySparseModelAccelerated(DelayedConnection, PyDelaySparseModelBitAcc)
 def split_by_delay(
     weights: csr_matrix, delays: csr_matrix, max_delay: int
 ) -> list[tuple[int, csr_matrix]]:
-    """Split a matrix by delay; synapses that the matrix of delays leaves out have none.
+    """Split a matrix by delay; synapses without an entry in the matrix of delays have delay 0.
 
     Parameters
     ----------
     weights, delays : csr_matrix
-        ``(outputs, inputs)``.
+        Matrices ``(outputs, inputs)``.
     max_delay : int
-        Synapses with longer delays are left out, as Lava does.
+        Longest delay. Synapses with longer delays are dropped, as in Lava.
     """
     entries = weights.tocoo()
     if not entries.nnz:
         return []
-    of_entry = np.asarray(delays[entries.row, entries.col]).ravel()
+    entry_delays = np.asarray(delays[entries.row, entries.col]).ravel()
     parts = []
-    for delay in np.unique(of_entry[of_entry <= max_delay]):
-        chosen = of_entry == delay
-        at = (entries.row[chosen], entries.col[chosen])
-        parts.append((int(delay), csr_matrix((entries.data[chosen], at), weights.shape)))
+    for delay in np.unique(entry_delays[entry_delays <= max_delay]):
+        has_delay = entry_delays == delay
+        positions = (entries.row[has_delay], entries.col[has_delay])
+        parts.append((int(delay), csr_matrix((entries.data[has_delay], positions), weights.shape)))
     return parts

@@ -1,4 +1,4 @@
-"""Processes between the host and neuro cores."""
+"""Adapt events between the host and neuro cores."""
 
 from sdt_lava.backends.lava.processes.adapters.process import InputAdapter, OutputAdapter
 

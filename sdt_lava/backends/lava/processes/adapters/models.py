@@ -1,6 +1,6 @@
-"""Models of the adapters: on the CPU, and of Intel's extension.
+"""Define models of the adapters for the CPU and for Intel's extension.
 
-How the extension's adapters are used was read in public programs: lava-dl,
+The use of the extension's adapters follows public programs: lava-dl,
 ``tests/lava/lib/dl/netx/test_hdf5_nx.py`` and its netx tutorials, and lava-nc,
 ``lava.networks.gradedvecnetwork``.
 """
@@ -24,7 +24,7 @@ class _PassOn(PyLoihiProcessModel):
     out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
 
     def run_spk(self) -> None:
-        """Send what was received."""
+        """Forward the received values."""
         self.out.send(self.inp.recv())
 
 
@@ -32,20 +32,20 @@ class _PassOn(PyLoihiProcessModel):
 @requires(CPU)
 @tag("fixed_pt")
 class PyInputAdapterModel(_PassOn):
-    """On the CPU there is nothing to adapt."""
+    """CPU model of the input adapter, which forwards values."""
 
 
 @implements(proc=OutputAdapter, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
 class PyOutputAdapterModel(_PassOn):
-    """On the CPU there is nothing to adapt."""
+    """CPU model of the output adapter, which forwards values."""
 
 
 @implements(proc=InputAdapter, protocol=LoihiProtocol)
 @requires(Loihi2NeuroCore)
 class NxInputAdapterModel(AbstractSubProcessModel):
-    """The extension's adapter from Python to neuro cores."""
+    """Model with the extension's adapter from Python to neuro cores."""
 
     def __init__(self, proc: InputAdapter) -> None:
         from lava.proc.embedded_io import spike
@@ -57,7 +57,7 @@ class NxInputAdapterModel(AbstractSubProcessModel):
             proc.inp.connect(self.adapter.inp)
             self.adapter.out.connect(proc.out)
         else:
-            # Lava's convolutions are (W, H, C).
+            # Lava's convolutions use (W, H, C).
             shape = tuple(reversed(image))
             self.adapter = spike.PyToN3ConvAdapter(shape=shape, num_message_bits=bits)
             proc.inp.reshape(image).transpose((2, 1, 0)).connect(self.adapter.inp)
@@ -67,7 +67,7 @@ class NxInputAdapterModel(AbstractSubProcessModel):
 @implements(proc=OutputAdapter, protocol=LoihiProtocol)
 @requires(Loihi2NeuroCore)
 class NxOutputAdapterModel(AbstractSubProcessModel):
-    """The extension's adapter from neuro cores to Python."""
+    """Model with the extension's adapter from neuro cores to Python."""
 
     def __init__(self, proc: OutputAdapter) -> None:
         from lava.proc.embedded_io import spike

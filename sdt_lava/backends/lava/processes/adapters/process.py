@@ -1,7 +1,7 @@
-"""Adapters where events pass from the host to neuro cores, or back.
+"""Define adapters through which events pass from the host to neuro cores or back.
 
-On the CPU they pass on what they receive, in the same step. On Loihi 2 they are the adapters of
-Intel's extension, which are chosen through the run configuration's map of exceptions.
+On the CPU, they forward values in the same step. On Loihi 2, they are the adapters of Intel's
+extension, which the run configuration's map of exceptions selects.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from lava.magma.core.process.process import AbstractProcess
 
 
 class InputAdapter(AbstractProcess):
-    """From the host to neuro cores.
+    """Adapter from the host to neuro cores.
 
     Parameters
     ----------
     size : int
-        Number of values at each step; ports are flat vectors.
+        Number of values per step; ports are flat vectors.
     message_bits : int
-        Bits of a payload, 0 for binary spikes.
+        Bits of a payload; 0 for binary spikes.
     image : tuple of int, optional
-        ``(C, H, W)`` if convolutions read the events: their axons need an adapter of their own.
+        Shape ``(C, H, W)`` if convolutions read the events, since their axons need a special
+        adapter.
     name : str, optional
         Name of the process.
     """
@@ -38,14 +39,14 @@ class InputAdapter(AbstractProcess):
 
 
 class OutputAdapter(AbstractProcess):
-    """From neuro cores to the host.
+    """Adapter from neuro cores to the host.
 
     Parameters
     ----------
     size : int
-        Number of values at each step; ports are flat vectors.
+        Number of values per step; ports are flat vectors.
     message_bits : int
-        Bits of a payload, 0 for binary spikes. Payloads arrive without their sign's upper bits.
+        Bits of a payload; 0 for binary spikes. Payloads arrive without sign extension.
     name : str, optional
         Name of the process.
     """

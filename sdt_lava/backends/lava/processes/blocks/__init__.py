@@ -1,4 +1,4 @@
-"""Hierarchical Lava processes that show the network's blocks."""
+"""Represent the network's blocks as hierarchical Lava processes."""
 
 from sdt_lava.backends.lava.processes.blocks.process import Block, SpikingNetwork
 

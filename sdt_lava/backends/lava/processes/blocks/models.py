@@ -1,4 +1,4 @@
-"""SubProcessModels: how blocks are made of LIF, GradedVec, Sparse, Dense and Conv processes."""
+"""Build blocks from LIF, GradedVec, Sparse, Dense and Conv processes, as SubProcessModels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sdt_lava.compiler.partition import BlockContent, Connection
 
 
 class _BlockModel(AbstractSubProcessModel):
-    """Build the populations of a block and wire them."""
+    """SubProcessModel that builds and connects the populations of a block."""
 
     def __init__(self, proc: Block) -> None:
         content: BlockContent = proc.content
@@ -47,32 +47,32 @@ class _BlockModel(AbstractSubProcessModel):
 
 @implements(proc=PatchSplitting, protocol=LoihiProtocol)
 class SubPatchSplittingModel(_BlockModel):
-    """Standard processes of a PatchSplitting."""
+    """SubProcessModel of a PatchSplitting."""
 
 
 @implements(proc=SpikeDrivenSelfAttention, protocol=LoihiProtocol)
 class SubSpikeDrivenSelfAttentionModel(_BlockModel):
-    """Standard processes of a SpikeDrivenSelfAttention."""
+    """SubProcessModel of a SpikeDrivenSelfAttention."""
 
 
 @implements(proc=SpikingMlp, protocol=LoihiProtocol)
 class SubSpikingMlpModel(_BlockModel):
-    """Standard processes of a SpikingMlp."""
+    """SubProcessModel of a SpikingMlp."""
 
 
 @implements(proc=ClassificationHead, protocol=LoihiProtocol)
 class SubClassificationHeadModel(_BlockModel):
-    """Standard processes of a ClassificationHead."""
+    """SubProcessModel of a ClassificationHead."""
 
 
 @implements(proc=Layers, protocol=LoihiProtocol)
 class SubLayersModel(_BlockModel):
-    """Standard processes of plain layers."""
+    """SubProcessModel of layers without a named block."""
 
 
 @implements(proc=SpikingNetwork, protocol=LoihiProtocol)
 class SubSpikingNetworkModel(AbstractSubProcessModel):
-    """Blocks of a network, wired by the populations that they share."""
+    """SubProcessModel that connects the blocks of a network through shared populations."""
 
     def __init__(self, proc: SpikingNetwork) -> None:
         home: dict[str, Block] = {}

@@ -1,4 +1,4 @@
-"""Processes with one SubProcessModel each: what is inside are Lava's standard processes."""
+"""Define hierarchical processes, whose SubProcessModels contain Lava's standard processes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def _size(shape: Shape) -> int:
 
 
 class Block(AbstractProcess):
-    """A block of the network: ports for signals that cross its border, flat vectors each.
+    """A block of the network, with a flat port for each signal that crosses its border.
 
     Parameters
     ----------
     content : BlockContent
-        Populations and connections inside.
+        Populations and connections of the block.
     """
 
     def __init__(self, content: BlockContent) -> None:
@@ -34,20 +34,20 @@ class Block(AbstractProcess):
             setattr(self, f"out_{index}", OutPort(shape=(_size(content.shapes[name]),)))
 
     def in_port(self, name: str) -> InPort:
-        """Port that reads a population of another block."""
+        """Return the port that reads a population of another block."""
         return getattr(self, f"in_{self.content.sources.index(name)}")
 
     def out_port(self, name: str) -> OutPort:
-        """Port that shows a population of this block."""
+        """Return the output port of a population of this block."""
         return getattr(self, f"out_{self.content.outputs.index(name)}")
 
 
 class PatchSplitting(Block):
-    """Convolution stages, their neurons, and the positional shortcut."""
+    """Convolution stages, their neurons and the positional shortcut."""
 
 
 class SpikeDrivenSelfAttention(Block):
-    """Shortcut neurons, q, k, v, their gates, and the projection into the residual stream."""
+    """Shortcut neurons, q, k, v, their gates and the projection into the residual stream."""
 
 
 class SpikingMlp(Block):
@@ -63,7 +63,7 @@ class Layers(Block):
 
 
 def block_class(name: str) -> type[Block]:
-    """Return the process class that shows what a block is."""
+    """Return the process class for the name of a block."""
     if name == "patch_embed":
         return PatchSplitting
     if name == "head":
@@ -72,12 +72,12 @@ def block_class(name: str) -> type[Block]:
 
 
 class SpikingNetwork(AbstractProcess):
-    """The whole network: one input port, a port for each observed population.
+    """The whole network, with one input port and one port for each observed population.
 
     Parameters
     ----------
     blocks : sequence of BlockContent
-        Blocks in the order in which signals reach them.
+        Blocks in topological order.
     input_name : str
         Name of the input.
     input_shape : tuple of int
@@ -101,5 +101,5 @@ class SpikingNetwork(AbstractProcess):
             setattr(self, f"out_{index}", OutPort(shape=(_size(shapes[name]),)))
 
     def out_port(self, name: str) -> OutPort:
-        """Port that shows an observed population."""
+        """Return the output port of an observed population."""
         return getattr(self, f"out_{self.observed.index(name)}")

@@ -1,4 +1,4 @@
-"""Recurrent and delayed neurons for the CPU simulator."""
+"""Simulate recurrent and delayed neurons on the CPU."""
 
 from sdt_lava.backends.lava.processes.cuba.process import CubaLif
 

@@ -1,4 +1,4 @@
-"""CPU model of recurrent and delayed neurons."""
+"""Define the CPU model of recurrent and delayed neurons."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sdt_lava.ir.cuba_steps import CubaPopulation
 @requires(CPU)
 @tag("fixed_pt")
 class PyCubaLifModel(PyLoihiProcessModel):
-    """Integrate, and send the spikes whose delay has ended."""
+    """CPU model that integrates currents and sends spikes after their delay."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
@@ -33,7 +33,7 @@ class PyCubaLifModel(PyLoihiProcessModel):
         self._offset = proc_params["reset_offset"]
 
     def run_spk(self) -> None:
-        """Receive currents and send spikes."""
+        """Receive currents, advance by one step and send spikes."""
         activation = self.a_in.recv().reshape(self._batch).astype(np.int64)
         if self.time_step % self._interval == self._offset:
             self._population.reset()

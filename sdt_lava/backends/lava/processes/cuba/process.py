@@ -1,4 +1,4 @@
-"""Neurons with recurrence, axonal delays and a shifted drive."""
+"""Define neurons with recurrence, axonal delays and a shifted drive."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from sdt_lava.ir.cuba_steps import CubaParameters
 
 
 class CubaLif(AbstractProcess):
-    """A population whose spikes come back to it or leave later, reset like a LIFReset.
+    """A population with recurrent or delayed spikes and the reset of a LIFReset.
 
-    Lava's standard processes, LIFReset with a Dense back to itself and DelayDense, keep spikes on
-    their way when they reset the neurons, and deliver them to the next sample; and neurons with a
-    bias spike before the first sample arrives. Here the reset also clears these spikes, which
+    With Lava's standard processes, LIFReset with a recurrent Dense and DelayDense, a reset of the
+    neurons keeps spikes in transit and delivers them to the next sample. In addition, neurons with
+    a bias spike before the first sample arrives. Here, the reset also clears these spikes, which
     Loihi 2 cannot do while it runs.
 
     Parameters
     ----------
     parameters : CubaParameters
-        Arrays broadcast to `shape`.
+        Parameters, with arrays that broadcast to `shape`.
     shape : tuple of int
-        Shape of the population; the ports are flat, in C order.
+        Shape of the population; ports are flat in C order.
     reset_interval, reset_offset : int
-        As of LIFReset.
+        Interval and offset of resets, as for LIFReset.
     name : str, optional
         Name of the process.
     """

@@ -1,4 +1,4 @@
-"""Connections of a fused model: all matrices in one table, and convolutions."""
+"""Propagate events over the connections of a fused model: a table of matrices, and convolutions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from sdt_lava.support.allocation import placed, placed_fields
 
 @dataclass(frozen=True)
 class Link:
-    """A connection with its ends: where its source lies among signals, its reader among sums."""
+    """A connection with the regions of its source among signals and its reader among sums."""
 
     connection: Connection
     source: Region
@@ -43,15 +43,15 @@ class Link:
 
     @property
     def exponent(self) -> int:
-        """Weight exponent of a matrix: the compiler has made one connection of each."""
+        """Weight exponent of a matrix; the compiler makes one connection for each exponent."""
         return int(self.connection.node.exponent)
 
 
 def is_in_table(link: Link) -> bool:
-    """Tell whether a connection is a matrix whose sums need no rounding.
+    """Return whether a connection is a matrix whose sums need no rounding.
 
-    Payloads times odd weights with both signs do: Lava stores twice the weights, so that their sums
-    have one bit less. Spikes do not get that far.
+    Products of payloads and odd weights with both signs need rounding: Lava stores twice the
+    weights, so their sums have one bit less. Sums of spikes do not reach that limit.
     """
     node = link.connection.node
     if not isinstance(node, Sparse | Dense) or link.exponent < 0:
@@ -60,7 +60,7 @@ def is_in_table(link: Link) -> bool:
 
 
 def _stored(link: Link) -> tuple[Any, int]:
-    """Return the weights as Lava stores them, and the exponent; refuse what it would change."""
+    """Return the weights as Lava stores them, and the exponent; raise if Lava would change them."""
     node = link.connection.node
     assert isinstance(node, Sparse | Dense)
     weights, exponent = eight_bit_weights(
@@ -70,29 +70,29 @@ def _stored(link: Link) -> tuple[Any, int]:
 
 
 def _matrix(link: Link, *, as_stored: bool = False) -> csr_matrix:
-    """Return the weights, or what Lava stores, in the order in which signals are kept."""
+    """Return the original or stored weights in the order of the model's signals."""
     node = link.connection.node
     assert isinstance(node, Sparse | Dense)
-    # Entries of 0 stay: without them, runs would be short.
+    # Entries of 0 are kept; without them, runs would be shorter.
     if isinstance(node, Dense):
         weights = dense_rows(np.asarray(node.weight), np.arange(len(node.weight)))
     else:
         weights = node.weight
-    found, _ = eight_bit_weights(weights.data, node)
+    stored, _ = eight_bit_weights(weights.data, node)
     entries = weights.tocoo()
-    values = found if as_stored else entries.data
+    values = stored if as_stored else entries.data
     rows = channels_last(link.target.shape)[entries.row]
     columns = channels_last(link.source.shape)[entries.col]
     return csr_matrix((values.astype(np.int32), (rows, columns)), entries.shape)
 
 
 class MatrixTable:
-    """All matrices of a program, in one table that one call goes through.
+    """All matrices of a program in one table, which a single call processes.
 
     Parameters
     ----------
     links : sequence of Link
-        Connections for which :func:`is_in_table` holds; at least one.
+        Connections for which :func:`is_in_table` returns True; at least one.
     """
 
     def __init__(self, links: Sequence[Link]) -> None:
@@ -131,22 +131,22 @@ class MatrixTable:
         Parameters
         ----------
         values : ndarray of int32
-            All signals of this step.
+            Values of all signals in this step.
         arriving : ndarray of int32
-            ``(steps, sums)``: the sums of step s are in row ``s % steps``.
+            Sums of future steps, ``(steps, sums)``; row ``s % steps`` belongs to step s.
         step : int
-            The next step, which events without a delay reach.
+            Next step, in which events without a delay arrive.
         """
         propagate_network(values, self._links, *self._table, arriving, step)
 
 
 def link_function(link: Link) -> Propagate:
-    """Return the function of a connection that is not in the table.
+    """Return the function that propagates a connection outside the table.
 
     Raises
     ------
     CompileError
-        If there is no fused form of it.
+        If the connection has no fused form.
     """
     connection = link.connection
     node = connection.node
@@ -161,7 +161,7 @@ def link_function(link: Link) -> Propagate:
             ", ".join(kind.kind for kind in (Sparse, Dense, Conv)),
             "use models='accelerated'",
         )
-    # As in Lava's process, which ignores weight exponents: they go into the weights.
+    # Apply exponents to the weights, since Lava's process ignores them.
     weight = power_shift(np.asarray(node.weight, np.int64), node.exponent, 0)
     return propagate_kernels(
         weight.astype(np.int32).transpose(0, 2, 3, 1),

@@ -1,4 +1,4 @@
-"""Fused ProcessModels of the network and of its blocks."""
+"""Define the fused ProcessModels of the network and its blocks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from sdt_lava.support.allocation import zeros
 
 
 class _FusedModel(PyLoihiProcessModel, metaclass=PortsOnDemand):
-    """Ports around a program; sends before it receives, as Lava's connections do."""
+    """ProcessModel of a program; it sends before it receives, as Lava's connections do."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class _FusedModel(PyLoihiProcessModel, metaclass=PortsOnDemand):
         self._program = FusedProgram(contents)
         self._input_ports = inputs
         self._output_names = outputs
-        # Ports come into being after the model.
+        # Lava creates ports after the model.
         self._inputs: list[tuple[Receiver, Any]] = []
         self._outputs: list[tuple[Any, Any]] = []
 
@@ -62,7 +62,7 @@ class _FusedModel(PyLoihiProcessModel, metaclass=PortsOnDemand):
         read = [name for name, port in ports.items() if port.csp_ports]
         self._places = self._program.places(read)
         sizes = self._places[:, 1] * self._places[:, 2]
-        # Parts of one array, so that one call fills all of them.
+        # The buffers are parts of one array, so that a single call fills all of them.
         self._sent = zeros(int(sizes.sum()), np.int32)
         parts = np.split(self._sent, np.cumsum(sizes)[:-1])
         self._outputs = [(ports[name], part) for name, part in zip(read, parts, strict=False)]
@@ -85,7 +85,7 @@ class _FusedModel(PyLoihiProcessModel, metaclass=PortsOnDemand):
 @requires(CPU)
 @tag("fused")
 class PyFusedNetworkModel(_FusedModel):
-    """A whole network."""
+    """Fused model of a whole network."""
 
     inp: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
 
@@ -102,7 +102,7 @@ class _FusedBlockModel(_FusedModel):
 
 
 def _fused_block(process: type) -> type:
-    """Make the ProcessModel class of a kind of block; they differ in nothing but that."""
+    """Create the ProcessModel class for a kind of block; the classes are otherwise identical."""
     name = f"PyFused{process.__name__}Model"
     body = {"__doc__": f"A whole {process.__name__}.", "__module__": __name__}
     model = PortsOnDemand(name, (_FusedBlockModel,), body)

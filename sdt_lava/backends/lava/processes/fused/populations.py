@@ -1,7 +1,7 @@
-"""Populations of a fused model, in groups that take a time step together.
+"""Advance the populations of a fused model, in groups that compute a time step together.
 
-Signals ``(C, H, W)`` are kept in the order ``(H, W, C)``, in which the weights of an event lie side
-by side, and only brought to Lava's order where they leave the model.
+Signals ``(C, H, W)`` are stored in the order ``(H, W, C)``, in which the weights of an event are
+contiguous. They are converted to Lava's order only when they leave the model.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from sdt_lava.kernels.populations import integrate, lif_arrays, relay
 from sdt_lava.kernels.tables import channels_last
 from sdt_lava.support.allocation import zeros
 
-# Below every current, so that padding never wins.
+# Below every current, so that padding is never the maximum.
 _BELOW_ALL = np.iinfo(np.int32).min
 
 
 @dataclass(frozen=True)
 class Region:
-    """Where a signal lies in the array of all signals.
+    """Region of a signal in the array of all signals.
 
     Parameters
     ----------
     start : int
-        First index.
+        First index of the region.
     shape : tuple of int
-        ``(C, ...)``.
+        Shape of the signal, ``(C, ...)``.
     """
 
     start: int
@@ -59,7 +59,7 @@ class Region:
 
     @property
     def slice(self) -> slice:
-        """All of its indices."""
+        """Slice of the region's indices."""
         return slice(self.start, self.start + self.size)
 
 
@@ -70,9 +70,9 @@ class Member:
     Parameters
     ----------
     node : Node
-        What it computes.
+        Node of the population.
     region : Region
-        Where it lies among the group's neurons.
+        Region of the population among the group's neurons.
     schedule : Schedule
         Timing of the network.
     """
@@ -83,10 +83,10 @@ class Member:
 
 
 class FusedLifs:
-    """Leaky integrate-and-fire neurons: those with memory, and gates."""
+    """Group of leaky integrate-and-fire neurons, with or without memory, and gates."""
 
     def __init__(self, members: Sequence[Member]) -> None:
-        # Fields have one value, or one for each channel; channels are neighbours.
+        # Fields have one value, or one for each channel; channels are contiguous.
         self._parameters = lif_arrays(
             [(member.region.size, _lif_fields(member.node)) for member in members]
         )
@@ -96,13 +96,13 @@ class FusedLifs:
         self._voltage = zeros(size, np.int32)
         self._resets: dict[int, list[slice]] = {}
         for member in members:
-            if not isinstance(member.node, Gate):  # gates have nothing to reset
+            if not isinstance(member.node, Gate):  # gates need no reset
                 offset = member.schedule.reset_offset(member.node.name)
                 self._resets.setdefault(offset, []).append(member.region.slice)
         self._interval = members[0].schedule.reset_interval
 
     def fire(self, activation: Any, values: Any, time_step: int) -> None:
-        """Integrate what has arrived, after a reset where it is time, and write spikes."""
+        """Reset neurons if due, integrate the activation and write the spikes."""
         for part in self._resets.get(time_step % self._interval, ()):
             self._current[part] = 0
             self._voltage[part] = 0
@@ -110,17 +110,17 @@ class FusedLifs:
 
 
 def _lif_fields(node: SpikingNeurons | Gate) -> tuple[Any, Any, Any, Any]:
-    """Return bias, what is left of u and v after a step in 1/4096, and threshold."""
+    """Return bias, remainders of u and v after a step in 1/4096, and threshold."""
     threshold = np.asarray(node.threshold, np.int64) << ACTIVATION_SHIFT
     if isinstance(node, Gate):
         return 0, 0, DECAY_UNITY - GATE_DECAY, threshold
     bias = 0 if node.bias is None else np.asarray(node.bias, np.int64) << node.bias_exponent
-    kept_current = DECAY_UNITY - np.asarray(node.current_decay)
-    return bias, kept_current, DECAY_UNITY - np.asarray(node.voltage_decay), threshold
+    current_remainder = DECAY_UNITY - np.asarray(node.current_decay)
+    return bias, current_remainder, DECAY_UNITY - np.asarray(node.voltage_decay), threshold
 
 
 class CubaGroup:
-    """Neurons of one population with recurrence, delays or a shifted drive."""
+    """Group of a single population of neurons with recurrence, delays or a shifted drive."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         (member,) = members
@@ -131,7 +131,7 @@ class CubaGroup:
         self._interval, self._offset = schedule.reset_interval, schedule.reset_offset(node.name)
 
     def fire(self, activation: Any, values: Any, time_step: int) -> None:
-        """Advance, after a reset if it is time, and write the spikes that leave."""
+        """Reset the neurons if due, advance them and write the spikes that are sent."""
         if time_step % self._interval == self._offset:
             self._population.reset()
         arrived = activation[self._order].reshape(self._batch).astype(np.int64)
@@ -139,7 +139,7 @@ class CubaGroup:
 
 
 class SigmaDeltaGroup:
-    """Sigma-delta neurons of one population, with a reset or without."""
+    """Group of a single population of sigma-delta neurons, with or without a reset."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         (member,) = members
@@ -152,7 +152,7 @@ class SigmaDeltaGroup:
         self._start = start and tuple(part.reshape(self._batch) for part in start)
 
     def fire(self, activation: Any, values: Any, time_step: int) -> None:
-        """Advance, after a reset if it is time, and write the messages."""
+        """Reset the neurons if due, advance them and write the messages."""
         if self._start is not None and time_step % self._interval == self._offset:
             self._population.state = self._start
         arrived = activation[self._order].reshape(self._batch)
@@ -160,18 +160,18 @@ class SigmaDeltaGroup:
 
 
 class RelayGroup:
-    """Neurons that send their sum on."""
+    """Group of neurons that forward their sum."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._voltage = zeros(sum(member.region.size for member in members), np.int32)
 
     def fire(self, activation: Any, values: Any, time_step: int) -> None:
-        """Send what has arrived."""
+        """Write the sums that arrived."""
         relay(activation, self._voltage, 0, values)
 
 
 class MaxRelayGroup:
-    """Neurons of one population that send on the largest sum of a window."""
+    """Group of a single population of neurons that forward the largest sum of a window."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         (member,) = members
@@ -186,7 +186,7 @@ class MaxRelayGroup:
         self._windows = windows[:: node.stride, :: node.stride]
 
     def fire(self, activation: Any, values: Any, time_step: int) -> None:
-        """Send the maximum of every window."""
+        """Write the maximum of every window."""
         self._inside[:] = activation.reshape(self._inside.shape)
         values[:] = self._windows.max(axis=(3, 4)).reshape(-1)
 
@@ -199,17 +199,17 @@ _GROUPS: dict[type[Node], type[Any]] = {
     MaxRelay: MaxRelayGroup,
     **dict.fromkeys((SigmaDelta, Delta, Sigma), SigmaDeltaGroup),
 }
-# Groups of one population each.
+# Groups that hold a single population.
 _ALONE = (CubaGroup, MaxRelayGroup, SigmaDeltaGroup)
 
 
 def group_class(node: Node) -> type[Any]:
-    """Return the class of the group that a population belongs to.
+    """Return the group class for a population.
 
     Raises
     ------
     CompileError
-        If there is no fused form of it.
+        If the population has no fused form.
     """
     if type(node) not in _GROUPS:
         raise CompileError(
@@ -222,11 +222,11 @@ def group_class(node: Node) -> type[Any]:
 
 
 def group_key(node: Node) -> tuple[type[Any], str]:
-    """Return what populations of one group have in common."""
+    """Return the key that populations of one group share."""
     group = group_class(node)
     return group, node.name if group in _ALONE else ""
 
 
 def dendrite_shape(node: Node, shape: Shape) -> Shape:
-    """Return the shape of what arrives at a population that sends signals of some shape."""
+    """Return the input shape of a population with a given output shape."""
     return node.input_shape if isinstance(node, MaxRelay) else shape

@@ -1,4 +1,4 @@
-"""One or more blocks as one program: all populations, then all connections, once a time step."""
+"""Run blocks as one program: in each time step, all populations and then all connections."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from sdt_lava.support.allocation import placed, zeros
 
 
 class FusedProgram:
-    """Populations and connections of some blocks.
+    """Program of the populations and connections of blocks.
 
-    Every connection takes one step or more, so that the populations of a step depend on events of
-    earlier steps only, in whatever order and in whatever circle they are connected.
+    Every connection takes at least one step. Therefore, populations depend only on events of
+    earlier steps, so they can run in any order, even in recurrent networks.
 
     Parameters
     ----------
     contents : sequence of BlockContent
-        The blocks.
+        Blocks of the program.
     """
 
     def __init__(self, contents: Sequence[BlockContent]) -> None:
@@ -44,7 +44,7 @@ class FusedProgram:
         }
         self._signals: dict[str, Region] = {}
         self._dendrites: dict[str, Region] = {}
-        self._sizes = [0, 0]  # of signals and of dendrites so far
+        self._sizes = [0, 0]  # of signals and dendrites so far
         self._groups = [self._place(members) for members in _grouped(contents)]
         for name in dict.fromkeys(source for content in contents for source in content.sources):
             if name not in self._signals:
@@ -57,7 +57,7 @@ class FusedProgram:
         self._connect(connections)
 
     def _place(self, members: Sequence[Any]) -> tuple[Any, slice, slice]:
-        """Give a group's populations their places, one after another, and make the group."""
+        """Allocate consecutive regions for the populations of a group and create the group."""
         signal, dendrite = self._sizes
         placed = []
         for node, schedule in members:
@@ -88,7 +88,7 @@ class FusedProgram:
         ]
 
     def places(self, names: Sequence[str]) -> Any:
-        """Return where signals are, for :meth:`take`: one after another, in Lava's order."""
+        """Return the places of signals for :meth:`take`, which joins them in Lava's order."""
         regions = [self._signals[name] for name in names]
         ends = np.cumsum([0, *(region.size for region in regions)])
         table = [
@@ -98,19 +98,19 @@ class FusedProgram:
         return placed(np.array(table, np.int64).reshape(-1, 4))
 
     def take(self, places: Any, out: Any) -> None:
-        """Read signals."""
+        """Copy signals from their places to an array."""
         transpose(self._values, places, out)
 
     def entry(self, name: str) -> Any:
-        """Return where a signal from outside goes, for :meth:`put`."""
+        """Return the place of an external signal for :meth:`put`."""
         return placed(self.places([name])[:, ::-1].copy())
 
     def put(self, entry: Any, values: Any) -> None:
-        """Set a signal from outside."""
+        """Set the values of an external signal."""
         transpose(values, entry, self._values)
 
     def advance(self, time_step: int) -> None:
-        """Let every population take what has arrived and send; Lava's time steps begin with 1."""
+        """Advance all populations by one step with the arrived sums; Lava's steps start at 1."""
         arrived = self._arriving[self._step % len(self._arriving)]
         for group, dendrites, signals in self._groups:
             group.fire(arrived[dendrites], self._values[signals], time_step)
@@ -118,7 +118,7 @@ class FusedProgram:
         self._step += 1
 
     def propagate(self) -> None:
-        """Add the events of this step to the sums of the next ones."""
+        """Add the events of this step to the sums of the following steps."""
         if self._table is not None:
             self._table.propagate(self._values, self._arriving, self._step)
         for source, target, delay, add in self._others:
@@ -130,6 +130,6 @@ def _grouped(contents: Sequence[BlockContent]) -> list[list[Any]]:
     groups: dict[Hashable, list[Any]] = {}
     for content in contents:
         for node in content.populations:
-            group_class(node)  # says what is wrong before anything else does
+            group_class(node)  # raises an error first if there is no fused form
             groups.setdefault(group_key(node), []).append((node, content.schedule))
     return list(groups.values())

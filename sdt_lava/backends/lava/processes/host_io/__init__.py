@@ -1,4 +1,4 @@
-"""Processes that feed a Lava network from a file and record its signals to files."""
+"""Feed a Lava network from a file and record its signals to files."""
 
 from sdt_lava.backends.lava.processes.host_io.process import (
     FrameSource,

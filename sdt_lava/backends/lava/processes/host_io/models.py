@@ -1,4 +1,4 @@
-"""CPU models of the host side Processes."""
+"""Define the CPU models of the host-side Processes."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from sdt_lava.errors import DataError
 @requires(CPU)
 @tag("fixed_pt")
 class PyFrameSourceModel(PyLoihiProcessModel):
-    """Send one row of a memory mapped file at each time step."""
+    """Model that sends one row of a memory-mapped file in each time step."""
 
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        # np.asarray keeps the mapping but drops the slow subclass.
+        # np.asarray keeps the mapping but removes the slow subclass.
         self._frames = np.asarray(np.load(proc_params["frames"], mmap_mode="r"))
         self._silence = np.zeros(self._frames.shape[1], dtype=np.int32)
 
     def run_spk(self) -> None:
-        """Send row ``time_step - 1``, or zeros when there is none."""
+        """Send row ``time_step - 1``, or zeros if there is none."""
         row = self.time_step - 1
         self.s_out.send(self._frames[row] if row < len(self._frames) else self._silence)
 
@@ -46,7 +46,7 @@ class PyFrameSourceModel(PyLoihiProcessModel):
 @requires(CPU)
 @tag("fixed_pt")
 class PySpikeRecorderModel(PyLoihiProcessModel, metaclass=PortsOnDemand):
-    """Write what each port received to row ``time_step - 1`` of its file."""
+    """Model that writes the values of each port to row ``time_step - 1`` of its file."""
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
@@ -56,7 +56,7 @@ class PySpikeRecorderModel(PyLoihiProcessModel, metaclass=PortsOnDemand):
             port: _create_file(proc_params["files"][port], self._num_steps, signal)
             for port, signal in proc_params["signals"].items()
         }
-        # Ports come into being after the model.
+        # Lava creates ports after the model.
         self._receivers: list[tuple[str, Receiver, np.ndarray]] = []
 
     def run_spk(self) -> None:
@@ -78,9 +78,9 @@ class PySpikeRecorderModel(PyLoihiProcessModel, metaclass=PortsOnDemand):
                 self._refuse(port, values, rows.dtype)
 
     def _store(self, values: np.ndarray, row: np.ndarray) -> bool:
-        """Copy values, and tell whether all of them fit the file's type."""
+        """Copy values and return whether all of them fit the file's type."""
         np.copyto(row, values, casting="unsafe")
-        # A value that fits comes back.
+        # Values that fit are equal after the conversion.
         return bool((row == values).all())
 
     def _refuse(self, port: str, values: np.ndarray, dtype: np.dtype[Any]) -> None:
@@ -102,7 +102,7 @@ def _create_file(path: str, num_steps: int, signal: RecordedSignal) -> np.ndarra
 
 
 def _reserve_space(path: str) -> None:
-    """Take the disk space now: a full disk is an OSError here, and a SIGBUS on a mapped write."""
+    """Reserve disk space, so that a full disk raises an OSError instead of SIGBUS on a write."""
     if hasattr(os, "posix_fallocate"):
         with open(path, "r+b") as file:
             os.posix_fallocate(file.fileno(), 0, os.path.getsize(path))

@@ -1,7 +1,7 @@
-"""Host side input and output of a Lava network: plain ``.npy`` files.
+"""Read the input and write the output of a Lava network as plain ``.npy`` files.
 
-Lava's compiler executes every module of this directory once more for each Process instance, to
-find ProcessModels. The modules here are therefore few, quick to import and free of side effects.
+To find ProcessModels, Lava's compiler executes every module of this directory again for each
+Process instance. The modules are therefore few, fast to import and free of side effects.
 """
 
 from __future__ import annotations
@@ -20,29 +20,30 @@ from sdt_lava.errors import DataError
 
 
 class _HostProcess(AbstractProcess):
-    # Lava's destructor reads it, also of an instance whose __init__ refused its arguments.
+    # Lava's destructor reads this even if __init__ raised an error.
     _runtime = None
 
 
 class FrameSource(_HostProcess):
-    """Emit the rows of a file, one at each time step, and zeros after the last one.
+    """Process that sends the rows of a file, one per time step, and then zeros.
 
     Parameters
     ----------
     frames : str or os.PathLike
-        A ``.npy`` file, int32 of shape (steps, n). It is memory mapped, never loaded as a whole.
+        A ``.npy`` file of int32 with the shape (steps, n). It is memory-mapped and never loaded as
+        a whole.
     name : str, optional
         Name of the Process.
 
     Attributes
     ----------
     s_out : OutPort
-        Shape (n,); carries row t - 1 at time step t = 1, 2, ...
+        Port of shape (n,), which sends row t - 1 at time step t = 1, 2, ...
 
     Raises
     ------
     DataError
-        The file cannot be read or does not hold a two-dimensional int32 array.
+        If the file cannot be read or does not contain a two-dimensional int32 array.
     """
 
     def __init__(self, frames: str | os.PathLike[str], name: str | None = None) -> None:
@@ -67,14 +68,14 @@ def _frame_width(path: Path) -> int:
 
 
 class RecordedSignal(NamedTuple):
-    """What is recorded of one signal.
+    """Format of a recorded signal.
 
     Parameters
     ----------
     size : int
-        Number of values at each time step.
+        Number of values per time step.
     dtype : str
-        ``"uint8"`` for spikes, ``"int32"`` for graded values: the type in the file.
+        Type in the file: ``"uint8"`` for spikes, ``"int32"`` for graded values.
     """
 
     size: int
@@ -82,27 +83,27 @@ class RecordedSignal(NamedTuple):
 
 
 class SpikeRecorder(_HostProcess):
-    """Write any number of signals to one ``.npy`` file each, one row for each time step.
+    """Process that writes signals to one ``.npy`` file each, with one row per time step.
 
-    All signals share one operating system process, and the values go from the channel to the
-    file: reading a Var back from a running network costs tens of microseconds an element.
+    All signals share one operating system process, and values are written directly from the channel
+    to the file. Reading a Var from a running network would take tens of microseconds per element.
 
     Parameters
     ----------
     signals : Mapping[str, RecordedSignal]
-        Sizes and file types by signal name.
+        Size and file type of each signal.
     directory : str or os.PathLike
-        An existing directory for the files. Their names are numbers, as a signal name may hold
-        anything.
+        Existing directory for the files. Their names are numbers, because a signal name may contain
+        any character.
     num_steps : int
-        Number of time steps that will be run; each file holds that many rows.
+        Number of time steps of the run, which is the number of rows of each file.
     name : str, optional
         Name of the Process.
 
     Raises
     ------
     DataError
-        A size, a type or the number of steps is not usable.
+        If a size, a type or the number of steps is invalid.
     """
 
     def __init__(
@@ -131,7 +132,7 @@ class SpikeRecorder(_HostProcess):
             setattr(self, port, InPort(shape=(signals[signal].size,)))
 
     def port(self, signal: str) -> InPort:
-        """Return the InPort of a signal, of shape (size,)."""
+        """Return the InPort of a signal, with the shape (size,)."""
         return getattr(self, self._port_names[signal])
 
     def path(self, signal: str) -> Path:
@@ -139,7 +140,7 @@ class SpikeRecorder(_HostProcess):
         return self._files[signal]
 
     def read(self, signal: str) -> np.ndarray:
-        """Memory map what was recorded of a signal, of shape (num_steps, size)."""
+        """Return the memory-mapped recording of a signal, with the shape (num_steps, size)."""
         array: np.ndarray = np.load(self._files[signal], mmap_mode="r", allow_pickle=False)
         return array
 

@@ -1,4 +1,4 @@
-"""Max-pool of currents for the CPU simulator."""
+"""Simulate max pooling of currents on the CPU."""
 
 from sdt_lava.backends.lava.processes.max_relay.process import MaxRelay
 

@@ -1,4 +1,4 @@
-"""CPU model of the max relay."""
+"""Define the CPU model of the max relay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from sdt_lava.backends.lava.processes.max_relay.process import MaxRelay
 
-# Below every current, so that padding never wins.
+# Below every current, so that padding is never the maximum.
 _BELOW_ALL = np.iinfo(np.int32).min
 
 
@@ -23,7 +23,7 @@ _BELOW_ALL = np.iinfo(np.int32).min
 @requires(CPU)
 @tag("fixed_pt")
 class PyMaxRelayModel(PyLoihiProcessModel):
-    """Send the maximum of every window."""
+    """CPU model that sends the maximum of every window."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
@@ -36,7 +36,7 @@ class PyMaxRelayModel(PyLoihiProcessModel):
         self._padding = proc_params["padding"]
 
     def run_spk(self) -> None:
-        """Receive currents and send the pooled ones."""
+        """Receive currents and send the maximum of each window."""
         border = [(0, 0), (self._padding, self._padding), (self._padding, self._padding)]
         image = np.pad(self.a_in.recv().reshape(self._shape), border, constant_values=_BELOW_ALL)
         windows = sliding_window_view(image, self._window, axis=(1, 2))  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""A relay that sends on the largest current of each window."""
+"""Define a relay that forwards the largest current of each window."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from lava.magma.core.process.process import AbstractProcess
 
 
 class MaxRelay(AbstractProcess):
-    """Max-pool of currents; what it receives in a step it sends in the same step, as a GradedVec.
+    """Max pooling of currents, which forwards values in the same step, as GradedVec does.
 
-    It exists for official networks, which pool before the neuron, and only on the CPU: Loihi 2
-    has no standard process for it.
+    It serves official networks, which pool before the neuron. It runs only on the CPU, because
+    Loihi 2 has no standard process for it.
 
     Parameters
     ----------
     input_shape, output_shape : tuple of int
-        ``(C, H, W)`` before and after pooling; the ports are flat, in C order.
+        Shapes ``(C, H, W)`` before and after pooling; ports are flat in C order.
     kernel, stride, padding : int
-        Square window.
+        Kernel size, stride and padding of the square window.
     name : str, optional
         Name of the process.
     """

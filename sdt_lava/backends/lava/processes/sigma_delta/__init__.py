@@ -1,4 +1,4 @@
-"""Lava's sigma-delta neurons with a reset, for samples that follow one another."""
+"""Add a reset to Lava's sigma-delta neurons, for consecutive samples."""
 
 from sdt_lava.backends.lava.processes.sigma_delta.process import (
     DeltaReset,

@@ -1,4 +1,4 @@
-"""CPU models: those of Lava, after a reset where it is time."""
+"""Define CPU models that extend Lava's by a reset."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ def _reset(model: Any, *variables: str) -> None:
 
 
 class PySigmaDeltaResetModel(PySigmaDeltaModelFixed):
-    """Sigma-delta neurons."""
+    """CPU model of sigma-delta neurons with a reset."""
 
-    # Lava's decorator does not let a derived model implement another Process.
+    # Lava's decorator does not allow a derived model to implement another Process.
     implements_process = SigmaDeltaReset
 
     def run_spk(self) -> None:
-        """Reset if it is time, then do as Lava does."""
+        """Reset the neurons if due, then run Lava's step."""
         _reset(self, "sigma", "act", "residue")
         super().run_spk()
 
 
 class PyDeltaResetModel(PyDeltaModelFixed):
-    """Encoders."""
+    """CPU model of encoders with a reset."""
 
     implements_process = DeltaReset
 
     def run_spk(self) -> None:
-        """Reset if it is time, then do as Lava does."""
+        """Reset the neurons if due, then run Lava's step."""
         _reset(self, "act", "residue")
         super().run_spk()
 
 
 class PySigmaResetModel(PySigmaModelFixed):
-    """Decoders."""
+    """CPU model of decoders with a reset."""
 
     implements_process = SigmaReset
 
     def run_spk(self) -> None:
-        """Reset if it is time, then do as Lava does."""
+        """Reset the neurons if due, then run Lava's step."""
         _reset(self, "sigma")
         super().run_spk()

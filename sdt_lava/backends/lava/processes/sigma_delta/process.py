@@ -1,4 +1,4 @@
-"""Lava's sigma-delta processes, reset as its LIFReset is."""
+"""Define Lava's sigma-delta processes with the reset of LIFReset."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from sdt_lava.ir.sigma_delta_steps import Reset
 
 
 class SigmaDeltaReset(SigmaDelta):
-    """Sigma-delta neurons that start every sample anew.
+    """Sigma-delta neurons that are reset for every sample.
 
-    Lava's have no reset: what one sample left behind is the start of the next. This is for the
-    CPU simulator; Loihi 2 takes a stream.
+    Lava's neurons have no reset, so every sample starts from the state that the last one left. This
+    process is for the CPU simulator; Loihi 2 runs samples as a stream.
 
     Parameters
     ----------
     name : str
         Name of the process.
     reset : Reset
-        When, and to which sigma, activation and residue.
+        Times of resets, and values of sigma, activation and residue.
     **parameters
-        Of Lava's process.
+        Parameters of Lava's process.
     """
 
     def __init__(self, *, name: str, reset: Reset, **parameters: Any) -> None:
@@ -32,7 +32,7 @@ class SigmaDeltaReset(SigmaDelta):
 
 
 class DeltaReset(Delta):
-    """Encoders that start every sample anew; the states are activation and residue."""
+    """Encoders that are reset for every sample; the states are activation and residue."""
 
     def __init__(self, *, name: str, reset: Reset, **parameters: Any) -> None:
         super().__init__(**parameters)
@@ -40,7 +40,7 @@ class DeltaReset(Delta):
 
 
 class SigmaReset(Sigma):
-    """Decoders that start every sample anew; the state is sigma."""
+    """Decoders that are reset for every sample; the state is sigma."""
 
     def __init__(self, *, name: str, reset: Reset, **parameters: Any) -> None:
         super().__init__(**parameters)
@@ -48,6 +48,6 @@ class SigmaReset(Sigma):
 
 
 def _add_reset(process: AbstractProcess, name: str, reset: Reset) -> None:
-    """Pass on to the model what Lava's constructors do not take."""
+    """Pass parameters to the model that Lava's constructors do not accept."""
     process.name = name
     process.proc_params["reset"] = reset
