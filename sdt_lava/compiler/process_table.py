@@ -82,13 +82,19 @@ def _row(graph: Graph, schedule: Schedule, node: Node) -> ProcessRow:
     shape = graph.shapes[node.name]
     if graph.signals[node.name] is Signal.CURRENT:
         delay = schedule.delay[node.name]
-        process = _CONNECTIONS[type(node)][bool(delay)]
+        process = node.entry_of(_CONNECTIONS, "which process of Lava runs it", __name__)[
+            bool(delay)
+        ]
         return ProcessRow(node.name, node.block, process, shape, delay=delay)
     is_reset = isinstance(node, SpikingNeurons) or node.name in schedule.starts
     reset = schedule.reset_offset(node.name) if is_reset else None
     latency = schedule.latency[node.name]
     standard = isinstance(node, SpikingNeurons) and node.is_plain
-    process = _POPULATIONS[Lif if standard else type(node)]
+    process = (
+        _POPULATIONS[Lif]
+        if standard
+        else node.entry_of(_POPULATIONS, "which process of Lava runs it", __name__)
+    )
     if is_reset and isinstance(node, MessageNeurons):
         process += "Reset"
     return ProcessRow(node.name, node.block, process, shape, latency, reset)

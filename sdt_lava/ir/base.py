@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from sdt_lava.ir.watch import Watch
 Array = NDArray[np.generic]
 # Of neurons, by whatever name their equations give to each part: arrays of one population.
 States = tuple[NDArray[Any], ...]
+Entry = TypeVar("Entry")
 
 
 class Signal(str, Enum):
@@ -213,6 +214,32 @@ class Node:
     def completed(self, sent: IntArray) -> IntArray:
         """Return the node's values, from those that Lava's processes send."""
         return sent
+
+    def entry_of(self, table: Mapping[type[Node], Entry], what: str, table_name: str) -> Entry:
+        """Return what a table of kinds has for this node.
+
+        Parameters
+        ----------
+        table : mapping
+            By kind.
+        what : str
+            What the table says of a kind.
+        table_name : str
+            Where it is.
+
+        Raises
+        ------
+        KindError
+            If it has nothing.
+        """
+        if type(self) not in table:
+            raise KindError(
+                f"node {self.name!r} ({self.kind})",
+                f"nothing says {what}",
+                ", ".join(kind.kind for kind in table),
+                f"add {type(self).__name__} to {table_name}",
+            )
+        return table[type(self)]
 
     def lacks(self, what: str, member: str) -> KindError:
         """Build the error for something that a kind would have to say and does not.

@@ -218,9 +218,8 @@ def _range(maker: _Ranges, node: Node, arriving: list[Range], shapes: list[Shape
     """Return the output range of a node: that of spikes, or as computed by its kind."""
     if node.emits is Signal.SPIKE:
         return _ones(node, shapes)
-    if type(node) not in _RANGES:
-        raise node.lacks("what its float form can reach", "interval")
-    return _RANGES[type(node)](maker, node, arriving, shapes)
+    reach = node.entry_of(_RANGES, "what its float form can reach", __name__)
+    return reach(maker, node, arriving, shapes)
 
 
 def _ones(node: Node, shapes: list[Shape]) -> Range:

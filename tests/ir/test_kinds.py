@@ -34,6 +34,7 @@ from sdt_lava.ir.base import CURRENTS, SPIKES
 from sdt_lava.ir.biases import gather_biases
 from sdt_lava.ir.bounds import bound
 from sdt_lava.ir.reference import run_reference
+from sdt_lava.quantize.reachable import reaches
 from tests.graphs import random_frames
 
 # Those of the library: tests add some of their own.
@@ -142,6 +143,12 @@ def test_a_kind_that_nothing_lowers_cannot_be_compiled(new_kinds):
 
     with pytest.raises(CompileError, match="kind bare"):
         lower(network(make_kind(SPIKES, Signal.SPIKE)))
+
+
+def test_a_table_without_a_kind_says_so(new_kinds):
+    graph = network(make_kind(CURRENTS, Signal.CURRENT))
+    with pytest.raises(KindError, match=r"'k' \(bare\).*add Bare to sdt_lava.quantize.reachable"):
+        reaches(graph)
 
 
 def test_an_equation_is_enough_for_the_engine(new_kinds):

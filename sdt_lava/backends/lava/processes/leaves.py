@@ -183,7 +183,8 @@ _POPULATIONS: dict[type[Node], Callable[[Any, Shape, Schedule], Any]] = {
 
 def make_population(node: Node, shape: Shape, schedule: Schedule) -> Any:
     """Create the Lava process of a population, as a flat vector in C order of ``(C, H, W)``."""
-    return _POPULATIONS[type(node)](node, shape, schedule)
+    make = node.entry_of(_POPULATIONS, "which process of Lava runs it", __name__)
+    return make(node, shape, schedule)
 
 
 def _connect_sparse(connection: Connection, source: Any, reader: Any) -> Any:
@@ -298,4 +299,5 @@ def make_connection(connection: Connection, source: Any, reader: Any) -> Any:
     AbstractProcess
         Process of the connection.
     """
-    return _CONNECTIONS[type(connection.node)](connection, source, reader)
+    make = connection.node.entry_of(_CONNECTIONS, "which process of Lava runs it", __name__)
+    return make(connection, source, reader)
