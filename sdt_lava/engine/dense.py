@@ -21,7 +21,7 @@ from torch.nn import functional
 from sdt_lava.engine.layout import INT32
 from sdt_lava.engine.synapses import Weights
 from sdt_lava.ir.numerics import FLOAT32_EXACT, FLOAT64_EXACT
-from sdt_lava.kernels.convolutions import add_up
+from sdt_lava.kernels.convolutions import Strides, add_up
 from sdt_lava.support.allocation import placed, zeros
 
 _LARGEST_BYTE = 255
@@ -217,7 +217,7 @@ class Loops(DenseKernel):
         self._weight: np.ndarray = np.ascontiguousarray(
             weights.mantissa.transpose(2, 3, 1, 0), kind
         )
-        self._geometry = (*self.window.stride, *self.window.dilation, self.window.groups)
+        self._geometry = Strides(*self.window.stride, *self.window.dilation, self.window.groups)
 
     @classmethod
     def obstacle(cls, weights: Weights) -> str:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sdt_lava.kernels.jit import jit
 
 
+class Strides(NamedTuple):
+    """Stride and dilation, each for rows and columns, and groups of channels."""
+
+    stride_h: int
+    stride_w: int
+    dilation_h: int
+    dilation_w: int
+    groups: int
+
+
 @jit
-def add_up(events: Any, weights: Any, geometry: Any, sums: Any) -> None:
+def add_up(events: Any, weights: Any, geometry: Strides, sums: Any) -> None:
     """Add the weights of what arrives to sums, which are 0 before.
 
     Parameters
@@ -17,12 +27,12 @@ def add_up(events: Any, weights: Any, geometry: Any, sums: Any) -> None:
         ``(N, H, W, C)``, the border included, of the sums' type.
     weights : ndarray
         ``(kH, kW, C / groups, O)`` of that type.
-    geometry : tuple of int
-        Stride down and right, dilation down and right, groups.
+    geometry : Strides
+        Geometry.
     sums : ndarray
         ``(N, H', W', O)``.
     """
-    stride_h, stride_w, dilation_h, dilation_w, groups = geometry
+    groups = geometry.groups
     images, rows, columns, outputs = sums.shape
     kernel_h, kernel_w, per_group, _ = weights.shape
     share = outputs // groups
@@ -34,8 +44,8 @@ def add_up(events: Any, weights: Any, geometry: Any, sums: Any) -> None:
                     for j in range(kernel_w):
                         arriving = events[
                             image,
-                            row * stride_h + i * dilation_h,
-                            column * stride_w + j * dilation_w,
+                            row * geometry.stride_h + i * geometry.dilation_h,
+                            column * geometry.stride_w + j * geometry.dilation_w,
                         ]
                         for channel in range(groups * per_group):
                             event = arriving[channel]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
@@ -29,54 +29,91 @@ def _count_nonzero(typing: Any, currents: Any, at: Any) -> Any:
     return types.int64(currents, at), codegen
 
 
+class EventArray(NamedTuple):
+    """A signal whose events are counted.
+
+    Parameters
+    ----------
+    address : address
+        Spikes ``(images * H, T, W, words)`` or currents ``(images * H, T, W, 64 * words)``.
+    is_spikes : bool
+        Whether they are spikes.
+    images, height, steps, columns : int
+        Images, H, T and W.
+    stride : int
+        Words at a position.
+    first, used : int
+        First word that is counted, and the number of those that are counted.
+    """
+
+    address: int
+    is_spikes: bool
+    images: int
+    height: int
+    steps: int
+    columns: int
+    stride: int
+    first: int
+    used: int
+
+
+class FanOut(NamedTuple):
+    """Synapses that an event reaches.
+
+    Parameters
+    ----------
+    address : address of int64
+        ``(number, H, W)``.
+    number : int
+        Connections that differ in what positions reach.
+    """
+
+    address: int
+    number: int
+
+
 @jit
-def _count_position(signal: int, is_spikes: bool, at: int, words: int) -> int:
+def _count_position(signal: EventArray, position: int) -> int:
     total = 0
-    for word in range(words):
-        if is_spikes:
-            total += count_bits(read(signal, at + word))
+    at = position * signal.stride + signal.first
+    for word in range(signal.used):
+        if signal.is_spikes:
+            total += count_bits(read(signal.address, at + word))
         else:
-            total += _count_nonzero(signal, (at + word) * LANES)
+            total += _count_nonzero(signal.address, (at + word) * LANES)
     return total
 
 
 @jit
-def count_events(
-    signal: int, is_spikes: bool, size: Any, words: Any, rows: Any, fan_out: int, number: int,
-    counts: int,
-) -> None:  # fmt: skip
+def _add(counts: int, at: int, number: int) -> None:
+    write(counts, at, read(counts, at) + number)
+
+
+@jit
+def count_events(signal: EventArray, rows: tuple[int, int], fan_out: FanOut, counts: int) -> None:
     """Add up the events of some rows, and the synapses that they reach.
 
     Parameters
     ----------
-    signal : address
-        Spikes ``(images * H, T, W, words)`` or currents ``(images * H, T, W, 64 * words)``.
-    is_spikes : bool
-        Whether they are spikes.
-    size : tuple of int
-        Images, H, T and W.
-    words : tuple of int
-        Words at a position, the first and the number of those that are counted.
+    signal : EventArray
+        What is counted.
     rows : tuple of int
         First row and the one after the last, counted through the images.
-    fan_out : address of int64
-        ``(number, H, W)``.
-    number : int
-        Connections that differ in what positions reach.
+    fan_out : FanOut
+        What an event reaches.
     counts : address of int64
         ``(1 + number, T, images)``: events and, for each connection, synapses; added to.
     """
-    images, height, steps, columns = size
-    stride, first, used = words
-    for row in range(rows[0], rows[1]):
-        image, y = row // height, row % height
-        for step in range(steps):
-            line = (row * steps + step) * columns
-            place = step * images + image
-            for x in range(columns):
-                events = _count_position(signal, is_spikes, (line + x) * stride + first, used)
-                write(counts, place, read(counts, place) + events)
-                for connection in range(number):
-                    reached = events * read(fan_out, (connection * height + y) * columns + x)
-                    at = (1 + connection) * steps * images + place
-                    write(counts, at, read(counts, at) + reached)
+    first, end = rows
+    for row in range(first, end):
+        image, y = row // signal.height, row % signal.height
+        for step in range(signal.steps):
+            line = (row * signal.steps + step) * signal.columns
+            place = step * signal.images + image
+            for x in range(signal.columns):
+                events = _count_position(signal, line + x)
+                _add(counts, place, events)
+                for connection in range(fan_out.number):
+                    position = (connection * signal.height + y) * signal.columns + x
+                    reached = events * read(fan_out.address, position)
+                    _add(counts, (1 + connection) * signal.steps * signal.images + place, reached)

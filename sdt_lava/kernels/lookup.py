@@ -8,108 +8,175 @@ branches, and the time does not depend on the spikes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 from sdt_lava.kernels.jit import jit
 from sdt_lava.kernels.lists import MOST_LOOKUPS, append_lookups
 from sdt_lava.kernels.llvm import SHORT_BYTES
-from sdt_lava.kernels.neurons import fire_int
+from sdt_lava.kernels.neurons import FireArguments, fire_int
 from sdt_lava.kernels.rows import sum_lookups_32, sum_lookups_64
-from sdt_lava.kernels.windows import find_rows
-from sdt_lava.kernels.words import LANES, clear_words, read, read_bits, write
+from sdt_lava.kernels.windows import WindowGeometry, find_rows, row_slots
+from sdt_lava.kernels.words import LANES, SpikeArray, clear_words, read, read_bits, write
+
+
+class LookupTables(NamedTuple):
+    """Sums of the weights of every pattern of inputs.
+
+    Parameters
+    ----------
+    address : address of int16
+        ``(tiles, kernel rows, groups * patterns, width)``.
+    tiles, width : int
+        Groups of output channels, and channels of each.
+    channels : int
+        Input channels; all of them are in one word.
+    out_height : int
+        Output rows of an image.
+    groups, bits : int
+        Groups of a kernel row, and bits of each.
+    mask : int
+        All bits of a kernel row.
+    """
+
+    address: int
+    tiles: int
+    width: int
+    channels: int
+    out_height: int
+    groups: int
+    bits: int
+    mask: int
+
+
+class LookupScratch(NamedTuple):
+    """Memory of one worker.
+
+    Parameters
+    ----------
+    string : address of uint64
+        A string of bits.
+    room : int
+        Its words.
+    entries : address of uint16
+        Table rows that input rows select.
+    found : address of int64
+        The rows that a window reaches, see `find_rows`.
+    sums : address of int32
+        Sums of one position and tile.
+    """
+
+    string: int
+    room: int
+    entries: int
+    found: int
+    sums: int
 
 
 @jit
 def _join_row(
-    words: int, source: Any, channels: int, left: int, row: int, step: int, string: int
+    source: SpikeArray, channels: int, left: int, row: int, step: int, scratch: LookupScratch
 ) -> None:
     """Write the spikes of an input row as one string of bits.
 
     Columns follow one another without gaps, behind ``left`` columns of padding.
     """
-    steps, _, columns, stride, first, room = source
-    clear_words(string, room)
+    clear_words(scratch.string, scratch.room)
     at, filled = left * channels // LANES, left * channels % LANES
     bits = 0
-    for column in range(columns):
-        spikes = read(words, ((row * steps + step) * columns + column) * stride + first)
+    for column in range(source.columns):
+        position = (row * source.steps + step) * source.columns + column
+        spikes = read(source.address, position * source.stride + source.first)
         bits |= spikes << filled
         filled += channels
         if filled >= LANES:
-            write(string, at, bits)
+            write(scratch.string, at, bits)
             at, filled = at + 1, filled - LANES
             bits = spikes >> (channels - filled)
-    write(string, at, bits)
+    write(scratch.string, at, bits)
 
 
 @jit
-def _look_up_row(string: int, distance: int, columns: int, groups: Any, entries: int) -> None:
+def _look_up_row(
+    string: int, distance: int, columns: int, tables: LookupTables, entries: int
+) -> None:
     """List the table rows that an input row selects, for each output column.
 
     Kernel rows have tables of their own, but the same rows of them.
     """
-    number, bits, mask = groups
     for x in range(columns):
-        append_lookups(read_bits(string, x * distance) & mask, bits, entries, x * number)
+        pattern = read_bits(string, x * distance) & tables.mask
+        append_lookups(pattern, tables.bits, entries, x * tables.groups)
+
+
+@jit
+def _list_rows(
+    source: SpikeArray, window: WindowGeometry, tables: LookupTables, columns: int, image: int,
+    y: int, fresh: int, scratch: LookupScratch,
+) -> int:  # fmt: skip
+    """List what the input rows select that an output row needs; return the next input row."""
+    slots, channels = row_slots(window), tables.channels
+    top = y * window.stride_h - window.pad_h
+    end = min(top + slots, source.height)
+    line = columns * tables.groups + MOST_LOOKUPS
+    for row in range(max(fresh, top, 0), end):
+        for step in range(source.steps):
+            _join_row(source, channels, window.pad_w, image * source.height + row, step, scratch)
+            place = scratch.entries + ((row % slots) * source.steps + step) * line * SHORT_BYTES
+            _look_up_row(scratch.string, window.stride_w * channels, columns, tables, place)
+    return max(fresh, end)
+
+
+@jit
+def _sum_position(
+    tables: LookupTables, first: int, entries: int, line: int, steps: int, reached: int,
+    scratch: LookupScratch,
+) -> None:  # fmt: skip
+    """Sum the table rows that one position selects, for one tile and every step."""
+    width, groups, found, sums = tables.width, tables.groups, scratch.found, scratch.sums
+    for step in range(steps):
+        here = entries + step * line * SHORT_BYTES
+        if width == LANES:
+            sum_lookups_64(first, here, found, reached, groups, sums, step * width)
+        else:
+            sum_lookups_32(first, here, found, reached, groups, sums, step * width)
 
 
 @jit
 def lookup_rows(
-    words: int, source: Any, window: Any, tables: int, tiles: Any, groups: Any, rows: Any,
-    neuron: int, targets: Any, sizes: Any, options: Any, scratch: Any,
+    source: SpikeArray, window: WindowGeometry, tables: LookupTables, rows: tuple[int, int],
+    fire: FireArguments, scratch: LookupScratch,
 ) -> None:  # fmt: skip
     """Compute some output rows of a layer.
 
     Parameters
     ----------
-    words : address of uint64
-        Input spikes ``(images * H, T, W, words)``; all channels are in one word.
-    source : tuple of int
-        T, H and W of the input, words at a position in the array, the one that is read, and the
-        words of a string of bits.
-    window : tuple of int
-        Kernel, stride, padding and dilation, each for rows and columns; input channels.
-    tables : address of int16
-        ``(tiles, kernel rows, groups * patterns, width)``.
-    tiles : tuple of int
-        Number of tiles, output channels of each, output rows of an image.
-    groups : tuple of int
-        Groups of a kernel row, bits of each, and a mask of all bits of a kernel row.
+    source : SpikeArray
+        Input.
+    window : WindowGeometry
+        Geometry of the layer; columns are not dilated.
+    tables : LookupTables
+        Sums of the layer's weights.
     rows : tuple of int
         First output row and the one after the last, counted through the images.
-    neuron, targets, sizes, options
-        As for :func:`~sdt_lava.kernels.neurons.fire`.
-    scratch : tuple of addresses
-        A string of bits (uint64), table rows of input rows (uint16), the rows that a window
-        reaches (int64), sums (int32), and the neurons' extremes (int32).
+    fire : FireArguments
+        What becomes of the sums.
+    scratch : LookupScratch
+        Memory of the worker.
     """
-    string, entries, found, sums, extremes = scratch
-    number, width, out_height = tiles
-    steps, columns, chunks, _ = sizes
-    height, channels = source[1], window[8]
-    slots = (window[0] - 1) * window[6] + 1
-    line = columns * groups[0] + MOST_LOOKUPS
-    table = (groups[0] << groups[1]) * width
+    columns, width = fire.columns, tables.width
+    line = columns * tables.groups + MOST_LOOKUPS
+    table = (tables.groups << tables.bits) * width
     fresh, image_before = 0, -1
-    for output in range(rows[0], rows[1]):
-        image, y = output // out_height, output % out_height
+    first_row, end_row = rows
+    for output in range(first_row, end_row):
+        image, y = output // tables.out_height, output % tables.out_height
         if image != image_before:
             fresh, image_before = 0, image
-        top = y * window[2] - window[4]
-        for row in range(max(fresh, top, 0), min(top + slots, height)):
-            for step in range(steps):
-                _join_row(words, source, channels, window[5], image * height + row, step, string)
-                place = entries + ((row % slots) * steps + step) * line * SHORT_BYTES
-                _look_up_row(string, window[3] * channels, columns, groups, place)
-        fresh = max(fresh, min(top + slots, height))
-        reached = find_rows(window, height, y, table, steps * line, found)
+        fresh = _list_rows(source, window, tables, columns, image, y, fresh, scratch)
+        reached = find_rows(window, source.height, y, table, fire.steps * line, scratch.found)
         for x in range(columns):
-            for tile in range(min(number, chunks)):
-                first = tables + tile * window[0] * table * SHORT_BYTES
-                for step in range(steps):
-                    here = entries + (step * line + x * groups[0]) * SHORT_BYTES
-                    if width == LANES:
-                        sum_lookups_64(first, here, found, reached, groups[0], sums, step * width)
-                    else:
-                        sum_lookups_32(first, here, found, reached, groups[0], sums, step * width)
-                fire_int(sums, 0, width, tile, output, x, neuron, targets, sizes, options, extremes)
+            entries = scratch.entries + x * tables.groups * SHORT_BYTES
+            for tile in range(min(tables.tiles, fire.chunks)):
+                first = tables.address + tile * window.kernel_h * table * SHORT_BYTES
+                _sum_position(tables, first, entries, line, fire.steps, reached, scratch)
+                fire_int(scratch.sums, width, tile, output, x, fire)

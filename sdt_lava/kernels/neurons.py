@@ -8,10 +8,11 @@ none of it, which are most, have a form of their own.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import njit, types
+from numba.core.cgutils import unpack_tuple
 from numba.extending import intrinsic
 
 from sdt_lava.kernels.jit import jit
@@ -45,30 +46,109 @@ _VECTORS = HALF // PART
 # Elements of the state of 64 neurons (v, then u) and of their extremes (activation, membrane).
 STATE = 2 * LANES
 
-# Arguments of `advance`, in their order, and those that are addresses.
-_ARGUMENTS = (
-    "sums", "sums_step", "parameters", "steps", "stream", "stream_step", "current",
-    "current_step", "words", "words_step", "before", "after", "extremes", "halves", "form",
-)  # fmt: skip
+
+class FireArguments(NamedTuple):
+    """What becomes of a layer's sums, for one worker.
+
+    Parameters
+    ----------
+    neuron : address of int32
+        Parameters of the neurons, ``(chunks, PARAMETERS, 64)``.
+    stream, current : address of int32
+        Residual stream that is read, and the current that is written.
+    words : address of uint64
+        Spikes that are written.
+    before, after : address of int32
+        States before the first step and after the last.
+    extremes : address of int32
+        Collects the largest activations and membranes, 64 of each.
+    steps, columns, chunks : int
+        T, W and words of the outputs.
+    halves : int
+        Half words that hold channels.
+    reads, writes, fires, keeps : int
+        1 if there are a stream, a current, spikes and a state; otherwise 0.
+    form : int
+        Number of the neurons' form in :data:`~sdt_lava.kernels.lif.FORMS`.
+    """
+
+    neuron: int
+    stream: int
+    current: int
+    words: int
+    before: int
+    after: int
+    extremes: int
+    steps: int
+    columns: int
+    chunks: int
+    halves: int
+    reads: int
+    writes: int
+    fires: int
+    keeps: int
+    form: int
+
+
+class SumArray(NamedTuple):
+    """Synaptic sums ``(rows, T, W, channels)`` in any order, channels side by side.
+
+    Parameters
+    ----------
+    address : address of int32 or float32
+        The array.
+    first : int
+        Row that it begins with, counted through the images.
+    row, step, column : int
+        Distances from row to row, step to step and column to column.
+    """
+
+    address: int
+    first: int
+    row: int
+    step: int
+    column: int
+
+
+class _AdvanceArguments(NamedTuple):
+    """Addresses of the first neuron's elements at the first step, and distances of steps."""
+
+    sums: int
+    sums_step: int
+    parameters: int
+    steps: int
+    stream: int
+    stream_step: int
+    current: int
+    current_step: int
+    words: int
+    words_step: int
+    before: int
+    after: int
+    extremes: int
+    halves: int
+    form: int
+
+
 _ARRAYS = ("sums", "parameters", "stream", "current", "words", "before", "after", "extremes")
 
 
 class _Advance:
     """Writes the instructions that advance up to 64 neurons over all steps, in one form."""
 
-    def __init__(self, builder: Any, form: Form, arriving: Any, arguments: Any) -> None:
+    def __init__(self, builder: Any, form: Form, arriving: Any, given: _AdvanceArguments) -> None:
         self.builder, self.form, self.arriving = builder, form, arriving
         self.lanes = Lanes(builder)
-        self.given = dict(zip(_ARGUMENTS, arguments, strict=True))
+        self.given = given
         types_of = dict.fromkeys(_ARRAYS, INT) | {"sums": arriving, "words": WORD}
         self.arrays = {
-            name: element(builder, self.given[name], index(0), type_)
+            name: element(builder, getattr(given, name), index(0), type_)
             for name, type_ in types_of.items()
         }
 
     def write(self) -> None:
         """Write the loop over the halves of the word."""
-        with counting(self.builder, self.given["halves"]) as loop:
+        with counting(self.builder, self.given.halves) as loop:
             self._advance_half(loop.number)
 
     def _advance_half(self, half: Any) -> None:
@@ -76,7 +156,7 @@ class _Advance:
         parameters = [self._vectors("parameters", lane, row) for row in range(PARAMETERS)]
         homes = self._homes("before")
         first = [self._vectors(array, lane, row) for array, row in homes]
-        with counting(b, self.given["steps"]) as loop:
+        with counting(b, self.given.steps) as loop:
             held = [
                 [loop.carried(value) for value in vectors]
                 for vectors in first or [[constant(0)] * _VECTORS]
@@ -104,7 +184,7 @@ class _Advance:
 
     def _at_step(self, array: str, time: Any, lane: Any) -> Any:
         b = self.builder
-        distance = b.mul(time, self.given[f"{array}_step"])
+        distance = b.mul(time, getattr(self.given, f"{array}_step"))
         return b.gep(self.arrays[array], [b.add(distance, lane)])
 
     def _advance_step(
@@ -155,88 +235,73 @@ def _make_advance(arriving: Any) -> Any:
     """Build the function that advances up to 64 neurons, for one type of sums."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        form = arguments[_ARGUMENTS.index("form")]
+        given = _AdvanceArguments(*unpack_tuple(builder, arguments[0]))
         end = builder.append_basic_block("end")
         unknown = builder.append_basic_block("unknown")
-        choice = builder.switch(form, unknown)
+        choice = builder.switch(given.form, unknown)
         builder.position_at_end(unknown)
         builder.branch(end)
         for number, (name, form) in enumerate(FORMS.items()):
             block = builder.append_basic_block(name)
             choice.add_case(number, block)
             builder.position_at_end(block)
-            _Advance(builder, form, arriving, arguments).write()
+            _Advance(builder, form, arriving, given).write()
             builder.branch(end)
         builder.position_at_end(end)
         return context.get_dummy_value()
 
     @intrinsic
-    def advance(
-        typing: Any, sums: Any, sums_step: Any, parameters: Any, steps: Any, stream: Any,
-        stream_step: Any, current: Any, current_step: Any, words: Any, words_step: Any,
-        before: Any, after: Any, extremes: Any, halves: Any, form: Any,
-    ) -> Any:  # fmt: skip
-        """Advance 32 neurons, or 64, over all steps.
-
-        Arrays are given by the address of the first neuron's element at the first step, and by the
-        elements from step to step.
-        """
-        signature = types.void(
-            sums, sums_step, parameters, steps, stream, stream_step, current, current_step, words,
-            words_step, before, after, extremes, halves, form,
-        )  # fmt: skip
-        return signature, codegen
+    def advance(typing: Any, arguments: Any) -> Any:
+        """Advance 32 neurons, or 64, over all steps."""
+        return types.void(arguments), codegen
 
     return advance
 
 
 def _make_fire(arriving: Any) -> Any:
-    """Build `fire` for one type of sums."""
+    """Build `fire_chunk` for one type of sums."""
     advance = _make_advance(arriving)
 
     @njit(nogil=True)
-    def fire(
-        sums: int, sums_at: int, sums_step: int, chunk: int, row: int, column: int, neuron: int,
-        targets: Any, sizes: Any, options: Any, extremes: int,
-    ) -> None:  # fmt: skip
+    def fire_chunk(sums: int, sums_step: int, chunk: int, row: int, column: int, fire: Any) -> None:
         """Advance 64 neurons of one position over all steps.
 
         Parameters
         ----------
         sums : address of int32 or float32
-            Synaptic sums; those of the chunk start at ``sums_at`` and move on by ``sums_step``.
+            Synaptic sums of the chunk at the first step.
+        sums_step : int
+            Distance of steps.
         chunk, row, column : int
             Which 64 channels at which position: ``row`` counts through the images of the batch.
-        neuron : address of int32
-            ``(chunks, PARAMETERS, 64)``.
-        targets : tuple of addresses
-            Residual stream read, current written (int32), spikes written (words), state before
-            the first step and after the last (int32).
-        sizes : tuple of int
-            T, columns and chunks of the targets, and half chunks that hold channels.
-        options : tuple of int
-            Whether there is a stream, a current, spikes and a state; number of the neurons' form.
-        extremes : address of int32
-            Collects the largest activations and membranes, 64 of each.
+        fire : FireArguments
+            What becomes of the sums.
         """
-        stream, current, words, before, after = targets
-        steps, columns, chunks, halves = sizes
-        reads, writes, fires, keeps, form = options
-        step = columns * chunks
-        at = (row * steps * columns + column) * chunks + chunk
-        state = ((row * columns + column) * chunks + chunk) * STATE * keeps
-        lanes_read, lanes_written = LANES * reads, LANES * writes
+        step = fire.columns * fire.chunks
+        at = (row * fire.steps * fire.columns + column) * fire.chunks + chunk
+        state = ((row * fire.columns + column) * fire.chunks + chunk) * STATE * fire.keeps
+        lanes_read, lanes_written = LANES * fire.reads, LANES * fire.writes
         advance(
-            sums + sums_at * INT_BYTES, sums_step,
-            neuron + chunk * PARAMETERS * LANES * INT_BYTES, steps,
-            stream + at * lanes_read * INT_BYTES, step * lanes_read,
-            current + at * lanes_written * INT_BYTES, step * lanes_written,
-            words + at * fires * WORD_BYTES, step * fires,
-            before + state * INT_BYTES, after + state * INT_BYTES, extremes,
-            min(halves - 2 * chunk, 2), form,
-        )  # fmt: skip
+            _AdvanceArguments(
+                sums=sums,
+                sums_step=sums_step,
+                parameters=fire.neuron + chunk * PARAMETERS * LANES * INT_BYTES,
+                steps=fire.steps,
+                stream=fire.stream + at * lanes_read * INT_BYTES,
+                stream_step=step * lanes_read,
+                current=fire.current + at * lanes_written * INT_BYTES,
+                current_step=step * lanes_written,
+                words=fire.words + at * fire.fires * WORD_BYTES,
+                words_step=step * fire.fires,
+                before=fire.before + state * INT_BYTES,
+                after=fire.after + state * INT_BYTES,
+                extremes=fire.extremes,
+                halves=min(fire.halves - 2 * chunk, 2),
+                form=fire.form,
+            )
+        )
 
-    return fire
+    return fire_chunk
 
 
 fire_int = _make_fire(INT)
@@ -244,38 +309,28 @@ fire_float = _make_fire(ir.FloatType())
 
 
 @jit
-def fire_rows(
-    sums: int, floats: bool, strides: Any, rows: Any, neuron: int, targets: Any, sizes: Any,
-    options: Any, extremes: int,
-) -> None:  # fmt: skip
+def fire_rows(sums: SumArray, floats: bool, rows: tuple[int, int], fire: FireArguments) -> None:
     """Advance all neurons of some rows.
 
     Parameters
     ----------
-    sums : address
-        Synaptic sums; the channels of a position are neighbours, filled up to words.
+    sums : SumArray
+        Sums; channels are filled up to words.
     floats : bool
-        Whether they are float32 in place of int32.
-    strides : tuple of int
-        Distance in ``sums`` from row to row, step to step and column to column.
+        Whether they are float32 instead of int32.
     rows : tuple of int
-        First row and the one after the last; ``sums`` starts with the first.
-    neuron, targets, sizes, options, extremes
-        As for ``fire``.
+        First row and the one after the last.
+    fire : FireArguments
+        What becomes of the sums.
     """
-    columns, chunks = sizes[1], sizes[2]
-    for row in range(rows[0], rows[1]):
-        for column in range(columns):
-            start = (row - rows[0]) * strides[0] + column * strides[2]
-            for chunk in range(chunks):
-                at = start + chunk * LANES
+    first, end = rows
+    for row in range(first, end):
+        for column in range(fire.columns):
+            start = (row - sums.first) * sums.row + column * sums.column
+            for chunk in range(fire.chunks):
+                # Both types have four bytes.
+                place = sums.address + (start + chunk * LANES) * INT_BYTES
                 if floats:
-                    fire_float(
-                        sums, at, strides[1], chunk, row, column, neuron, targets, sizes,
-                        options, extremes,
-                    )  # fmt: skip
+                    fire_float(place, sums.step, chunk, row, column, fire)
                 else:
-                    fire_int(
-                        sums, at, strides[1], chunk, row, column, neuron, targets, sizes,
-                        options, extremes,
-                    )  # fmt: skip
+                    fire_int(place, sums.step, chunk, row, column, fire)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -89,109 +89,158 @@ _pack_bytes, _pack_ints, _pack_longs = map(_make_pack_pixels, _KINDS.values())
 _read_byte, _read_int, _read_long = map(_make_read, _KINDS.values())
 
 
-@jit
-def _pack_line(
-    frames: int, kind: Any, start: int, distance: int, channels: int, columns: int, words: int,
-    at: int,
-) -> int:  # fmt: skip
-    size, one = kind
-    if size == 1:
-        return _pack_bytes(frames, start, one, distance, channels, columns, words, at)
-    if size == 4:
-        return _pack_ints(frames, start, one, distance, channels, columns, words, at)
-    return _pack_longs(frames, start, one, distance, channels, columns, words, at)
-
-
-@jit
-def _read_bits(frames: int, size: int, at: int) -> int:
-    if size == 1:
-        return _read_byte(frames, at)
-    return _read_int(frames, at) if size == 4 else _read_long(frames, at)
-
-
-@jit
-def spread_rows(
-    spikes: Any, first_word: int, words: int, image: Any, padding: Any, values: Any
-) -> None:
-    """Write the spikes of some rows of an image as bytes, with a border of zeros.
+class Values(NamedTuple):
+    """The input's spikes ``(images, rows, T, W, C)``, in any order in memory.
 
     Parameters
     ----------
-    spikes : ndarray of uint64
-        ``(images * H, T, W, words)``.
-    first_word, words : int
-        Which words hold the channels that are read.
-    image : tuple of int
-        First row of the image, its height, and the first row to write, which may lie in the
-        border.
-    padding : int
-        Columns of the border on each side.
-    values : ndarray of uint8
-        ``(T, rows, W + 2 padding, 64 words)``, filled completely.
+    address : address
+        Numbers of 1, 4 or 8 bytes.
+    bytes, one : int
+        Their size in bytes, and the bits of 1.
+    image, row, step, column, channel : int
+        Distances between images, rows, steps, columns and channels, in elements.
     """
-    origin, height, top = image
-    _, _, columns, _ = spikes.shape
-    steps, rows, wide, channels = values.shape
-    base = values.ctypes.data
-    for step in range(steps):
-        for row in range(rows):
-            y = top + row
-            for x in range(wide):
-                at = ((step * rows + row) * wide + x) * channels
-                column = x - padding
-                inside = 0 <= y < height and 0 <= column < columns
-                for word in range(words):
-                    bits = np.uint64(0)
-                    if inside:
-                        bits = spikes[origin + y, step, column, first_word + word]
-                    spread_word(bits, base, at + word * LANES)
+
+    address: int
+    bytes: int
+    one: int
+    image: int
+    row: int
+    step: int
+    column: int
+    channel: int
+
+
+class ImageSize(NamedTuple):
+    """Rows of an image, time steps, columns and channels."""
+
+    height: int
+    steps: int
+    columns: int
+    channels: int
 
 
 @jit
-def pack_rows(frames: int, kind: Any, strides: Any, size: Any, rows: Any, words: int) -> bool:
+def _pack_line(values: Values, start: int, channels: int, columns: int, words: int, at: int) -> int:
+    address, one, distance = values.address, values.one, values.channel
+    if values.bytes == 1:
+        return _pack_bytes(address, start, one, distance, channels, columns, words, at)
+    if values.bytes == 4:
+        return _pack_ints(address, start, one, distance, channels, columns, words, at)
+    return _pack_longs(address, start, one, distance, channels, columns, words, at)
+
+
+@jit
+def _read_bits(values: Values, at: int) -> int:
+    if values.bytes == 1:
+        return _read_byte(values.address, at)
+    return _read_int(values.address, at) if values.bytes == 4 else _read_long(values.address, at)
+
+
+@jit
+def _pack_word(
+    values: Values, start: int, channels: int, columns: int, words: int, at: int, count: int
+) -> int:
+    """Pack one word of each column, ``count`` words apart; return 0 if all values are 0 or 1."""
+    others = done = 0
+    if count == 1 and values.column == 1:
+        done = columns // PIXELS * PIXELS
+        others |= _pack_line(values, start, channels, done, words, at)
+    for column in range(done, columns):
+        place = start + column * values.column
+        spikes = 0
+        for channel in range(channels):
+            value = _read_bits(values, place + channel * values.channel)
+            spikes |= (value == values.one) << channel
+            others |= value != 0 and value != values.one
+        write(words, at + column * count, spikes)
+    return others
+
+
+@jit
+def pack_rows(values: Values, size: ImageSize, rows: tuple[int, int], words: int) -> bool:
     """Pack some rows of the input's spikes; return whether all values are 0 or 1.
 
     Parameters
     ----------
-    frames : address
-        Numbers of 1, 4 or 8 bytes.
-    kind : tuple of int
-        Their size in bytes, and the bits of 1.
-    strides : tuple of int
-        Distances in ``frames`` between images, rows, steps, columns and channels.
-    size : tuple of int
-        Rows of an image, steps, columns and channels.
+    values : Values
+        The input.
+    size : ImageSize
+        Its sides.
     rows : tuple of int
         First row and the one after the last, counted through the images.
     words : address of uint64
         ``(images * rows, T, W, words)``.
     """
-    height, steps, columns, channels = size
-    count = (channels + LANES - 1) // LANES
+    count = (size.channels + LANES - 1) // LANES
     others = 0
-    for row in range(rows[0], rows[1]):
-        image = row // height * strides[0] + row % height * strides[1]
-        for step in range(steps):
-            line = (row * steps + step) * columns
+    first_row, end_row = rows
+    for row in range(first_row, end_row):
+        origin = row // size.height * values.image + row % size.height * values.row
+        for step in range(size.steps):
+            line = (row * size.steps + step) * size.columns * count
             for word in range(count):
                 first = word * LANES
-                start = image + step * strides[2] + first * strides[4]
-                number = min(channels - first, LANES)
-                done = 0
-                if count == 1 and strides[3] == 1:
-                    done = columns // PIXELS * PIXELS
-                    others |= _pack_line(
-                        frames, kind, start, strides[4], number, done, words, line
-                    )  # fmt: skip
-                for column in range(done, columns):
-                    at = start + column * strides[3]
-                    spikes = 0
-                    for channel in range(number):
-                        value = _read_bits(frames, kind[0], at + channel * strides[4])
-                        spikes |= (value == kind[1]) << channel
-                        others |= value != 0 and value != kind[1]
-                    write(words, (line + column) * count + word, spikes)
+                start = origin + step * values.step + first * values.channel
+                channels = min(size.channels - first, LANES)
+                others |= _pack_word(
+                    values, start, channels, size.columns, words, line + word, count
+                )
     return others == 0
+
+
+class PaddedRows(NamedTuple):
+    """Rows of one image that are spread, with a border of zeros.
+
+    Parameters
+    ----------
+    origin, height : int
+        First row of the image among all rows, and its height.
+    top : int
+        First row that is written, which may lie in the border.
+    padding : int
+        Columns of the border on each side.
+    first, used : int
+        First word that is read, and the number of those that are read.
+    """
+
+    origin: int
+    height: int
+    top: int
+    padding: int
+    first: int
+    used: int
+
+
+@jit
+def spread_rows(spikes: Any, place: PaddedRows, values: Any) -> None:
+    """Write the spikes of some rows of an image as bytes.
+
+    Parameters
+    ----------
+    spikes : ndarray of uint64
+        ``(images * H, T, W, words)``.
+    place : PaddedRows
+        Which rows.
+    values : ndarray of uint8
+        ``(T, rows, W + 2 padding, 64 words)``, filled completely.
+    """
+    _, _, columns, _ = spikes.shape
+    steps, rows, wide, channels = values.shape
+    base = values.ctypes.data
+    for step in range(steps):
+        for row in range(rows):
+            y = place.top + row
+            for x in range(wide):
+                at = ((step * rows + row) * wide + x) * channels
+                column = x - place.padding
+                inside = 0 <= y < place.height and 0 <= column < columns
+                for word in range(place.used):
+                    bits = np.uint64(0)
+                    if inside:
+                        bits = spikes[place.origin + y, step, column, place.first + word]
+                    spread_word(bits, base, at + word * LANES)
 
 
 @jit

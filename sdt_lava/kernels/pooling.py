@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,61 +12,74 @@ from sdt_lava.kernels.jit import jit
 # count through the images of the batch.
 
 
+class PoolWindow(NamedTuple):
+    """Kernel, stride and padding along both axes, and rows of an input and an output image."""
+
+    kernel: int
+    stride: int
+    padding: int
+    height: int
+    out_height: int
+
+
 @jit
-def or_pool_rows(spikes: Any, height: int, window: Any, rows: Any, pooled: Any) -> None:
+def _reach(window: PoolWindow, position: int, size: int) -> tuple[int, int]:
+    """Return the first of the input positions in a window along one axis, and the end."""
+    first = position * window.stride - window.padding
+    return max(first, 0), min(first + window.kernel, size)
+
+
+@jit
+def or_pool_rows(spikes: Any, window: PoolWindow, rows: tuple[int, int], pooled: Any) -> None:
     """OR the spikes of each window.
 
     Parameters
     ----------
     spikes : ndarray of uint64
         ``(images * height, T, W, words)``.
-    height : int
-        Rows of an input image.
-    window : tuple of int
-        Kernel, stride, padding and rows of an output image.
+    window : PoolWindow
+        Geometry.
     rows : tuple of int
         First output row and the one after the last.
     pooled : ndarray of uint64
         ``(images * H', T, W', words)``.
     """
-    kernel, stride, padding, out_height = window
     _, steps, columns, words = spikes.shape
     out_columns = pooled.shape[2]
-    for row in range(rows[0], rows[1]):
-        image, y = row // out_height, row % out_height
-        top = max(y * stride - padding, 0)
-        bottom = min(y * stride - padding + kernel, height)
+    first_row, end_row = rows
+    for row in range(first_row, end_row):
+        image, y = row // window.out_height, row % window.out_height
+        top, bottom = _reach(window, y, window.height)
+        origin = image * window.height
         for step in range(steps):
             for x in range(out_columns):
-                left = max(x * stride - padding, 0)
-                right = min(x * stride - padding + kernel, columns)
+                left, right = _reach(window, x, columns)
                 for word in range(words):
                     found = np.uint64(0)
-                    for source in range(image * height + top, image * height + bottom):
+                    for source in range(origin + top, origin + bottom):
                         for column in range(left, right):
                             found |= spikes[source, step, column, word]
                     pooled[row, step, x, word] = found
 
 
 @jit
-def max_pool_rows(currents: Any, height: int, window: Any, rows: Any, pooled: Any) -> None:
+def max_pool_rows(currents: Any, window: PoolWindow, rows: tuple[int, int], pooled: Any) -> None:
     """Take the largest current of each window; arguments as for `or_pool_rows`."""
-    kernel, stride, padding, out_height = window
     _, steps, columns, channels = currents.shape
     out_columns = pooled.shape[2]
-    for row in range(rows[0], rows[1]):
-        image, y = row // out_height, row % out_height
-        top = max(y * stride - padding, 0)
-        bottom = min(y * stride - padding + kernel, height)
+    first_row, end_row = rows
+    for row in range(first_row, end_row):
+        image, y = row // window.out_height, row % window.out_height
+        top, bottom = _reach(window, y, window.height)
+        origin = image * window.height
         for step in range(steps):
             for x in range(out_columns):
-                left = max(x * stride - padding, 0)
-                right = min(x * stride - padding + kernel, columns)
+                left, right = _reach(window, x, columns)
                 largest = pooled[row, step, x]
-                first = currents[image * height + top, step, left]
+                first = currents[origin + top, step, left]
                 for channel in range(channels):
                     largest[channel] = first[channel]
-                for source in range(image * height + top, image * height + bottom):
+                for source in range(origin + top, origin + bottom):
                     for column in range(left, right):
                         values = currents[source, step, column]
                         for channel in range(channels):

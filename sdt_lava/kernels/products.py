@@ -6,7 +6,7 @@ from their speed. Here the sums of a position go from registers to its neurons.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
@@ -32,7 +32,8 @@ from sdt_lava.kernels.llvm import (
     shuffle,
     store,
 )
-from sdt_lava.kernels.neurons import fire_int
+from sdt_lava.kernels.neurons import FireArguments, fire_int
+from sdt_lava.kernels.windows import WindowGeometry, row_slots
 from sdt_lava.kernels.words import HAS_BYTE_MULTIPLY, LANES, clear_words, write
 
 # Zeros that narrow_copy may write beyond the last payload.
@@ -119,94 +120,142 @@ _sum_products_32 = _make_sum_products(LANES // 2)
 _sum_products_64 = _make_sum_products(LANES)
 
 
+class FrameArray(NamedTuple):
+    """Payloads of 16 bits in frames ``(images * H, frame steps, W, C)``.
+
+    Parameters
+    ----------
+    address : address of int32
+        The array.
+    height, steps, columns, channels : int
+        H, different frames (1 if all are the same, otherwise T), W and C.
+    """
+
+    address: int
+    height: int
+    steps: int
+    columns: int
+    channels: int
+
+
+class ProductWeights(NamedTuple):
+    """Weights of pairs of inputs.
+
+    Parameters
+    ----------
+    address : address of int16
+        ``(tiles, kernel rows, pairs, width, 2)``.
+    tiles, pairs, width : int
+        Groups of output channels, pairs of a kernel row, and channels of a tile.
+    out_height : int
+        Output rows of an image.
+    """
+
+    address: int
+    tiles: int
+    pairs: int
+    width: int
+    out_height: int
+
+
+class ProductScratch(NamedTuple):
+    """Memory of one worker.
+
+    Parameters
+    ----------
+    payloads : address of int16
+        Input rows, and one of zeros behind them.
+    room : int
+        Bytes of a row with its padding.
+    offsets : address of int64
+        Places of pairs.
+    sums : address of int32
+        Sums of one position and tile.
+    """
+
+    payloads: int
+    room: int
+    offsets: int
+    sums: int
+
+
 @jit
 def _read_rows(
-    frames: int, source: Any, window: Any, image: int, y: int, fresh: int, payloads: int
-) -> int:
+    frames: FrameArray, window: WindowGeometry, image: int, y: int, fresh: int,
+    scratch: ProductScratch,
+) -> int:  # fmt: skip
     """Copy the input rows that an output row needs and that are not there yet; return the next."""
-    steps, height, columns, channels, room = source
-    kernel_h, _, stride_h, _, pad_h, pad_w, dilation_h, _ = window
-    slots = (kernel_h - 1) * dilation_h + 1
-    top = y * stride_h - pad_h
-    end = min(top + slots, height)
-    count = columns * channels
+    slots, room = row_slots(window), scratch.room
+    top = y * window.stride_h - window.pad_h
+    end = min(top + slots, frames.height)
+    count = frames.columns * frames.channels
     for row in range(max(fresh, top, 0), end):
-        for step in range(steps):
-            line = payloads + ((row % slots) * steps + step) * room
+        for step in range(frames.steps):
+            line = scratch.payloads + ((row % slots) * frames.steps + step) * room
             clear_words(line, room // WORD_BYTES)
-            origin = frames + ((image * height + row) * steps + step) * count * INT_BYTES
-            _narrow_copy(origin, count, line + pad_w * channels * SHORT_BYTES)
+            number = (image * frames.height + row) * frames.steps + step
+            origin = frames.address + number * count * INT_BYTES
+            _narrow_copy(origin, count, line + window.pad_w * frames.channels * SHORT_BYTES)
     return max(fresh, end)
 
 
 @jit
-def _find_pairs(source: Any, window: Any, pairs: int, y: int, offsets: int) -> None:
+def _find_pairs(
+    frames: FrameArray, window: WindowGeometry, pairs: int, y: int, scratch: ProductScratch
+) -> None:
     """Set where the pairs of an output row's windows are: rows outside the image are empty."""
-    steps, height, _, _, room = source
-    kernel_h, _, stride_h, _, pad_h, _, dilation_h, _ = window
-    slots = (kernel_h - 1) * dilation_h + 1
-    for ky in range(kernel_h):
-        row = y * stride_h - pad_h + ky * dilation_h
-        slot = row % slots if 0 <= row < height else slots
+    slots = row_slots(window)
+    for ky in range(window.kernel_h):
+        row = y * window.stride_h - window.pad_h + ky * window.dilation_h
+        slot = row % slots if 0 <= row < frames.height else slots
         for pair in range(pairs):
-            place = slot * steps * room + 2 * pair * SHORT_BYTES
-            write(offsets, ky * pairs + pair, place)
+            place = slot * frames.steps * scratch.room + 2 * pair * SHORT_BYTES
+            write(scratch.offsets, ky * pairs + pair, place)
 
 
 @jit
 def product_rows(
-    frames: int, source: Any, window: Any, weights: int, tiles: Any, rows: Any, neuron: int,
-    targets: Any, sizes: Any, options: Any, scratch: Any,
+    frames: FrameArray, window: WindowGeometry, weights: ProductWeights, rows: tuple[int, int],
+    fire: FireArguments, scratch: ProductScratch,
 ) -> None:  # fmt: skip
     """Compute some output rows of a layer that reads the input's frames.
 
     Parameters
     ----------
-    frames : address of int32
-        ``(images * H, steps, W, C)``, of 16-bit payloads.
-    source : tuple of int
-        Different frames (1 if all are the same, otherwise T), H, W and C, and the bytes of a row
-        with its padding.
-    window : tuple of int
-        Kernel, stride, padding and dilation, each for rows and columns.
-    weights : address of int16
-        ``(tiles, kernel rows, pairs of a kernel row, width, 2)``.
-    tiles : tuple of int
-        Number of tiles, pairs of a kernel row, output channels of a tile, output rows of an image.
+    frames : FrameArray
+        Input.
+    window : WindowGeometry
+        Geometry of the layer; columns are not dilated.
+    weights : ProductWeights
+        Weights of the layer.
     rows : tuple of int
         First output row and the one after the last, counted through the images.
-    neuron, targets, sizes, options
-        As for :func:`~sdt_lava.kernels.neurons.fire`.
-    scratch : tuple of addresses
-        Input rows (int16) and one of zeros behind them, places of pairs (int64), sums (int32), and
-        the neurons' extremes (int32).
+    fire : FireArguments
+        What becomes of the sums.
+    scratch : ProductScratch
+        Memory of the worker.
     """
-    payloads, offsets, sums, extremes = scratch
-    number, pairs, width, out_height = tiles
-    frame_steps, channels, room = source[0], source[3], source[4]
-    columns, chunks = sizes[1], sizes[2]
-    all_pairs = window[0] * pairs
-    slots = (window[0] - 1) * window[6] + 1
-    clear_words(payloads + slots * frame_steps * room, frame_steps * room // WORD_BYTES)
+    width, room, sums = weights.width, scratch.room, scratch.sums
+    all_pairs = window.kernel_h * weights.pairs
+    frame_room = frames.steps * room
+    clear_words(scratch.payloads + row_slots(window) * frame_room, frame_room // WORD_BYTES)
     fresh, image_before = 0, -1
-    for output in range(rows[0], rows[1]):
-        image, y = output // out_height, output % out_height
+    first, end = rows
+    for output in range(first, end):
+        image, y = output // weights.out_height, output % weights.out_height
         if image != image_before:
             fresh, image_before = 0, image
-        fresh = _read_rows(frames, source, window, image, y, fresh, payloads)
-        _find_pairs(source, window, pairs, y, offsets)
-        for x in range(columns):
-            place = payloads + x * window[3] * channels * SHORT_BYTES
-            for tile in range(min(number, chunks)):
-                columns_of = weights + tile * all_pairs * 2 * width * SHORT_BYTES
-                for step in range(frame_steps):
+        fresh = _read_rows(frames, window, image, y, fresh, scratch)
+        _find_pairs(frames, window, weights.pairs, y, scratch)
+        for x in range(fire.columns):
+            place = scratch.payloads + x * window.stride_w * frames.channels * SHORT_BYTES
+            for tile in range(min(weights.tiles, fire.chunks)):
+                table = weights.address + tile * all_pairs * 2 * width * SHORT_BYTES
+                for step in range(frames.steps):
                     here, at = place + step * room, step * width
                     if width == LANES:
-                        _sum_products_64(here, offsets, columns_of, all_pairs, sums, at)
+                        _sum_products_64(here, scratch.offsets, table, all_pairs, sums, at)
                     else:
-                        _sum_products_32(here, offsets, columns_of, all_pairs, sums, at)
+                        _sum_products_32(here, scratch.offsets, table, all_pairs, sums, at)
                 # A frame that does not change has one sum, seen T times.
-                fire_int(
-                    sums, 0, width * (frame_steps > 1), tile, output, x, neuron, targets, sizes,
-                    options, extremes,
-                )  # fmt: skip
+                fire_int(sums, width * (frames.steps > 1), tile, output, x, fire)

@@ -7,7 +7,7 @@ AVX-512; all variants compute the same integers.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import binding, ir
 from numba import types
@@ -18,6 +18,30 @@ from sdt_lava.kernels.llvm import BYTE, SHORT, WORD, counting, element, index, s
 
 # Channels in a word.
 LANES = 64
+
+
+class SpikeArray(NamedTuple):
+    """Packed spikes ``(images * H, T, W, words)``, of which some words are read.
+
+    Parameters
+    ----------
+    address : address of uint64
+        The array.
+    height, steps, columns : int
+        H, T and W.
+    stride : int
+        Words at a position.
+    first, used : int
+        First word that is read, and the number of those that are read.
+    """
+
+    address: int
+    height: int
+    steps: int
+    columns: int
+    stride: int
+    first: int
+    used: int
 
 
 def _has(feature: str) -> bool:

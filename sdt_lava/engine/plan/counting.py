@@ -12,7 +12,7 @@ from sdt_lava.engine.plan.operation import Operation
 from sdt_lava.ir import Graph
 from sdt_lava.ir.bounds import bound
 from sdt_lava.ir.numerics import IntArray
-from sdt_lava.kernels.counting import count_events
+from sdt_lava.kernels.counting import EventArray, FanOut, count_events
 from sdt_lava.support.allocation import placed
 
 if TYPE_CHECKING:
@@ -58,14 +58,21 @@ class CountOperation(Operation):
         array = work.arrays[self.reads[0].buffer.name]
         layout = self.source.layout
         first = self.source.first_word if isinstance(self.source, Spikes) else 0
-        words = (array.shape[-1] if is_spikes else layout.words, first, layout.words)
-        size = (work.batch, layout.height, work.steps, layout.width)
-        number = len(self.fan_out)
-        counts = work.new_counts(self.name, 1 + number)
-        signal, fan_out = array.ctypes.data, self.fan_out.ctypes.data
+        signal = EventArray(
+            address=array.ctypes.data,
+            is_spikes=is_spikes,
+            images=work.batch,
+            height=layout.height,
+            steps=work.steps,
+            columns=layout.width,
+            stride=array.shape[-1] if is_spikes else layout.words,
+            first=first,
+            used=layout.words,
+        )
+        fan_out = FanOut(self.fan_out.ctypes.data, len(self.fan_out))
+        counts = work.new_counts(self.name, 1 + fan_out.number)
 
         def run(rows: Rows, worker: int) -> None:
-            own = counts[worker].ctypes.data
-            count_events(signal, is_spikes, size, words, rows, fan_out, number, own)
+            count_events(signal, rows, fan_out, counts[worker].ctypes.data)
 
         return run

@@ -14,8 +14,8 @@ from sdt_lava.engine.plan.buffers import Buffer, Rows, Spikes, Task, images
 from sdt_lava.engine.plan.firing import Firing
 from sdt_lava.engine.plan.sum_kernel import SumKernel
 from sdt_lava.engine.synapses import Synapses
-from sdt_lava.kernels.neurons import fire_rows
-from sdt_lava.kernels.packing import spread_rows
+from sdt_lava.kernels.neurons import SumArray, fire_rows
+from sdt_lava.kernels.packing import PaddedRows, spread_rows
 from sdt_lava.support.allocation import aligned_empty, current_guard, guarding, placed
 from sdt_lava.support.torch_state import inside_torch
 
@@ -88,12 +88,15 @@ class DenseRows(SumKernel):
                 sums = placed(_padded(self.dense.sums(inputs(image, top, bottom)), target))
             # (T, rows, columns, channels); a frame that does not change has one step, seen T times.
             steps, height, columns, channels = sums.shape
-            strides = (columns * channels, height * columns * channels * (steps > 1), channels)
             rows = image * target.height + first, image * target.height + end
-            fire_rows(
-                sums.ctypes.data, sums.dtype == np.float32, strides, rows, firing.neuron,
-                firing.targets[worker], firing.sizes, firing.options, firing.extremes[worker],
-            )  # fmt: skip
+            array = SumArray(
+                address=sums.ctypes.data,
+                first=rows[0],
+                row=columns * channels,
+                step=height * columns * channels * (steps > 1),
+                column=channels,
+            )
+            fire_rows(array, sums.dtype == np.float32, rows, firing.arguments[worker])
 
         # Other threads do not know where this one allocates.
         guard = current_guard()
@@ -114,8 +117,15 @@ class DenseRows(SumKernel):
         def inputs(image: int, top: int, bottom: int) -> torch.Tensor:
             shape = (work.steps, bottom - top, source.width + 2 * padding, source.padded)
             values = aligned_empty(shape, np.uint8)
-            place = (image * source.height, source.height, top)
-            spread_rows(array, spikes.first_word, source.words, place, padding, values)
+            place = PaddedRows(
+                origin=image * source.height,
+                height=source.height,
+                top=top,
+                padding=padding,
+                first=spikes.first_word,
+                used=source.words,
+            )
+            spread_rows(array, place, values)
             return torch.from_numpy(values[..., : source.channels]).permute(0, 3, 1, 2)
 
         return inputs

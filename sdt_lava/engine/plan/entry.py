@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sdt_lava.engine.layout import rows_first
 from sdt_lava.engine.plan.buffers import Buffer, Rows, Task, images
 from sdt_lava.engine.plan.operation import Operation
-from sdt_lava.kernels.packing import pack_rows
+from sdt_lava.kernels.packing import ImageSize, Values, pack_rows
 
 if TYPE_CHECKING:
     from sdt_lava.engine.plan.workspace import Workspace
@@ -58,13 +58,17 @@ class EnterOperation(Operation):
 
     def _pack(self, work: Workspace) -> Task:
         layout, words = self.out.layout, work.arrays[self.out.name].ctypes.data
-        size = (layout.height, work.steps, layout.width, layout.channels)
+        size = ImageSize(layout.height, work.steps, layout.width, layout.channels)
 
         def run(rows: Rows, worker: int) -> None:
-            values = rows_first(work.frames, layout)
-            strides = tuple(stride // values.itemsize for stride in values.strides)
-            kind = values.itemsize, _bits_of_one(values.dtype)
-            if not pack_rows(values.ctypes.data, kind, strides, size, rows, words):
+            frames = rows_first(work.frames, layout)
+            values = Values(
+                frames.ctypes.data,
+                frames.itemsize,
+                _bits_of_one(frames.dtype),
+                *(stride // frames.itemsize for stride in frames.strides),
+            )
+            if not pack_rows(values, size, rows, words):
                 work.is_binary = False
 
         return run

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sdt_lava.engine.layout import LANES, Layout
 from sdt_lava.engine.plan.buffers import Buffer, Rows, Spikes, Task
 from sdt_lava.engine.plan.firing import Firing
-from sdt_lava.engine.plan.sum_kernel import SumKernel
+from sdt_lava.engine.plan.sum_kernel import SumKernel, geometry_of, spike_array
 from sdt_lava.engine.synapses import Synapses, without_groups
-from sdt_lava.kernels.events import event_rows
+from sdt_lava.kernels.events import EventScratch, EventWeights, event_rows
 from sdt_lava.kernels.lists import SLACK
 from sdt_lava.kernels.rows import STORED_CHANNELS
 from sdt_lava.support.allocation import aligned_empty
@@ -81,7 +81,7 @@ class EventKernel(SumKernel):
         return {
             "lists": lines * _list_room(source),
             "list_starts": lines * (source.width + 1),
-            "rows": 2 * window.kernel[0],
+            "found": 2 * window.kernel[0],
             "events": positions * (self.synapses.rows + 1) + SLACK,
             "starts": positions + 1,
             "sums": positions * self.width,
@@ -95,27 +95,24 @@ class EventKernel(SumKernel):
     def bind(self, source: Spikes | Buffer, firing: Firing, work: Workspace) -> Task:
         """Return what computes rows in the arrays of a workspace."""
         assert isinstance(source, Spikes)
-        synapses, window, layout = self.synapses, self.synapses.window, self.synapses.source
-        array = work.arrays[source.buffer.name]
-        signal = (
-            work.steps, layout.height, layout.width, array.shape[-1], source.first_word,
-            layout.words, _list_room(layout),
-        )  # fmt: skip
-        geometry = (
-            *window.kernel, *window.stride, *window.padding, *window.dilation, layout.channels
-        )  # fmt: skip
-        tiles = (
-            self.tiles, synapses.rows + 1, self.width, synapses.target.height,
-            self.rows_together(work.steps),
-        )  # fmt: skip
-        scratch = work.scratch(self.scratch_sizes(work.steps))
-        words, weights = array.ctypes.data, self.weights.ctypes.data
+        synapses, layout = self.synapses, self.synapses.source
+        signal = spike_array(source, work)
+        geometry = geometry_of(synapses)
+        weights = EventWeights(
+            address=self.weights.ctypes.data,
+            tiles=self.tiles,
+            rows=synapses.rows + 1,
+            width=self.width,
+            channels=layout.channels,
+            out_height=synapses.target.height,
+            together=self.rows_together(work.steps),
+        )
+        scratch = [
+            EventScratch(list_room=_list_room(layout), **places)
+            for places in work.scratch(self.scratch_sizes(work.steps))
+        ]
 
         def run(rows: Rows, worker: int) -> None:
-            event_rows(
-                words, signal, geometry, weights, tiles, rows, firing.neuron,
-                firing.targets[worker], firing.sizes, firing.options,
-                (*scratch[worker], firing.extremes[worker]),
-            )  # fmt: skip
+            event_rows(signal, geometry, weights, rows, firing.arguments[worker], scratch[worker])
 
         return run

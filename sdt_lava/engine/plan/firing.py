@@ -10,37 +10,49 @@ from sdt_lava.engine.plan.neurons import halves_exactly, joint_form, kernel_para
 from sdt_lava.engine.plan.targets import Targets
 from sdt_lava.engine.plan.workspace import Workspace
 from sdt_lava.kernels.lif import FORMS
+from sdt_lava.kernels.neurons import FireArguments
 from sdt_lava.support.allocation import placed
 
 
 class Firing:
-    """The arguments of the kernels that say what becomes of a layer's sums, in one workspace."""
+    """What becomes of a layer's sums in one workspace: arguments of the kernels, by worker."""
 
     def __init__(self, targets: Targets, shift: Any, work: Workspace) -> None:
         layout = targets.layout
         state = work.state(targets)
         form = _form(targets, shift, work, keeps_state=state is not None)
         self.parameters = placed(kernel_parameters(shift, targets.neurons, layout, form))
-        self.neuron = self.parameters.ctypes.data
         self._extremes = work.new_extremes(targets) if FORMS[form].states > 1 else work.waste
-        self.extremes = [extremes.ctypes.data for extremes in self._extremes]
-        self.targets = []
-        for waste in work.waste:
-            stream = work.zeros if targets.stream is None else work.arrays[targets.stream.name]
-            written = [
-                waste if buffer is None else work.arrays[buffer.name]
-                for buffer in (targets.current, targets.spikes)
-            ]
-            states = (work.zeros, waste) if state is None else (state, state)
-            arrays = (stream, *written, *states)
-            self.targets.append(tuple(array.ctypes.data for array in arrays))
-        self.sizes = (work.steps, layout.width, layout.words, targets.halves)
-        self.options = (
-            int(targets.stream is not None),
-            int(targets.current is not None),
-            int(targets.spikes is not None),
-            int(state is not None),
-            list(FORMS).index(form),
+        self.arguments = [
+            self._of_worker(targets, work, form, state, worker) for worker in range(len(work.waste))
+        ]
+
+    def _of_worker(
+        self, targets: Targets, work: Workspace, form: str, state: Any, worker: int
+    ) -> FireArguments:
+        waste = work.waste[worker]
+        stream = work.zeros if targets.stream is None else work.arrays[targets.stream.name]
+        current, spikes = (
+            waste if buffer is None else work.arrays[buffer.name]
+            for buffer in (targets.current, targets.spikes)
+        )
+        return FireArguments(
+            neuron=self.parameters.ctypes.data,
+            stream=stream.ctypes.data,
+            current=current.ctypes.data,
+            words=spikes.ctypes.data,
+            before=(work.zeros if state is None else state).ctypes.data,
+            after=(waste if state is None else state).ctypes.data,
+            extremes=self._extremes[worker].ctypes.data,
+            steps=work.steps,
+            columns=targets.layout.width,
+            chunks=targets.layout.words,
+            halves=targets.halves,
+            reads=int(targets.stream is not None),
+            writes=int(targets.current is not None),
+            fires=int(targets.spikes is not None),
+            keeps=int(state is not None),
+            form=list(FORMS).index(form),
         )
 
 

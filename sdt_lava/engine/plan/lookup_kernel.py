@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from sdt_lava.engine.layout import LANES
 from sdt_lava.engine.plan.buffers import Buffer, Rows, Spikes, Task
 from sdt_lava.engine.plan.firing import Firing
-from sdt_lava.engine.plan.sum_kernel import SmallWindowKernel
+from sdt_lava.engine.plan.sum_kernel import SmallWindowKernel, geometry_of, spike_array
 from sdt_lava.engine.synapses import Synapses, without_groups
 from sdt_lava.kernels.lists import MOST_LOOKUPS
-from sdt_lava.kernels.lookup import lookup_rows
+from sdt_lava.kernels.lookup import LookupScratch, LookupTables, lookup_rows
 from sdt_lava.support.allocation import aligned_empty
 from sdt_lava.support.once import cached_property
 
@@ -82,35 +82,35 @@ class LookupKernel(SmallWindowKernel):
         """Return the elements of the scratch arrays."""
         kernel_h, slots = self.synapses.window.kernel[0], self.synapses.window.reach[0]
         return {
-            "strings": self._room(),
-            "lists": slots * steps * (self.synapses.target.width * self.groups + MOST_LOOKUPS),
-            "rows": 2 * kernel_h,
+            "string": self._room(),
+            "entries": slots * steps * (self.synapses.target.width * self.groups + MOST_LOOKUPS),
+            "found": 2 * kernel_h,
             "sums": steps * self.width,
         }
 
     def bind(self, source: Spikes | Buffer, firing: Firing, work: Workspace) -> Task:
         """Return what computes rows in the arrays of a workspace."""
         assert isinstance(source, Spikes)
-        synapses, window, layout = self.synapses, self.synapses.window, self.synapses.source
-        array = work.arrays[source.buffer.name]
-        signal = (
-            work.steps, layout.height, layout.width, array.shape[-1], source.first_word,
-            self._room(),
-        )  # fmt: skip
-        geometry = (
-            *window.kernel, *window.stride, *window.padding, *window.dilation, layout.channels
-        )  # fmt: skip
-        tiles = (self.tiles, self.width, synapses.target.height)
-        groups = (self.groups, self.bits, (1 << _inputs_of_row(synapses)) - 1)
-        scratch = work.scratch(self.scratch_sizes(work.steps))
-        words, tables = array.ctypes.data, self.tables.ctypes.data
+        synapses = self.synapses
+        signal = spike_array(source, work)
+        geometry = geometry_of(synapses)
+        tables = LookupTables(
+            address=self.tables.ctypes.data,
+            tiles=self.tiles,
+            width=self.width,
+            channels=synapses.source.channels,
+            out_height=synapses.target.height,
+            groups=self.groups,
+            bits=self.bits,
+            mask=(1 << _inputs_of_row(synapses)) - 1,
+        )
+        scratch = [
+            LookupScratch(room=self._room(), **places)
+            for places in work.scratch(self.scratch_sizes(work.steps))
+        ]
 
         def run(rows: Rows, worker: int) -> None:
-            lookup_rows(
-                words, signal, geometry, tables, tiles, groups, rows, firing.neuron,
-                firing.targets[worker], firing.sizes, firing.options,
-                (*scratch[worker], firing.extremes[worker]),
-            )  # fmt: skip
+            lookup_rows(signal, geometry, tables, rows, firing.arguments[worker], scratch[worker])
 
         return run
 

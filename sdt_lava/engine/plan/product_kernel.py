@@ -9,9 +9,15 @@ from numpy.typing import NDArray
 
 from sdt_lava.engine.plan.buffers import Buffer, Rows, Spikes, Task
 from sdt_lava.engine.plan.firing import Firing
-from sdt_lava.engine.plan.sum_kernel import SmallWindowKernel
+from sdt_lava.engine.plan.sum_kernel import SmallWindowKernel, geometry_of
 from sdt_lava.engine.synapses import Synapses, without_groups
-from sdt_lava.kernels.products import OVERRUN, product_rows
+from sdt_lava.kernels.products import (
+    OVERRUN,
+    FrameArray,
+    ProductScratch,
+    ProductWeights,
+    product_rows,
+)
 from sdt_lava.support.allocation import aligned_empty
 from sdt_lava.support.once import cached_property
 
@@ -74,26 +80,36 @@ class ProductKernel(SmallWindowKernel):
         """Return the elements of the scratch arrays."""
         kernel_h, slots = self.synapses.window.kernel[0], self.synapses.window.reach[0]
         return {
-            "strings": (slots + 1) * steps * self._room() // 8,
-            "starts": kernel_h * self.pairs,
+            "payloads": (slots + 1) * steps * self._room() // 8,
+            "offsets": kernel_h * self.pairs,
             "sums": steps * self.width,
         }
 
     def bind(self, source: Spikes | Buffer, firing: Firing, work: Workspace) -> Task:
         """Return what computes rows in the arrays of a workspace."""
         assert isinstance(source, Buffer)
-        synapses, window, layout = self.synapses, self.synapses.window, self.synapses.source
-        signal = (work.frame_steps, layout.height, layout.width, layout.channels, self._room())
-        geometry = (*window.kernel, *window.stride, *window.padding, *window.dilation)
-        tiles = (self.tiles, self.pairs, self.width, synapses.target.height)
-        scratch = work.scratch(self.scratch_sizes(work.frame_steps))
-        frames, weights = work.arrays[source.name].ctypes.data, self.weights.ctypes.data
+        synapses, layout = self.synapses, self.synapses.source
+        frames = FrameArray(
+            address=work.arrays[source.name].ctypes.data,
+            height=layout.height,
+            steps=work.frame_steps,
+            columns=layout.width,
+            channels=layout.channels,
+        )
+        geometry = geometry_of(synapses)
+        weights = ProductWeights(
+            address=self.weights.ctypes.data,
+            tiles=self.tiles,
+            pairs=self.pairs,
+            width=self.width,
+            out_height=synapses.target.height,
+        )
+        scratch = [
+            ProductScratch(room=self._room(), **places)
+            for places in work.scratch(self.scratch_sizes(work.frame_steps))
+        ]
 
         def run(rows: Rows, worker: int) -> None:
-            product_rows(
-                frames, signal, geometry, weights, tiles, rows, firing.neuron,
-                firing.targets[worker], firing.sizes, firing.options,
-                (*scratch[worker], firing.extremes[worker]),
-            )  # fmt: skip
+            product_rows(frames, geometry, weights, rows, firing.arguments[worker], scratch[worker])
 
         return run

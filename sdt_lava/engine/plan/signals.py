@@ -31,8 +31,8 @@ from sdt_lava.engine.plan.watching import STREAM_LIMIT, exceeds
 from sdt_lava.engine.registry import evaluator
 from sdt_lava.ir import Node, Pool, TokenMean, TokenSum
 from sdt_lava.ir.numerics import INT32_HIGH
-from sdt_lava.kernels.neurons import fire_rows
-from sdt_lava.kernels.pooling import max_pool_rows, or_pool_rows
+from sdt_lava.kernels.neurons import SumArray, fire_rows
+from sdt_lava.kernels.pooling import PoolWindow, max_pool_rows, or_pool_rows
 
 if TYPE_CHECKING:
     from sdt_lava.engine.plan.workspace import Workspace
@@ -54,15 +54,16 @@ class CurrentOperation(Operation):
         """Return the task."""
         firing = Firing(self.targets, 0, work)
         _, steps, columns, channels = work.arrays[self.source.name].shape
-        start = work.arrays[self.source.name].ctypes.data
-        strides = (steps * columns * channels, columns * channels, channels)
-        row_bytes = 4 * strides[0]
+        sums = SumArray(
+            address=work.arrays[self.source.name].ctypes.data,
+            first=0,
+            row=steps * columns * channels,
+            step=columns * channels,
+            column=channels,
+        )
 
         def run(rows: Rows, worker: int) -> None:
-            fire_rows(
-                start + rows[0] * row_bytes, False, strides, rows, firing.neuron,
-                firing.targets[worker], firing.sizes, firing.options, firing.extremes[worker],
-            )  # fmt: skip
+            fire_rows(sums, False, rows, firing.arguments[worker])
 
         return run
 
@@ -139,14 +140,14 @@ class PoolOperation(Operation):
     def bind(self, work: Workspace) -> Task:
         """Return the task."""
         node, out = self.node, work.arrays[self.out.name]
-        window = (node.kernel, node.stride, node.padding, self.target.height)
+        window = PoolWindow(node.kernel, node.stride, node.padding, self.height, self.target.height)
         if isinstance(self.source, Spikes):
             source, pool = work.spikes(self.source), or_pool_rows
         else:
             source, pool = work.arrays[self.source.name], max_pool_rows
 
         def run(rows: Rows, worker: int) -> None:
-            pool(source, self.height, window, rows, out)
+            pool(source, window, rows, out)
 
         return run
 

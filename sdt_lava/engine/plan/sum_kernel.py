@@ -9,9 +9,31 @@ from sdt_lava.engine.layout import LANES
 from sdt_lava.engine.plan.buffers import Buffer, Spikes, Task
 from sdt_lava.engine.plan.firing import Firing
 from sdt_lava.engine.synapses import Synapses
+from sdt_lava.kernels.windows import WindowGeometry
+from sdt_lava.kernels.words import SpikeArray
 
 if TYPE_CHECKING:
     from sdt_lava.engine.plan.workspace import Workspace
+
+
+def geometry_of(synapses: Synapses) -> WindowGeometry:
+    """Return the geometry of a layer's windows."""
+    window = synapses.window
+    return WindowGeometry(*window.kernel, *window.stride, *window.padding, *window.dilation)
+
+
+def spike_array(spikes: Spikes, work: Workspace) -> SpikeArray:
+    """Return what a layer reads: some words of packed spikes."""
+    array, layout = work.arrays[spikes.buffer.name], spikes.layout
+    return SpikeArray(
+        address=array.ctypes.data,
+        height=layout.height,
+        steps=work.steps,
+        columns=layout.width,
+        stride=array.shape[-1],
+        first=spikes.first_word,
+        used=layout.words,
+    )
 
 
 class SumKernel(ABC):

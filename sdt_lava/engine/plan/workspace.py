@@ -19,11 +19,14 @@ from sdt_lava.support.allocation import aligned_empty, current_guard, zeros
 _SCRATCH_TYPES: dict[str, Any] = {
     "lists": np.uint16,
     "list_starts": np.int64,
-    "rows": np.int64,
+    "found": np.int64,
     "events": np.uint16,
     "starts": np.int64,
     "sums": np.int32,
-    "strings": np.uint64,
+    "string": np.uint64,
+    "entries": np.uint16,
+    "payloads": np.uint64,
+    "offsets": np.int64,
 }
 
 NO_FRAMES: IntArray = np.zeros(0, np.int64)
@@ -113,14 +116,14 @@ class Workspace:
         self.counts[name] = [zeros(shape, np.int64) for _ in range(self.run.workers)]
         return self.counts[name]
 
-    def scratch(self, sizes: dict[str, int]) -> list[tuple[int, ...]]:
+    def scratch(self, sizes: dict[str, int]) -> list[dict[str, int]]:
         """Return the addresses of each worker's scratch arrays of at least these sizes."""
         if current_guard() is not None:
             # Of just these sizes, so that the larger ones of other layers hide nothing.
             own = [_scratch_arrays(sizes) for _ in self._scratch]
             self._own_scratch += own
-            return [tuple(array.ctypes.data for array in arrays.values()) for arrays in own]
-        return [tuple(arrays[name].ctypes.data for name in sizes) for arrays in self._scratch]
+            return [_addresses(arrays, sizes) for arrays in own]
+        return [_addresses(arrays, sizes) for arrays in self._scratch]
 
     def reserve(self, sizes: Iterable[Mapping[str, int]]) -> None:
         """Allocate scratch arrays that are large enough for every layer."""
@@ -131,6 +134,10 @@ class Workspace:
 
 def _scratch_arrays(sizes: Mapping[str, int]) -> dict[str, NDArray[Any]]:
     return {name: aligned_empty((size,), _SCRATCH_TYPES[name]) for name, size in sizes.items()}
+
+
+def _addresses(arrays: Mapping[str, NDArray[Any]], names: Iterable[str]) -> dict[str, int]:
+    return {name: arrays[name].ctypes.data for name in names}
 
 
 def scratch_bytes(sizes: Iterable[Mapping[str, int]]) -> int:
