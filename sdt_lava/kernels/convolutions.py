@@ -1,10 +1,173 @@
-"""Weighted sums as they are written down: loops, for whatever no library sums up exactly."""
+"""Convolutions as loops: over the events, or as they are written down."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sdt_lava.kernels.jit import jit
+from sdt_lava.support.allocation import placed_fields
+
+
+def taps(
+    size: int, output: int, kernel: int, stride: int, padding: int, dilation: int
+) -> list[list[tuple[int, int]]]:
+    """List the kernel and output positions that each input position reaches, along one axis.
+
+    Parameters
+    ----------
+    size, output, kernel : int
+        Positions of the input, the output and the kernel.
+    stride, padding, dilation : int
+        Of the convolution.
+
+    Returns
+    -------
+    list of list of tuple of int
+        For each input position pairs of kernel and output position, in the order of outputs.
+    """
+    found = []
+    for position in range(size):
+        reached = [divmod(position + padding - tap * dilation, stride) for tap in range(kernel)]
+        found.append(
+            [(tap, at) for tap, (at, rest) in enumerate(reached) if not rest and 0 <= at < output]
+        )
+        found[-1].reverse()
+    return found
+
+
+TAP = np.dtype([("kernel", np.int64), ("output", np.int64)])
+RUN = np.dtype([("place", np.int64), ("output", np.int64), ("length", np.int64)])
+
+
+class WindowTable(NamedTuple):
+    """A convolution's kernels and where they go.
+
+    Parameters
+    ----------
+    kernel : ndarray of int32
+        ``(kernel rows, channels, kernel columns, outputs of a group)``, of a correlation. Columns
+        are sorted such that those that one input reaches side by side lie side by side.
+    rows : ndarray of TAP
+        ``(input rows, n)``: kernel and output rows, up to a first -1.
+    columns : ndarray of RUN
+        ``(input columns, n)``: places in `kernel`, first output columns and numbers of columns, up
+        to a first -1.
+    """
+
+    kernel: NDArray[np.int32]
+    rows: NDArray[Any]
+    columns: NDArray[Any]
+
+
+def window_table(
+    weight: NDArray[Any],
+    shapes: tuple[tuple[int, ...], tuple[int, ...]],
+    window: tuple[tuple[int, int], tuple[int, int], tuple[int, int]],
+    groups: int,
+) -> WindowTable:
+    """Make the table of a convolution.
+
+    Parameters
+    ----------
+    weight : ndarray
+        ``(outputs, rows, columns, channels of a group)``, of a correlation.
+    shapes : pair of tuple of int
+        ``(rows, columns, channels)`` of input and output.
+    window : triple of pair of int
+        Stride, padding and dilation, each along rows and columns.
+    groups : int
+        Channel groups.
+    """
+    outputs, height, width, in_group = weight.shape
+    by_axis = [
+        taps(shapes[0][axis], shapes[1][axis], (height, width)[axis], *(w[axis] for w in window))
+        for axis in (0, 1)
+    ]
+    stride = window[0][1]
+    # Neighbouring outputs take every stride-th column, from the last to the first.
+    order = sorted(range(width), key=lambda column: (column % stride, -column))
+    place = {column: index for index, column in enumerate(order)}
+    # In groups, the outputs of one input do not lie side by side.
+    runs = [_runs([(place[tap], at) for tap, at in pairs], groups == 1) for pairs in by_axis[1]]
+    by_group = weight[:, :, order].reshape(groups, outputs // groups, height, width, in_group)
+    kernel = by_group.transpose(2, 0, 4, 3, 1).reshape(height, groups * in_group, width, -1)
+    kernel = np.ascontiguousarray(kernel, dtype=np.int32)
+    return placed_fields(WindowTable(kernel, _filled(by_axis[0], TAP), _filled(runs, RUN)))
+
+
+def _runs(pairs: list[tuple[int, int]], joined: bool) -> list[tuple[int, int, int]]:
+    """Join pairs that both count on to ``(first, first, length)``."""
+    runs: list[tuple[int, int, int]] = []
+    for tap, at in pairs:
+        if joined and runs and (tap, at) == (runs[-1][0] + runs[-1][2], runs[-1][1] + runs[-1][2]):
+            runs[-1] = (*runs[-1][:2], runs[-1][2] + 1)
+        else:
+            runs.append((tap, at, 1))
+    return runs
+
+
+def _filled(lists: Sequence[Sequence[tuple[int, ...]]], kind: Any) -> NDArray[Any]:
+    """Put lists of tuples in one array of records, and -1 behind each."""
+    table = np.full((len(lists), max(map(len, lists), default=0) + 1), -1, kind)
+    for row, entries in zip(table, lists, strict=True):
+        row[: len(entries)] = entries
+    return table
+
+
+@jit
+def propagate_convolution(values: Any, graded: bool, table: WindowTable, sums: Any) -> None:
+    """Add kernels at the positions that each event reaches.
+
+    Parameters
+    ----------
+    values : ndarray of int32
+        What each input sent, ``(rows, columns, channels)``; 0 is nothing.
+    graded : bool
+        Multiply weights by payloads; otherwise an event counts once.
+    table : WindowTable
+        The kernels.
+    sums : ndarray of int32
+        ``(rows, columns, outputs)``; added to.
+    """
+    _, channels, width, out_group = table.kernel.shape
+    in_group = channels * out_group // sums.shape[2]
+    flat_sums, flat_kernel = sums.reshape(-1), table.kernel.reshape(-1)
+    events = np.empty(channels, np.int64)
+    for row in range(values.shape[0]):
+        for column in range(values.shape[1]):
+            count = 0
+            for channel in range(channels):
+                events[count] = channel
+                count += values[row, column, channel] != 0
+            for a in range(table.rows.shape[1] if count else 0):
+                tap = table.rows[row, a]
+                if tap.kernel < 0:
+                    break
+                for b in range(table.columns.shape[1]):
+                    run = table.columns[column, b]
+                    if run.place < 0:
+                        break
+                    # Unsigned: an index that might count from the end costs a test.
+                    length = np.uint64(run.length * out_group)
+                    first = (tap.output * sums.shape[1] + run.output) * sums.shape[2]
+                    for e in range(count):
+                        channel = events[e]
+                        start = (tap.kernel * channels + channel) * width + run.place
+                        source, target = np.uint64(start * out_group), np.uint64(first)
+                        if in_group < channels:
+                            target += np.uint64(channel // in_group * out_group)
+                        if graded:
+                            payload = values[row, column, channel]
+                            for k in range(length):
+                                product = np.int32(flat_kernel[source + k] * payload)
+                                flat_sums[target + k] += product
+                        else:
+                            for k in range(length):
+                                flat_sums[target + k] += flat_kernel[source + k]
 
 
 class Strides(NamedTuple):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sdt_lava.kernels.jit import jit
 from sdt_lava.kernels.lists import append_indices, copy_shifted
-from sdt_lava.kernels.llvm import INT_BYTES
+from sdt_lava.kernels.llvm import INT_BYTES, SHORT_BYTES
 from sdt_lava.kernels.neurons import FireArguments, fire_int
 from sdt_lava.kernels.rows import EVENTS_PER_SUM, sum_rows_64, sum_rows_128
 from sdt_lava.kernels.windows import WindowGeometry, find_rows, row_slots
@@ -148,18 +148,19 @@ def _close_list(scratch: EventScratch, position: int, end: int, zero_row: int) -
 @jit
 def _sum_tile(weights: EventWeights, tile: int, scratch: EventScratch, positions: int) -> None:
     """Sum the weight rows of every position for one tile of output channels."""
-    width, events, sums = weights.width, scratch.events, scratch.sums
-    origin = tile * weights.rows * width
+    width = weights.width
+    table = weights.address + tile * weights.rows * width
     for position in range(positions):
         begin, end = read(scratch.starts, position), read(scratch.starts, position + 1)
-        at = position * width
+        sums = scratch.sums + position * width * INT_BYTES
         again = False
         while True:
             count = min(end - begin, EVENTS_PER_SUM)
+            events = scratch.events + begin * SHORT_BYTES
             if width == LANES:
-                sum_rows_64(weights.address, origin, events, begin, count, sums, at, again)
+                sum_rows_64(table, events, count, sums, again)
             else:
-                sum_rows_128(weights.address, origin, events, begin, count, sums, at, again)
+                sum_rows_128(table, events, count, sums, again)
             begin += count
             again = True
             if begin >= end:

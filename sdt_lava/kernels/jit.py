@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import llvmlite
 import numba
@@ -20,6 +20,7 @@ from numba import njit
 from numba.core import config
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.dispatcher import Dispatcher
 
 from sdt_lava.support.forks import PATIENCE
 
@@ -210,3 +211,15 @@ def jit(function: Callable[..., Any]) -> Any:
     with suppress(RuntimeError, OSError):  # no folder for the cache
         dispatcher._cache = _CacheIfPossible(function)
     return dispatcher
+
+
+def resolved(kernel: Any, *examples: Any) -> Callable[..., Any]:
+    """Return the machine code of a kernel for arguments of the types of some examples.
+
+    A call of the kernel itself looks at the types of all arguments, which for named tuples takes
+    longer than the rest of a call. Nobody looks at the arguments of what is returned: they have to
+    be of just these types, and arrays have to be the examples themselves.
+    """
+    if not isinstance(kernel, Dispatcher):
+        return cast(Callable[..., Any], kernel)
+    return cast(Callable[..., Any], kernel.compile(tuple(kernel.typeof_pyval(x) for x in examples)))

@@ -1,4 +1,4 @@
-"""Lists of weight rows: of the inputs that spike, and of the patterns of neighbouring inputs."""
+"""Lists of events, and of the table rows that patterns of neighbouring inputs select."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from numba.extending import intrinsic
 
 from sdt_lava.kernels.llvm import (
     BYTE,
+    INT,
+    INTS,
+    PART,
     SHORT,
     WORD,
     constant,
@@ -19,6 +22,7 @@ from sdt_lava.kernels.llvm import (
     external,
     index,
     load,
+    load_first,
     store,
 )
 from sdt_lava.kernels.words import HAS_COMPRESS, LANES
@@ -73,6 +77,37 @@ def append_indices(typing: Any, word: Any, base: Any, indices: Any, at: Any) -> 
         return count
 
     return signature, compressed if HAS_COMPRESS else one_by_one
+
+
+@intrinsic
+def append_nonzero(
+    typing: Any, values: Any, at: Any, count: Any, number: Any, events: Any, end: Any
+) -> Any:
+    """Append the numbers of values that are not 0; they are counted from ``number`` on.
+
+    Looks at ``values[at:at + count]``, at most PART of them, and returns the new end; up to PART
+    elements of ``events[end:]`` are written.
+    """
+    nothing, lanes = constant(0), ir.Constant(INTS, list(range(PART)))
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values, at, count, number, events, end = arguments
+        read = load_first(builder, element(builder, values, at, INT), count)
+        is_event = builder.icmp_signed("!=", read, nothing)
+        found = builder.add(lanes, everywhere(builder, builder.trunc(number, INT), INTS))
+        operands = found, is_event, nothing
+        compress = external(
+            builder,
+            "llvm.experimental.vector.compress.v16i32",
+            INTS,
+            [operand.type for operand in operands],
+        )
+        packed = builder.call(compress, operands)
+        store(builder, packed, element(builder, events, end, INT))
+        added = builder.ctpop(builder.bitcast(is_event, ir.IntType(PART)))
+        return builder.add(end, builder.zext(added, WORD))
+
+    return types.int64(values, at, count, number, events, end), codegen
 
 
 @intrinsic

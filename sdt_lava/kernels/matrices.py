@@ -1,4 +1,4 @@
-"""Connections: each event adds its weights to the sums of its targets.
+"""Connections by matrices: each event adds its weights to the sums of its targets.
 
 Time grows with the number of events, except for a glance at every input. Sums are int32 (or, where
 Lava's are, int64) and wrap, as Lava's do.
@@ -6,17 +6,160 @@ Lava's are, int64) and wrap, as Lava's do.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_matrix, csr_matrix
 
 from sdt_lava.kernels.jit import jit
+from sdt_lava.support.allocation import placed, placed_fields
+
+_INT16 = np.iinfo(np.int16)
+# Mean length from which adding runs is faster than adding single entries.
+_SHORTEST_RUN = 4
+# Positions that a kernel of 15 x 15 reaches.
+_MOST_TAPS = 15 * 15
+
+
+# A connection of `propagate_network`: where its columns begin among those of all connections, first
+# index and size of its source among all signals, delay, and whether payloads count.
+LINK = np.dtype(
+    [
+        ("columns", np.int64),
+        ("source", np.int64),
+        ("size", np.int64),
+        ("delay", np.int64),
+        ("graded", np.bool_),
+    ],
+    align=True,
+)
+
+
+class ColumnTable(NamedTuple):
+    """A sparse matrix by columns: column j has the entries ``start[j]`` to ``start[j + 1]``."""
+
+    start: NDArray[np.int64]
+    rows: NDArray[np.uint32]
+    weights: NDArray[np.int32]
+
+
+class RunTable(NamedTuple):
+    """A sparse matrix by columns and runs of consecutive rows.
+
+    Column j has the runs ``start[j]`` to ``start[j + 1]``, run r begins at row ``first[r]`` and has
+    the weights ``offset[r]`` to ``offset[r + 1]``, of int16 or int32.
+    """
+
+    start: NDArray[np.int64]
+    first: NDArray[np.uint64]
+    offset: NDArray[np.uint64]
+    weights: NDArray[Any]
+
+    @property
+    def pays_off(self) -> bool:
+        """Whether runs are long enough to be faster than single entries."""
+        return len(self.weights) > 0 and len(self.weights) >= _SHORTEST_RUN * len(self.first)
+
+
+def shifted_up(weights: Any, exponent: int) -> Any:
+    """Multiply weights by ``2 ** exponent`` if it is positive; a negative one acts on sums."""
+    return np.left_shift(weights, exponent) if exponent > 0 else weights
+
+
+def column_table(weights: csr_matrix, exponent: int = 0) -> ColumnTable:
+    """Sort a sparse matrix by columns.
+
+    Parameters
+    ----------
+    weights : csr_matrix
+        ``(outputs, inputs)``.
+    exponent : int
+        Weight exponent; only a positive one changes the table.
+    """
+    columns = weights.tocsc()
+    columns.sort_indices()
+    return placed_fields(
+        ColumnTable(
+            columns.indptr.astype(np.int64),
+            columns.indices.astype(np.uint32),
+            shifted_up(columns.data.astype(np.int32), exponent),
+        )
+    )
+
+
+def run_table(table: ColumnTable) -> RunTable:
+    """Find runs of consecutive rows."""
+    rows = table.rows.astype(np.int64)
+    begins = np.ones(rows.size + 1, bool)
+    begins[1:-1] = np.diff(rows) != 1
+    begins[table.start] = True
+    offset = np.flatnonzero(begins)
+    start = np.cumsum(begins) - 1
+    return placed_fields(
+        RunTable(
+            start[table.start],
+            rows[offset[:-1]].astype(np.uint64),
+            offset.astype(np.uint64),
+            in_few_bytes(table.weights),
+        )
+    )
+
+
+def channels_last(shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return where each value of a flat ``(C, ...)`` signal goes in the order ``(..., C)``."""
+    channels = shape[0]
+    index = np.arange(int(np.prod(shape)))
+    positions = index.size // channels
+    return index % positions * channels + index // positions
+
+
+def permuted(table: ColumnTable, rows: NDArray[np.int64]) -> ColumnTable:
+    """Move the rows of a sparse matrix: row r goes to ``rows[r]``."""
+    # Copies, as sorting works in place.
+    parts = (table.weights.copy(), rows[table.rows], table.start.copy())
+    moved = csc_matrix(parts, (rows.size, table.start.size - 1))
+    moved.sort_indices()
+    return table._replace(rows=moved.indices.astype(np.uint32), weights=moved.data)
+
+
+def channel_stride(table: ColumnTable, outputs: int) -> int:
+    """Guess how far apart in the output channels are: the positions of an image.
+
+    A convolution has the same positions in every channel. So in its longest column the row
+    numbers repeat themselves, one image further.
+
+    Returns
+    -------
+    int
+        Number of positions, a divisor of `outputs`; 1 where nothing repeats.
+    """
+    lengths = np.diff(table.start)
+    if not table.rows.size:
+        return 1
+    longest = int(np.argmax(lengths))
+    rows = table.rows[table.start[longest] : table.start[longest + 1]].astype(np.int64)
+    for period in range(1, min(rows.size, _MOST_TAPS)):
+        steps = rows[period:] - rows[:-period]
+        if (steps == steps[0]).all():
+            return int(steps[0]) if outputs % steps[0] == 0 else 1
+    return 1
+
+
+def row_table(weights: NDArray[Any], exponent: int = 0) -> NDArray[Any]:
+    """Transpose a dense matrix to ``(inputs, outputs)``, in int16 or int32."""
+    columns = np.ascontiguousarray(shifted_up(weights.astype(np.int32), exponent).T)
+    return placed(in_few_bytes(columns))
+
+
+def in_few_bytes(weights: NDArray[Any]) -> NDArray[Any]:
+    """Return weights as int16 if they fit: less memory to read."""
+    fit = not weights.size or (weights.min() >= _INT16.min and weights.max() <= _INT16.max)
+    return weights.astype(np.int16) if fit else weights
 
 
 @jit
-def propagate_sparse(
-    values: Any, graded: bool, start: Any, rows: Any, weights: Any, sums: Any
-) -> None:
+def propagate_sparse(values: Any, graded: bool, table: ColumnTable, sums: Any) -> None:
     """Add the columns of a sparse matrix.
 
     Parameters
@@ -25,8 +168,8 @@ def propagate_sparse(
         What each input sent, ``(inputs,)``; 0 is nothing.
     graded : bool
         Multiply weights by payloads; otherwise an event counts once.
-    start, rows, weights : ndarray of int64, uint32 and int32
-        The matrix by columns: column j has the entries ``start[j]`` to ``start[j + 1]``.
+    table : ColumnTable
+        The matrix.
     sums : ndarray of int32 or int64
         ``(outputs,)``; added to.
     """
@@ -34,82 +177,60 @@ def propagate_sparse(
         if values[column] == 0:
             continue
         payload = values[column] if graded else np.int32(1)
-        for k in range(start[column], start[column + 1]):
-            sums[rows[k]] += np.int32(weights[k] * payload)
+        for k in range(table.start[column], table.start[column + 1]):
+            sums[table.rows[k]] += np.int32(table.weights[k] * payload)
 
 
 @jit
-def propagate_runs(
-    values: Any, graded: bool, start: Any, first: Any, offset: Any, weights: Any, sums: Any
-) -> None:
+def propagate_runs(values: Any, graded: bool, table: RunTable, sums: Any) -> None:
     """Add the columns of a sparse matrix whose entries lie side by side.
 
     Parameters
     ----------
     values, graded, sums
         As in :func:`propagate_sparse`.
-    start : ndarray of int64
-        Column j has the runs ``start[j]`` to ``start[j + 1]``.
-    first : ndarray of uint64
-        First row of each run.
-    offset : ndarray of uint64
-        Run r has the weights ``offset[r]`` to ``offset[r + 1]``.
-    weights : ndarray of int32
-        All weights.
+    table : RunTable
+        The matrix.
     """
     for column in range(values.size):
         if values[column] == 0:
             continue
         payload = values[column]
-        for run in range(start[column], start[column + 1]):
-            begin, row = offset[run], first[run]
+        for run in range(table.start[column], table.start[column + 1]):
+            begin, row = table.offset[run], table.first[run]
+            length = table.offset[run + 1] - begin
             if graded:
-                for k in range(offset[run + 1] - begin):
-                    sums[row + k] += np.int32(weights[begin + k] * payload)
+                for k in range(length):
+                    sums[row + k] += np.int32(table.weights[begin + k] * payload)
             else:
-                for k in range(offset[run + 1] - begin):
-                    sums[row + k] += weights[begin + k]
+                for k in range(length):
+                    sums[row + k] += table.weights[begin + k]
 
 
 @jit
-def propagate_network(
-    values: Any,
-    links: Any,
-    start: Any,
-    first: Any,
-    offset: Any,
-    weights: Any,
-    arriving: Any,
-    step: int,
-) -> None:
+def propagate_network(values: Any, links: Any, table: RunTable, arriving: Any, step: int) -> None:
     """Do what :func:`propagate_runs` does for many connections, which may have delays.
 
     Parameters
     ----------
     values : ndarray of int32
         All signals of this step.
-    links : ndarray of int64
-        ``(n, 5)``: where the columns of each connection begin in `start`, first index and size of
-        its source in `values`, delay, and whether payloads count.
-    start, first, offset, weights
-        As in :func:`propagate_runs`, with rows counted over all sums.
+    links : ndarray of LINK
+        The connections.
+    table : RunTable
+        Their matrices, side by side, with rows counted over all sums.
     arriving : ndarray of int32
         ``(steps, sums)``: the sums of step s are in row ``s % steps``.
     step : int
         The step that events without a delay reach.
     """
-    for link in range(links.shape[0]):
-        columns, source, size = links[link, 0], links[link, 1], links[link, 2]
-        sums = arriving[(step + links[link, 3]) % arriving.shape[0]]
-        graded = links[link, 4] != 0
+    for link in links:
+        start = table.start[link.columns : link.columns + link.size + 1]
         propagate_runs(
-            values[source : source + size],
-            graded,
-            start[columns : columns + size + 1],
-            first,
-            offset,
-            weights,
-            sums,
+            values[link.source : link.source + link.size],
+            link.graded,
+            RunTable(start, table.first, table.offset, table.weights),
+            arriving[(step + link.delay) % arriving.shape[0]],
         )
 
 
@@ -135,111 +256,3 @@ def propagate_dense(values: Any, graded: bool, weights: Any, sums: Any) -> None:
         else:
             for k in range(row.size):
                 sums[k] += row[k]
-
-
-@jit
-def propagate_convolution(
-    values: Any, graded: bool, kernel: Any, row_taps: Any, column_runs: Any, sums: Any
-) -> None:
-    """Add kernels at the positions that each event reaches.
-
-    Parameters
-    ----------
-    values : ndarray of int32
-        What each input sent, ``(rows, columns, channels)``; 0 is nothing.
-    graded : bool
-        Multiply weights by payloads; otherwise an event counts once.
-    kernel, row_taps, column_runs
-        Of a :class:`~sdt_lava.kernels.tables.WindowTable`.
-    sums : ndarray of int32
-        ``(rows, columns, outputs)``; added to.
-    """
-    channels, width, out_group = kernel.shape[1:]
-    in_group = channels * out_group // sums.shape[2]
-    flat_sums, flat_kernel = sums.reshape(-1), kernel.reshape(-1)
-    events = np.empty(channels, np.int64)
-    for row in range(values.shape[0]):
-        for column in range(values.shape[1]):
-            count = 0
-            for channel in range(channels):
-                events[count] = channel
-                count += values[row, column, channel] != 0
-            for a in range(row_taps.shape[1] if count else 0):
-                kernel_row, out_row = row_taps[row, a, 0], row_taps[row, a, 1]
-                if kernel_row < 0:
-                    break
-                for b in range(column_runs.shape[1]):
-                    place, out_column = column_runs[column, b, 0], column_runs[column, b, 1]
-                    if place < 0:
-                        break
-                    # Unsigned: an index that might count from the end costs a test.
-                    length = np.uint64(column_runs[column, b, 2] * out_group)
-                    first = (out_row * sums.shape[1] + out_column) * sums.shape[2]
-                    for e in range(count):
-                        channel = events[e]
-                        start = (kernel_row * channels + channel) * width + place
-                        source, target = np.uint64(start * out_group), np.uint64(first)
-                        if in_group < channels:
-                            target += np.uint64(channel // in_group * out_group)
-                        if graded:
-                            payload = values[row, column, channel]
-                            for k in range(length):
-                                product = np.int32(flat_kernel[source + k] * payload)
-                                flat_sums[target + k] += product
-                        else:
-                            for k in range(length):
-                                flat_sums[target + k] += flat_kernel[source + k]
-
-
-@jit
-def shift_sums(sums: Any, exponent: int, activation: Any) -> None:
-    """Add sums times ``2 ** exponent``, rounded down, and clear them.
-
-    Parameters
-    ----------
-    sums : ndarray of int32 or int64
-        ``(n,)``; 0 afterwards.
-    exponent : int
-        -31 to 31.
-    activation : ndarray of int32
-        ``(n,)``; added to.
-    """
-    for i in range(sums.size):
-        total = np.int64(sums[i])
-        total = total << exponent if exponent >= 0 else total >> -exponent
-        activation[i] = np.int32(activation[i] + np.int32(total))
-        sums[i] = 0
-
-
-@jit
-def wrap_sums(sums: Any, activation: Any) -> None:
-    """Add a convolution's sums, wrapped to 24 bit, and clear them.
-
-    Parameters
-    ----------
-    sums, activation : ndarray of int32
-        ``(n,)``; `sums` is 0 afterwards, `activation` is added to.
-    """
-    for i in range(sums.size):
-        # Bits above the 24th are shifted out, and the sign is that of the 24th.
-        wrapped = np.int32(np.int32(np.int64(sums[i]) << 8) >> 8)
-        activation[i] = np.int32(activation[i] + wrapped)
-        sums[i] = 0
-
-
-@jit
-def transpose_sums(sums: Any, activation: Any) -> None:
-    """Add sums to an array of the transposed shape, and clear them.
-
-    Parameters
-    ----------
-    sums : ndarray of int32
-        ``(positions, channels)``; 0 afterwards.
-    activation : ndarray of int32
-        ``(channels, positions)``; added to.
-    """
-    for channel in range(sums.shape[1]):
-        for position in range(sums.shape[0]):
-            total = activation[channel, position] + sums[position, channel]
-            activation[channel, position] = np.int32(total)
-            sums[position, channel] = 0

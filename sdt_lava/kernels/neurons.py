@@ -31,16 +31,15 @@ from sdt_lava.kernels.llvm import (
     load,
     store,
 )
-from sdt_lava.kernels.words import LANES
+from sdt_lava.kernels.words import HALF, LANES
 
 # Parameters of 64 channels follow one another: left and right shift of the sums, aligned bias,
 # aligned threshold, and what the leaks keep of v and of u in 1/4096. If the form is leaky, the
 # last two are v's as a factor and a right shift; if it is bare, the first aligns sums, too.
 PARAMETERS = 6
 
-# Lanes that advance together: two vectors hide each other's latency, and layers with few channels
+# Half a word advances at once: two vectors hide each other's latency, and layers with few channels
 # do not compute a whole word.
-HALF = LANES // 2
 _VECTORS = HALF // PART
 
 # Elements of the state of 64 neurons (v, then u) and of their extremes (activation, membrane).

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.kernels.jit import jit
-from sdt_lava.kernels.vectors import TILE, transpose_tile
 from sdt_lava.support.allocation import placed_fields
 
 # lava.proc.lif.models: 24-bit states, decays of 12 bit, activations aligned by 6 bit.
@@ -24,24 +23,43 @@ _ALIGN_SHIFT = 6
 _PERIOD = 1024
 
 
-class LifArrays(NamedTuple):
+# A population: first neuron, number of neurons, first index and number of its parameters, which
+# repeat themselves, and whether anything is left of u after a step.
+POPULATION = np.dtype(
+    [
+        ("begin", np.int64),
+        ("size", np.int64),
+        ("parameter", np.int64),
+        ("period", np.int64),
+        ("has_memory", np.bool_),
+    ],
+    align=True,
+)
+
+
+class PopulationTable(NamedTuple):
     """Parameters of populations that follow one another, as :func:`integrate` reads them.
 
     Parameters
     ----------
-    parts : ndarray of int64
-        ``(populations, 5)``: first neuron, number of neurons, first index and number of its
-        parameters, which repeat themselves, and whether anything is left of u after a step.
-    fields : ndarray of int32
-        ``(4, n)``: what is added to v, what is left of u and of v after a step in 1/4096 (0 to
-        4096), and the firing threshold, aligned with v.
+    parts : ndarray of POPULATION
+        The populations.
+    bias : ndarray of int32
+        ``(n,)``: what is added to v.
+    kept_current, kept_voltage : ndarray of int32
+        ``(n,)``: what is left of u and of v after a step in 1/4096 (0 to 4096).
+    threshold : ndarray of int32
+        ``(n,)``: firing threshold, aligned with v.
     """
 
-    parts: NDArray[np.int64]
-    fields: NDArray[np.int32]
+    parts: NDArray[Any]
+    bias: NDArray[np.int32]
+    kept_current: NDArray[np.int32]
+    kept_voltage: NDArray[np.int32]
+    threshold: NDArray[np.int32]
 
 
-def lif_arrays(populations: Sequence[tuple[int, Sequence[Any]]]) -> LifArrays:
+def population_table(populations: Sequence[tuple[int, Sequence[Any]]]) -> PopulationTable:
     """Make the parameters of some populations.
 
     Parameters
@@ -58,8 +76,8 @@ def lif_arrays(populations: Sequence[tuple[int, Sequence[Any]]]) -> LifArrays:
         parts.append((neuron, size, parameter, values.shape[1], values[1].any()))
         columns.append(values)
         neuron, parameter = neuron + size, parameter + values.shape[1]
-    parameters = LifArrays(np.array(parts, np.int64), np.hstack(columns).astype(np.int32))
-    return placed_fields(parameters)
+    rows = np.hstack(columns).astype(np.int32)
+    return placed_fields(PopulationTable(np.array(parts, POPULATION), *rows))
 
 
 @jit
@@ -86,12 +104,7 @@ def _charged(voltage: Any, current: Any, bias: Any) -> Any:
 
 @jit
 def integrate(
-    activation: Any,
-    current: Any,
-    voltage: Any,
-    parts: Any,
-    fields: Any,
-    spikes: Any,
+    activation: Any, current: Any, voltage: Any, table: PopulationTable, spikes: Any
 ) -> None:
     """Advance leaky integrate-and-fire neurons by one step.
 
@@ -102,27 +115,26 @@ def integrate(
     current, voltage : ndarray of int32
         State u and v, ``(n,)``; updated in place. Where nothing is left of any current after a
         step, `current` may be empty.
-    parts, fields
-        :class:`LifArrays`.
+    table : PopulationTable
+        Their parameters.
     spikes : ndarray of int32
         Output, ``(n,)``: 0 or 1.
     """
-    bias, kept_current, kept_voltage, threshold = fields[0], fields[1], fields[2], fields[3]
     is_kept = current.size > 0
-    for part in range(parts.shape[0]):
-        begin, size, parameter, period, has_memory = parts[part]
-        for first in range(begin, begin + size, period):
-            for k in range(min(period, begin + size - first)):
+    for part in table.parts:
+        end = part.begin + part.size
+        for first in range(part.begin, end, part.period):
+            for k in range(min(part.period, end - first)):
                 # Unsigned: an index that might count from the end costs a test.
-                i, p = np.uint64(first + k), np.uint64(parameter + k)
+                i, p = np.uint64(first + k), np.uint64(part.parameter + k)
                 u = np.int32(np.int64(activation[i]) << _ALIGN_SHIFT)
-                if has_memory:
-                    u = np.int32(_decayed(current[i], kept_current[p]) + u)
+                if part.has_memory:
+                    u = np.int32(_decayed(current[i], table.kept_current[p]) + u)
                 u = _driven(u)
                 if is_kept:
                     current[i] = u
-                v = _charged(_decayed(voltage[i], kept_voltage[p]), u, bias[p])
-                fired = v > threshold[p]
+                v = _charged(_decayed(voltage[i], table.kept_voltage[p]), u, table.bias[p])
+                fired = v > table.threshold[p]
                 spikes[i] = fired
                 voltage[i] = np.int32(0) if fired else v
 
@@ -148,47 +160,3 @@ def relay(activation: Any, voltage: Any, threshold: int, payload: Any) -> None:
         magnitude = np.int32(-total) if total < 0 else total
         payload[i] = total if magnitude > threshold else np.int32(0)
         voltage[i] = 0
-
-
-@jit
-def record(values: Any, row: Any) -> bool:
-    """Copy values to a row of a recording, and tell whether all of them fit its type.
-
-    Parameters
-    ----------
-    values : ndarray of int32
-        ``(n,)``.
-    row : ndarray of uint8 or int32
-        Output, ``(n,)``.
-    """
-    fits = True
-    for i in range(values.size):
-        row[i] = values[i]
-        fits &= row[i] == values[i]
-    return fits
-
-
-@jit
-def transpose(source: Any, places: Any, target: Any) -> None:
-    """Transpose parts of an array into parts of another.
-
-    Parameters
-    ----------
-    source, target : ndarray of int32
-        ``(n,)``; both in C order.
-    places : ndarray of int64
-        ``(parts, 4)``: where a part begins in `source`, its rows and columns there, and where its
-        transpose begins in `target`.
-    """
-    read, write = source.ctypes.data, target.ctypes.data
-    for part in range(places.shape[0]):
-        begin, rows, columns, goal = places[part]
-        tall, wide = rows // TILE * TILE, columns // TILE * TILE
-        for row in range(0, tall, TILE):
-            for column in range(0, wide, TILE):
-                at, to = begin + row * columns + column, goal + column * rows + row
-                transpose_tile(read, at, columns, write, to, rows)
-        for row in range(rows):
-            at, to = begin + row * columns, goal + row
-            for column in range(wide if row < tall else 0, columns):
-                target[np.uint64(to + column * rows)] = source[np.uint64(at + column)]

@@ -16,16 +16,23 @@ from sdt_lava.kernels.llvm import (
     constant,
     counting,
     element,
+    everywhere,
     external,
     index,
     load,
     shuffle,
     store,
 )
-from sdt_lava.kernels.words import HAS_BYTE_MULTIPLY, LANES
+from sdt_lava.kernels.words import HALF, HAS_BYTE_MULTIPLY, LANES
 
-# So many events fit a 16-bit sum: 256 * -128 and 256 * 127 are inside its range.
+# So many weights of eight bits fit a 16-bit sum: 256 * -128 and 256 * 127 are inside its range.
 EVENTS_PER_SUM = 256
+# A vector of sums.
+_SHORTS = ir.VectorType(SHORT, HALF)
+_WIDE = ir.VectorType(INT, HALF)
+# Rows that `add_rows` adds at once. The end of a loop over few events is hard to predict: fewer,
+# longer turns with events that are none cost less.
+_EVENTS_AT_ONCE = 4
 
 
 def _interleave_orders() -> tuple[list[int], list[int]]:
@@ -39,8 +46,8 @@ def _interleave_orders() -> tuple[list[int], list[int]]:
 
 
 _LOW, _HIGH = _interleave_orders()
-# sum_rows adds the weight at position p of a row into output channel STORED_CHANNELS[p] of 64:
-# undoing the interleaving is left to whoever stores the weights, once.
+# The weight at position p of 64 is added into output channel STORED_CHANNELS[p] of 64: undoing the
+# interleaving is left to whoever stores the weights, once.
 STORED_CHANNELS = tuple(range(LANES))
 if HAS_BYTE_MULTIPLY:
     _sums_at = _LOW[::2] + _HIGH[::2]
@@ -48,12 +55,11 @@ if HAS_BYTE_MULTIPLY:
 
 
 def _add_pair(builder: Any, sums: list[Any], first: Any, second: Any) -> list[Any]:
-    """Add two vectors of 64 signed bytes to two vectors of 32 16-bit sums."""
-    short = ir.VectorType(SHORT, LANES // 2)
-    if HAS_BYTE_MULTIPLY:
-        byte = ir.VectorType(BYTE, LANES)
+    """Add two vectors of signed bytes, 32 or 64, to one or two vectors of 32 16-bit sums."""
+    byte = ir.VectorType(BYTE, LANES)
+    if HAS_BYTE_MULTIPLY and first.type.count == LANES:
         # Multiplies by one and adds neighbours: the sum of two weights fits 16 bits.
-        pairs = external(builder, "llvm.x86.avx512.pmaddubs.w.512", short, [byte, byte])
+        pairs = external(builder, "llvm.x86.avx512.pmaddubs.w.512", _SHORTS, [byte, byte])
         ones = constant(1, byte)
         added = [
             builder.call(pairs, [ones, shuffle(builder, first, second, order)])
@@ -61,83 +67,153 @@ def _add_pair(builder: Any, sums: list[Any], first: Any, second: Any) -> list[An
         ]
     else:
         added = []
-        for half in (0, LANES // 2):
-            order = list(range(half, half + LANES // 2))
-            wide = [builder.sext(shuffle(builder, x, x, order), short) for x in (first, second)]
+        for part in range(0, first.type.count, HALF):
+            order = list(range(part, part + HALF))
+            wide = [builder.sext(shuffle(builder, x, x, order), _SHORTS) for x in (first, second)]
             added.append(builder.add(*wide))
     return [builder.add(total, pair) for total, pair in zip(sums, added, strict=True)]
 
 
-def _make_sum_rows(words: int) -> Any:
-    """Build the function for rows of ``64 * words`` weights."""
-    width = LANES * words
-    byte, short = ir.VectorType(BYTE, LANES), ir.VectorType(SHORT, LANES // 2)
+def _add_up(
+    builder: Any, width: int, weights: Any, events: Any, count: Any, nothing: Any = None
+) -> list[Any]:
+    """Write the loop over events; return the 16-bit sums of their weight rows.
+
+    Parameters
+    ----------
+    builder : IRBuilder
+        Where it is written to.
+    width : int
+        Weights of a row: 32, or a multiple of 64.
+    weights, events : pointer
+        The first weight row and the first event, which is the number of a row.
+    count : int64
+        Number of events.
+    nothing : int64, optional
+        Number of a row of zeros. Without it, `count` has to be even.
+    """
+    at_once = 2 if nothing is None else _EVENTS_AT_ONCE
+    lanes = min(width, LANES)
+
+    def row(place: Any) -> list[Any]:
+        event = builder.zext(builder.load(builder.gep(events, [place])), WORD)
+        if nothing is not None:
+            event = builder.select(builder.icmp_signed("<", place, count), event, nothing)
+        start = builder.gep(weights, [builder.mul(event, index(width))])
+        parts = range(0, width, lanes)
+        return [load(builder, start, ir.VectorType(BYTE, lanes), part) for part in parts]
+
+    with counting(builder, count, by=at_once) as loop:
+        totals = [loop.carried(ir.Constant(_SHORTS, None)) for _ in range(width // HALF)]
+        following, per_part = list(totals), lanes // HALF
+        for number in range(0, at_once, 2):
+            pair = [row(builder.add(loop.number, index(number + other))) for other in (0, 1)]
+            for part, vectors in enumerate(zip(*pair, strict=True)):
+                own = slice(part * per_part, (part + 1) * per_part)
+                following[own] = _add_pair(builder, following[own], *vectors)
+        for total, value in zip(totals, following, strict=True):
+            loop.carry(total, value)
+    return totals
+
+
+def _store_wide(
+    builder: Any, totals: list[Any], target: Any, again: Any = None, shift: Any = None
+) -> None:
+    """Store 16-bit sums as 32-bit ones.
+
+    Parameters
+    ----------
+    builder : IRBuilder
+        Where it is written to.
+    totals : list of vector
+        The sums.
+    target : pointer
+        Where they go.
+    again : int1, optional
+        Whether they are added to what is there.
+    shift : int64, optional
+        Exponent of a power of two, by which they are multiplied.
+    """
+    shifts = None if shift is None else everywhere(builder, builder.trunc(shift, INT), _WIDE)
+    for part, total in enumerate(totals):
+        value = builder.sext(total, _WIDE)
+        if shifts is not None:
+            value = builder.shl(value, shifts)
+        if again is not None:
+            before = load(builder, target, _WIDE, part * HALF)
+            value = builder.add(builder.select(again, before, ir.Constant(_WIDE, None)), value)
+        store(builder, value, target, part * HALF)
+
+
+def _make_sum_rows(width: int) -> Any:
+    """Build `sum_rows` for rows of ``width`` weights."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        weights = element(builder, arguments[0], arguments[1], BYTE)
-        events = element(builder, arguments[2], arguments[3], SHORT)
-        count, again = arguments[4], arguments[7]
-
-        def row(position: Any, word: int) -> Any:
-            event = builder.zext(builder.load(builder.gep(events, [position])), WORD)
-            start = builder.gep(weights, [builder.mul(event, index(width))])
-            return load(builder, start, byte, LANES * word)
-
-        with counting(builder, count, by=2) as loop:
-            totals = [loop.carried(ir.Constant(short, None)) for _ in range(2 * words)]
-            places = loop.number, builder.add(loop.number, index(1))
-            for word in range(words):
-                sums = totals[2 * word : 2 * word + 2]
-                added = _add_pair(builder, sums, *(row(place, word) for place in places))
-                for total, value in zip(sums, added, strict=True):
-                    loop.carry(total, value)
-        target = element(builder, arguments[5], arguments[6], INT)
-        _store_wide(builder, totals, target, again)
+        weights, events, count, sums, again = arguments
+        rows, numbers = (
+            element(builder, weights, index(0), BYTE),
+            element(builder, events, index(0), SHORT),
+        )
+        totals = _add_up(builder, width, rows, numbers, count)
+        _store_wide(builder, totals, element(builder, sums, index(0), INT), again)
         return context.get_dummy_value()
 
     @intrinsic
-    def sum_rows(
-        typing: Any, weights: Any, row0: Any, events: Any, first: Any, count: Any, sums: Any,
-        at: Any, again: Any,
-    ) -> Any:  # fmt: skip
-        """Set ``sums[at:]`` to the sum of the weight rows of events, or add it if ``again``.
+    def sum_rows(typing: Any, weights: Any, events: Any, count: Any, sums: Any, again: Any) -> Any:
+        """Set ``sums`` to the sum of the weight rows of events, or add it if ``again``.
 
-        An even number of events, at most EVENTS_PER_SUM; ``weights[row0 + event * width:]`` is the
-        row of an event.
+        An even number of events of 16 bits, at most EVENTS_PER_SUM; ``weights[event * width:]`` is
+        the row of an event.
         """
-        signature = types.void(weights, row0, events, first, count, sums, at, again)
-        return signature, codegen
+        return types.void(weights, events, count, sums, again), codegen
 
     return sum_rows
 
 
-def _store_wide(builder: Any, totals: list[Any], target: Any, again: Any = None) -> None:
-    """Store vectors of 16-bit sums as 32-bit ones, added to what is there if ``again``."""
-    wide = ir.VectorType(INT, LANES // 2)
-    for part, total in enumerate(totals):
-        value = builder.sext(total, wide)
-        if again is not None:
-            before = load(builder, target, wide, part * LANES // 2)
-            kept = builder.select(again, before, ir.Constant(wide, None))
-            value = builder.add(kept, value)
-        store(builder, value, target, part * LANES // 2)
+def _make_add_rows(width: int) -> Any:
+    """Build `add_rows` for rows of ``width`` weights."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        weights, events, count, nothing, sums, shift = arguments
+        rows, numbers = (
+            element(builder, weights, index(0), BYTE),
+            element(builder, events, index(0), INT),
+        )
+        totals = _add_up(builder, width, rows, numbers, count, nothing)
+        target = element(builder, sums, index(0), INT)
+        _store_wide(builder, totals, target, ir.Constant(ir.IntType(1), 1), shift)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def add_rows(
+        typing: Any, weights: Any, events: Any, count: Any, nothing: Any, sums: Any, shift: Any
+    ) -> Any:
+        """Add the weight rows of events, times ``2 ** shift``, to ``sums``.
+
+        At most EVENTS_PER_SUM events of 32 bits; ``weights[event * width:]`` is the row of an
+        event, and that of ``nothing`` is 0. Up to three elements behind the last event are read.
+        """
+        return types.void(weights, events, count, nothing, sums, shift), codegen
+
+    return add_rows
 
 
-sum_rows_64 = _make_sum_rows(1)
-sum_rows_128 = _make_sum_rows(2)
+sum_rows_64 = _make_sum_rows(LANES)
+sum_rows_128 = _make_sum_rows(2 * LANES)
+add_rows_32 = _make_add_rows(HALF)
+add_rows_64 = _make_add_rows(LANES)
 
 
 def _make_sum_lookups(width: int) -> Any:
     """Build the function for table rows of ``width`` sums."""
-    short = ir.VectorType(SHORT, LANES // 2)
-    parts = range(0, width, LANES // 2)
+    parts = range(0, width, HALF)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         tables, entries, found, rows, groups, sums, at = arguments
         tables = element(builder, tables, index(0), SHORT)
         entries = element(builder, entries, index(0), SHORT)
         with counting(builder, rows) as outer:
-            totals = [outer.carried(ir.Constant(short, None)) for _ in parts]
+            totals = [outer.carried(ir.Constant(_SHORTS, None)) for _ in parts]
             place = element(builder, found, builder.mul(outer.number, index(2)), WORD)
             table = builder.gep(tables, [builder.load(place)])
             selected = builder.gep(entries, [builder.load(builder.gep(place, [index(1)]))])
@@ -146,7 +222,7 @@ def _make_sum_lookups(width: int) -> Any:
                 entry = builder.load(builder.gep(selected, [inner.number]))
                 row = builder.gep(table, [builder.mul(builder.zext(entry, WORD), index(width))])
                 for total, part in zip(inside, parts, strict=True):
-                    inner.carry(total, builder.add(total, load(builder, row, short, part)))
+                    inner.carry(total, builder.add(total, load(builder, row, _SHORTS, part)))
             for total, value in zip(totals, inside, strict=True):
                 outer.carry(total, value)
         _store_wide(builder, totals, element(builder, sums, at, INT))
@@ -166,5 +242,5 @@ def _make_sum_lookups(width: int) -> Any:
     return sum_lookups
 
 
-sum_lookups_32 = _make_sum_lookups(LANES // 2)
+sum_lookups_32 = _make_sum_lookups(HALF)
 sum_lookups_64 = _make_sum_lookups(LANES)

@@ -8,14 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdt_lava.kernels.jit import jit
-from sdt_lava.kernels.llvm import PART
-from sdt_lava.kernels.vectors import (
-    EVENTS_PER_SUM,
-    LANES,
-    add_rows_32,
-    add_rows_64,
-    append_events,
-)
+from sdt_lava.kernels.lists import append_nonzero
+from sdt_lava.kernels.llvm import INT_BYTES, PART
+from sdt_lava.kernels.rows import EVENTS_PER_SUM, STORED_CHANNELS, add_rows_32, add_rows_64
+from sdt_lava.kernels.windows import WindowGeometry
+from sdt_lava.kernels.words import HALF, LANES
 from sdt_lava.support.allocation import placed_fields
 
 _INT8 = np.iinfo(np.int8)
@@ -29,9 +26,10 @@ class SpikeWindows(NamedTuple):
     ----------
     weights : ndarray of int8
         ``(blocks, kernel rows * kernel columns * channels + 1, outputs of a block)``, of a
-        correlation; outputs that do not exist have weights of 0, and so does the last row.
-    window : ndarray of int64
-        ``(3, 2)``: kernel, stride and padding, each along rows and columns.
+        correlation; outputs that do not exist have weights of 0, and so does the last row. Blocks
+        of 64 are stored in the order that `add_rows_64` wants.
+    window : WindowGeometry
+        Geometry, without dilation.
     shift : int
         Sums are multiplied by ``2 ** shift``.
     starts : ndarray of int64
@@ -43,7 +41,7 @@ class SpikeWindows(NamedTuple):
     """
 
     weights: NDArray[np.int8]
-    window: NDArray[np.int64]
+    window: WindowGeometry
     shift: int
     starts: NDArray[np.int64]
     events: NDArray[np.int32]
@@ -79,14 +77,17 @@ def spike_windows(
     fits = weight.min() >= _INT8.min and weight.max() <= _INT8.max
     if groups != 1 or dilation != (1, 1) or not fits:
         return None
-    lanes = LANES if outputs <= LANES else 2 * LANES
+    lanes = HALF if outputs <= HALF else LANES
     blocks = -(-outputs // lanes)
     filled = np.zeros((blocks * lanes, height * width * channels + 1), np.int8)
     filled[:outputs, :-1] = weight.reshape(outputs, -1)
+    by_block = filled.reshape(blocks, lanes, -1)
+    if lanes == LANES:
+        by_block = by_block[:, list(STORED_CHANNELS)]
     return placed_fields(
         SpikeWindows(
-            np.ascontiguousarray(filled.reshape(blocks, lanes, -1).transpose(0, 2, 1)),
-            np.array([(height, width), stride, padding]),
+            np.ascontiguousarray(by_block.transpose(0, 2, 1)),
+            WindowGeometry(height, width, *stride, *padding, *dilation),
             shift,
             np.zeros(shape[0] + 1, np.int64),
             np.zeros(shape[0] * width * channels + PART, np.int32),
@@ -121,66 +122,92 @@ def _find_events(values: Any, reach: int, first: int, starts: Any, events: Any) 
         at, stop = (row * columns + begin) * channels, (row * columns + end) * channels
         offset = (row * reach + begin - first) * channels - at
         while at < stop:
-            found = append_events(read, at, min(stop - at, PART), offset + at, write, found)
+            found = append_nonzero(read, at, min(stop - at, PART), offset + at, write, found)
             at += PART
     starts[rows] = found
 
 
-@jit
-def _add_rows(weights: int, layout: Any, events: int, part: Any, sums: int, at: int) -> None:
-    """Add the weight rows of the events from ``part[0]`` to ``part[1]`` to ``sums[at:]``.
+class _Rows(NamedTuple):
+    """Addresses and sides of what `_add_window` reads.
 
-    Arrays are addresses: counting references to them would take as long as the work.
+    Counting references to arrays would take as long as the work.
     """
-    blocks, rows, lanes, row0, shift = layout
-    first, last = part
-    nothing = rows - 1 - row0
-    while first < last:
-        end = min(first + EVENTS_PER_SUM, last)
-        if lanes == LANES:  # one block
-            add_rows_32(weights, row0, events, first, end, nothing, sums, at, shift)
-        else:
-            for block in range(blocks):
-                row, goal = row0 + block * rows, at + block * lanes
-                add_rows_64(weights, row, events, first, end, nothing, sums, goal, shift)
-        first = end
+
+    weights: int
+    events: int
+    blocks: int
+    rows: int
+    lanes: int
+    shift: int
 
 
 @jit
-def sum_windows(
-    values: Any, weights: Any, window: Any, shift: int, starts: Any, events: Any, spare: Any,
-    sums: Any,
-) -> None:  # fmt: skip
+def _add_window(table: _Rows, row0: int, first: int, end: int, sums: int) -> None:
+    """Add the weight rows of some events to the sums of one position.
+
+    Parameters
+    ----------
+    table : _Rows
+        Weights and events.
+    row0 : int
+        Number of the weight row of event 0, which need not be one.
+    first, end : int
+        First event and the one after the last.
+    sums : address of int32
+        Sums of the position.
+    """
+    lanes = table.lanes
+    nothing = table.rows - 1 - row0
+    weights = table.weights + row0 * lanes
+    while first < end:
+        count = min(end - first, EVENTS_PER_SUM)
+        events = table.events + first * INT_BYTES
+        if lanes == HALF:  # one block
+            add_rows_32(weights, events, count, nothing, sums, table.shift)
+        else:
+            for block in range(table.blocks):
+                part = weights + block * table.rows * lanes
+                goal = sums + block * lanes * INT_BYTES
+                add_rows_64(part, events, count, nothing, goal, table.shift)
+        first += count
+
+
+@jit
+def sum_windows(values: Any, table: SpikeWindows, sums: Any) -> None:
     """Add a convolution of spikes.
 
     Parameters
     ----------
     values : ndarray of int32
         ``(rows, columns, channels)``; 0 is no event, anything else one.
-    weights, window, shift, starts, events, spare
-        A :class:`SpikeWindows`.
+    table : SpikeWindows
+        The convolution.
     sums : ndarray of int32
         ``(rows, columns, outputs)``; added to.
     """
-    rows, columns, channels = values.shape
-    (height, width), strides, padding = window[0], window[1], window[2]
-    outputs, at_most = sums.shape[2], sums.size - spare.size
-    weight, event = weights.ctypes.data, events.ctypes.data
+    rows, _, channels = values.shape
+    window, spare = table.window, table.spare
+    blocks, count, lanes = table.weights.shape
+    weights, events = table.weights.ctypes.data, table.events.ctypes.data
+    weight_rows = _Rows(weights, events, blocks, count, lanes, table.shift)
     total, extra = sums.ctypes.data, spare.ctypes.data
-    for column in range(sums.shape[1]):
-        _find_events(values, width, column * strides[1] - padding[1], starts, events)
-        for row in range(sums.shape[0]):
-            top = row * strides[0] - padding[0]
+    out_rows, out_columns, outputs = sums.shape
+    at_most = sums.size - spare.size
+    for column in range(out_columns):
+        left = column * window.stride_w - window.pad_w
+        _find_events(values, window.kernel_w, left, table.starts, table.events)
+        for row in range(out_rows):
+            top = row * window.stride_h - window.pad_h
             # With padding, all of a window may be outside.
-            begin, end = min(max(top, 0), rows), min(max(top + height, 0), rows)
-            part = starts[begin], starts[end]
-            layout = (*weights.shape, -top * width * channels, shift)
-            at = (row * sums.shape[1] + column) * outputs
+            begin = table.starts[min(max(top, 0), rows)]
+            end = table.starts[min(max(top + window.kernel_h, 0), rows)]
+            row0 = -top * window.kernel_w * channels
+            at = (row * out_columns + column) * outputs
             if at <= at_most:
                 # Weights of 0 are added to the sums that follow.
-                _add_rows(weight, layout, event, part, total, at)
+                _add_window(weight_rows, row0, begin, end, total + at * INT_BYTES)
                 continue
-            _add_rows(weight, layout, event, part, extra, 0)
+            _add_window(weight_rows, row0, begin, end, extra)
             for output in range(outputs):
                 sums[row, column, output] += spare[output]
                 spare[output] = 0

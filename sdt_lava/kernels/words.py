@@ -16,8 +16,9 @@ from numba.extending import intrinsic
 
 from sdt_lava.kernels.llvm import BYTE, SHORT, WORD, counting, element, index, store
 
-# Channels in a word.
+# Channels in a word, and in half of one.
 LANES = 64
+HALF = LANES // 2
 
 
 class SpikeArray(NamedTuple):

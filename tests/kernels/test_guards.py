@@ -15,7 +15,8 @@ from sdt_lava.backends.lava.processes.propagation import (
     propagate_weights,
     rounded,
 )
-from sdt_lava.kernels.populations import integrate, lif_arrays, record, relay, transpose
+from sdt_lava.kernels.populations import integrate, population_table, relay
+from sdt_lava.kernels.signals import PLACE, record, transpose
 from sdt_lava.support.allocation import GUARDS, guarding, placed, zeros
 
 pytestmark = pytest.mark.lava
@@ -94,12 +95,12 @@ def test_populations(seed, side, size, channels):
 
     def run(place):
         current, voltage, spikes = (place(np.zeros(count, np.int32)) for _ in range(3))
-        integrate(place(arrived), current, voltage, *lif_arrays([(count, fields)]), spikes)
+        integrate(place(arrived), current, voltage, population_table([(count, fields)]), spikes)
         payload, row = place(np.zeros(count, np.int32)), place(np.zeros(count, np.uint8))
         relay(place(arrived), place(np.zeros(count, np.int32)), 5, payload)
         assert record(spikes, row)
         turned = place(np.zeros(count, np.int32))
-        transpose(payload, place(np.array([[0, size, channels, 0]])), turned)
+        transpose(payload, place(np.array([(0, size, channels, 0)], PLACE)), turned)
         return [np.array(x) for x in (current, voltage, spikes, payload, row, turned)]
 
     expected = run(np.copy)

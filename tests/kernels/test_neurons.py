@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lava.proc.lif.process import LIF
 
-from sdt_lava.kernels.populations import integrate, lif_arrays, transpose
+from sdt_lava.kernels.populations import integrate, population_table
+from sdt_lava.kernels.signals import PLACE, transpose
 from tests.backends.lava.processes.one_process import assert_same
 
 pytestmark = pytest.mark.lava
@@ -28,7 +29,7 @@ def test_leaks_of_any_state_round_towards_zero(seed, kept, size):
     expected = np.sign(current) * (np.abs(current.astype(np.int64)) * kept // 4096)
     expected = np.where(expected > 2**23, expected - 2**24, expected)
     expected = np.where(expected <= -(2**23), expected + 2**24, expected)
-    integrate(silence, current, voltage, *lif_arrays([(size, (0, kept, 0, 1))]), spikes)
+    integrate(silence, current, voltage, population_table([(size, (0, kept, 0, 1))]), spikes)
     assert np.array_equal(current, expected.astype(np.int32))
 
 
@@ -61,14 +62,14 @@ def test_populations_one_after_another(seed, sizes):
     arrived = rng.integers(-(2**12), 2**12, size).astype(np.int32)
     state = rng.integers(-(2**23), 2**23, (2, size)).astype(np.int32)
     together, spikes = state.copy(), np.zeros(size, np.int32)
-    integrate(arrived, *together, *lif_arrays(populations), spikes)
+    integrate(arrived, *together, population_table(populations), spikes)
     begin = 0
     for count, fields in populations:
         part = slice(begin, begin + count)
         alone, fired = state[:, part].copy(), np.zeros(count, np.int32)
         # A value for each neuron.
         repeated = [np.tile(field, count // field.size) for field in fields]
-        integrate(arrived[part], *alone, *lif_arrays([(count, repeated)]), fired)
+        integrate(arrived[part], *alone, population_table([(count, repeated)]), fired)
         assert np.array_equal(together[:, part], alone)
         assert np.array_equal(spikes[part], fired)
         begin += count
@@ -86,7 +87,7 @@ def test_transpose(seed, shapes):
     source = rng.integers(INT32.min, INT32.max, begins[-1] + 1).astype(np.int32)
     target = source.copy()
     table = [(begin, *shape, begin) for begin, shape in zip(begins, shapes, strict=False)]
-    transpose(source, np.array(table), target)
+    transpose(source, np.array(table, PLACE), target)
     expected = source.copy()
     for begin, size, shape in zip(begins, sizes, shapes, strict=False):
         expected[begin : begin + size] = source[begin : begin + size].reshape(shape).T.ravel()

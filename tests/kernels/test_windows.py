@@ -11,8 +11,9 @@ from lava.proc.conv.process import Conv
 
 from sdt_lava.backends.lava.processes.run_config import run_config
 from sdt_lava.backends.lava.session import EXECUTORS, LavaSession
+from sdt_lava.kernels.rows import EVENTS_PER_SUM
 from sdt_lava.kernels.spike_windows import spike_windows
-from sdt_lava.kernels.vectors import EVENTS_PER_SUM, LANES
+from sdt_lava.kernels.words import HALF, LANES
 from tests.backends.lava.processes.one_process import assert_same
 
 pytestmark = pytest.mark.lava
@@ -31,7 +32,7 @@ ONCE = ((1, 1), (0, 0), (1, 1))
     kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     padding=st.tuples(st.integers(0, 3), st.integers(0, 3)),
-    outputs=st.sampled_from([1, 3, LANES, LANES + 1, 2 * LANES, 2 * LANES + 1]),
+    outputs=st.sampled_from([1, 3, HALF, HALF + 1, LANES, LANES + 1]),
     density=st.sampled_from([0.05, 0.3, 1.0]),
     turned=st.booleans(),
 )
@@ -58,7 +59,7 @@ def test_spikes(seed, shift, size, kernel, stride, padding, outputs, density, tu
 
 
 @pytest.mark.parametrize("extreme", [-128, 127])
-@pytest.mark.parametrize("outputs", [LANES, 2 * LANES + 5])
+@pytest.mark.parametrize("outputs", [HALF, LANES + 5])
 def test_more_events_than_a_sum_of_16_bit_holds(extreme, outputs):
     weight = np.full((outputs, 3, 3, 60), extreme)
     assert 2 * EVENTS_PER_SUM < 3 * 3 * 60

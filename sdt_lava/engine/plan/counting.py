@@ -13,6 +13,7 @@ from sdt_lava.ir import Graph
 from sdt_lava.ir.bounds import bound
 from sdt_lava.ir.numerics import IntArray
 from sdt_lava.kernels.counting import EventArray, FanOut, count_events
+from sdt_lava.kernels.jit import resolved
 from sdt_lava.support.allocation import placed
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ class CountOperation(Operation):
         fan_out = FanOut(self.fan_out.ctypes.data, len(self.fan_out))
         counts = work.new_counts(self.name, 1 + fan_out.number)
 
+        places = [own.ctypes.data for own in counts]
+        count = resolved(count_events, signal, (0, 0), fan_out, places[0])
+
         def run(rows: Rows, worker: int) -> None:
-            count_events(signal, rows, fan_out, counts[worker].ctypes.data)
+            count(signal, rows, fan_out, places[worker])
 
         return run

@@ -13,6 +13,7 @@ from sdt_lava.engine.plan.firing import Firing
 from sdt_lava.engine.plan.sum_kernel import SumKernel, geometry_of, spike_array
 from sdt_lava.engine.synapses import Synapses, without_groups
 from sdt_lava.kernels.events import EventScratch, EventWeights, event_rows
+from sdt_lava.kernels.jit import resolved
 from sdt_lava.kernels.lists import SLACK
 from sdt_lava.kernels.rows import STORED_CHANNELS
 from sdt_lava.support.allocation import aligned_empty
@@ -112,7 +113,11 @@ class EventKernel(SumKernel):
             for places in work.scratch(self.scratch_sizes(work.steps))
         ]
 
+        compute = resolved(
+            event_rows, signal, geometry, weights, (0, 0), firing.arguments[0], scratch[0]
+        )
+
         def run(rows: Rows, worker: int) -> None:
-            event_rows(signal, geometry, weights, rows, firing.arguments[worker], scratch[worker])
+            compute(signal, geometry, weights, rows, firing.arguments[worker], scratch[worker])
 
         return run

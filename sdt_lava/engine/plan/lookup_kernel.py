@@ -12,6 +12,7 @@ from sdt_lava.engine.plan.buffers import Buffer, Rows, Spikes, Task
 from sdt_lava.engine.plan.firing import Firing
 from sdt_lava.engine.plan.sum_kernel import SmallWindowKernel, geometry_of, spike_array
 from sdt_lava.engine.synapses import Synapses, without_groups
+from sdt_lava.kernels.jit import resolved
 from sdt_lava.kernels.lists import MOST_LOOKUPS
 from sdt_lava.kernels.lookup import LookupScratch, LookupTables, lookup_rows
 from sdt_lava.support.allocation import aligned_empty
@@ -109,8 +110,12 @@ class LookupKernel(SmallWindowKernel):
             for places in work.scratch(self.scratch_sizes(work.steps))
         ]
 
+        compute = resolved(
+            lookup_rows, signal, geometry, tables, (0, 0), firing.arguments[0], scratch[0]
+        )
+
         def run(rows: Rows, worker: int) -> None:
-            lookup_rows(signal, geometry, tables, rows, firing.arguments[worker], scratch[worker])
+            compute(signal, geometry, tables, rows, firing.arguments[worker], scratch[worker])
 
         return run
 

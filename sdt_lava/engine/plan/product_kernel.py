@@ -11,6 +11,7 @@ from sdt_lava.engine.plan.buffers import Buffer, Rows, Spikes, Task
 from sdt_lava.engine.plan.firing import Firing
 from sdt_lava.engine.plan.sum_kernel import SmallWindowKernel, geometry_of
 from sdt_lava.engine.synapses import Synapses, without_groups
+from sdt_lava.kernels.jit import resolved
 from sdt_lava.kernels.products import (
     OVERRUN,
     FrameArray,
@@ -109,7 +110,11 @@ class ProductKernel(SmallWindowKernel):
             for places in work.scratch(self.scratch_sizes(work.frame_steps))
         ]
 
+        compute = resolved(
+            product_rows, frames, geometry, weights, (0, 0), firing.arguments[0], scratch[0]
+        )
+
         def run(rows: Rows, worker: int) -> None:
-            product_rows(frames, geometry, weights, rows, firing.arguments[worker], scratch[worker])
+            compute(frames, geometry, weights, rows, firing.arguments[worker], scratch[worker])
 
         return run

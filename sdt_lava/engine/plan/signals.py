@@ -31,6 +31,7 @@ from sdt_lava.engine.plan.watching import STREAM_LIMIT, exceeds
 from sdt_lava.engine.registry import evaluator
 from sdt_lava.ir import Node, Pool, TokenMean, TokenSum
 from sdt_lava.ir.numerics import INT32_HIGH
+from sdt_lava.kernels.jit import resolved
 from sdt_lava.kernels.neurons import SumArray, fire_rows
 from sdt_lava.kernels.pooling import PoolWindow, max_pool_rows, or_pool_rows
 
@@ -62,8 +63,10 @@ class CurrentOperation(Operation):
             column=channels,
         )
 
+        fire = resolved(fire_rows, sums, False, (0, 0), firing.arguments[0])
+
         def run(rows: Rows, worker: int) -> None:
-            fire_rows(sums, False, rows, firing.arguments[worker])
+            fire(sums, False, rows, firing.arguments[worker])
 
         return run
 
@@ -146,8 +149,10 @@ class PoolOperation(Operation):
         else:
             source, pool = work.arrays[self.source.name], max_pool_rows
 
+        compute = resolved(pool, source, window, (0, 0), out)
+
         def run(rows: Rows, worker: int) -> None:
-            pool(source, window, rows, out)
+            compute(source, window, rows, out)
 
         return run
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sdt_lava.engine.layout import Layout
 from sdt_lava.engine.plan.buffers import Buffer, Reading, same_rows
 from sdt_lava.engine.plan.neurons import Neurons
-from sdt_lava.kernels.neurons import HALF
+from sdt_lava.kernels.words import HALF
 
 
 @dataclass(frozen=True)

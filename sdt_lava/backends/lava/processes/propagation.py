@@ -10,25 +10,20 @@ from lava.proc.conv import utils
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from sdt_lava.kernels.convolutions import propagate_convolution, window_table
 from sdt_lava.kernels.matrices import (
-    propagate_convolution,
-    propagate_dense,
-    propagate_runs,
-    propagate_sparse,
-    shift_sums,
-    transpose_sums,
-    wrap_sums,
-)
-from sdt_lava.kernels.spike_windows import spike_windows, sum_windows
-from sdt_lava.kernels.tables import (
     channel_stride,
     channels_last,
     column_table,
     permuted,
+    propagate_dense,
+    propagate_runs,
+    propagate_sparse,
     row_table,
     run_table,
-    window_table,
 )
+from sdt_lava.kernels.signals import shift_sums, transpose_sums, wrap_sums
+from sdt_lava.kernels.spike_windows import spike_windows, sum_windows
 from sdt_lava.support.allocation import zeros
 
 # Adds the weights of all nonzero values to sums: (values, sums), both flat int32 arrays.
@@ -53,17 +48,17 @@ def propagate_matrix(weights: csr_matrix, exponent: int, graded: bool) -> Propag
     table = column_table(weights, exponent)
     runs = run_table(table)
     if runs.pays_off:
-        return lambda values, sums: propagate_runs(values, graded, *runs, sums)
+        return lambda values, sums: propagate_runs(values, graded, runs, sums)
     stride = channel_stride(table, weights.shape[0])
     shape = (weights.shape[0] // stride, stride)
     runs = run_table(permuted(table, channels_last(shape)))
     if not runs.pays_off:
-        return lambda values, sums: propagate_sparse(values, graded, *table, sums)
+        return lambda values, sums: propagate_sparse(values, graded, table, sums)
     buffer = zeros(shape[::-1], np.int32)
     flat = buffer.reshape(-1)
 
     def propagate(values: Any, sums: Any) -> None:
-        propagate_runs(values, graded, *runs, flat)
+        propagate_runs(values, graded, runs, flat)
         transpose_sums(buffer, sums.reshape(shape))
 
     return propagate
@@ -151,9 +146,9 @@ def _convolution(
     """Return the function that adds to 32-bit sums; its arguments are images."""
     spikes = None if graded else spike_windows(weight, shapes[0], window, groups)
     if spikes is not None:
-        return lambda values, sums: sum_windows(values, *spikes, sums)
-    tables = window_table(weight, shapes, window, groups)
-    return lambda values, sums: propagate_convolution(values, graded, *tables, sums)
+        return lambda values, sums: sum_windows(values, spikes, sums)
+    table = window_table(weight, shapes, window, groups)
+    return lambda values, sums: propagate_convolution(values, graded, table, sums)
 
 
 def _magnitude(values: Any) -> int:

@@ -16,7 +16,7 @@ from lava.proc.conv.process import Conv
 from sdt_lava.backends.lava.processes.accelerated.prepared import PreparedModel
 from sdt_lava.backends.lava.processes.ports import Receiver
 from sdt_lava.backends.lava.processes.propagation import Propagate, propagate_kernels
-from sdt_lava.kernels.populations import transpose
+from sdt_lava.kernels.signals import PLACE, transpose
 from sdt_lava.support.allocation import placed, zeros
 
 
@@ -78,8 +78,8 @@ class PyConvModelAccelerated(PreparedModel, PyConvModelFixed):
         result = self.a_buf.T.reshape(-1)
         image, sums = zeros(self.s_in._shape, np.int32).reshape(-1), zeros(result.shape, np.int32)
         channels, outputs = self.s_in._shape[2], self.a_buf.shape[2]
-        entry = np.array([[0, channels, image.size // channels, 0]])
-        exit_ = np.array([[0, sums.size // outputs, outputs, 0]])
+        entry = np.array([(0, channels, image.size // channels, 0)], PLACE)
+        exit_ = np.array([(0, sums.size // outputs, outputs, 0)], PLACE)
 
         def add_up(messages: Any) -> None:
             transpose(messages.T.reshape(-1), entry, image)

@@ -19,7 +19,7 @@ from lava.proc.lif.process import LIF, LIFReset
 
 from sdt_lava.backends.lava.processes.accelerated.prepared import PreparedModel
 from sdt_lava.backends.lava.processes.ports import Receiver
-from sdt_lava.kernels.populations import integrate, lif_arrays, relay
+from sdt_lava.kernels.populations import integrate, population_table, relay
 from sdt_lava.support.allocation import placed, zeros
 
 _INT32 = np.iinfo(np.int32)
@@ -47,12 +47,12 @@ class _LifStep(PreparedModel, AbstractPyLifModelFixed):
         threshold = np.clip(self.effective_vth, _INT32.min, _INT32.max)
         if self._is_covered:
             fields = [self._per_neuron(x) for x in (self.effective_bias, *remainders, threshold)]
-            parameters = lif_arrays([(self.u.size, fields)])
+            table = population_table([(self.u.size, fields)])
             self.__dict__.update(u=placed(self.u), v=placed(self.v))
             # These are views, so the variables remain the state.
             arrays = self.u, self.v, self._spikes
             current, voltage, spikes = (array.reshape(-1) for array in arrays)
-            self._arguments = (current, voltage, *parameters, spikes)
+            self._arguments = (current, voltage, table, spikes)
 
     def _per_neuron(self, values: Any) -> Any:
         """Return one value for each neuron, or a single value if all are equal."""

@@ -10,7 +10,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from sdt_lava.backends.lava.processes.host_io import SpikeRecorder
 from sdt_lava.backends.lava.processes.host_io.models import PySpikeRecorderModel
-from sdt_lava.kernels.populations import record
+from sdt_lava.kernels.signals import record
 
 
 @implements(proc=SpikeRecorder, protocol=LoihiProtocol)

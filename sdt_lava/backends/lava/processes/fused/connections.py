@@ -22,12 +22,13 @@ from sdt_lava.errors import CompileError
 from sdt_lava.ir import Conv, Dense, Sparse
 from sdt_lava.ir.eight_bits import eight_bit_weights
 from sdt_lava.ir.numerics import power_shift
-from sdt_lava.kernels.matrices import propagate_network
-from sdt_lava.kernels.tables import (
+from sdt_lava.kernels.matrices import (
+    LINK,
     RunTable,
     channels_last,
     column_table,
     in_few_bytes,
+    propagate_network,
     run_table,
 )
 from sdt_lava.support.allocation import placed, placed_fields
@@ -106,7 +107,7 @@ class MatrixTable:
                  link.connection.graded)
                 for link, column in zip(links, columns[:-1], strict=True)
             ],
-            np.int64,
+            LINK,
         ))  # fmt: skip
         self._table = placed_fields(
             RunTable(
@@ -137,7 +138,7 @@ class MatrixTable:
         step : int
             Next step, in which events without a delay arrive.
         """
-        propagate_network(values, self._links, *self._table, arriving, step)
+        propagate_network(values, self._links, self._table, arriving, step)
 
 
 def link_function(link: Link) -> Propagate:

@@ -61,7 +61,7 @@ class _FusedModel(PyLoihiProcessModel, metaclass=PortsOnDemand):
         }
         read = [name for name, port in ports.items() if port.csp_ports]
         self._places = self._program.places(read)
-        sizes = self._places[:, 1] * self._places[:, 2]
+        sizes = self._places["rows"] * self._places["columns"]
         # The buffers are parts of one array, so that a single call fills all of them.
         self._sent = zeros(int(sizes.sum()), np.int32)
         parts = np.split(self._sent, np.cumsum(sizes)[:-1])

@@ -29,8 +29,8 @@ from sdt_lava.ir import (
     SpikingNeurons,
 )
 from sdt_lava.ir.numerics import ACTIVATION_SHIFT, DECAY_UNITY, GATE_DECAY
-from sdt_lava.kernels.populations import integrate, lif_arrays, relay
-from sdt_lava.kernels.tables import channels_last
+from sdt_lava.kernels.matrices import channels_last
+from sdt_lava.kernels.populations import integrate, population_table, relay
 from sdt_lava.support.allocation import zeros
 
 # Below every current, so that padding is never the maximum.
@@ -87,11 +87,11 @@ class FusedLifs:
 
     def __init__(self, members: Sequence[Member]) -> None:
         # Fields have one value, or one for each channel; channels are contiguous.
-        self._parameters = lif_arrays(
+        self._table = population_table(
             [(member.region.size, _lif_fields(member.node)) for member in members]
         )
         size = sum(member.region.size for member in members)
-        has_memory = self._parameters.parts[:, -1].any()
+        has_memory = self._table.parts["has_memory"].any()
         self._current = zeros(size if has_memory else 0, np.int32)
         self._voltage = zeros(size, np.int32)
         self._resets: dict[int, list[slice]] = {}
@@ -106,7 +106,7 @@ class FusedLifs:
         for part in self._resets.get(time_step % self._interval, ()):
             self._current[part] = 0
             self._voltage[part] = 0
-        integrate(activation, self._current, self._voltage, *self._parameters, values)
+        integrate(activation, self._current, self._voltage, self._table, values)
 
 
 def _lif_fields(node: SpikingNeurons | Gate) -> tuple[Any, Any, Any, Any]:

@@ -22,7 +22,7 @@ from sdt_lava.backends.lava.processes.fused.populations import (
 )
 from sdt_lava.compiler.partition import BlockContent, Connection
 from sdt_lava.ir import Shape
-from sdt_lava.kernels.populations import transpose
+from sdt_lava.kernels.signals import PLACE, transpose
 from sdt_lava.support.allocation import placed, zeros
 
 
@@ -95,7 +95,7 @@ class FusedProgram:
             (region.start, region.size // region.shape[0], region.shape[0], end)
             for region, end in zip(regions, ends[:-1], strict=True)
         ]
-        return placed(np.array(table, np.int64).reshape(-1, 4))
+        return placed(np.array(table, PLACE))
 
     def take(self, places: Any, out: Any) -> None:
         """Copy signals from their places to an array."""
@@ -103,7 +103,9 @@ class FusedProgram:
 
     def entry(self, name: str) -> Any:
         """Return the place of an external signal for :meth:`put`."""
-        return placed(self.places([name])[:, ::-1].copy())
+        region = self._signals[name]
+        channels = region.shape[0]
+        return placed(np.array([(0, channels, region.size // channels, region.start)], PLACE))
 
     def put(self, entry: Any, values: Any) -> None:
         """Set the values of an external signal."""
