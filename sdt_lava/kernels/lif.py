@@ -1,6 +1,6 @@
 """One time step of 16 neurons, written with vector instructions, in every form that is exact.
 
-The neuron is that of `sdt_lava.ir.numerics`. The plan proves which of the cheaper forms compute the
+The neuron is that of `sdt_lava.ir.numerics`, and of Lava. The engine's plan proves which of the cheaper forms compute the
 same; they come first. A form keeps one vector a state: v, and where it is *checked* also u and the
 largest activation and membrane seen.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sdt_lava.ir.numerics import ACTIVATION_SHIFT, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT
 from sdt_lava.kernels.llvm import constant
@@ -141,6 +141,24 @@ def _general(lanes: Lanes, x: Any, bias: Any, state: list[Any], kept: Any) -> li
     return _add_checked(lanes, size, bias, driven, left)
 
 
+class LifVectors(NamedTuple):
+    """Parameters of 16 neurons, in the order in which the engine stores them.
+
+    Parameters
+    ----------
+    bias, threshold : vector
+        Aligned with v.
+    kept_voltage, kept_current : vector
+        What the leaks keep of v and of u in 1/4096; where the form is leaky, v's as a factor and a
+        right shift.
+    """
+
+    bias: Any
+    threshold: Any
+    kept_voltage: Any
+    kept_current: Any
+
+
 @dataclass(frozen=True)
 class Form:
     """A way to compute neurons.
@@ -159,6 +177,34 @@ class Form:
     step: Callable[..., list[Any]]
     states: int
     is_bare: bool = False
+
+    def fire(
+        self, lanes: Lanes, x: Any, neuron: LifVectors, states: list[Any]
+    ) -> tuple[list[Any], Any]:
+        """Advance by one step, compare with the threshold, and reset the neurons that fire.
+
+        Parameters
+        ----------
+        lanes : Lanes
+            Writes the instructions.
+        x : vector
+            Current that arrives.
+        neuron : LifVectors
+            Parameters.
+        states : list of vector
+            As many as the form has.
+
+        Returns
+        -------
+        states : list of vector
+            The next ones.
+        fired : vector of int1
+            Who fired.
+        """
+        kept = [neuron.kept_voltage, neuron.kept_current]
+        voltage, *others = self.step(lanes, x, neuron.bias, states, kept)
+        fired = lanes.builder.icmp_signed(">", voltage, neuron.threshold)
+        return [lanes.builder.select(fired, constant(0), voltage), *others], fired
 
 
 # The kernels' numbers of the forms are the positions in this table.

@@ -50,13 +50,26 @@ def load_first(builder: Any, pointer: Any, count: Any) -> Any:
 
     Memory behind them is not touched.
     """
-    limit = everywhere(builder, builder.trunc(count, INT), INTS)
-    valid = builder.icmp_signed("<", ir.Constant(INTS, list(range(PART))), limit)
     place = builder.bitcast(pointer, INTS.as_pointer())
-    arguments = place, valid, constant(0)
+    arguments = place, _first(builder, count), constant(0)
     types = [argument.type for argument in arguments]
     read = external(builder, "llvm.masked.load.v16i32.p0", INTS, types)
     return builder.call(read, arguments)
+
+
+def store_first(builder: Any, vector: Any, pointer: Any, count: Any) -> None:
+    """Store the first ``count`` of PART 32-bit values; memory behind them is not touched."""
+    place = builder.bitcast(pointer, INTS.as_pointer())
+    arguments = vector, place, _first(builder, count)
+    types = [argument.type for argument in arguments]
+    write = external(builder, "llvm.masked.store.v16i32.p0", ir.VoidType(), types)
+    builder.call(write, arguments)
+
+
+def _first(builder: Any, count: Any) -> Any:
+    """Return a mask of the first ``count`` of PART lanes."""
+    limit = everywhere(builder, builder.trunc(count, INT), INTS)
+    return builder.icmp_signed("<", ir.Constant(INTS, list(range(PART))), limit)
 
 
 def store(builder: Any, vector: Any, pointer: Any, offset: int = 0) -> None:

@@ -16,7 +16,7 @@ from numba.core.cgutils import unpack_tuple
 from numba.extending import intrinsic
 
 from sdt_lava.kernels.jit import jit
-from sdt_lava.kernels.lif import FORMS, Form, Lanes
+from sdt_lava.kernels.lif import FORMS, Form, Lanes, LifVectors
 from sdt_lava.kernels.llvm import (
     INT,
     INT_BYTES,
@@ -195,11 +195,9 @@ class _Advance:
         after: list[list[Any]] = [[] for _ in held]
         bits = b.zext(ir.Constant(INT, 0), WORD)
         for part in range(_VECTORS):
-            x, (bias, threshold, *kept) = self._arriving_current(part, places, parameters)
+            x, neuron = self._arriving_current(part, places, parameters)
             states = [vectors[part] for vectors in held]
-            states = self.form.step(self.lanes, x, bias, states, kept)
-            fired = b.icmp_signed(">", states[0], threshold)
-            states[0] = b.select(fired, constant(0), states[0])
+            states, fired = self.form.fire(self.lanes, x, neuron, states)
             fired_bits = b.zext(b.bitcast(fired, ir.IntType(PART)), WORD)
             bits = b.or_(bits, b.shl(fired_bits, index(PART * part)))
             for vectors, value in zip(after, states, strict=True):
@@ -209,7 +207,7 @@ class _Advance:
 
     def _arriving_current(
         self, part: int, places: list[Any], parameters: list[list[Any]]
-    ) -> tuple[Any, list[Any]]:
+    ) -> tuple[Any, LifVectors]:
         """Scale the sums and add the stream; return the current and the neurons' parameters."""
         b = self.builder
         sums, stream, current = places
@@ -219,7 +217,7 @@ class _Advance:
         if not self.form.is_bare:
             x = b.add(b.ashr(x, down), load(b, stream, INTS, PART * part))
             store(b, x, current, PART * part)
-        return x, neuron
+        return x, LifVectors(*neuron)
 
     def _store_bits(self, bits: Any, time: Any, half: Any) -> None:
         """Store half a word: the lower one clears the upper one, which may not be computed."""

@@ -1,7 +1,8 @@
 """Populations: one time step of all neurons, in the arithmetic of Lava's fixed-point models.
 
-Lava computes in int32, in which sums wrap, and in int64 for the product of a decay. The casts here
-are those of ``lava.proc.lif.models`` and ``lava.proc.graded.models`` (lava-nc 0.10.0).
+Lava computes in int32, in which sums wrap, and in int64 for the product of a decay
+(``lava.proc.lif.models`` and ``lava.proc.graded.models`` of lava-nc 0.10.0). Of any 32-bit values,
+the general form of `lif` makes the same.
 """
 
 from __future__ import annotations
@@ -10,15 +11,29 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import types
+from numba.core.cgutils import unpack_tuple
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from sdt_lava.kernels.jit import jit
+from sdt_lava.kernels.lif import FORMS, Lanes, LifVectors
+from sdt_lava.kernels.llvm import (
+    INT,
+    INT_BYTES,
+    INTS,
+    PART,
+    constant,
+    counting,
+    element,
+    index,
+    load,
+    load_first,
+    store,
+    store_first,
+)
 from sdt_lava.support.allocation import placed_fields
 
-# lava.proc.lif.models: 24-bit states, decays of 12 bit, activations aligned by 6 bit.
-_SPAN = 2**23
-_UNITY = 2**12
-_ALIGN_SHIFT = 6
 # Neurons whose parameters stay in the first cache.
 _PERIOD = 1024
 
@@ -80,26 +95,89 @@ def population_table(populations: Sequence[tuple[int, Sequence[Any]]]) -> Popula
     return placed_fields(PopulationTable(np.array(parts, POPULATION), *rows))
 
 
-@jit
-def _decayed(state: Any, kept: Any) -> Any:
-    """Return ``state * kept / 4096`` in int32, rounded towards zero."""
-    # In floating point there are vector instructions for it; 32 by 13 bits are exact.
-    return np.int32(np.float64(state) * np.float64(kept) * (1 / _UNITY))
+class _StepArguments(NamedTuple):
+    """Addresses of the elements of the first neuron, all int32, and the number of neurons."""
+
+    activation: int
+    current: int
+    voltage: int
+    spikes: int
+    bias: int
+    threshold: int
+    kept_voltage: int
+    kept_current: int
+    count: int
 
 
-@jit
-def _driven(current: Any) -> Any:
-    """Wrap a current, as Lava does: +2^23 is kept and -2^23 is not."""
-    if current > _SPAN:
-        return np.int32(current - 2 * _SPAN)
-    return np.int32(current + 2 * _SPAN) if current <= -_SPAN else np.int32(current)
+class _Step:
+    """Writes the instructions that advance 16 neurons, or fewer, by one step."""
+
+    def __init__(
+        self, builder: Any, given: _StepArguments, at: Any, count: Any, has_memory: bool
+    ) -> None:
+        self.builder, self.given, self.at, self.count = builder, given, at, count
+        self.has_memory = has_memory
+
+    def write(self, is_kept: bool) -> None:
+        """Write them; the current is stored if it is kept."""
+        neuron = LifVectors(
+            bias=self._read("bias"),
+            threshold=self._read("threshold"),
+            kept_voltage=self._read("kept_voltage"),
+            kept_current=self._remembered("kept_current"),
+        )
+        # Largest values are not wanted: what computes them is left out.
+        states = [self._read("voltage"), self._remembered("current"), constant(0), constant(0)]
+        states, fired = FORMS["general"].fire(
+            Lanes(self.builder), self._read("activation"), neuron, states
+        )
+        self._write("voltage", states[0])
+        if is_kept:
+            self._write("current", states[1])
+        self._write("spikes", self.builder.zext(fired, INTS))
+
+    def _remembered(self, array: str) -> Any:
+        return self._read(array) if self.has_memory else constant(0)
+
+    def _place(self, array: str) -> Any:
+        return element(self.builder, getattr(self.given, array), self.at, INT)
+
+    def _read(self, array: str) -> Any:
+        if self.count is None:
+            return load(self.builder, self._place(array), INTS)
+        return load_first(self.builder, self._place(array), self.count)
+
+    def _write(self, array: str, value: Any) -> None:
+        if self.count is None:
+            store(self.builder, value, self._place(array))
+        else:
+            store_first(self.builder, value, self._place(array), self.count)
 
 
-@jit
-def _charged(voltage: Any, current: Any, bias: Any) -> Any:
-    """Add to what is left of a voltage, and saturate."""
-    total = np.int32(np.int32(voltage + current) + bias)
-    return min(max(total, np.int32(1 - _SPAN)), np.int32(_SPAN - 1))
+def _make_step(has_memory: bool, is_kept: bool) -> Any:
+    """Build the function for neurons whose u has memory or not, and is stored or not."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        given = _StepArguments(*unpack_tuple(builder, arguments[0]))
+        whole = builder.and_(given.count, index(-PART))
+        with counting(builder, whole, by=PART) as loop:
+            _Step(builder, given, loop.number, None, has_memory).write(is_kept)
+        with builder.if_then(builder.icmp_signed("<", whole, given.count)):
+            rest = builder.sub(given.count, whole)
+            _Step(builder, given, whole, rest, has_memory).write(is_kept)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def step(typing: Any, arguments: Any) -> Any:
+        """Advance neurons by one step."""
+        return types.void(arguments), codegen
+
+    return step
+
+
+_step = _make_step(has_memory=False, is_kept=False)
+_step_and_note_current = _make_step(has_memory=False, is_kept=True)
+_step_with_memory = _make_step(has_memory=True, is_kept=True)
 
 
 @jit
@@ -124,19 +202,24 @@ def integrate(
     for part in table.parts:
         end = part.begin + part.size
         for first in range(part.begin, end, part.period):
-            for k in range(min(part.period, end - first)):
-                # Unsigned: an index that might count from the end costs a test.
-                i, p = np.uint64(first + k), np.uint64(part.parameter + k)
-                u = np.int32(np.int64(activation[i]) << _ALIGN_SHIFT)
-                if part.has_memory:
-                    u = np.int32(_decayed(current[i], table.kept_current[p]) + u)
-                u = _driven(u)
-                if is_kept:
-                    current[i] = u
-                v = _charged(_decayed(voltage[i], table.kept_voltage[p]), u, table.bias[p])
-                fired = v > table.threshold[p]
-                spikes[i] = fired
-                voltage[i] = np.int32(0) if fired else v
+            at, parameter = first * INT_BYTES, part.parameter * INT_BYTES
+            arguments = _StepArguments(
+                activation=activation.ctypes.data + at,
+                current=current.ctypes.data + at,
+                voltage=voltage.ctypes.data + at,
+                spikes=spikes.ctypes.data + at,
+                bias=table.bias.ctypes.data + parameter,
+                threshold=table.threshold.ctypes.data + parameter,
+                kept_voltage=table.kept_voltage.ctypes.data + parameter,
+                kept_current=table.kept_current.ctypes.data + parameter,
+                count=min(part.period, end - first),
+            )
+            if part.has_memory:
+                _step_with_memory(arguments)
+            elif is_kept:
+                _step_and_note_current(arguments)
+            else:
+                _step(arguments)
 
 
 @jit
