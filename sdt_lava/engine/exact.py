@@ -27,8 +27,8 @@ from sdt_lava.engine.dense import (
 )
 from sdt_lava.engine.probe import difference
 from sdt_lava.engine.synapses import Weights, Window
-from sdt_lava.engine.verdicts import is_exact
 from sdt_lava.errors import ResourceError
+from sdt_lava.kernels.verdicts import is_exact
 from sdt_lava.support.torch_precision import precisions
 
 logger = logging.getLogger(__name__)

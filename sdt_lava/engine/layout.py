@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sdt_lava.ir import Shape
 from sdt_lava.ir.numerics import IntArray
 
-# Channels in a word of spikes; kernels.vectors has the same constant and compiles numba.
+# Channels in a word of spikes; kernels.words has the same constant and compiles numba.
 LANES = 64
 
 # Currents are stored in 32 bits.

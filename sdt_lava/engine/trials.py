@@ -1,7 +1,7 @@
 """Try the kernels that numba compiles against the reference, before one is used for the first time.
 
 Each kernel computes small networks whose sums are as large as they become, on every form of neuron;
-see :mod:`sdt_lava.engine.verdicts` for when. One that differs is not used, whatever it costs.
+see :mod:`sdt_lava.kernels.verdicts` for when. One that differs is not used, whatever it costs.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 from sdt_lava.engine.plan.buffers import Run
 from sdt_lava.engine.plan.plan import Plan
 from sdt_lava.engine.registry import Context
-from sdt_lava.engine.verdicts import is_exact
 from sdt_lava.ir import Conv, Graph, Input, Lif, MaxPool, Node, OrPool, Shortcut
 from sdt_lava.ir.numerics import IntArray
 from sdt_lava.ir.reference import run_reference
+from sdt_lava.kernels.verdicts import is_exact
 from sdt_lava.support.torch_use import exact_if_loaded
 
 # Kernels by their names in a plan; what packs, pools, counts and fires; what surrounds operators

@@ -1,8 +1,8 @@
 """One time step of 16 neurons, written with vector instructions, in every form that is exact.
 
-The neuron is that of `sdt_lava.ir.numerics`, and of Lava. The engine's plan proves which of the cheaper forms compute the
-same; they come first. A form keeps one vector a state: v, and where it is *checked* also u and the
-largest activation and membrane seen.
+The neuron is that of `sdt_lava.ir.numerics`, and of Lava. The engine's plan proves which of the
+cheaper forms compute the same; they come first. A form keeps one vector a state: v, and where it is
+*checked* also u and the largest activation and membrane seen.
 """
 
 from __future__ import annotations

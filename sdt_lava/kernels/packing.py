@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -21,7 +20,7 @@ from sdt_lava.kernels.llvm import (
     load,
     store,
 )
-from sdt_lava.kernels.words import LANES, count_bits, spread_word, write
+from sdt_lava.kernels.words import LANES, SpikeArray, count_bits, read, spread_word, write
 
 # Pixels that are packed at once.
 PIXELS = 8
@@ -195,52 +194,49 @@ class PaddedRows(NamedTuple):
 
     Parameters
     ----------
-    origin, height : int
-        First row of the image among all rows, and its height.
-    top : int
-        First row that is written, which may lie in the border.
+    origin : int
+        First row of the image among all rows.
+    top, rows : int
+        First row that is written, which may lie in the border, and their number.
     padding : int
         Columns of the border on each side.
-    first, used : int
-        First word that is read, and the number of those that are read.
     """
 
     origin: int
-    height: int
     top: int
+    rows: int
     padding: int
-    first: int
-    used: int
 
 
 @jit
-def spread_rows(spikes: Any, place: PaddedRows, values: Any) -> None:
+def spread_rows(source: SpikeArray, place: PaddedRows, values: int) -> None:
     """Write the spikes of some rows of an image as bytes.
 
     Parameters
     ----------
-    spikes : ndarray of uint64
-        ``(images * H, T, W, words)``.
+    source : SpikeArray
+        The spikes.
     place : PaddedRows
         Which rows.
-    values : ndarray of uint8
+    values : address of uint8
         ``(T, rows, W + 2 padding, 64 words)``, filled completely.
     """
-    _, _, columns, _ = spikes.shape
-    steps, rows, wide, channels = values.shape
-    base = values.ctypes.data
-    for step in range(steps):
-        for row in range(rows):
+    wide = source.columns + 2 * place.padding
+    for step in range(source.steps):
+        for row in range(place.rows):
             y = place.top + row
+            is_inside = 0 <= y < source.height
+            line = ((place.origin + y) * source.steps + step) * source.columns
             for x in range(wide):
-                at = ((step * rows + row) * wide + x) * channels
+                at = ((step * place.rows + row) * wide + x) * source.used
                 column = x - place.padding
-                inside = 0 <= y < place.height and 0 <= column < columns
-                for word in range(place.used):
-                    bits = np.uint64(0)
-                    if inside:
-                        bits = spikes[place.origin + y, step, column, place.first + word]
-                    spread_word(bits, base, at + word * LANES)
+                is_read = is_inside and 0 <= column < source.columns
+                for word in range(source.used):
+                    bits = 0
+                    if is_read:
+                        first = (line + column) * source.stride + source.first
+                        bits = read(source.address, first + word)
+                    spread_word(bits, values, (at + word) * LANES)
 
 
 @jit

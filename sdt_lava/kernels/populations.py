@@ -106,7 +106,7 @@ class _StepArguments(NamedTuple):
     threshold: int
     kept_voltage: int
     kept_current: int
-    count: int
+    neurons: int
 
 
 class _Step:
@@ -137,6 +137,7 @@ class _Step:
         self._write("spikes", self.builder.zext(fired, INTS))
 
     def _remembered(self, array: str) -> Any:
+        """Return nothing where u has no memory."""
         return self._read(array) if self.has_memory else constant(0)
 
     def _place(self, array: str) -> Any:
@@ -159,11 +160,11 @@ def _make_step(has_memory: bool, is_kept: bool) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         given = _StepArguments(*unpack_tuple(builder, arguments[0]))
-        whole = builder.and_(given.count, index(-PART))
+        whole = builder.and_(given.neurons, index(-PART))
         with counting(builder, whole, by=PART) as loop:
             _Step(builder, given, loop.number, None, has_memory).write(is_kept)
-        with builder.if_then(builder.icmp_signed("<", whole, given.count)):
-            rest = builder.sub(given.count, whole)
+        with builder.if_then(builder.icmp_signed("<", whole, given.neurons)):
+            rest = builder.sub(given.neurons, whole)
             _Step(builder, given, whole, rest, has_memory).write(is_kept)
         return context.get_dummy_value()
 
@@ -212,7 +213,7 @@ def integrate(
                 threshold=table.threshold.ctypes.data + parameter,
                 kept_voltage=table.kept_voltage.ctypes.data + parameter,
                 kept_current=table.kept_current.ctypes.data + parameter,
-                count=min(part.period, end - first),
+                neurons=min(part.period, end - first),
             )
             if part.has_memory:
                 _step_with_memory(arguments)

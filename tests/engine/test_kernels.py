@@ -77,7 +77,8 @@ def test_an_error_in_one_thread_ends_all(monkeypatch):
     always_threads(monkeypatch)
     rng = np.random.default_rng(1)
     graph = random_sdt_graph(rng, channels=16)
-    _, engine = run(graph, frames := random_frames(rng, graph), threads=2)
+    frames = random_frames(rng, graph)
+    run(graph, frames, threads=2)
 
     def fail(*_):
         raise RuntimeError("broken kernel")
@@ -85,7 +86,8 @@ def test_an_error_in_one_thread_ends_all(monkeypatch):
     signals = import_module("sdt_lava.engine.plan.signals")
     monkeypatch.setattr(signals, "fire_rows", fail)
     with pytest.raises(RuntimeError, match="broken kernel"):
-        engine.run(frames)
+        # Another graph: the plan of this one has its kernels.
+        run(random_sdt_graph(np.random.default_rng(1), channels=16), frames, threads=2)
 
 
 def test_a_quiet_layer_runs_by_events_and_a_busy_one_does_not():

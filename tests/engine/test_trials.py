@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from sdt_lava.engine import Engine, EngineOptions, dense, exact, trials, verdicts
+from sdt_lava.engine import Engine, EngineOptions, dense, exact, trials
 from sdt_lava.engine.exact import ExactSums
 from sdt_lava.engine.plan.synaptic import SynapticOperation
 from sdt_lava.engine.synapses import Weights, Window
 from sdt_lava.errors import ResourceError
 from sdt_lava.ir import Conv, Graph, Input, Lif, OrPool
 from sdt_lava.ir.reference import run_reference
+from sdt_lava.kernels import verdicts
 
 PLAN = "sdt_lava.engine.plan"
 LOOPS = dense.Loops.name

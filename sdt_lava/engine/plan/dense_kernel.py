@@ -12,8 +12,9 @@ from sdt_lava.engine.exact import ExactSums
 from sdt_lava.engine.layout import Layout
 from sdt_lava.engine.plan.buffers import Buffer, Rows, Spikes, Task, images
 from sdt_lava.engine.plan.firing import Firing
-from sdt_lava.engine.plan.sum_kernel import SumKernel
+from sdt_lava.engine.plan.sum_kernel import SumKernel, spike_array
 from sdt_lava.engine.synapses import Synapses
+from sdt_lava.kernels.jit import resolved
 from sdt_lava.kernels.neurons import SumArray, fire_rows
 from sdt_lava.kernels.packing import PaddedRows, spread_rows
 from sdt_lava.support.allocation import aligned_empty, current_guard, guarding, placed
@@ -80,6 +81,7 @@ class DenseRows(SumKernel):
         else:
             inputs, steps = self._framed(source, work), work.frame_steps
         together = self._rows_together(steps)
+        fire = resolved(fire_rows, SumArray(0, 0, 0, 0, 0), True, (0, 0), firing.arguments[0])
 
         def piece(image: int, first: int, end: int, worker: int) -> None:
             top = first * window.stride[0] - window.padding[0]
@@ -96,7 +98,7 @@ class DenseRows(SumKernel):
                 step=height * columns * channels * (steps > 1),
                 column=channels,
             )
-            fire_rows(array, sums.dtype == np.float32, rows, firing.arguments[worker])
+            fire(array, sums.dtype == np.float32, rows, firing.arguments[worker])
 
         # Other threads do not know where this one allocates.
         guard = current_guard()
@@ -111,21 +113,20 @@ class DenseRows(SumKernel):
 
     def _spread(self, spikes: Spikes, work: Workspace) -> _Inputs:
         """Return what gives the dense kernel some rows of packed spikes."""
-        array, source = work.arrays[spikes.buffer.name], spikes.layout
+        array, source = spike_array(spikes, work), spikes.layout
         padding = self.synapses.window.padding[1]
+        spread = resolved(spread_rows, array, PaddedRows(0, 0, 0, 0), 0)
 
         def inputs(image: int, top: int, bottom: int) -> torch.Tensor:
             shape = (work.steps, bottom - top, source.width + 2 * padding, source.padded)
             values = aligned_empty(shape, np.uint8)
             place = PaddedRows(
                 origin=image * source.height,
-                height=source.height,
                 top=top,
+                rows=bottom - top,
                 padding=padding,
-                first=spikes.first_word,
-                used=source.words,
             )
-            spread_rows(array, place, values)
+            spread(array, place, values.ctypes.data)
             return torch.from_numpy(values[..., : source.channels]).permute(0, 3, 1, 2)
 
         return inputs

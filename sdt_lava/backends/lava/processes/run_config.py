@@ -12,7 +12,7 @@ from typing import Any
 
 from lava.magma.core.run_configs import Loihi2SimCfg
 
-from sdt_lava.errors import ConfigError
+from sdt_lava.errors import ConfigError, ResourceError
 
 FIXED_POINT = "fixed_pt"
 MODELS = ("lava", "accelerated", "fused-blocks", "fused")
@@ -31,6 +31,8 @@ def run_config(models: str = "lava") -> Loihi2SimCfg:
     ------
     ConfigError
         If there are no models of that name.
+    ResourceError
+        If our kernels compute other values on this processor than Lava.
     """
     if models not in MODELS:
         raise ConfigError("models", repr(models), f"one of {MODELS}")
@@ -41,8 +43,16 @@ def _exceptions(models: str) -> dict[Any, Any]:
     if models == "lava":
         return {}
     from sdt_lava.backends.lava.processes.accelerated import ACCELERATED_MODELS
+    from sdt_lava.kernels.trials import models_pass
     from sdt_lava.kernels.warm_up import warm_up
 
+    if not models_pass():
+        raise ResourceError(
+            "models",
+            f"wrong results of the kernels of {models!r} on this processor",
+            "exact ones",
+            "use models='lava'",
+        )
     warm_up()
     if models == "accelerated":
         return dict(ACCELERATED_MODELS)
