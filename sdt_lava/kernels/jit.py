@@ -218,7 +218,7 @@ def resolved(kernel: Any, *examples: Any) -> Callable[..., Any]:
 
     A call of the kernel itself looks at the types of all arguments, which for named tuples takes
     longer than the rest of a call. Nobody looks at the arguments of what is returned: they have to
-    be of just these types, and arrays have to be the examples themselves.
+    be of just these types, and arrays in the same order in memory.
     """
     if not isinstance(kernel, Dispatcher):
         return cast(Callable[..., Any], kernel)

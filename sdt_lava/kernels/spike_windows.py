@@ -13,7 +13,7 @@ from sdt_lava.kernels.llvm import INT_BYTES, PART
 from sdt_lava.kernels.rows import EVENTS_PER_SUM, STORED_CHANNELS, add_rows_32, add_rows_64
 from sdt_lava.kernels.windows import WindowGeometry
 from sdt_lava.kernels.words import HALF, LANES
-from sdt_lava.support.allocation import placed_fields
+from sdt_lava.support.allocation import aligned_empty, placed_fields
 
 _INT8 = np.iinfo(np.int8)
 _LARGEST_SHIFT = 31
@@ -84,9 +84,12 @@ def spike_windows(
     by_block = filled.reshape(blocks, lanes, -1)
     if lanes == LANES:
         by_block = by_block[:, list(STORED_CHANNELS)]
+    # Rows that straddle cache lines take longer.
+    stored = aligned_empty((blocks, by_block.shape[2], lanes), np.int8)
+    stored[...] = by_block.transpose(0, 2, 1)
     return placed_fields(
         SpikeWindows(
-            np.ascontiguousarray(by_block.transpose(0, 2, 1)),
+            stored,
             WindowGeometry(height, width, *stride, *padding, *dilation),
             shift,
             np.zeros(shape[0] + 1, np.int64),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from sdt_lava.kernels.convolutions import propagate_convolution, window_table
+from sdt_lava.kernels.jit import resolved
 from sdt_lava.kernels.matrices import (
     channel_stride,
     channels_last,
@@ -48,17 +49,19 @@ def propagate_matrix(weights: csr_matrix, exponent: int, graded: bool) -> Propag
     table = column_table(weights, exponent)
     runs = run_table(table)
     if runs.pays_off:
-        return lambda values, sums: propagate_runs(values, graded, runs, sums)
+        return _with_table(propagate_runs, 1, graded, runs)
     stride = channel_stride(table, weights.shape[0])
     shape = (weights.shape[0] // stride, stride)
     runs = run_table(permuted(table, channels_last(shape)))
     if not runs.pays_off:
-        return lambda values, sums: propagate_sparse(values, graded, table, sums)
+        return _with_table(propagate_sparse, 1, graded, table)
     buffer = zeros(shape[::-1], np.int32)
     flat = buffer.reshape(-1)
 
+    add = _with_table(propagate_runs, 1, graded, runs)
+
     def propagate(values: Any, sums: Any) -> None:
-        propagate_runs(values, graded, runs, flat)
+        add(values, flat)
         transpose_sums(buffer, sums.reshape(shape))
 
     return propagate
@@ -67,7 +70,7 @@ def propagate_matrix(weights: csr_matrix, exponent: int, graded: bool) -> Propag
 def propagate_weights(weights: NDArray[Any], exponent: int, graded: bool) -> Propagate:
     """Return the function for a dense matrix, with the arguments of :func:`propagate_matrix`."""
     table = row_table(weights, exponent)
-    return lambda values, sums: propagate_dense(values, graded, table, sums)
+    return _with_table(propagate_dense, 1, graded, table)
 
 
 def rounded(propagate: Propagate, exponent: int, outputs: int, kind: Any = np.int32) -> Propagate:
@@ -146,9 +149,29 @@ def _convolution(
     """Return the function that adds to 32-bit sums; its arguments are images."""
     spikes = None if graded else spike_windows(weight, shapes[0], window, groups)
     if spikes is not None:
-        return lambda values, sums: sum_windows(values, spikes, sums)
+        return _with_table(sum_windows, 3, spikes)
     table = window_table(weight, shapes, window, groups)
-    return lambda values, sums: propagate_convolution(values, graded, table, sums)
+    return _with_table(propagate_convolution, 3, graded, table)
+
+
+def _with_table(kernel: Any, dimensions: int, *table: Any) -> Propagate:
+    """Return a kernel with the arguments between values and sums.
+
+    To look at the types of a table in every step would take longer than many a step: the machine
+    code is found once, for contiguous arrays of int32, which nearly all are.
+    """
+    example = np.zeros((0,) * dimensions, np.int32)
+    kind = example.dtype
+    usual = resolved(kernel, example, *table, example)
+
+    def propagate(values: Any, sums: Any) -> None:
+        is_plain = values.dtype is kind and sums.dtype is kind
+        if is_plain and values.flags.c_contiguous and sums.flags.c_contiguous:
+            usual(values, *table, sums)
+        else:
+            kernel(values, *table, sums)
+
+    return propagate
 
 
 def _magnitude(values: Any) -> int:

@@ -19,6 +19,7 @@ from lava.proc.lif.process import LIF, LIFReset
 
 from sdt_lava.backends.lava.processes.accelerated.prepared import PreparedModel
 from sdt_lava.backends.lava.processes.ports import Receiver
+from sdt_lava.kernels.jit import resolved
 from sdt_lava.kernels.populations import integrate, population_table, relay
 from sdt_lava.support.allocation import placed, zeros
 
@@ -53,6 +54,7 @@ class _LifStep(PreparedModel, AbstractPyLifModelFixed):
             arrays = self.u, self.v, self._spikes
             current, voltage, spikes = (array.reshape(-1) for array in arrays)
             self._arguments = (current, voltage, table, spikes)
+            self._integrate = resolved(integrate, spikes, *self._arguments)
 
     def _per_neuron(self, values: Any) -> Any:
         """Return one value for each neuron, or a single value if all are equal."""
@@ -64,7 +66,7 @@ class _LifStep(PreparedModel, AbstractPyLifModelFixed):
         activation = self._receive()
         if activation.dtype != np.int32 or not self._is_covered:
             return self._advance_by_lava(activation)
-        integrate(activation.reshape(-1), *self._arguments)
+        self._integrate(np.ascontiguousarray(activation).reshape(-1), *self._arguments)
         return self._spikes
 
     def _advance_by_lava(self, activation: Any) -> Any:

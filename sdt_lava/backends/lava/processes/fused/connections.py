@@ -22,6 +22,7 @@ from sdt_lava.errors import CompileError
 from sdt_lava.ir import Conv, Dense, Sparse
 from sdt_lava.ir.eight_bits import eight_bit_weights
 from sdt_lava.ir.numerics import power_shift
+from sdt_lava.kernels.jit import resolved
 from sdt_lava.kernels.matrices import (
     LINK,
     RunTable,
@@ -126,6 +127,15 @@ class MatrixTable:
             )
         )
 
+        self._propagate = resolved(
+            propagate_network,
+            np.zeros(0, np.int32),
+            self._links,
+            self._table,
+            np.zeros((0, 0), np.int32),
+            0,
+        )
+
     def propagate(self, values: Any, arriving: Any, step: int) -> None:
         """Add the events of all signals to the sums of the steps in which they arrive.
 
@@ -138,7 +148,7 @@ class MatrixTable:
         step : int
             Next step, in which events without a delay arrive.
         """
-        propagate_network(values, self._links, self._table, arriving, step)
+        self._propagate(values, self._links, self._table, arriving, step)
 
 
 def link_function(link: Link) -> Propagate:

@@ -29,6 +29,7 @@ from sdt_lava.ir import (
     SpikingNeurons,
 )
 from sdt_lava.ir.numerics import ACTIVATION_SHIFT, DECAY_UNITY, GATE_DECAY
+from sdt_lava.kernels.jit import resolved
 from sdt_lava.kernels.matrices import channels_last
 from sdt_lava.kernels.populations import integrate, population_table, relay
 from sdt_lava.support.allocation import zeros
@@ -94,6 +95,7 @@ class FusedLifs:
         has_memory = self._table.parts["has_memory"].any()
         self._current = zeros(size if has_memory else 0, np.int32)
         self._voltage = zeros(size, np.int32)
+        self._integrate = resolved(integrate, *[self._voltage] * 3, self._table, self._voltage)
         self._resets: dict[int, list[slice]] = {}
         for member in members:
             if not isinstance(member.node, Gate):  # gates need no reset
@@ -106,7 +108,7 @@ class FusedLifs:
         for part in self._resets.get(time_step % self._interval, ()):
             self._current[part] = 0
             self._voltage[part] = 0
-        integrate(activation, self._current, self._voltage, self._table, values)
+        self._integrate(activation, self._current, self._voltage, self._table, values)
 
 
 def _lif_fields(node: SpikingNeurons | Gate) -> tuple[Any, Any, Any, Any]:
