@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lava.proc.conv import utils
-from scipy.sparse import csr_matrix
+from scipy.sparse import block_diag, csr_matrix
 
 from sdt_lava.backends.lava.processes.propagation import (
     propagate_kernels,
@@ -15,9 +17,10 @@ from sdt_lava.backends.lava.processes.propagation import (
     propagate_weights,
     rounded,
 )
+from sdt_lava.kernels.matrices import LINK, column_table, propagate_network, run_table
 from sdt_lava.kernels.populations import integrate, population_table, relay
 from sdt_lava.kernels.signals import PLACE, record, transpose
-from sdt_lava.support.allocation import GUARDS, guarding, placed, zeros
+from sdt_lava.support.allocation import GUARDS, guarding, placed, placed_fields, zeros
 
 pytestmark = pytest.mark.lava
 
@@ -80,6 +83,47 @@ def test_matrices(seed, side, rate, graded, exponent, inputs, outputs, density):
             sums = zeros(outputs, np.int32)
             rounded(propagate, exponent, outputs)(values, sums)
             assert np.array_equal(sums, expected)
+
+
+@FEW
+@given(
+    seed=SEEDS, side=SIDES, rate=RATES, graded=st.booleans(), steps=st.integers(1, 3),
+    sizes=st.lists(st.tuples(st.integers(1, 20), st.integers(1, 40)), min_size=1, max_size=3),
+)  # fmt: skip
+def test_networks(seed, side, rate, graded, steps, sizes):
+    rng = np.random.default_rng(seed)
+    weights = [rng.integers(-128, 128, size[::-1]) for size in sizes]
+    inputs, outputs = (np.cumsum([0, *side]) for side in zip(*sizes, strict=True))
+    delays = rng.integers(0, steps, len(sizes))
+    # All matrices side by side, with rows and columns of their own.
+    joined = block_diag(weights, "csr", np.int32)
+    # The columns of each begin one further, as every table ends with a start of its own.
+    with guarding(side):
+        table = run_table(column_table(joined))
+        starts = [table.start[a : b + 1] for a, b in pairwise(inputs)]
+        table = placed_fields(table._replace(start=np.concatenate(starts)))
+        columns = inputs[:-1] + np.arange(len(sizes))
+        links = placed(
+            np.array(
+                [
+                    (column, first, size[0], delay, graded)
+                    for column, first, size, delay in zip(
+                        columns, inputs[:-1], sizes, delays, strict=True
+                    )
+                ],
+                LINK,
+            )
+        )
+        values = events(rng, int(inputs[-1]), rate, graded)
+        arriving = zeros((steps, int(outputs[-1])), np.int32)
+        propagate_network(values, links, table, arriving, 4)
+    expected = np.zeros_like(arriving)
+    for number, weight in enumerate(weights):
+        sent = values[inputs[number] : inputs[number + 1]]
+        expected[(4 + delays[number]) % steps, outputs[number] : outputs[number + 1]] = (
+            weight @ sent
+        )
+    assert np.array_equal(arriving, expected)
 
 
 @FEW
