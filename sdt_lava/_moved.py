@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -136,6 +136,12 @@ MOVED = {
     "torch_state": "support.torch_state",
     "torch_use": "support.torch_use",
 }
+# Names that left a module which is still there, and where they are now.
+MOVED_NAMES = {
+    "compiler": {"compile_network": "backends.deployment"},
+    "compiler.compile": {"compile_network": "backends.deployment"},
+    "backends.lava.presence": {"default_backend": "backends.default"},
+}
 # A function has this name; importing the module would hide it.
 _HIDDEN = f"{_PACKAGE}.simulate"
 
@@ -159,6 +165,44 @@ def new_name(old: str) -> str | None:
     return None
 
 
+def _warn(old: str, new: str, stacklevel: int) -> None:
+    message = f"{old} is {new} now; the old name will be removed in 0.4"
+    warnings.warn(message, DeprecationWarning, stacklevel=stacklevel)
+
+
+def moved_name(module: str, name: str) -> Any:
+    """Return what a module defined in 0.2, from the module that defines it now, with a warning.
+
+    Parameters
+    ----------
+    module : str
+        Full name of the module.
+    name : str
+        Name that it defined.
+
+    Raises
+    ------
+    AttributeError
+        If the module never defined this name.
+    """
+    new = MOVED_NAMES.get(module.removeprefix(f"{_PACKAGE}."), {}).get(name)
+    if new is None:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    _warn(f"{module}.{name}", f"{_PACKAGE}.{new}.{name}", stacklevel=4)
+    return getattr(import_module(f"{_PACKAGE}.{new}"), name)
+
+
+def old_names(module: str) -> Callable[[str], Any]:
+    """Return a ``__getattr__`` that finds the names a module defined in 0.2.
+
+    Parameters
+    ----------
+    module : str
+        ``__name__`` of the module.
+    """
+    return lambda name: moved_name(module, name)
+
+
 class _Alias(Loader):
     """Loader that returns the module under its new name."""
 
@@ -168,11 +212,7 @@ class _Alias(Loader):
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Import the module by its new name, with a deprecation warning."""
-        warnings.warn(
-            f"{spec.name} is {self._new} now; the old name goes with the next release",
-            DeprecationWarning,
-            stacklevel=2,
-        )
+        _warn(spec.name, self._new, stacklevel=3)
         module = import_module(self._new)
         self._spec = module.__spec__
         return module

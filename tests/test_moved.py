@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
 import pytest
 
-from sdt_lava._moved import MOVED, new_name
+from sdt_lava._moved import MOVED, MOVED_NAMES, new_name
 
 PROGRAM = """
 import importlib, sys, warnings
@@ -50,6 +51,22 @@ def test_every_old_name_leads_to_the_module():
 )
 def test_the_longest_old_name_decides(old, new):
     assert new_name(old) == new
+
+
+@pytest.mark.parametrize(
+    "module, name", [(module, name) for module, names in MOVED_NAMES.items() for name in names]
+)
+def test_names_that_left_a_module_lead_to_where_they_are(module, name):
+    with pytest.warns(DeprecationWarning, match="will be removed") as heard:
+        value = getattr(importlib.import_module(f"sdt_lava.{module}"), name)
+    new = importlib.import_module(f"sdt_lava.{MOVED_NAMES[module][name]}")
+    assert value is getattr(new, name) and heard[0].filename == __file__
+
+
+@pytest.mark.parametrize("module", sorted(MOVED_NAMES))
+def test_a_module_has_no_other_names(module):
+    with pytest.raises(AttributeError, match="nothing"):
+        importlib.import_module(f"sdt_lava.{module}").nothing  # noqa: B018
 
 
 STATEMENTS = (

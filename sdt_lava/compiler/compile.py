@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from sdt_lava._moved import old_names
 from sdt_lava.compiler.choose import Choice, choose_lowering
 from sdt_lava.compiler.columns import AND
 from sdt_lava.compiler.cost import ASSUMED_RATE, Rates
@@ -24,6 +25,9 @@ from sdt_lava.errors import CompileError
 from sdt_lava.ir import Conv, Graph, Relay
 from sdt_lava.ir.proof import convolution_may_wrap
 from sdt_lava.ir.sigma_delta_runs import keep_starts
+
+__getattr__ = old_names(__name__)
+
 
 CONVOLUTIONS = ("auto", "sparse", "conv")
 # In 'auto' mode, a convolution with more synapses stays a convolution. Unrolled, it would take 8

@@ -7,6 +7,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+from sdt_lava._moved import moved_name
+
 
 def lazy(package: str, names: Mapping[str, str] | None = None) -> Callable[[str], Any]:
     """Return a ``__getattr__`` for a package that imports names and submodules on demand.
@@ -28,7 +30,7 @@ def lazy(package: str, names: Mapping[str, str] | None = None) -> Callable[[str]
             return getattr(import_module(full_name), attribute or name)
         path = f"{package}.{name}"
         if name.startswith("_") or find_spec(path) is None:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            return moved_name(package, name)
         return import_module(path)
 
     return resolve

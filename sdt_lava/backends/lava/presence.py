@@ -7,7 +7,11 @@ import sys
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 
+from sdt_lava._moved import old_names
 from sdt_lava.errors import LavaUnavailableError
+
+__getattr__ = old_names(__name__)
+
 
 # Python version that lava-nc 0.10.0 and lava-dl 0.6.0 require, and command that installs them.
 LAVA_PYTHON = (3, 10)
