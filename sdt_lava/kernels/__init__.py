@@ -1,1 +1,1 @@
-"""What the compiled functions of the engine and of Lava's ProcessModels are written with."""
+"""Compiled functions of the engine and of Lava's ProcessModels."""

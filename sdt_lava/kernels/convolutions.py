@@ -182,18 +182,18 @@ class Strides(NamedTuple):
 
 @jit
 def add_up(events: Any, weights: Any, geometry: Strides, sums: Any) -> None:
-    """Add the weights of what arrives to sums, which are 0 before.
+    """Add the weights of all events to sums, which must be 0 before.
 
     Parameters
     ----------
     events : ndarray
-        ``(N, H, W, C)``, the border included, of the sums' type.
+        Input ``(N, H, W, C)`` including the border, of the type of the sums.
     weights : ndarray
-        ``(kH, kW, C / groups, O)`` of that type.
+        Weights ``(kH, kW, C / groups, O)`` of the same type.
     geometry : Strides
         Geometry.
     sums : ndarray
-        ``(N, H', W', O)``.
+        Sums ``(N, H', W', O)``.
     """
     groups = geometry.groups
     images, rows, columns, outputs = sums.shape
@@ -202,18 +202,18 @@ def add_up(events: Any, weights: Any, geometry: Strides, sums: Any) -> None:
     for image in range(images):
         for row in range(rows):
             for column in range(columns):
-                own = sums[image, row, column]
+                output_sums = sums[image, row, column]
                 for i in range(kernel_h):
                     for j in range(kernel_w):
-                        arriving = events[
+                        inputs = events[
                             image,
                             row * geometry.stride_h + i * geometry.dilation_h,
                             column * geometry.stride_w + j * geometry.dilation_w,
                         ]
                         for channel in range(groups * per_group):
-                            event = arriving[channel]
+                            event = inputs[channel]
                             if event != 0:
                                 first = channel // per_group * share
                                 line = weights[i, j, channel % per_group]
                                 for output in range(first, first + share):
-                                    own[output] += event * line[output]
+                                    output_sums[output] += event * line[output]

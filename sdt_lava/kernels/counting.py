@@ -1,4 +1,4 @@
-"""Events counted in packed signals, alone and weighted with the fan-out of their neurons."""
+"""Count events in packed signals, alone and weighted by the fan-out of their neurons."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sdt_lava.kernels.words import LANES, count_bits, read, write
 
 @intrinsic
 def _count_nonzero(typing: Any, currents: Any, at: Any) -> Any:
-    """Count the values of 64 that are not 0."""
+    """Count the nonzero values among 64."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         values = element(builder, arguments[0], arguments[1], INT)
@@ -37,7 +37,7 @@ class EventArray(NamedTuple):
     address : address
         Spikes ``(images * H, T, W, words)`` or currents ``(images * H, T, W, 64 * words)``.
     is_spikes : bool
-        Whether they are spikes.
+        Whether the signal consists of spikes.
     images, height, steps, columns : int
         Images, H, T and W.
     stride : int
@@ -63,9 +63,9 @@ class FanOut(NamedTuple):
     Parameters
     ----------
     address : address of int64
-        ``(number, H, W)``.
+        Fan-out of positions, ``(number, H, W)``.
     number : int
-        Connections that differ in what positions reach.
+        Number of connections whose fan-out differs between positions.
     """
 
     address: int
@@ -91,18 +91,18 @@ def _add(counts: int, at: int, number: int) -> None:
 
 @jit
 def count_events(signal: EventArray, rows: tuple[int, int], fan_out: FanOut, counts: int) -> None:
-    """Add up the events of some rows, and the synapses that they reach.
+    """Count the events of some rows and the synapses that they reach.
 
     Parameters
     ----------
     signal : EventArray
         What is counted.
     rows : tuple of int
-        First row and the one after the last, counted through the images.
+        First and end row, numbered through all images.
     fan_out : FanOut
         What an event reaches.
     counts : address of int64
-        ``(1 + number, T, images)``: events and, for each connection, synapses; added to.
+        Counts ``(1 + number, T, images)`` of events and, for each connection, synapses; updated.
     """
     first, end = rows
     for row in range(first, end):

@@ -1,8 +1,8 @@
-"""Event-driven synaptic sums: time goes with the number of spikes, not with the number of inputs.
+"""Compute event-driven synaptic sums, in time proportional to the number of spikes.
 
-For every output position the spikes that reach it are listed, as numbers of weight rows; then the
-rows are added up in registers, one tile of output channels after the other. Position after
-position of several image rows is done with one tile, so that its weights stay in the cache.
+For every output position, the spikes that reach it are listed as numbers of weight rows. The rows
+are then summed in registers, for one tile of output channels after another. All positions of
+several image rows are computed with one tile, so that its weights stay in the cache.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class EventScratch(NamedTuple):
 
 @jit
 def _list_position(words: int, at: int, count: int, base: int, events: int, end: int) -> int:
-    """Append ``base`` plus the numbers of the channels that spike there; return the new end."""
+    """Append ``base`` plus the numbers of the spiking channels, and return the new end."""
     for word in range(count):
         spikes = read(words, at + word)
         if spikes:
@@ -89,10 +89,10 @@ def _list_position(words: int, at: int, count: int, base: int, events: int, end:
 def _list_row(
     source: SpikeArray, channels: int, row: int, slot: int, scratch: EventScratch
 ) -> None:
-    """List the spikes of one input row, column after column, for each step.
+    """List the spikes of one input row by columns, for each step.
 
-    Columns count into the numbers, ``column * channels + channel``, so that a window's columns are
-    one piece of the list, with one distance from these numbers to those of the weight rows.
+    The numbers are ``column * channels + channel``. The columns of a window are therefore one
+    contiguous piece of the list, with a constant distance to the numbers of weight rows.
     """
     columns = source.columns
     for step in range(source.steps):
@@ -115,7 +115,7 @@ def _gather(
     """Append the weight rows of all spikes inside the window of one output position."""
     columns = source.columns
     left = x * window.stride_w - window.pad_w
-    # Neighbouring columns are one piece, columns apart are as many.
+    # Adjacent columns form one piece; dilated columns form one piece each.
     is_dense = window.dilation_w == 1
     pieces, length = (1, window.kernel_w) if is_dense else (window.kernel_w, 1)
     for row in range(reached):
@@ -135,9 +135,9 @@ def _gather(
 
 @jit
 def _close_list(scratch: EventScratch, position: int, end: int, zero_row: int) -> int:
-    """End the list of a position; return where the next one begins.
+    """Terminate the list of a position and return the start of the next one.
 
-    Rows are added in pairs. A row of zeros makes the number even: no branch depends on it.
+    Rows are added in pairs. A row of zeros makes the number even without a branch.
     """
     write_short(scratch.events, end, zero_row)
     end += end & 1
@@ -172,7 +172,7 @@ def _list_inputs(
     source: SpikeArray, window: WindowGeometry, channels: int, image: int, y: int, fresh: int,
     scratch: EventScratch,
 ) -> int:  # fmt: skip
-    """List the input rows that an output row needs and that are not listed yet."""
+    """List the input rows that an output row needs and that are not yet listed."""
     slots = row_slots(window)
     top = y * window.stride_h - window.pad_h
     first, end = max(fresh, top, 0), min(top + slots, source.height)
@@ -185,7 +185,7 @@ def _list_inputs(
 def _list_pointwise(
     source: SpikeArray, row: int, position: int, scratch: EventScratch, zero_row: int
 ) -> int:
-    """List the spikes of one row where every position is its own window; return the next one."""
+    """List the spikes of one row of a pointwise layer and return the next position."""
     end = read(scratch.starts, position)
     for number in range(source.steps * source.columns):
         at = (row * source.steps * source.columns + number) * source.stride + source.first
@@ -200,7 +200,7 @@ def _list_window(
     source: SpikeArray, window: WindowGeometry, weights: EventWeights, columns: int, image: int,
     y: int, fresh: int, position: int, scratch: EventScratch,
 ) -> int:  # fmt: skip
-    """List the spikes in the windows of one output row; return the input row to go on with."""
+    """List the spikes in the windows of one output row and return the next input row."""
     channels = weights.channels
     fresh = _list_inputs(source, window, channels, image, y, fresh, scratch)
     reached = find_rows(window, source.height, y, window.kernel_w, source.steps, scratch.found)
@@ -234,7 +234,7 @@ def event_rows(
     source: SpikeArray, window: WindowGeometry, weights: EventWeights, rows: tuple[int, int],
     fire: FireArguments, scratch: EventScratch,
 ) -> None:  # fmt: skip
-    """Compute some output rows of a layer from the spikes that reach them.
+    """Compute some output rows of a layer from the spikes in their windows.
 
     Parameters
     ----------
@@ -245,14 +245,14 @@ def event_rows(
     weights : EventWeights
         Weights of the layer.
     rows : tuple of int
-        First output row and the one after the last, counted through the images.
+        First and end output row, numbered through all images.
     fire : FireArguments
         What becomes of the sums.
     scratch : EventScratch
         Memory of the worker.
     """
     is_pointwise = window == (1, 1, 1, 1, 0, 0, 1, 1)
-    fresh, image_before = 0, -1
+    fresh, previous_image = 0, -1
     row, end = rows
     while row < end:
         last = min(row + weights.together, end)
@@ -263,8 +263,8 @@ def event_rows(
                 position = _list_pointwise(source, output, position, scratch, weights.rows - 1)
                 continue
             image, y = output // weights.out_height, output % weights.out_height
-            if image != image_before:
-                fresh, image_before = 0, image
+            if image != previous_image:
+                fresh, previous_image = 0, image
             fresh = _list_window(
                 source, window, weights, fire.columns, image, y, fresh, position, scratch
             )

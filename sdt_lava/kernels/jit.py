@@ -1,4 +1,4 @@
-"""Functions that numba compiles, kept on disk where there is room."""
+"""Compile functions with numba and cache the machine code on disk if possible."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from sdt_lava.support.forks import PATIENCE
 logger = logging.getLogger(__name__)
 
 _PACKAGE = Path(__file__).parents[1]
-# Settings of numba that machine code depends on.
+# Settings of numba that affect machine code.
 _SETTINGS = ("BOUNDSCHECK", "DEBUGINFO_DEFAULT", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE")
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @cache
 def kernel_sources() -> tuple[Path, ...]:
-    """Return the modules that code and constants of compiled functions come from."""
+    """Return the modules that contain code and constants of compiled functions."""
     return (_PACKAGE / "ir" / "numerics.py", *sorted(_PACKAGE.glob("kernels/*.py")))
 
 
@@ -47,16 +47,16 @@ def _digest() -> str:
 
 
 class _CheckedFiles(IndexDataCacheFile):
-    """Numba's two kinds of files, each with a digest, and each written by one process at a time.
+    """Numba's two kinds of cache files with digests, safe for concurrent processes.
 
-    Numba unpickles what it finds, and numbers files in the order in which processes saw the index:
-    of two processes that compile for different types (or processors) at the same time, one may
-    find the other's machine code under its own entry. Here a file is named after its key and
-    repeats it. Whatever does not agree with its digest is no file.
+    Numba unpickles any file content and numbers files in the order in which processes read the
+    index. If two processes compile for different types or processors at the same time, one may find
+    the machine code of the other under its own entry. Here, a file is named after its key and also
+    contains it. Files that do not match their digest are ignored.
     """
 
     def save(self, key: Any, data: Any) -> None:
-        """Save an entry. An index that somebody else has written meanwhile loses one at most."""
+        """Save an entry. A concurrently written index loses at most one entry."""
         name = self._name_of(key)
         overloads = self._load_index()
         if overloads.get(key) != name:
@@ -64,13 +64,13 @@ class _CheckedFiles(IndexDataCacheFile):
         self._write(self._data_path(name), (self._source_stamp, key, data))
 
     def load(self, key: Any) -> Any:
-        """Load an entry; None if it is not there, damaged, or made from other sources."""
+        """Load an entry; return None if it is missing, damaged or built from other sources."""
         if key not in self._load_index():
             return None
-        found = self._read(self._data_path(self._name_of(key)))
-        if not isinstance(found, tuple) or len(found) != 3:
+        content = self._read(self._data_path(self._name_of(key)))
+        if not isinstance(content, tuple) or len(content) != 3:
             return None
-        stamp, saved_key, data = found
+        stamp, saved_key, data = content
         return data if (stamp, saved_key) == (self._source_stamp, key) else None
 
     def _name_of(self, key: Any) -> str:
@@ -78,10 +78,10 @@ class _CheckedFiles(IndexDataCacheFile):
         return self._data_name_pattern.replace("{number:d}", digest)
 
     def _load_index(self) -> dict[Any, str]:
-        found = self._read(self._index_path)
-        if not isinstance(found, tuple) or len(found) != 2 or found[0] != self._source_stamp:
+        content = self._read(self._index_path)
+        if not isinstance(content, tuple) or len(content) != 2 or content[0] != self._source_stamp:
             return {}
-        return dict(found[1])
+        return dict(content[1])
 
     def _save_index(self, overloads: dict[Any, str]) -> None:
         self._write(self._index_path, (self._source_stamp, overloads))
@@ -93,13 +93,13 @@ class _CheckedFiles(IndexDataCacheFile):
 
     def _read(self, path: str) -> Any:
         try:
-            found = Path(path).read_bytes()
+            data = Path(path).read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
             logger.info("compiled again, for %s cannot be read: %s", path, error)
             return None
-        digest, body = found[:_DIGEST_BYTES], found[_DIGEST_BYTES:]
+        digest, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
         version, _, content = body.partition(b"\n")
         if hashlib.sha256(body).digest() != digest:
             logger.info("compiled again, for %s is damaged", path)
@@ -108,11 +108,11 @@ class _CheckedFiles(IndexDataCacheFile):
 
 
 class _CacheIfPossible(FunctionCache):
-    """Numba's cache, valid as long as no kernel has changed.
+    """Numba's cache, which is invalid as soon as any kernel changes.
 
-    Numba looks at the file of the function itself only, although its machine code contains that of
-    all functions it calls. A disk that is full or read-only, and files that are damaged, cost time
-    and not the run.
+    Numba checks only the file of the function itself, although its machine code contains all
+    functions that it calls. A full or read-only disk or damaged files only cost time and do not
+    fail the run.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -124,14 +124,14 @@ class _CacheIfPossible(FunctionCache):
         )
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
-        # Numba's key has types, processor and bytecode; settings change the machine code as well.
+        # Numba's key contains types, processor and bytecode; settings also affect the machine code.
         settings = tuple((name, repr(getattr(config, name, None))) for name in _SETTINGS)
         return (*super()._index_key(sig, codegen), llvmlite.__version__, settings)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
-        except Exception as error:  # intact, but from a numba or LLVM that differs in some way
+        except Exception as error:  # intact, but written by a different numba or LLVM
             logger.info("%s is compiled again: %r", self, error)
             return None
 
@@ -143,13 +143,14 @@ class _CacheIfPossible(FunctionCache):
 
 
 class _CompilersLocks:
-    """Holds numba's and LLVM's locks during a fork: a child could not compile, nor load, without.
+    """Hooks that hold the locks of numba and LLVM during a fork.
 
-    Whoever compiles in another thread comes to an end first.
+    Otherwise, a child could neither compile nor load functions. A compilation in another thread is
+    finished first.
     """
 
     def __init__(self) -> None:
-        # Numba holds its own while it takes LLVM's.
+        # Numba holds its own lock while it acquires LLVM's.
         self._places = [(global_compiler_lock, "_lock")]
         llvm = getattr(ffi.lib, "_lock", None)
         if hasattr(llvm, "_lock"):
@@ -182,7 +183,7 @@ _compilers_locks = _CompilersLocks()
 
 @cache
 def combination() -> str:
-    """Return what machine code depends on: compiler, processor, settings and sources."""
+    """Describe everything that affects machine code: compiler, processor, settings, sources."""
     from llvmlite import binding
 
     processor = config.CPU_NAME or binding.get_host_cpu_name()
@@ -196,19 +197,19 @@ def combination() -> str:
 
 
 def cache_folder(function: Any) -> Path | None:
-    """Return where the machine code of a compiled function is kept, if anywhere."""
+    """Return the directory with the cached machine code of a function, or None."""
     path = getattr(function._cache, "cache_path", None)
     return None if path is None else Path(path)
 
 
 def jit(function: Callable[..., Any]) -> Any:
-    """Compile a function with numba, without the interpreter's lock.
+    """Compile a function with numba to run without the interpreter lock.
 
-    The machine code is cached as with numba's ``cache=True``. Where nothing can be written, which
-    numba answers with an exception, it is compiled in every process.
+    The machine code is cached as with numba's ``cache=True``. If the cache cannot be written, for
+    which numba would raise an exception, the function is compiled in every process.
     """
     dispatcher: Any = njit(nogil=True)(function)
-    with suppress(RuntimeError, OSError):  # no folder for the cache
+    with suppress(RuntimeError, OSError):  # no directory for the cache
         dispatcher._cache = _CacheIfPossible(function)
     return dispatcher
 

@@ -1,4 +1,4 @@
-"""One time step of 16 neurons, written with vector instructions, in every form that is exact.
+"""Generate vector instructions for one time step of 16 neurons, in every exact form.
 
 The neuron is that of `sdt_lava.ir.numerics`, and of Lava. The engine's plan proves which of the
 cheaper forms compute the same; they come first. A form keeps one vector a state: v, and where it is
@@ -18,13 +18,13 @@ _SPAN = 2 * (STATE_LIMIT + 1)
 
 
 class Lanes:
-    """Integer operations on one vector, to write the neuron as in `sdt_lava.ir.numerics`."""
+    """Integer operations on one vector, as used by the neuron of `sdt_lava.ir.numerics`."""
 
     def __init__(self, builder: Any) -> None:
         self.builder = builder
 
     def larger(self, left: Any, right: Any) -> Any:
-        """Return the larger of two."""
+        """Return the elementwise maximum."""
         return self.builder.select(self.builder.icmp_signed(">", left, right), left, right)
 
     def magnitude(self, x: Any) -> Any:
@@ -38,7 +38,7 @@ class Lanes:
         return b.ashr(b.sub(x, b.ashr(x, constant(31))), constant(1))
 
     def decay(self, x: Any, kept: Any) -> Any:
-        """Multiply by ``kept / 4096``, rounding towards zero, without leaving 32 bits."""
+        """Multiply by ``kept / 4096`` in 32 bits, rounding towards zero."""
         b = self.builder
         size = self.magnitude(x)
         high = b.mul(b.lshr(size, constant(DECAY_SHIFT)), kept)
@@ -54,11 +54,11 @@ class Lanes:
         return b.ashr(b.add(b.mul(x, factor), towards_zero), shift)
 
     def align(self, x: Any) -> Any:
-        """Shift a sum to where v has its bits."""
+        """Align a sum with the bits of v."""
         return self.builder.shl(x, constant(ACTIVATION_SHIFT))
 
     def wrap(self, x: Any) -> Any:
-        """Keep 24 bits."""
+        """Wrap to 24 bits."""
         b = self.builder
         above = b.icmp_signed(">", x, constant(STATE_LIMIT + 1))
         once = b.select(above, b.sub(x, constant(_SPAN)), x)
@@ -74,28 +74,28 @@ class Lanes:
 
 
 def _bare(lanes: Lanes, x: Any, bias: Any, state: list[Any], _: Any) -> list[Any]:
-    """Advance v where it is always even before it is halved, and sums are aligned already."""
+    """Advance v if it is always even before halving and sums are already aligned."""
     b = lanes.builder
     return [b.add(b.ashr(state[0], constant(1)), b.add(x, bias))]
 
 
 def _proved(lanes: Lanes, x: Any, bias: Any, state: list[Any], _: Any) -> list[Any]:
-    """Advance v; nothing can overflow, the leak is one half and u has no memory."""
+    """Advance v if nothing can overflow, the leak is one half and u has no memory."""
     b = lanes.builder
     return [b.add(lanes.halve(state[0]), b.add(lanes.align(x), bias))]
 
 
 def _leaky(lanes: Lanes, x: Any, bias: Any, state: list[Any], kept: Any) -> list[Any]:
-    """Advance v with a leak of a short fraction; nothing can overflow and u has no memory."""
+    """Advance v with a leak of few bits if nothing can overflow and u has no memory."""
     b = lanes.builder
     return [b.add(lanes.multiply(state[0], *kept), b.add(lanes.align(x), bias))]
 
 
 def _note(lanes: Lanes, x: Any, peak: Any, state: list[Any]) -> list[Any]:
-    """Note the largest values seen.
+    """Update the largest values so far.
 
-    Up to the first value out of range nothing differs from checked neurons; after it, the run is
-    given up.
+    Up to the first value out of range, the result equals that of checked neurons. After it, the run
+    is aborted.
     """
     _, current, activation, membrane = state
     activation = lanes.larger(activation, lanes.magnitude(x))
@@ -103,19 +103,19 @@ def _note(lanes: Lanes, x: Any, peak: Any, state: list[Any]) -> list[Any]:
 
 
 def _watched(lanes: Lanes, x: Any, bias: Any, state: list[Any], kept: Any) -> list[Any]:
-    """Advance v like proved neurons, and note the largest values seen."""
+    """Advance v as for proved neurons and update the largest values so far."""
     return _note(lanes, x, _proved(lanes, x, bias, state, kept)[0], state)
 
 
 def _watched_leaky(lanes: Lanes, x: Any, bias: Any, state: list[Any], kept: Any) -> list[Any]:
-    """Advance v like leaky neurons, and note the largest values seen."""
+    """Advance v as for leaky neurons and update the largest values so far."""
     return _note(lanes, x, _leaky(lanes, x, bias, state, kept)[0], state)
 
 
 def _add_checked(lanes: Lanes, size: Any, bias: Any, driven: Any, state: list[Any]) -> list[Any]:
-    """Add the current to what the leak left of v, and note the largest values seen.
+    """Add the current to the decayed v and update the largest values so far.
 
-    ``size`` is the magnitude of what arrived, or of what u became, whichever is larger.
+    ``size`` is the magnitude of the activation or of the new u, whichever is larger.
     """
     b = lanes.builder
     voltage, _, activation, membrane = state
@@ -127,18 +127,18 @@ def _add_checked(lanes: Lanes, size: Any, bias: Any, driven: Any, state: list[An
 
 
 def _checked(lanes: Lanes, x: Any, bias: Any, state: list[Any], _: Any) -> list[Any]:
-    """Advance v, which may saturate; the leak is one half and u has no memory."""
-    kept = [lanes.halve(state[0]), *state[1:]]
-    return _add_checked(lanes, lanes.magnitude(x), bias, lanes.align(x), kept)
+    """Advance v with saturation if the leak is one half and u has no memory."""
+    decayed = [lanes.halve(state[0]), *state[1:]]
+    return _add_checked(lanes, lanes.magnitude(x), bias, lanes.align(x), decayed)
 
 
 def _general(lanes: Lanes, x: Any, bias: Any, state: list[Any], kept: Any) -> list[Any]:
     """Advance v and u with any leak."""
     driven = lanes.builder.add(lanes.decay(state[1], kept[1]), lanes.align(x))
-    left = [lanes.decay(state[0], kept[0]), *state[1:]]
+    decayed = [lanes.decay(state[0], kept[0]), *state[1:]]
     accumulated = lanes.builder.lshr(lanes.magnitude(driven), constant(ACTIVATION_SHIFT))
     size = lanes.larger(lanes.magnitude(x), accumulated)
-    return _add_checked(lanes, size, bias, driven, left)
+    return _add_checked(lanes, size, bias, driven, decayed)
 
 
 class LifVectors(NamedTuple):
@@ -161,17 +161,17 @@ class LifVectors(NamedTuple):
 
 @dataclass(frozen=True)
 class Form:
-    """A way to compute neurons.
+    """A form in which neurons are computed.
 
     Parameters
     ----------
     step : callable
-        Advances the states by one step, up to the comparison with the threshold.
+        Function that advances the states by one step, up to the comparison with the threshold.
     states : int
-        1 (v), or 4 (v, u and the largest activation and membrane).
+        Number of states: 1 (v) or 4 (v, u and the largest activation and membrane).
     is_bare : bool
-        Whether there are no currents but the layer's own, nobody reads these, sums are never
-        divided, and the shift of the sums includes their alignment with v.
+        Whether the layer's currents are the only ones and have no other readers, sums are never
+        divided, and the shift of sums includes their alignment with v.
     """
 
     step: Callable[..., list[Any]]
@@ -207,7 +207,7 @@ class Form:
         return [lanes.builder.select(fired, constant(0), voltage), *others], fired
 
 
-# The kernels' numbers of the forms are the positions in this table.
+# The position in this table is the number of a form in kernels.
 FORMS = {
     "bare": Form(_bare, 1, is_bare=True),
     "proved": Form(_proved, 1),

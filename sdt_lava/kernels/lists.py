@@ -27,9 +27,9 @@ from sdt_lava.kernels.llvm import (
 )
 from sdt_lava.kernels.words import HAS_COMPRESS, LANES
 
-# Elements that append_indices and copy_shifted may write beyond the last valid one.
+# Elements that append_indices and copy_shifted may write after the last valid one.
 SLACK = 64
-# Entries that append_lookups writes.
+# Number of entries that append_lookups writes.
 MOST_LOOKUPS = 8
 
 
@@ -128,7 +128,7 @@ def copy_shifted(
             values = load(builder, builder.gep(read, [at]), short)
             store(builder, builder.add(values, shifts), builder.gep(write, [at]))
 
-        # Nearly all pieces are short: no branch that depends on their length is mispredicted.
+        # Nearly all pieces are short, so branches on their length are predicted well.
         copy(index(0))
         rest = builder.sub(arguments[2], index(lanes))
         with counting(builder, rest, by=lanes) as loop:
@@ -140,9 +140,9 @@ def copy_shifted(
 
 @intrinsic
 def append_lookups(typing: Any, pattern: Any, bits: Any, entries: Any, at: Any) -> Any:
-    """Write the table rows of a pattern, cut into groups of some bits, to ``entries[at:]``.
+    """Write the table rows for the groups of bits of a pattern to ``entries[at:]``.
 
-    The rows of a group follow those of the group before.
+    The rows of a group follow those of the previous group.
     """
     signature = types.void(pattern, bits, entries, at)
 

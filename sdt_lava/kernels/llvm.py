@@ -1,12 +1,12 @@
-"""Vectors of integers, loops and memory, as LLVM instructions.
+"""Generate LLVM instructions for integer vectors, loops and memory access.
 
 Numba compiles loops over arrays well, but keeps neither accumulators nor masks in registers. Where
-that matters, a function is a short sequence of operations on vectors, which LLVM lowers to whatever
-vectors the processor has.
+this matters, a function is a short sequence of vector operations, which LLVM lowers to the vectors
+of the processor.
 
-Arrays are passed as the address of their first element and the number of the first one meant.
-Numba counts references to arrays wherever one is handed on, which in inner loops takes longer than
-the work. Whoever calls keeps the arrays alive and large enough.
+Arrays are passed as the address of their first element and an index. Numba counts references to
+arrays whenever they are passed, which takes longer than the work in inner loops. The caller must
+keep the arrays alive and large enough.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from llvmlite import ir
 
 BYTE, SHORT, INT, WORD = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 SHORT_BYTES, INT_BYTES, WORD_BYTES = 2, 4, 8
-# 32-bit values are handled 16 at a time: one AVX-512 register.
+# Number of 32-bit values processed together: one AVX-512 register.
 PART = 16
 INTS = ir.VectorType(INT, PART)
 
@@ -35,20 +35,20 @@ def index(value: int) -> ir.Constant:
 
 
 def element(builder: Any, address: Any, at: Any, type_: Any) -> Any:
-    """Return a pointer to an element of an array of 64-bit address."""
+    """Return a pointer to an element of an array with a 64-bit address."""
     return builder.gep(builder.inttoptr(address, type_.as_pointer()), [at])
 
 
 def load(builder: Any, pointer: Any, type_: Any, offset: int = 0) -> Any:
-    """Load a vector; nothing is assumed about its alignment."""
+    """Load a vector of any alignment."""
     place = builder.gep(pointer, [index(offset)])
     return builder.load(builder.bitcast(place, type_.as_pointer()), align=1)
 
 
 def load_first(builder: Any, pointer: Any, count: Any) -> Any:
-    """Load the first ``count`` of PART 32-bit values, and zeros for the others.
+    """Load the first ``count`` of PART 32-bit values, with zeros for the others.
 
-    Memory behind them is not touched.
+    Memory after them is not accessed.
     """
     place = builder.bitcast(pointer, INTS.as_pointer())
     arguments = place, _first(builder, count), constant(0)
@@ -73,33 +73,33 @@ def _first(builder: Any, count: Any) -> Any:
 
 
 def store(builder: Any, vector: Any, pointer: Any, offset: int = 0) -> None:
-    """Store a vector."""
+    """Store a vector of any alignment."""
     place = builder.gep(pointer, [index(offset)])
     builder.store(vector, builder.bitcast(place, vector.type.as_pointer()), align=1)
 
 
 def external(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
-    """Return a function of LLVM or of the processor, by name."""
+    """Return an LLVM or processor function by name."""
     module = builder.module
     known = module.globals.get(name)
     return known or ir.Function(module, ir.FunctionType(result, arguments), name)
 
 
 def shuffle(builder: Any, left: Any, right: Any, order: list[int]) -> Any:
-    """Pick elements of two vectors."""
+    """Select elements of two vectors."""
     mask = ir.Constant(ir.VectorType(INT, len(order)), order)
     return builder.shuffle_vector(left, right, mask)
 
 
 class Loop:
-    """A loop that is being written: its counter, and values that go from round to round."""
+    """A loop under construction, with its counter and loop-carried values."""
 
     def __init__(self, builder: Any, head: Any, start: Any) -> None:
         self._builder, self._head, self._start = builder, head, start
         self.number = self.carried(index(0))
 
     def carried(self, initial: Any) -> Any:
-        """Return a value that is `initial` in the first round, later what `carry` said last."""
+        """Return a value that is `initial` in the first iteration and later set by `carry`."""
         with self._builder.goto_block(self._head):
             self._builder.position_at_start(self._head)
             phi = self._builder.phi(initial.type)
@@ -107,13 +107,13 @@ class Loop:
         return phi
 
     def carry(self, phi: Any, value: Any) -> None:
-        """Give a carried value to the next round; the end of the body calls it."""
+        """Set a carried value for the next iteration, at the end of the body."""
         phi.add_incoming(value, self._builder.block)
 
 
 @contextmanager
 def counting(builder: Any, count: Any, by: int = 1) -> Iterator[Loop]:
-    """Write a loop over 0, ``by``, ... below ``count``; what is written inside is its body."""
+    """Generate a loop over 0, ``by``, ... below ``count``; the context generates its body."""
     start = builder.block
     head, body, end = (builder.append_basic_block(name) for name in ("head", "body", "end"))
     builder.branch(head)
@@ -128,6 +128,6 @@ def counting(builder: Any, count: Any, by: int = 1) -> Iterator[Loop]:
 
 
 def everywhere(builder: Any, value: Any, type_: ir.VectorType) -> Any:
-    """Return a vector of equal values."""
+    """Return a vector with a value in all elements."""
     first = builder.insert_element(ir.Constant(type_, None), value, ir.Constant(INT, 0))
     return shuffle(builder, first, first, [0] * type_.count)

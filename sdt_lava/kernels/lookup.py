@@ -1,8 +1,8 @@
-"""Synaptic sums looked up: what a few neighbouring inputs add up to, for each of their patterns.
+"""Look up synaptic sums in tables by the spike patterns of a few adjacent inputs.
 
-Where a kernel's row reaches few inputs (one to a few channels, as in the first layer of an event
-camera's network), the spikes of a row of the window are cut into groups of bits. Each group
-selects one row of a table, which holds the sums of these inputs' weights. There are no lists and no
+If a kernel row reaches few inputs (one to a few channels, as in the first layer of a network for
+event cameras), the spikes of each row of the window are split into groups of bits. Each group
+selects a row of a table, which holds the sums of these inputs' weights. There are no lists and no
 branches, and the time does not depend on the spikes.
 """
 
@@ -25,7 +25,7 @@ class LookupTables(NamedTuple):
     Parameters
     ----------
     address : address of int16
-        ``(tiles, kernel rows, groups * patterns, width)``.
+        Tables ``(tiles, kernel rows, groups * patterns, width)``.
     tiles, width : int
         Groups of output channels, and channels of each.
     channels : int
@@ -76,9 +76,9 @@ class LookupScratch(NamedTuple):
 def _join_row(
     source: SpikeArray, channels: int, left: int, row: int, step: int, scratch: LookupScratch
 ) -> None:
-    """Write the spikes of an input row as one string of bits.
+    """Write the spikes of an input row as a string of bits.
 
-    Columns follow one another without gaps, behind ``left`` columns of padding.
+    Columns are contiguous, after ``left`` columns of padding.
     """
     clear_words(scratch.string, scratch.room)
     at, filled = left * channels // LANES, left * channels % LANES
@@ -99,9 +99,9 @@ def _join_row(
 def _look_up_row(
     string: int, distance: int, columns: int, tables: LookupTables, entries: int
 ) -> None:
-    """List the table rows that an input row selects, for each output column.
+    """List the table rows that an input row selects for each output column.
 
-    Kernel rows have tables of their own, but the same rows of them.
+    Each kernel row has its own tables, but the same row numbers.
     """
     for x in range(columns):
         pattern = read_bits(string, x * distance) & tables.mask
@@ -146,7 +146,7 @@ def lookup_rows(
     source: SpikeArray, window: WindowGeometry, tables: LookupTables, rows: tuple[int, int],
     fire: FireArguments, scratch: LookupScratch,
 ) -> None:  # fmt: skip
-    """Compute some output rows of a layer.
+    """Compute some output rows of a layer by table look-up.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def lookup_rows(
     tables : LookupTables
         Sums of the layer's weights.
     rows : tuple of int
-        First output row and the one after the last, counted through the images.
+        First and end output row, numbered through all images.
     fire : FireArguments
         What becomes of the sums.
     scratch : LookupScratch
@@ -166,12 +166,12 @@ def lookup_rows(
     columns, width = fire.columns, tables.width
     line = columns * tables.groups + MOST_LOOKUPS
     table = (tables.groups << tables.bits) * width
-    fresh, image_before = 0, -1
+    fresh, previous_image = 0, -1
     first_row, end_row = rows
     for output in range(first_row, end_row):
         image, y = output // tables.out_height, output % tables.out_height
-        if image != image_before:
-            fresh, image_before = 0, image
+        if image != previous_image:
+            fresh, previous_image = 0, image
         fresh = _list_rows(source, window, tables, columns, image, y, fresh, scratch)
         reached = find_rows(window, source.height, y, table, fire.steps * line, scratch.found)
         for x in range(columns):

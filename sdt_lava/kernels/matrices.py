@@ -1,7 +1,7 @@
 """Connections by matrices: each event adds its weights to the sums of its targets.
 
-Time grows with the number of events, except for a glance at every input. Sums are int32 (or, where
-Lava's are, int64) and wrap, as Lava's do.
+The time is proportional to the number of events, apart from a test of each input. Sums wrap as in
+Lava, and are int32, or int64 where Lava's are.
 """
 
 from __future__ import annotations
@@ -160,18 +160,18 @@ def in_few_bytes(weights: NDArray[Any]) -> NDArray[Any]:
 
 @jit
 def propagate_sparse(values: Any, graded: bool, table: ColumnTable, sums: Any) -> None:
-    """Add the columns of a sparse matrix.
+    """Add the columns of a sparse matrix for all events.
 
     Parameters
     ----------
     values : ndarray of int32
-        What each input sent, ``(inputs,)``; 0 is nothing.
+        Values of the inputs, ``(inputs,)``; 0 is no event.
     graded : bool
-        Multiply weights by payloads; otherwise an event counts once.
+        Whether to multiply weights by payloads; otherwise, each event counts once.
     table : ColumnTable
         The matrix.
     sums : ndarray of int32 or int64
-        ``(outputs,)``; added to.
+        Sums ``(outputs,)``; updated.
     """
     for column in range(values.size):
         if values[column] == 0:
@@ -183,12 +183,12 @@ def propagate_sparse(values: Any, graded: bool, table: ColumnTable, sums: Any) -
 
 @jit
 def propagate_runs(values: Any, graded: bool, table: RunTable, sums: Any) -> None:
-    """Add the columns of a sparse matrix whose entries lie side by side.
+    """Add the columns of a sparse matrix in runs of consecutive entries.
 
     Parameters
     ----------
     values, graded, sums
-        As in :func:`propagate_sparse`.
+        As for :func:`propagate_sparse`.
     table : RunTable
         The matrix.
     """
@@ -209,20 +209,20 @@ def propagate_runs(values: Any, graded: bool, table: RunTable, sums: Any) -> Non
 
 @jit
 def propagate_network(values: Any, links: Any, table: RunTable, arriving: Any, step: int) -> None:
-    """Do what :func:`propagate_runs` does for many connections, which may have delays.
+    """Propagate events through many connections, with delays, as :func:`propagate_runs` does.
 
     Parameters
     ----------
     values : ndarray of int32
-        All signals of this step.
+        Values of all signals in this step.
     links : ndarray of LINK
         The connections.
     table : RunTable
         Their matrices, side by side, with rows counted over all sums.
     arriving : ndarray of int32
-        ``(steps, sums)``: the sums of step s are in row ``s % steps``.
+        Sums of future steps, ``(steps, sums)``; row ``s % steps`` belongs to step s.
     step : int
-        The step that events without a delay reach.
+        Step in which events without a delay arrive.
     """
     for link in links:
         start = table.start[link.columns : link.columns + link.size + 1]
@@ -236,14 +236,14 @@ def propagate_network(values: Any, links: Any, table: RunTable, arriving: Any, s
 
 @jit
 def propagate_dense(values: Any, graded: bool, weights: Any, sums: Any) -> None:
-    """Add the rows of a transposed dense matrix.
+    """Add the rows of a transposed dense matrix for all events.
 
     Parameters
     ----------
     values, graded, sums
-        As in :func:`propagate_sparse`.
+        As for :func:`propagate_sparse`.
     weights : ndarray of int16 or int32
-        ``(inputs, outputs)``, in C order.
+        Weights ``(inputs, outputs)`` in C order.
     """
     for index in range(values.size):
         if values[index] == 0:

@@ -1,9 +1,9 @@
-"""From synaptic sums to membrane, spikes and residual stream, over all time steps in one pass.
+"""Compute membranes, spikes and residual streams from synaptic sums, over all time steps at once.
 
-Sums, streams and states are 32-bit; states stay in registers from step to step. What a layer does
-not have (no residual stream, nobody reads its currents) is a dummy array with steps of zero: its
-few bytes stay in the first cache, and there is one kernel in place of eight. Only layers that have
-none of it, which are most, have a form of their own.
+Sums, streams and states have 32 bits; states stay in registers between steps. Signals that a layer
+does not have, such as a residual stream or a current that is read, are dummy arrays with strides of
+zero. Their few bytes stay in the first cache, and one kernel is enough instead of eight. Only
+layers without any of them, which are the majority, have a form of their own.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from sdt_lava.kernels.llvm import (
 )
 from sdt_lava.kernels.words import HALF, LANES
 
-# Parameters of 64 channels follow one another: left and right shift of the sums, aligned bias,
-# aligned threshold, and what the leaks keep of v and of u in 1/4096. If the form is leaky, the
-# last two are v's as a factor and a right shift; if it is bare, the first aligns sums, too.
+# Parameters for 64 channels: left and right shift of the sums, aligned bias, aligned threshold, and
+# remainders of v and u after the leak in 1/4096. In a leaky form, the last two are the factor and
+# right shift of v's leak. In a bare form, the left shift also aligns sums.
 PARAMETERS = 6
 
 # Half a word advances at once: two vectors hide each other's latency, and layers with few channels
@@ -52,7 +52,7 @@ class FireArguments(NamedTuple):
     Parameters
     ----------
     neuron : address of int32
-        Parameters of the neurons, ``(chunks, PARAMETERS, 64)``.
+        Parameters of the neurons, Parameters ``(chunks, PARAMETERS, 64)``.
     stream, current : address of int32
         Residual stream that is read, and the current that is written.
     words : address of uint64
@@ -60,7 +60,7 @@ class FireArguments(NamedTuple):
     before, after : address of int32
         States before the first step and after the last.
     extremes : address of int32
-        Collects the largest activations and membranes, 64 of each.
+        Largest activations and membranes so far, 64 of each; updated.
     steps, columns, chunks : int
         T, W and words of the outputs.
     halves : int
@@ -133,7 +133,7 @@ _ARRAYS = ("sums", "parameters", "stream", "current", "words", "before", "after"
 
 
 class _Advance:
-    """Writes the instructions that advance up to 64 neurons over all steps, in one form."""
+    """Generator of the instructions that advance up to 64 neurons over all steps, in one form."""
 
     def __init__(self, builder: Any, form: Form, arriving: Any, given: _AdvanceArguments) -> None:
         self.builder, self.form, self.arriving = builder, form, arriving
@@ -146,7 +146,7 @@ class _Advance:
         }
 
     def write(self) -> None:
-        """Write the loop over the halves of the word."""
+        """Generate the loop over the halves of the word."""
         with counting(self.builder, self.given.halves) as loop:
             self._advance_half(loop.number)
 
@@ -170,7 +170,7 @@ class _Advance:
                 store(b, value, target, row * LANES + part * PART)
 
     def _homes(self, state: str) -> list[tuple[str, int]]:
-        """Where the states of checked neurons are; others start from rest and keep nothing."""
+        """Return the arrays and rows with the states of checked neurons; others start from rest."""
         if self.form.states == 1:
             return []
         return [(state, 0), (state, 1), ("extremes", 0), ("extremes", 1)]
@@ -189,7 +189,7 @@ class _Advance:
     def _advance_step(
         self, time: Any, half: Any, lane: Any, parameters: list[list[Any]], held: list[list[Any]]
     ) -> list[list[Any]]:
-        """Advance by one step, store what comes out, and return the states."""
+        """Generate one step, store its output and return the new states."""
         b = self.builder
         places = [self._at_step(array, time, lane) for array in ("sums", "stream", "current")]
         after: list[list[Any]] = [[] for _ in held]
@@ -208,7 +208,7 @@ class _Advance:
     def _arriving_current(
         self, part: int, places: list[Any], parameters: list[list[Any]]
     ) -> tuple[Any, LifVectors]:
-        """Scale the sums and add the stream; return the current and the neurons' parameters."""
+        """Scale the sums, add the stream, and return the current and the neurons' parameters."""
         b = self.builder
         sums, stream, current = places
         up, down, *neuron = (row[part] for row in parameters)
@@ -220,16 +220,16 @@ class _Advance:
         return x, LifVectors(*neuron)
 
     def _store_bits(self, bits: Any, time: Any, half: Any) -> None:
-        """Store half a word: the lower one clears the upper one, which may not be computed."""
+        """Store half a word; the lower half clears the upper one, which may not be computed."""
         b = self.builder
         place = self._at_step("words", time, index(0))
         lower = b.icmp_signed("==", half, index(0))
-        before = b.select(lower, index(0), b.load(place))
-        b.store(b.or_(before, b.shl(bits, b.mul(half, index(HALF)))), place)
+        previous = b.select(lower, index(0), b.load(place))
+        b.store(b.or_(previous, b.shl(bits, b.mul(half, index(HALF)))), place)
 
 
 def _make_advance(arriving: Any) -> Any:
-    """Build the function that advances up to 64 neurons, for one type of sums."""
+    """Build the function that advances up to 64 neurons for one type of sums."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         given = _AdvanceArguments(*unpack_tuple(builder, arguments[0]))
@@ -249,7 +249,7 @@ def _make_advance(arriving: Any) -> Any:
 
     @intrinsic
     def advance(typing: Any, arguments: Any) -> Any:
-        """Advance 32 neurons, or 64, over all steps."""
+        """Advance 32 or 64 neurons over all steps."""
         return types.void(arguments), codegen
 
     return advance
@@ -270,7 +270,7 @@ def _make_fire(arriving: Any) -> Any:
         sums_step : int
             Distance of steps.
         chunk, row, column : int
-            Which 64 channels at which position: ``row`` counts through the images of the batch.
+            Group of 64 channels and position; rows are numbered through all images of the batch.
         fire : FireArguments
             What becomes of the sums.
         """

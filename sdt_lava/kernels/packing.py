@@ -1,4 +1,4 @@
-"""Spikes packed, counted, and spread out for dense operators."""
+"""Pack, count and unpack spikes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from sdt_lava.kernels.llvm import (
 )
 from sdt_lava.kernels.words import LANES, SpikeArray, count_bits, read, spread_word, write
 
-# Pixels that are packed at once.
+# Number of pixels packed at once.
 PIXELS = 8
 _LONGS = ir.VectorType(WORD, PIXELS)
 _KINDS = {1: BYTE, 4: INT, 8: WORD}
 
 
 def _make_pack_pixels(kind: ir.IntType) -> Any:
-    """Build the function for values of 8, 32 or 64 bits."""
+    """Build the packing function for values of 8, 32 or 64 bits."""
     lanes = ir.VectorType(kind, PIXELS)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -60,12 +60,12 @@ def _make_pack_pixels(kind: ir.IntType) -> Any:
         typing: Any, frames: Any, start: Any, one: Any, distance: Any, channels: Any, columns: Any,
         words: Any, at: Any,
     ) -> Any:  # fmt: skip
-        """Pack neighbouring pixels of an image row, 8 at a time, to a word each.
+        """Pack adjacent pixels of an image row to one word each, 8 pixels at a time.
 
-        Returns 0 if all values are 0 or `one`.
+        The result is 0 if all values are 0 or `one`.
         """
-        given = (frames, start, one, distance, channels, columns, words, at)
-        return types.int64(*given), codegen
+        operands = (frames, start, one, distance, channels, columns, words, at)
+        return types.int64(*operands), codegen
 
     return pack_pixels
 
@@ -94,9 +94,9 @@ class Values(NamedTuple):
     Parameters
     ----------
     address : address
-        Numbers of 1, 4 or 8 bytes.
+        Input values of 1, 4 or 8 bytes.
     bytes, one : int
-        Their size in bytes, and the bits of 1.
+        Size of a value in bytes, and the bits of 1.
     image, row, step, column, channel : int
         Distances between images, rows, steps, columns and channels, in elements.
     """
@@ -159,7 +159,7 @@ def _pack_word(
 
 @jit
 def pack_rows(values: Values, size: ImageSize, rows: tuple[int, int], words: int) -> bool:
-    """Pack some rows of the input's spikes; return whether all values are 0 or 1.
+    """Pack some rows of the input's spikes and return whether all values are 0 or 1.
 
     Parameters
     ----------
@@ -168,12 +168,12 @@ def pack_rows(values: Values, size: ImageSize, rows: tuple[int, int], words: int
     size : ImageSize
         Its sides.
     rows : tuple of int
-        First row and the one after the last, counted through the images.
+        First and end row, numbered through all images.
     words : address of uint64
-        ``(images * rows, T, W, words)``.
+        Output ``(images * rows, T, W, words)``.
     """
     count = (size.channels + LANES - 1) // LANES
-    others = 0
+    other_values = 0
     first_row, end_row = rows
     for row in range(first_row, end_row):
         origin = row // size.height * values.image + row % size.height * values.row
@@ -183,10 +183,10 @@ def pack_rows(values: Values, size: ImageSize, rows: tuple[int, int], words: int
                 first = word * LANES
                 start = origin + step * values.step + first * values.channel
                 channels = min(size.channels - first, LANES)
-                others |= _pack_word(
+                other_values |= _pack_word(
                     values, start, channels, size.columns, words, line + word, count
                 )
-    return others == 0
+    return other_values == 0
 
 
 class PaddedRows(NamedTuple):
@@ -199,7 +199,7 @@ class PaddedRows(NamedTuple):
     top, rows : int
         First row that is written, which may lie in the border, and their number.
     padding : int
-        Columns of the border on each side.
+        Number of border columns on each side.
     """
 
     origin: int
@@ -219,7 +219,7 @@ def spread_rows(source: SpikeArray, place: PaddedRows, values: int) -> None:
     place : PaddedRows
         Which rows.
     values : address of uint8
-        ``(T, rows, W + 2 padding, 64 words)``, filled completely.
+        Output ``(T, rows, W + 2 padding, 64 words)``, which is filled completely.
     """
     wide = source.columns + 2 * place.padding
     for step in range(source.steps):
@@ -241,7 +241,7 @@ def spread_rows(source: SpikeArray, place: PaddedRows, values: int) -> None:
 
 @jit
 def count_spikes(spikes: Any, first_word: int, end_word: int) -> int:
-    """Count the spikes of some words of ``(rows, T, W, words)``."""
+    """Count the spikes in some words of ``(rows, T, W, words)``."""
     total = 0
     rows, steps, columns, _ = spikes.shape
     for row in range(rows):

@@ -1,4 +1,4 @@
-"""Windows over spikes and currents."""
+"""Pool spikes and currents over windows."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from sdt_lava.kernels.jit import jit
 
-# Layouts are (rows, T, W, words) for spikes and (rows, T, W, channels) for currents, where rows
-# count through the images of the batch.
+# Layouts are (rows, T, W, words) for spikes and (rows, T, W, channels) for currents, with rows
+# numbered through all images of the batch.
 
 
 class PoolWindow(NamedTuple):
@@ -31,18 +31,18 @@ def _reach(window: PoolWindow, position: int, size: int) -> tuple[int, int]:
 
 @jit
 def or_pool_rows(spikes: Any, window: PoolWindow, rows: tuple[int, int], pooled: Any) -> None:
-    """OR the spikes of each window.
+    """Compute the OR of the spikes in each window.
 
     Parameters
     ----------
     spikes : ndarray of uint64
-        ``(images * height, T, W, words)``.
+        Spikes ``(images * height, T, W, words)``.
     window : PoolWindow
         Geometry.
     rows : tuple of int
-        First output row and the one after the last.
+        First and end output row.
     pooled : ndarray of uint64
-        ``(images * H', T, W', words)``.
+        Output ``(images * H', T, W', words)``.
     """
     _, steps, columns, words = spikes.shape
     out_columns = pooled.shape[2]
@@ -55,16 +55,16 @@ def or_pool_rows(spikes: Any, window: PoolWindow, rows: tuple[int, int], pooled:
             for x in range(out_columns):
                 left, right = _reach(window, x, columns)
                 for word in range(words):
-                    found = np.uint64(0)
+                    spike_word = np.uint64(0)
                     for source in range(origin + top, origin + bottom):
                         for column in range(left, right):
-                            found |= spikes[source, step, column, word]
-                    pooled[row, step, x, word] = found
+                            spike_word |= spikes[source, step, column, word]
+                    pooled[row, step, x, word] = spike_word
 
 
 @jit
 def max_pool_rows(currents: Any, window: PoolWindow, rows: tuple[int, int], pooled: Any) -> None:
-    """Take the largest current of each window; arguments as for `or_pool_rows`."""
+    """Compute the largest current in each window, with the arguments of `or_pool_rows`."""
     _, steps, columns, channels = currents.shape
     out_columns = pooled.shape[2]
     first_row, end_row = rows

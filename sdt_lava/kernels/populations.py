@@ -1,4 +1,4 @@
-"""Populations: one time step of all neurons, in the arithmetic of Lava's fixed-point models.
+"""Advance populations by one time step, with the arithmetic of Lava's fixed-point models.
 
 Lava computes in int32, in which sums wrap, and in int64 for the product of a decay
 (``lava.proc.lif.models`` and ``lava.proc.graded.models`` of lava-nc 0.10.0). Of any 32-bit values,
@@ -34,7 +34,7 @@ from sdt_lava.kernels.llvm import (
 )
 from sdt_lava.support.allocation import placed_fields
 
-# Neurons whose parameters stay in the first cache.
+# Number of neurons whose parameters fit into the first cache.
 _PERIOD = 1024
 
 
@@ -53,7 +53,7 @@ POPULATION = np.dtype(
 
 
 class PopulationTable(NamedTuple):
-    """Parameters of populations that follow one another, as :func:`integrate` reads them.
+    """Parameters of consecutive populations for :func:`integrate`.
 
     Parameters
     ----------
@@ -75,18 +75,18 @@ class PopulationTable(NamedTuple):
 
 
 def population_table(populations: Sequence[tuple[int, Sequence[Any]]]) -> PopulationTable:
-    """Make the parameters of some populations.
+    """Build the parameters of populations.
 
     Parameters
     ----------
     populations : sequence of tuple
-        Number of neurons, and the four fields, which repeat themselves from neuron to neuron.
+        Number of neurons, and the four fields, which repeat over the neurons.
     """
     parts, columns = [], []
     neuron = parameter = 0
     for size, fields in populations:
         values = np.stack(np.broadcast_arrays(*map(np.atleast_1d, fields)))
-        # Whole repetitions.
+        # Tile in whole repetitions.
         values = np.tile(values, -(-_PERIOD // values.shape[1]))[:, : max(size, 1)]
         parts.append((neuron, size, parameter, values.shape[1], values[1].any()))
         columns.append(values)
@@ -190,16 +190,16 @@ def integrate(
     Parameters
     ----------
     activation : ndarray of int32
-        Sum of what arrived in this step, ``(n,)``.
+        Sum of the input in this step, ``(n,)``.
     current, voltage : ndarray of int32
-        State u and v, ``(n,)``; updated in place. Where nothing is left of any current after a
-        step, `current` may be empty.
+        States u and v, ``(n,)``; updated in place. If no current has memory, `current` may be
+        empty.
     table : PopulationTable
         Their parameters.
     spikes : ndarray of int32
-        Output, ``(n,)``: 0 or 1.
+        Output of 0 or 1, ``(n,)``.
     """
-    is_kept = current.size > 0
+    has_current = current.size > 0
     for part in table.parts:
         end = part.begin + part.size
         for first in range(part.begin, end, part.period):
@@ -217,7 +217,7 @@ def integrate(
             )
             if part.has_memory:
                 _step_with_memory(arguments)
-            elif is_kept:
+            elif has_current:
                 _step_and_note_current(arguments)
             else:
                 _step(arguments)
@@ -225,18 +225,18 @@ def integrate(
 
 @jit
 def relay(activation: Any, voltage: Any, threshold: int, payload: Any) -> None:
-    """Send sums on as graded spikes where their magnitude exceeds a threshold.
+    """Forward sums as graded spikes if their magnitude exceeds a threshold.
 
     Parameters
     ----------
     activation : ndarray of int32
-        Sum of what arrived in this step, ``(n,)``.
+        Sum of the input in this step, ``(n,)``.
     voltage : ndarray of int32
-        State, ``(n,)``; 0 afterwards.
+        State ``(n,)``; cleared.
     threshold : int
-        Smaller and equal magnitudes are not sent.
+        Threshold; magnitudes up to this value are not sent.
     payload : ndarray of int32
-        Output, ``(n,)``.
+        Output Values ``(n,)``.
     """
     for i in range(activation.size):
         total = np.int32(voltage[i] + activation[i])

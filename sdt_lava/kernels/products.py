@@ -1,7 +1,7 @@
-"""Synaptic sums of graded input through small windows: 16-bit products, added up in 32 bits.
+"""Compute synaptic sums of graded input over small windows, with 16-bit products in 32-bit sums.
 
-The first layer of a network for images reads few channels, for which general operators are far
-from their speed. Here the sums of a position go from registers to its neurons.
+The first layer of a network for images reads few channels, for which general operators are slow.
+Here, the sums of a position are passed from registers to the neurons.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from sdt_lava.kernels.neurons import FireArguments, fire_int
 from sdt_lava.kernels.windows import WindowGeometry, row_slots
 from sdt_lava.kernels.words import HAS_BYTE_MULTIPLY, LANES, clear_words, write
 
-# Zeros that narrow_copy may write beyond the last payload.
+# Zeros that narrow_copy may write after the last payload.
 OVERRUN = PART
 _PAIRS = ir.VectorType(SHORT, 2 * PART)
 
 
 @intrinsic
 def _narrow_copy(typing: Any, source: Any, count: Any, target: Any) -> Any:
-    """Copy 32-bit integers to 16 bits; zeros fill up the last PART of them."""
+    """Copy 32-bit integers to 16 bits, padded with zeros to a multiple of PART."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         read = element(builder, arguments[0], index(0), INT)
@@ -60,7 +60,7 @@ def _narrow_copy(typing: Any, source: Any, count: Any, target: Any) -> Any:
         with counting(builder, whole, by=PART) as loop:
             narrow(load(builder, builder.gep(read, [loop.number]), INTS), loop.number)
         with builder.if_then(builder.icmp_signed("<", whole, arguments[1])):
-            # Nothing behind the last one is read: it may be another's memory, or nobody's.
+            # Memory after the last value is not read, since it may not belong to the array.
             number = builder.sub(arguments[1], whole)
             narrow(load_first(builder, builder.gep(read, [whole]), number), whole)
         return context.get_dummy_value()
@@ -69,7 +69,7 @@ def _narrow_copy(typing: Any, source: Any, count: Any, target: Any) -> Any:
 
 
 def _add_products(builder: Any, total: Any, left: Any, right: Any) -> Any:
-    """Multiply pairs of 16-bit integers and add both products to a 32-bit sum."""
+    """Multiply pairs of 16-bit integers and add both products to 32-bit sums."""
     if HAS_BYTE_MULTIPLY:
         multiply = external(builder, "llvm.x86.avx512.pmaddw.d.512", INTS, [_PAIRS, _PAIRS])
         return builder.add(total, builder.call(multiply, [left, right]))
@@ -107,9 +107,9 @@ def _make_sum_products(width: int) -> Any:
     def sum_products(
         typing: Any, payloads: Any, offsets: Any, weights: Any, pairs: Any, sums: Any, at: Any
     ) -> Any:
-        """Set ``sums[at:]`` to the products of pairs of payloads and weights, added up.
+        """Set ``sums[at:]`` to the sums of products of payload pairs and weight pairs.
 
-        The payloads of a pair lie ``offsets[pair]`` bytes behind the address.
+        The payloads of a pair are ``offsets[pair]`` bytes after the address.
         """
         return types.void(payloads, offsets, weights, pairs, sums, at), codegen
 
@@ -184,7 +184,7 @@ def _read_rows(
     frames: FrameArray, window: WindowGeometry, image: int, y: int, fresh: int,
     scratch: ProductScratch,
 ) -> int:  # fmt: skip
-    """Copy the input rows that an output row needs and that are not there yet; return the next."""
+    """Copy the input rows that an output row still needs, and return the next row."""
     slots, room = row_slots(window), scratch.room
     top = y * window.stride_h - window.pad_h
     end = min(top + slots, frames.height)
@@ -203,7 +203,7 @@ def _read_rows(
 def _find_pairs(
     frames: FrameArray, window: WindowGeometry, pairs: int, y: int, scratch: ProductScratch
 ) -> None:
-    """Set where the pairs of an output row's windows are: rows outside the image are empty."""
+    """Set the offsets of the pairs in an output row's windows; rows outside the image are empty."""
     slots = row_slots(window)
     for ky in range(window.kernel_h):
         row = y * window.stride_h - window.pad_h + ky * window.dilation_h
@@ -218,7 +218,7 @@ def product_rows(
     frames: FrameArray, window: WindowGeometry, weights: ProductWeights, rows: tuple[int, int],
     fire: FireArguments, scratch: ProductScratch,
 ) -> None:  # fmt: skip
-    """Compute some output rows of a layer that reads the input's frames.
+    """Compute some output rows of a layer that reads input frames.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def product_rows(
     weights : ProductWeights
         Weights of the layer.
     rows : tuple of int
-        First output row and the one after the last, counted through the images.
+        First and end output row, numbered through all images.
     fire : FireArguments
         What becomes of the sums.
     scratch : ProductScratch
@@ -239,12 +239,12 @@ def product_rows(
     all_pairs = window.kernel_h * weights.pairs
     frame_room = frames.steps * room
     clear_words(scratch.payloads + row_slots(window) * frame_room, frame_room // WORD_BYTES)
-    fresh, image_before = 0, -1
+    fresh, previous_image = 0, -1
     first, end = rows
     for output in range(first, end):
         image, y = output // weights.out_height, output % weights.out_height
-        if image != image_before:
-            fresh, image_before = 0, image
+        if image != previous_image:
+            fresh, previous_image = 0, image
         fresh = _read_rows(frames, window, image, y, fresh, scratch)
         _find_pairs(frames, window, weights.pairs, y, scratch)
         for x in range(fire.columns):
@@ -257,5 +257,5 @@ def product_rows(
                         _sum_products_64(here, scratch.offsets, table, all_pairs, sums, at)
                     else:
                         _sum_products_32(here, scratch.offsets, table, all_pairs, sums, at)
-                # A frame that does not change has one sum, seen T times.
+                # A constant frame has one sum, which is used T times.
                 fire_int(sums, width * (frames.steps > 1), tile, output, x, fire)

@@ -1,4 +1,4 @@
-"""Sums of weight rows, in registers: of rows that events select, and of rows of tables."""
+"""Sum weight rows and table rows in registers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _EVENTS_AT_ONCE = 4
 
 
 def _interleave_orders() -> tuple[list[int], list[int]]:
-    """Where the bytes of two vectors go when AVX-512 interleaves them, in its 128-bit lanes."""
+    """Return the orders in which AVX-512 interleaves the bytes of two vectors in 128-bit lanes."""
     low, high = [], []
     for lane in range(0, LANES, 16):
         for byte in range(8):
@@ -58,7 +58,7 @@ def _add_pair(builder: Any, sums: list[Any], first: Any, second: Any) -> list[An
     """Add two vectors of signed bytes, 32 or 64, to one or two vectors of 32 16-bit sums."""
     byte = ir.VectorType(BYTE, LANES)
     if HAS_BYTE_MULTIPLY and first.type.count == LANES:
-        # Multiplies by one and adds neighbours: the sum of two weights fits 16 bits.
+        # Multiplies by one and adds adjacent values; the sum of two weights fits 16 bits.
         pairs = external(builder, "llvm.x86.avx512.pmaddubs.w.512", _SHORTS, [byte, byte])
         ones = constant(1, byte)
         added = [
@@ -140,8 +140,8 @@ def _store_wide(
         if shifts is not None:
             value = builder.shl(value, shifts)
         if again is not None:
-            before = load(builder, target, _WIDE, part * HALF)
-            value = builder.add(builder.select(again, before, ir.Constant(_WIDE, None)), value)
+            previous = load(builder, target, _WIDE, part * HALF)
+            value = builder.add(builder.select(again, previous, ir.Constant(_WIDE, None)), value)
         store(builder, value, target, part * HALF)
 
 
@@ -233,9 +233,9 @@ def _make_sum_lookups(width: int) -> Any:
         typing: Any, tables: Any, entries: Any, found: Any, rows: Any, groups: Any, sums: Any,
         at: Any,
     ) -> Any:  # fmt: skip
-        """Set ``sums[at:]`` to the sum of the table rows of some entries, in 16 bits.
+        """Set ``sums[at:]`` to the 16-bit sums of the table rows of entries.
 
-        There are as many tables as rows are found, each with entries of its own.
+        There is one table, with its own entries, for each row found.
         """
         return types.void(tables, entries, found, rows, groups, sums, at), codegen
 

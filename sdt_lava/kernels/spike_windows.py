@@ -1,4 +1,4 @@
-"""Convolutions of spikes: each output position adds up the weights of the events in its window."""
+"""Convolve spikes: each output position sums the weights of the events in its window."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _LARGEST_SHIFT = 31
 
 
 class SpikeWindows(NamedTuple):
-    """What :func:`sum_windows` needs of a convolution.
+    """Table of a convolution for :func:`sum_windows`.
 
     Parameters
     ----------
     weights : ndarray of int8
-        ``(blocks, kernel rows * kernel columns * channels + 1, outputs of a block)``, of a
-        correlation; outputs that do not exist have weights of 0, and so does the last row. Blocks
-        of 64 are stored in the order that `add_rows_64` wants.
+        Weights of a correlation, ``(blocks, kernel rows * kernel columns * channels + 1, outputs of
+        a block)``. Padding outputs and the last row have weights of 0. Blocks of 64 are stored in
+        the order that `add_rows_64` wants.
     window : WindowGeometry
         Geometry, without dilation.
     shift : int
-        Sums are multiplied by ``2 ** shift``.
+        Exponent of the factor ``2 ** shift`` of the sums.
     starts : ndarray of int64
-        Space for ``(input rows + 1,)`` numbers.
+        Buffer for ``(input rows + 1,)`` numbers.
     events : ndarray of int32
-        Space for all events that one column of outputs depends on, and some more.
+        Buffer for all events on which a column of outputs depends, with slack.
     spare : ndarray of int32
-        Space for the sums of one position; 0.
+        Buffer of zeros for the sums of one position.
     """
 
     weights: NDArray[np.int8]
@@ -54,23 +54,23 @@ def spike_windows(
     window: tuple[tuple[int, int], tuple[int, int], tuple[int, int]],
     groups: int,
 ) -> SpikeWindows | None:
-    """Make the table of a convolution, or return None if there is none of it.
+    """Build the table of a convolution, or return None if the convolution is not supported.
 
     Parameters
     ----------
     weight : ndarray
-        ``(outputs, rows, columns, channels of a group)``, of a correlation.
+        Weights of a correlation, ``(outputs, rows, columns, channels of a group)``.
     shape : tuple of int
-        ``(rows, columns, channels)`` of the input.
+        Shape ``(rows, columns, channels)`` of the input.
     window : triple of pair of int
-        Stride, padding and dilation, each along rows and columns.
+        Stride, padding and dilation along rows and columns.
     groups : int
-        Channel groups.
+        Number of channel groups.
     """
     outputs, height, width, channels = weight.shape
     stride, padding, dilation = window
     weight = weight.astype(np.int64)
-    # Zeros at the end that all weights have in common.
+    # Trailing zero bits that all weights share.
     common = int(np.bitwise_or.reduce(weight, axis=None))
     shift = min((common & -common).bit_length() - 1, _LARGEST_SHIFT) if common else 0
     weight >>= shift
@@ -79,9 +79,9 @@ def spike_windows(
         return None
     lanes = HALF if outputs <= HALF else LANES
     blocks = -(-outputs // lanes)
-    filled = np.zeros((blocks * lanes, height * width * channels + 1), np.int8)
-    filled[:outputs, :-1] = weight.reshape(outputs, -1)
-    by_block = filled.reshape(blocks, lanes, -1)
+    padded = np.zeros((blocks * lanes, height * width * channels + 1), np.int8)
+    padded[:outputs, :-1] = weight.reshape(outputs, -1)
+    by_block = padded.reshape(blocks, lanes, -1)
     if lanes == LANES:
         by_block = by_block[:, list(STORED_CHANNELS)]
     # Rows that straddle cache lines take longer.
@@ -101,33 +101,33 @@ def spike_windows(
 
 @jit
 def _find_events(values: Any, reach: int, first: int, starts: Any, events: Any) -> None:
-    """List the events in some columns of an image, row by row.
+    """List the events in some columns of an image by rows.
 
     Parameters
     ----------
     values : ndarray of int32
-        ``(rows, columns, channels)``.
+        Values ``(rows, columns, channels)``.
     reach : int
-        Number of columns; those outside of the image are empty.
+        Number of columns; those outside the image are empty.
     first : int
-        The first one.
+        First column.
     starts : ndarray of int64
-        Output: those of row r are ``events[starts[r]:starts[r + 1]]``.
+        Output: the events of row r are ``events[starts[r]:starts[r + 1]]``.
     events : ndarray of int32
-        Output: number of each event in ``(rows, reach, channels)``.
+        Output: index of each event in ``(rows, reach, channels)``.
     """
     rows, columns, channels = values.shape
     read, write = values.ctypes.data, events.ctypes.data
     begin, end = max(first, 0), min(first + reach, columns)
-    found = 0
+    count = 0
     for row in range(rows):
-        starts[row] = found
+        starts[row] = count
         at, stop = (row * columns + begin) * channels, (row * columns + end) * channels
         offset = (row * reach + begin - first) * channels - at
         while at < stop:
-            found = append_nonzero(read, at, min(stop - at, PART), offset + at, write, found)
+            count = append_nonzero(read, at, min(stop - at, PART), offset + at, write, count)
             at += PART
-    starts[rows] = found
+    starts[rows] = count
 
 
 class _Rows(NamedTuple):
@@ -177,16 +177,16 @@ def _add_window(table: _Rows, row0: int, first: int, end: int, sums: int) -> Non
 
 @jit
 def sum_windows(values: Any, table: SpikeWindows, sums: Any) -> None:
-    """Add a convolution of spikes.
+    """Add a convolution of spikes to sums.
 
     Parameters
     ----------
     values : ndarray of int32
-        ``(rows, columns, channels)``; 0 is no event, anything else one.
+        Values ``(rows, columns, channels)``; every nonzero value is one event.
     table : SpikeWindows
         The convolution.
     sums : ndarray of int32
-        ``(rows, columns, outputs)``; added to.
+        Sums ``(rows, columns, outputs)``; updated.
     """
     rows, _, channels = values.shape
     window, spare = table.window, table.spare
@@ -201,13 +201,13 @@ def sum_windows(values: Any, table: SpikeWindows, sums: Any) -> None:
         _find_events(values, window.kernel_w, left, table.starts, table.events)
         for row in range(out_rows):
             top = row * window.stride_h - window.pad_h
-            # With padding, all of a window may be outside.
+            # With padding, the whole window may be outside.
             begin = table.starts[min(max(top, 0), rows)]
             end = table.starts[min(max(top + window.kernel_h, 0), rows)]
             row0 = -top * window.kernel_w * channels
             at = (row * out_columns + column) * outputs
             if at <= at_most:
-                # Weights of 0 are added to the sums that follow.
+                # Padding weights of 0 are added to the sums that follow.
                 _add_window(weight_rows, row0, begin, end, total + at * INT_BYTES)
                 continue
             _add_window(weight_rows, row0, begin, end, extra)

@@ -32,9 +32,9 @@ from sdt_lava.kernels.spike_windows import spike_windows, sum_windows
 
 @cache
 def warm_up() -> None:
-    """Compile the kernels, or load them from disk, for the types that ProcessModels use.
+    """Compile the kernels for the types of ProcessModels, or load them from disk.
 
-    Forked processes inherit them; otherwise each would load them for itself in its first step.
+    Forked processes inherit them; otherwise, each would load them in its first step.
     """
     nothing, image = np.zeros(0, np.int32), np.zeros((1, 1, 1), np.int32)
     integrate(nothing, nothing, nothing, population_table([(0, [0] * 4)]), nothing)

@@ -1,4 +1,4 @@
-"""Which input rows a window of an output row reaches, and where they are kept."""
+"""Find the input rows in the windows of an output row."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def row_slots(window: WindowGeometry) -> int:
 def find_rows(
     window: WindowGeometry, height: int, y: int, kernel_row: int, slot: int, found: int
 ) -> int:
-    """Note the kernel rows that lie inside the image; return their number.
+    """Store the kernel rows that lie inside the image and return their number.
 
     Slots are found by a division, which is done here, once an output row.
 
@@ -40,13 +40,13 @@ def find_rows(
     window : WindowGeometry
         Geometry of the layer.
     height : int
-        Rows of the image.
+        Number of rows of the image.
     y : int
-        Output row.
+        Index of the output row.
     kernel_row, slot : int
-        Distances, in elements of whatever they number, of kernel rows and of slots.
+        Strides of kernel rows and of slots, in elements.
     found : address of int64
-        ``(kernel rows, 2)``: where the kernel row begins, and where the slot of its input row.
+        Output ``(kernel rows, 2)``: starts of the kernel row and of the slot of its input row.
     """
     slots = row_slots(window)
     number = 0

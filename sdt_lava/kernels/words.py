@@ -1,8 +1,8 @@
-"""Words of spikes and memory, as LLVM instructions.
+"""Generate LLVM instructions for words of spikes.
 
-Lanes are neighbouring channels, and a *word* holds the spikes of 64 of them, the lowest bit first.
-Some functions of `sums`, `lists` and `products` have variants with instructions of their own for
-AVX-512; all variants compute the same integers.
+Lanes are adjacent channels, and a *word* holds the spikes of 64 lanes, the lowest bit first. Some
+functions of `sums`, `lists` and `products` have variants with AVX-512 instructions; all variants
+compute the same integers.
 """
 
 from __future__ import annotations
@@ -46,20 +46,20 @@ class SpikeArray(NamedTuple):
 
 
 def _has(feature: str) -> bool:
-    """Whether numba compiles for a processor with some instructions: this one, unless told."""
+    """Return whether the processor for which numba compiles has a feature."""
     if config.CPU_FEATURES is not None:
         return f"+{feature}" in config.CPU_FEATURES.split(",")
     return bool(binding.get_host_cpu_features().get(feature))
 
 
-# Whether there are the instructions that the variants for AVX-512 use.
+# Whether the instructions of the AVX-512 variants are available.
 HAS_BYTE_MULTIPLY = _has("avx512bw")
 HAS_COMPRESS = _has("avx512vbmi2")
 
 
 @intrinsic
 def read_bits(typing: Any, stream: Any, at: Any) -> Any:
-    """Return the bits of a string from bit ``at`` on: 57 or more of them."""
+    """Return at least 57 bits of a string from bit ``at`` on."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         place = element(builder, arguments[0], builder.lshr(arguments[1], index(3)), BYTE)
@@ -71,7 +71,7 @@ def read_bits(typing: Any, stream: Any, at: Any) -> Any:
 
 @intrinsic
 def clear_words(typing: Any, address: Any, count: Any) -> Any:
-    """Set words of 64 bits to 0."""
+    """Set 64-bit words to 0."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         start = element(builder, arguments[0], index(0), WORD)
