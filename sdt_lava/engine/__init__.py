@@ -1,7 +1,8 @@
-"""The fast bit-exact simulator: the reference's semantics, vectorised over batch and time.
+"""Simulate integer graphs fast and bit-exactly, vectorised over batch and time.
 
-Weighted sums run in float32, which adds integers exactly while every partial sum stays below
-2^24; where that cannot be proved from the weights, in float64 (below 2^53).
+The results equal those of the reference. Weighted sums are computed in float32, which adds integers
+exactly while all partial sums stay below 2^24. If the weights do not prove this bound, sums are
+computed in float64 (below 2^53).
 """
 
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KERNELS", "Engine", "EngineOptions", "RunRequest"]
 
-# Options are wanted without the kernels, which import numba.
+# Import lazily, so that options can be used without the kernels, which import numba.
 __getattr__ = lazy(
     __name__,
     {

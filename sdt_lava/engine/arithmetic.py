@@ -1,4 +1,4 @@
-"""Integer arithmetic on torch tensors that several executors share."""
+"""Share integer arithmetic on torch tensors between executors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sdt_lava.ir.registers import CHANNEL_AXIS
 
 
 def total(currents: list[Tensor]) -> Tensor:
-    """Return the sum of currents of one shape, as exact as 64 bits."""
+    """Return the sum of currents of equal shape in 64 bits."""
     result = currents[0].to(torch.int64)
     for current in currents[1:]:
         result = result + current
@@ -33,7 +33,7 @@ def decay(state: Tensor, fraction: int) -> Tensor:
 
 
 def wrap_int32(values: Tensor) -> Tensor:
-    """Keep 32 bits, as Lava's variables do."""
+    """Wrap to 32 bits, as Lava's variables do."""
     return values.to(torch.int32).to(torch.int64)
 
 
@@ -43,14 +43,14 @@ def align(activation: Tensor) -> Tensor:
 
 
 def wrap(current: Tensor) -> Tensor:
-    """Wrap a current that left the 24-bit range once around, as Lava does."""
+    """Wrap a current once if it left the 24-bit range, as Lava does."""
     span = 2 * (STATE_LIMIT + 1)
     wrapped = torch.where(current > STATE_LIMIT + 1, current - span, current)
     return torch.where(wrapped <= -(STATE_LIMIT + 1), current + span, wrapped)
 
 
 def power_shift(sums: Tensor, exponent: int | IntArray) -> Tensor:
-    """Multiply ``(T, B, C, ...)`` by ``2 ** exponent`` (one, or one a channel), rounding down."""
+    """Multiply ``(T, B, C, ...)`` by ``2 ** exponent`` (one or one per channel), rounding down."""
     exponents = torch.from_numpy(np.array(exponent, np.int64)).to(sums.device)
     if exponents.ndim:
         exponents = exponents.reshape(-1, *(1,) * (sums.ndim - CHANNEL_AXIS - 1))
@@ -58,28 +58,28 @@ def power_shift(sums: Tensor, exponent: int | IntArray) -> Tensor:
 
 
 def largest(values: Tensor) -> int:
-    """Return the largest magnitude, 0 if there are no values."""
+    """Return the largest magnitude, or 0 if there are no values."""
     return int(values.abs().max()) if values.numel() else 0
 
 
 def largest_event(events: Tensor) -> int:
-    """Return the largest magnitude among events, 1 for spikes without looking."""
+    """Return the largest magnitude among events, which is 1 for spikes."""
     return 1 if events.dtype == torch.uint8 else largest(events)
 
 
 def largest_in_windows(
     values: Tensor, kernel: int, stride: int, padding: int, border: float
 ) -> Tensor:
-    """Return the maxima of square windows, ``(..., H', W')``, by comparisons of whole images.
+    """Return the maxima of square windows, ``(..., H', W')``, by comparing whole images.
 
     Parameters
     ----------
     values : Tensor
-        ``(..., H, W)`` of any type.
+        Values ``(..., H, W)`` of any type.
     kernel, stride, padding : int
-        Side of the windows, distance between them, and border around the image.
+        Size and stride of the windows, and padding of the image.
     border : float
-        What the border holds: at most the smallest value.
+        Value of the padding, at most the smallest value of the image.
     """
     for axis in (-2, -1):
         sides = (padding, padding, 0, 0) if axis == -1 else (0, 0, padding, padding)

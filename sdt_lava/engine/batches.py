@@ -1,4 +1,4 @@
-"""How many samples a plan runs at once, and what is seen of an input before."""
+"""Choose the batch size of a plan, and inspect inputs before a run."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from sdt_lava.errors import ConfigError
 from sdt_lava.ir import Input
 from sdt_lava.ir.numerics import IntArray
 
-# More samples at once do not make it faster, once their arrays leave the caches [bytes].
+# Beyond this size, arrays exceed the caches, and larger batches are not faster [bytes].
 _CACHE_BYTES = 24 << 20
 
 
 def batch_size(plan: Plan, samples: int, of: Callable[[int], Run], options: EngineOptions) -> int:
-    """Return how many samples run at once: as many as memory and caches hold.
+    """Return the number of samples per batch, limited by memory and caches.
 
     Parameters
     ----------
     plan : Plan
-        What runs.
+        Plan to run.
     samples : int
-        Samples of the input.
+        Number of samples of the input.
     of : callable
-        Returns the sizes of a batch of so many samples.
+        Function that returns the sizes of a batch with a given number of samples.
     options : EngineOptions
-        Memory, and the size if it is given.
+        Options with the memory limit and possibly a batch size.
 
     Raises
     ------
     ConfigError
-        If the memory does not hold the tables of kernels, or the arrays of one sample.
+        If the memory limit is too small for the tables of kernels or the arrays of one sample.
     """
     found = f"{options.memory:,} bytes"
     if plan.table_bytes > options.memory:
@@ -58,16 +58,16 @@ def batch_size(plan: Plan, samples: int, of: Callable[[int], Run], options: Engi
 
 
 def holds(entry: Input, values: IntArray) -> bool:
-    """Whether all values are in an input's range."""
+    """Return whether all values are within an input's range."""
     return bool(entry.low <= values.min() and values.max() <= entry.high)
 
 
 def frame_steps_of(frames: IntArray) -> int:
-    """Return 1 if the input is the same at every step, otherwise the steps."""
+    """Return 1 if the input is constant over the steps, otherwise the number of steps."""
     first = frames[0]
     if len(frames) == 1 or frames.strides[0] == 0:
         return 1
-    # Nearly always the first sample alone shows that they differ.
+    # The first sample nearly always shows that steps differ.
     for part in (slice(0, 1), slice(1, None)):
         if not all(np.array_equal(frame[part], first[part]) for frame in frames[1:]):
             return len(frames)

@@ -1,11 +1,11 @@
-"""Dense operators: every input is multiplied, whether it spikes or not.
+"""Compute sums with dense operators, which multiply every input even without a spike.
 
-oneDNN's operators on 8-bit integers are inside torch and sum exactly in 32 bits; they return
-float32, exact below 2^24. Where that is not enough, the same sums are made in float32 (below 2^24)
-or float64 (below 2^53) by a convolution or a matrix product, or by loops of our own on integers.
+The 8-bit integer operators of oneDNN in torch sum exactly in 32 bits and return float32, which is
+exact below 2^24. Alternatives are convolutions or matrix products in float32 (exact below 2^24) or
+float64 (exact below 2^53), and our own integer loops.
 
-Each `obstacle` says for which layers an operator is exact by design. Whether a library's operator
-keeps that promise is found out by `exact`, on inputs of every shape before the first real one.
+Each `obstacle` method defines for which layers an operator is exact by design. Module `exact`
+verifies operators of libraries on inputs of every shape before their first use.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ CPU = torch.device("cpu")
 
 
 class DenseKernel(ABC):
-    """Sums of one layer.
+    """Operator that computes the sums of one layer.
 
     Parameters
     ----------
     weights : Weights
-        The layer's.
+        Weights of the layer.
     device : torch.device
-        Where events and sums are.
+        Device of events and sums.
     """
 
     name: ClassVar[str]
-    # Type of the input that it wants.
+    # Type of the input.
     events: ClassVar[torch.dtype]
 
     def __init__(self, weights: Weights, device: torch.device = CPU) -> None:
@@ -49,13 +49,13 @@ class DenseKernel(ABC):
     @classmethod
     @abstractmethod
     def obstacle(cls, weights: Weights) -> str:
-        """Return why the operator would not be exact or available for a layer; '' if it is."""
+        """Return why the operator is not exact or not available for a layer, or ''."""
 
     def bring(self, events: Tensor) -> Tensor:
-        """Return events in the type and the order in memory that `sums` wants.
+        """Convert events to the type and memory order that `sums` requires.
 
-        Strides follow from the shape, also those of axes with one element, from which torch
-        concludes the order.
+        Strides follow from the shape even for axes with one element, since torch derives the order
+        from them.
         """
         return _channels_last(events.to(self.events))
 
@@ -66,12 +66,12 @@ class DenseKernel(ABC):
         Parameters
         ----------
         events : Tensor
-            ``(N, C, rows, columns)`` from `bring`, the border included.
+            Events ``(N, C, rows, columns)`` from `bring`, including the border.
 
         Returns
         -------
         Tensor
-            ``(N, O, H', W')`` in any order, of a type that holds the sums exactly.
+            Sums ``(N, O, H', W')`` in any memory order, of a type that represents them exactly.
         """
 
     def output_shape(self, events: Tensor) -> tuple[int, int, int, int]:
@@ -82,7 +82,7 @@ class DenseKernel(ABC):
 
 
 class OneDnn(DenseKernel):
-    """u8 x s8 -> int32 in oneDNN, returned as float32."""
+    """Operator of oneDNN: u8 x s8 -> int32, returned as float32."""
 
     name = "onednn"
     events = torch.uint8
@@ -91,7 +91,7 @@ class OneDnn(DenseKernel):
         super().__init__(weights, device)
         window = self.window
         weight = torch.from_numpy(weights.mantissa.astype(np.int8))
-        # Whatever the defaults of torch are in the user's program.
+        # Set type and device explicitly, since the user's program may change torch's defaults.
         self._ones = torch.ones(len(weight), dtype=torch.float32, device=CPU)
         self._zeros = torch.zeros(len(weight), dtype=torch.int32, device=CPU)
         self._geometry = [list(window.stride), [0, 0], list(window.dilation), window.groups]
@@ -104,7 +104,7 @@ class OneDnn(DenseKernel):
 
     @classmethod
     def obstacle(cls, weights: Weights) -> str:
-        """Return why the operators of oneDNN cannot be used."""
+        """Return why oneDNN's operators cannot be used, or ''."""
         if not torch.backends.mkldnn.is_available() or not hasattr(
             torch.ops.onednn, "qconv_prepack"
         ):
@@ -133,7 +133,7 @@ class OneDnn(DenseKernel):
 
 
 class Float32(DenseKernel):
-    """A convolution in float32, exact while no part of a sum reaches 2^24."""
+    """Convolution in float32, which is exact while partial sums stay below 2^24."""
 
     name = "float32"
     events = torch.float32
@@ -145,7 +145,7 @@ class Float32(DenseKernel):
 
     @classmethod
     def obstacle(cls, weights: Weights) -> str:
-        """Return whether sums may become too large."""
+        """Return why sums may become too large, or ''."""
         return _beyond(weights, cls._exact, str(cls.events).removeprefix("torch."))
 
     def sums(self, events: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ class Float32(DenseKernel):
 
 
 class Float64(Float32):
-    """A convolution in float64, exact while no part of a sum reaches 2^53."""
+    """Convolution in float64, which is exact while partial sums stay below 2^53."""
 
     name = "float64"
     events = torch.float64
@@ -168,9 +168,9 @@ class Float64(Float32):
 
 
 class Matmul32(Float32):
-    """One matrix product for each group in float32: sums in any order, and nothing but sums.
+    """Matrix product per group in float32, which only sums products, in any order.
 
-    Libraries may convolve in other ways (Winograd, FFT), which round.
+    Convolutions of libraries may use other algorithms (Winograd, FFT), which round.
     """
 
     name = "matmul32"
@@ -196,7 +196,7 @@ class Matmul32(Float32):
 
 
 class Matmul64(Matmul32):
-    """The same in float64."""
+    """Matrix product per group in float64."""
 
     name = "matmul64"
     events = torch.float64
@@ -204,7 +204,7 @@ class Matmul64(Matmul32):
 
 
 class Loops(DenseKernel):
-    """Loops on integers of 32 bits, or of 64 where sums need them: no library takes part."""
+    """Loops on 32-bit integers, or 64-bit ones if sums need them, without any library."""
 
     name = "loops"
     events = torch.int64
@@ -221,16 +221,16 @@ class Loops(DenseKernel):
 
     @classmethod
     def obstacle(cls, weights: Weights) -> str:
-        """Return '': there is none."""
+        """Return '', since loops are always exact."""
         return ""
 
     def bring(self, events: Tensor) -> Tensor:
-        """Return events with channels last, in the type of the sums, where the processor is."""
+        """Convert events to the CPU, with channels last and the type of the sums."""
         kind = torch.from_numpy(np.empty(0, self._weight.dtype)).dtype
         return _channels_last(events.to(CPU, kind))
 
     def sums(self, events: Tensor) -> Tensor:
-        """Return the sums as int32, or int64."""
+        """Return the sums as int32 or int64."""
         images, outputs, height, width = self.output_shape(events)
         sums = zeros((images, height, width, outputs), self._weight.dtype)
         rows_first = placed(np.ascontiguousarray(events.permute(0, 2, 3, 1).numpy()))
@@ -243,7 +243,7 @@ def _on(device: torch.device, values: np.ndarray, kind: torch.dtype) -> Tensor:
 
 
 def _plain(values: Tensor) -> Tensor:
-    """Return values in C order, with the strides of C order for axes of one element, too."""
+    """Return values in C order, with strides of C order even for axes with one element."""
     _, channels, height, width = values.shape
     strides = channels * height * width, height * width, width, 1
     return values.contiguous().as_strided(values.shape, strides)
@@ -252,9 +252,9 @@ def _plain(values: Tensor) -> Tensor:
 def _channels_last(values: Tensor) -> Tensor:
     """Return values with channels last in memory.
 
-    One channel is last and first, and torch looks at its stride: some of oneDNN's convolutions of
-    torch 2.3.1 (stride (1, s), one output column) then confuse both orders, and the sums are
-    whatever was in memory. In C order they do not.
+    A single channel is both first and last, and torch derives the order from its stride. Some of
+    oneDNN's convolutions in torch 2.3.1 (stride (1, s), one output column) then confuse the orders
+    and return arbitrary memory contents. This does not happen with C order.
     """
     _, channels, height, width = values.shape
     if channels == 1:
@@ -268,7 +268,7 @@ def _beyond(weights: Weights, limit: int, kind: str) -> str:
     return "" if bound < limit else f"sums of up to {bound} are not exact in {kind}"
 
 
-# The fastest first; the names are those of `sdt_lava.engine.options.DENSE_KERNELS`.
+# Operators, fastest first, with the names of `sdt_lava.engine.options.DENSE_KERNELS`.
 DENSE_KERNELS: dict[str, type[DenseKernel]] = {
     kernel.name: kernel for kernel in (OneDnn, Float32, Matmul32, Float64, Matmul64, Loops)
 }

@@ -1,4 +1,4 @@
-"""The engine: a compiled plan where there is one, the interpreter for everything else."""
+"""Run integer graphs with a compiled plan if possible, otherwise with the interpreter."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ from sdt_lava.support.torch_use import default_threads, exact_if_loaded
 
 logger = logging.getLogger(__name__)
 
-# Below this many multiplications a batch, threads cost more than they save.
+# Below this many multiplications per batch, threads cost more than they save.
 _WORTH_THREADS = 20_000_000
 _NOTHING: Mapping[str, IntArray] = {}
 
 
 def _is_interpreted(node: Node) -> bool:
-    """Whether kernels are no use to a graph with this node.
+    """Return whether graphs with this node do not benefit from kernels.
 
-    Connections of compiled graphs are matrices, for which the interpreter is as good; and no
-    kernel takes the messages of sigma-delta neurons, which are as wide as the state.
+    Connections of compiled graphs are matrices, for which the interpreter is equally fast. No
+    kernel supports the messages of sigma-delta neurons, which are as wide as the state.
     """
     return node.is_compiled_only or isinstance(node, MessageNeurons)
 
@@ -56,17 +56,17 @@ def _is_interpreted(node: Node) -> bool:
 class Engine:
     """Executor of one integer graph.
 
-    What is compiled is kept with the graph: a second engine on the same graph starts at once.
+    Compiled plans are cached in the graph, so another engine on the same graph starts at once.
 
     Parameters
     ----------
     graph : Graph
         Integer graph, traced or compiled.
     strict : bool
-        Raise when a value does not fit its register (:mod:`sdt_lava.ir.registers`) instead of
-        wrapping and saturating as Lava does.
+        Whether to raise an error if a value does not fit its register
+        (:mod:`sdt_lava.ir.registers`). Otherwise, values wrap and saturate as in Lava.
     tracked : bool
-        Collect `extremes`.
+        Whether to collect `extremes`.
     options : EngineOptions
         Kernels, threads and memory.
     """
@@ -89,38 +89,38 @@ class Engine:
 
     @property
     def extremes(self) -> dict[str, Extremes]:
-        """Largest magnitudes seen in each population of neurons, over all runs."""
+        """Largest magnitudes in each population of neurons, over all runs."""
         return self._extremes
 
     def plan(self, keep: Iterable[str] | None = None) -> Plan:
-        """Return the compiled plan that yields the output of some nodes (by default, of all)."""
+        """Return the compiled plan for the output of some nodes, by default of all."""
         return self._plan(self.graph.nodes if keep is None else keep, 0, 1)
 
     def run(
         self, frames: NDArray[Any], want: Iterable[str] | RunRequest | None = None
     ) -> RunResult:
-        """Evaluate the graph, in as many batches as fit the memory.
+        """Evaluate the graph in batches that fit the memory limit.
 
         Parameters
         ----------
         frames : ndarray of int
             Input ``(T, B, *shape)``.
         want : iterable of str or RunRequest, optional
-            Nodes whose output is wanted, all of them by default, or all that is asked for.
+            Nodes whose output is returned, by default all, or a full request.
 
         Returns
         -------
         RunResult
-            By name ``(T, B, *shape)``, and what was counted.
+            Outputs ``(T, B, *shape)`` by name, and counts.
 
         Raises
         ------
         ConfigError
-            If not even one sample fits the memory.
+            If a single sample exceeds the memory limit.
         DataError
-            If states are not those of these neurons, for as many samples.
+            If the states do not fit these neurons or the number of samples.
         NumericOverflowError
-            If ``strict`` and a value does not fit its register.
+            If ``strict`` is True and a value does not fit its register.
         """
         request = want if isinstance(want, RunRequest) else RunRequest(want)
         names = frozenset(self.graph.nodes if request.names is None else request.names)
@@ -136,7 +136,7 @@ class Engine:
     def _outcomes(
         self, frames: NDArray[Any], names: frozenset[str], request: RunRequest
     ) -> Iterator[tuple[Outcome, int]]:
-        """Yield what each batch gave, and the samples done."""
+        """Yield the outcome of each batch and the number of samples done."""
         steps, samples = frames.shape[:2]
         states = request.states
         frame_steps = steps if request.is_raw else frame_steps_of(frames)
@@ -159,14 +159,14 @@ class Engine:
             yield Outcome.of(values, names), done
 
     def can_pack(self, values: NDArray[Any], want: RunRequest) -> bool:
-        """Whether a run takes an input as it is: see `RunRequest.is_raw`.
+        """Return whether a run accepts an unencoded input; see `RunRequest.is_raw`.
 
         Parameters
         ----------
         values : ndarray
-            Input ``(T, B, *shape)``, whatever it holds.
+            Input ``(T, B, *shape)`` of any type.
         want : RunRequest
-            What the run is asked for, the output of the input node among it.
+            Request of the run, which includes the output of the input node.
         """
         entry = self.graph.input
         takes_spikes = (entry.low, entry.high, entry.scale, entry.offset) == (0, 1, 1, 0)
@@ -177,7 +177,7 @@ class Engine:
         return self._plan(want.names, *values.shape[:2], counted=want.counted).packs_input
 
     def can_count(self, frames: IntArray, *, in_range: bool = False) -> bool:
-        """Whether a run can count events: see `RunRequest.counted`.
+        """Return whether a run can count events; see `RunRequest.counted`.
 
         Parameters
         ----------
@@ -186,9 +186,9 @@ class Engine:
         in_range : bool
             As for :class:`~sdt_lava.engine.request.RunRequest`.
         """
-        # Whether values differ from step to step matters only to whoever looks at them.
-        shown = len(frames) if in_range else frame_steps_of(frames)
-        return self._is_planned(frames, None, shown, in_range=in_range)
+        # Differences between steps matter only if the range of values is checked.
+        frame_steps = len(frames) if in_range else frame_steps_of(frames)
+        return self._is_planned(frames, None, frame_steps, in_range=in_range)
 
     def _plan(
         self,
@@ -242,7 +242,7 @@ class Engine:
         return outputs
 
     def _context(self, states: NeuronStates, proved: frozenset[str]) -> Context:
-        """Return what the nodes of one run share; the states given stay as they are."""
+        """Return the context that the nodes of a run share; the given states are not changed."""
         return Context(
             self._strict,
             states=dict(states),
@@ -254,13 +254,13 @@ class Engine:
 
     def _note(self, extremes: Mapping[str, Extremes]) -> None:
         with self._noting.held():
-            for name, seen in extremes.items():
-                self._extremes[name] = seen.or_larger(self._extremes.get(name))
+            for name, extremes_seen in extremes.items():
+                self._extremes[name] = extremes_seen.or_larger(self._extremes.get(name))
 
     def _proved(self, frames: IntArray, states: NeuronStates | None) -> frozenset[str]:
-        """Return the nodes that need not be looked at: with inputs that were not declared, none."""
+        """Return the nodes that need no check, which are none if the input is out of range."""
         graph = self.graph
-        # Messages of sigma-delta neurons add up, and nobody knows how long a stream will be.
+        # Messages of sigma-delta neurons accumulate, and the length of a stream is unknown.
         endless = states is not None and bool(graph.message_names)
         if endless or not frames.size or not holds(graph.input, frames):
             return frozenset()
@@ -273,18 +273,20 @@ class Engine:
     ) -> Outcome:
         run = self._sizes(plan, len(frames), frames.shape[1], frame_steps)
         kernels, packed = plan.populations, None
-        # A population's state has one owner during a run: the kernels, or the interpreter.
-        left = {name: state for name, state in (states or {}).items() if name not in kernels}
-        context = self._context(left, frozenset(self.graph.nodes) - plan.unproved)
+        # During a run, the state of a population belongs to either the kernels or the interpreter.
+        interpreted_states = {
+            name: state for name, state in (states or {}).items() if name not in kernels
+        }
+        context = self._context(interpreted_states, frozenset(self.graph.nodes) - plan.unproved)
         with guarding(self.options.guard), exact_if_loaded():
             if states is not None:
                 packed = load_states(self.graph, states, kernels)
             outcome = plan.run(frames, run, context, packed)
         if not outcome.is_binary:
             return outcome
-        found = context.watch.first is not None or outcome.is_suspicious
-        if found or any(map(_overflows, outcome.extremes.values())):
-            # The interpreter wraps as Lava does, or says which value is the first that has to.
+        may_overflow = context.watch.first is not None or outcome.is_suspicious
+        if may_overflow or any(map(_overflows, outcome.extremes.values())):
+            # The interpreter wraps as Lava does, or reports the first value that overflows.
             return self._compute_again(plan, frames, states)
         seen = {names[0]: seen for names, seen in outcome.extremes.items() if len(names) == 1}
         self._note(context.extremes | seen)
@@ -302,19 +304,19 @@ class Engine:
 
     def _sizes(self, plan: Plan, steps: int, batch: int, frame_steps: int) -> Run:
         threads = self.options.threads or default_threads()
-        # Nodes without a kernel are left to torch, which has threads of its own.
+        # Torch runs nodes without a kernel, with its own threads.
         worth = plan.macs * steps * batch >= _WORTH_THREADS and not plan.has_generic
         return Run(batch, steps, frame_steps, threads if worth else 1)
 
     def profile(self, frames: IntArray, keep: Iterable[str]) -> list[tuple[Operation, float]]:
-        """Run one batch on one thread; return what was computed together, and its seconds.
+        """Run one batch on one thread and return the operations with their durations in seconds.
 
         Parameters
         ----------
         frames : ndarray of int
-            Input of the batch, ``(T, B, *shape)``, inside the declared range.
+            Input of the batch, ``(T, B, *shape)``, within the declared range.
         keep : iterable of str
-            Nodes whose output is wanted.
+            Nodes whose output is needed.
         """
         plan = self._plan(keep, *frames.shape[:2])
         run = self._sizes(plan, len(frames), frames.shape[1], frame_steps_of(frames))
@@ -323,14 +325,14 @@ class Engine:
             return plan.profile(frames, run, context)
 
     def bytes_needed(self, frames: IntArray, keep: Iterable[str]) -> int:
-        """Estimate what kernels' tables and the arrays of one batch take; the graph is left out.
+        """Estimate the memory of kernel tables and arrays of one batch, without the graph.
 
         Parameters
         ----------
         frames : ndarray of int
             Input of the batch, ``(T, B, *shape)``.
         keep : iterable of str
-            Nodes whose output is wanted.
+            Nodes whose output is needed.
         """
         frame_steps = frame_steps_of(frames)
         if not self._is_planned(frames, None, frame_steps):

@@ -1,9 +1,9 @@
-"""Sums by the first operator that has shown to be exact on inputs of the same shape.
+"""Compute sums with the first operator that is verified to be exact on inputs of the same shape.
 
-Libraries choose their code by shape, order in memory, processor, threads and settings, and some of
-that code is wrong. Nothing is concluded from one shape to another: an operator is probed before it
-gets an input of a shape for the first time in a process, under the settings of that moment. Where
-it differs, the layer goes on with the next operator; the last are loops of our own.
+Libraries choose code by shape, memory order, processor, threads and settings, and some of that code
+is wrong. Results for one shape do not carry over to another. Each operator is therefore probed
+before its first input of a given shape in a process, under the current settings. If its sums
+differ, the layer uses the next operator; our own loops come last.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from sdt_lava.support.torch_precision import precisions
 
 logger = logging.getLogger(__name__)
 
-# What probes found, by operator, weights, shape, device and settings: '' where sums are exact.
+# Results of probes by operator, weights, shape, device and settings; '' if sums are exact.
 _VERDICTS: dict[Hashable, str] = {}
 _MOST_VERDICTS = 100_000
-# Two products of such events and 8-bit weights fit 16 bits.
+# Two products of events up to this value and 8-bit weights fit 16 bits.
 _SAFE_EVENT = 127
 
 
 def settings() -> tuple[Hashable, ...]:
-    """Return the settings of torch that operators may choose their code by."""
+    """Return the settings of torch on which the code of operators may depend."""
     return (
         torch.get_num_threads(),
         *precisions(),
@@ -55,18 +55,18 @@ def settings() -> tuple[Hashable, ...]:
 
 
 class ExactSums:
-    """Dense sums of one layer.
+    """Dense sums of one layer by verified operators.
 
     Parameters
     ----------
     weights : Weights
-        The layer's.
+        Weights of the layer.
     layer : str
-        Its name, for the log.
+        Name of the layer, for the log.
     kinds : sequence of type of DenseKernel
-        Operators that are exact for it by design, the best first.
+        Operators that are exact for the layer by design, best first.
     device : torch.device
-        Where events and sums are.
+        Device of events and sums.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class ExactSums:
 
     @property
     def table_bytes(self) -> int:
-        """Memory of the weights in the form of the operator in use."""
+        """Memory of the weights in the format of the operator in use."""
         return self.weights.mantissa.size * self._kinds[0].events.itemsize
 
     def sums(self, events: Tensor) -> Tensor:
@@ -96,12 +96,12 @@ class ExactSums:
         Parameters
         ----------
         events : Tensor
-            Integers ``(N, C, rows, columns)`` in any order in memory, the border included.
+            Integers ``(N, C, rows, columns)`` in any memory order, including the border.
 
         Returns
         -------
         Tensor
-            ``(N, O, H', W')`` in any order, of a type that holds the sums exactly.
+            Sums ``(N, O, H', W')`` in any memory order, of a type that represents them exactly.
         """
         kernel = self._kernel(self.kind_for(tuple(events.shape)))
         return kernel.sums(kernel.bring(events))
@@ -112,7 +112,7 @@ class ExactSums:
             problem = self._problem(kind, shape)
             if not problem:
                 return kind
-            # Threads may come here together, and then do the same.
+            # Concurrent threads may both reach this line, with the same result.
             self._kinds = tuple(other for other in self._kinds if other is not kind)
             logger.warning(
                 "%s: %s %s on inputs of shape %s (%s to %s): %s is used instead",
@@ -127,17 +127,17 @@ class ExactSums:
         )
 
     def _kernel(self, kind: type[DenseKernel]) -> DenseKernel:
-        # No lock, which a fork could find taken: at worst one is made twice.
+        # There is no lock, since a fork could leave it held; at worst, a kernel is created twice.
         if kind not in self._kernels:
             self._kernels[kind] = kind(self.weights, self.device)
         return self._kernels[kind]
 
     def _problem(self, kind: type[DenseKernel], shape: tuple[int, ...]) -> str:
-        """Return what is wrong with an operator and inputs of a shape; '' if nothing."""
+        """Return the error of an operator on inputs of a shape, or ''."""
         if 0 in shape or not self.weights.mantissa.size:
             return ""
         if kind is Loops:
-            # Ours, whatever the shape; one look at it is enough.
+            # Our own loops are independent of the shape, so one check is enough.
             return "" if is_exact(Loops.name, _problem_of_loops) else "gives other sums"
         key = (kind.name, self.weights.digest, shape, self.device, settings())
         if key not in _VERDICTS:
@@ -148,7 +148,7 @@ class ExactSums:
 
 
 def _problem_of_loops() -> str:
-    """Return what our own loops do wrong, whatever the shape; '' if nothing."""
+    """Return the error of our own loops on representative shapes, or ''."""
     rng = np.random.default_rng(2)
     for window in (Window((1, 1)), Window((3, 2), (2, 1), (0, 0), (1, 2), 3)):
         mantissa = rng.integers(-128, 128, (6 * window.groups, 5, *window.kernel))
@@ -163,18 +163,18 @@ def _problem_of_loops() -> str:
 def choose_dense(
     weights: Weights, layer: str, wanted: str | None = None, device: torch.device = CPU
 ) -> ExactSums:
-    """Return a layer's sums by the fastest operator that is exact, or the one asked for if it is.
+    """Return a layer's sums with the preferred operator if exact, otherwise the fastest exact one.
 
     Parameters
     ----------
     weights : Weights
-        The layer's.
+        Weights of the layer.
     layer : str
-        Its name, for the log.
+        Name of the layer, for the log.
     wanted : str, optional
         Preferred operator.
     device : torch.device
-        Where events and sums are.
+        Device of events and sums.
     """
     names = operators_of(device)
     if wanted in names:
@@ -191,10 +191,10 @@ def choose_dense(
 
 
 def operators_of(device: torch.device) -> tuple[str, ...]:
-    """Return the names of the operators of a device, the fastest first."""
+    """Return the names of the operators of a device, fastest first."""
     if device.type == "cpu":
         return tuple(DENSE_KERNELS)
-    # Convolutions of cuDNN are not tried: they may be Winograd's or by FFT, which round.
+    # Convolutions of cuDNN are not used, since they may use Winograd or FFT, which round.
     return Matmul32.name, Matmul64.name, Loops.name
 
 
@@ -206,17 +206,18 @@ def _obstacle(kind: type[DenseKernel], weights: Weights) -> str:
 
 
 def byte_products_differ() -> bool:
-    """Whether oneDNN's 8-bit operators saturate, as they do without VNNI.
+    """Return whether oneDNN's 8-bit operators saturate, as they do without VNNI.
 
-    oneDNN itself is asked: what it uses depends on more than the processor (ONEDNN_MAX_CPU_ISA).
+    This is tested with oneDNN itself, since its code depends not only on the processor
+    (ONEDNN_MAX_CPU_ISA).
     """
     key = (OneDnn.name, "full range", settings())
     if key not in _VERDICTS:
         signs = np.where(np.arange(64) % 3 == 2, -128, 127)
-        found = ""
+        problem = ""
         for side in (1, 3):
             mantissa = np.tile(signs[:, None, None], (32, 1, side, side))
             weights = Weights(mantissa, Window((side, side)), (0, 255))
-            found = found or difference(partial(OneDnn, weights), (4, 64, 5, 5))
-        _VERDICTS[key] = found
+            problem = problem or difference(partial(OneDnn, weights), (4, 64, 5, 5))
+        _VERDICTS[key] = problem
     return bool(_VERDICTS[key])

@@ -1,4 +1,4 @@
-"""A batch that a plan cannot vouch for, as the interpreter computes it: the same outcome."""
+"""Compute the outcome of a batch with the interpreter if a plan cannot guarantee it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from sdt_lava.ir.numerics import IntArray
 
 
 def wanted(plan: Plan) -> frozenset[str]:
-    """Return the nodes whose output a plan's outcome is made from."""
+    """Return the nodes whose output is needed for a plan's outcome."""
     return frozenset(plan.outputs) | plan.counted.keys()
 
 
 def outcome_of(plan: Plan, values: Mapping[str, IntArray]) -> Outcome:
-    """Return what the plan would have returned for the output of its nodes.
+    """Return the outcome of a plan for given outputs of its nodes.
 
     Parameters
     ----------
     plan : Plan
-        Whose outcome it is.
+        Plan that determines the contents of the outcome.
     values : mapping of str to ndarray
-        ``(T, B, *shape)`` of the nodes that :func:`wanted` names.
+        Outputs ``(T, B, *shape)`` of the nodes from :func:`wanted`.
     """
-    # A readout's relay sends the sum without the bias, which the host adds.
+    # The relay of a readout sends the sum without the bias, which the host adds.
     counts = {
         name: _counted(values[name] - plan.biases.get(name, 0), fan_out)
         for name, fan_out in plan.counted.items()
@@ -36,13 +36,15 @@ def outcome_of(plan: Plan, values: Mapping[str, IntArray]) -> Outcome:
 
 
 def joined(parts: Iterable[Mapping[str, IntArray]]) -> dict[str, IntArray]:
-    """Put the samples of several parts one after the other."""
-    found = list(parts)
-    return {name: np.concatenate([part[name] for part in found], axis=1) for name in found[0]}
+    """Concatenate the samples of several parts."""
+    all_parts = list(parts)
+    return {
+        name: np.concatenate([part[name] for part in all_parts], axis=1) for name in all_parts[0]
+    }
 
 
 def _counted(values: NDArray[np.int64], fan_out: IntArray) -> IntArray:
-    """Count events and what they reach, ``(1 + n, T, B)``."""
+    """Count events and the synapses that they reach, ``(1 + n, T, B)``."""
     events = (values != 0).sum(axis=2)
     while events.ndim < 4:  # a vector is an image of one pixel
         events = events[..., None]

@@ -1,4 +1,4 @@
-"""Exact evaluation of every kind of node without memory, whatever its shape."""
+"""Evaluate every kind of node without memory exactly, for any shape."""
 
 from __future__ import annotations
 

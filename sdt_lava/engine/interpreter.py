@@ -1,4 +1,4 @@
-"""Node by node on tensors ``(T, B, *shape)``: exact for every kind of node, and slow."""
+"""Interpret graphs node by node on tensors ``(T, B, *shape)``, exactly but slowly."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Interpreter:
     graph : Graph
         Integer graph, traced or compiled.
     context : Context
-        What the executors of nodes share.
+        Context that the evaluators of nodes share.
     """
 
     def __init__(self, graph: Graph, context: Context) -> None:
@@ -45,32 +45,32 @@ class Interpreter:
         frames : ndarray of int
             Input ``(T, B, *shape)``.
         keep : iterable of str, optional
-            Nodes whose output is returned; all of them by default.
+            Nodes whose output is returned; by default all.
         spikes : mapping of str to ndarray, optional
             Recorded output of LIF nodes, used instead of simulating these neurons.
 
         Returns
         -------
         dict of str to ndarray
-            ``(T, B, *shape)``: uint8 for spikes, int64 for anything else.
+            Outputs ``(T, B, *shape)``: uint8 for spikes, int64 for all other signals.
 
         Raises
         ------
         NumericOverflowError
-            If ``strict`` and a value does not fit its register.
+            If ``strict`` is True and a value does not fit its register.
         """
-        kept = set(self.graph.nodes if keep is None else keep)
+        output_names = set(self.graph.nodes if keep is None else keep)
         recorded = spikes or {}
-        waiting = {name: len(readers) for name, readers in self.graph.consumers.items()}
+        unread = {name: len(readers) for name, readers in self.graph.consumers.items()}
         values: dict[str, Tensor] = {}
         results: dict[str, IntArray] = {}
         for node in self.graph:
             values[node.name] = self._evaluate(node, values, frames, recorded)
-            if node.name in kept:
+            if node.name in output_names:
                 results[node.name] = values[node.name].cpu().numpy()
             for source in node.inputs:
-                waiting[source] -= 1
-                if not waiting[source]:
+                unread[source] -= 1
+                if not unread[source]:
                     del values[source]
         if self._context.strict:
             self._context.watch.raise_first()
@@ -90,5 +90,9 @@ class Interpreter:
             return torch.from_numpy(sent).to(self._context.device)
         inputs = [values[name] for name in node.inputs]
         with inside_torch():
-            found = evaluator(type(node))(node, inputs, self._context)
-        return self._context.carried(node, found) if node.name in self._context.relayed else found
+            values_sent = evaluator(type(node))(node, inputs, self._context)
+        return (
+            self._context.carried(node, values_sent)
+            if node.name in self._context.relayed
+            else values_sent
+        )

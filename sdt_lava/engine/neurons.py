@@ -1,4 +1,4 @@
-"""Spiking neurons, exactly: per-channel parameters, recurrence and axonal delays."""
+"""Evaluate spiking neurons exactly, with per-channel parameters, recurrence and axonal delays."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _per_channel(values: Any, activation: Tensor) -> Tensor:
 
 
 def _integrate(node: SpikingNeurons, activation: Tensor, context: Context) -> tuple[Tensor, Tensor]:
-    """Return the undelayed spikes, and those that were made before the first step."""
+    """Return the undelayed spikes, and those from before the first step."""
     keep_u, keep_v = (
         DECAY_UNITY - _per_channel(values, activation)
         for values in (node.current_decay, node.voltage_decay)
@@ -48,21 +48,21 @@ def _integrate(node: SpikingNeurons, activation: Tensor, context: Context) -> tu
     current, voltage, history = _start(node, activation, context)
     feedback = None if node.weight_rec is None else _feedback(node.name, node.weight_rec, context)
     spikes = torch.empty(activation.shape, dtype=torch.uint8, device=context.device)
-    last, seen = history[0], Extremes(0, 0)
+    last, extremes = history[0], Extremes(0, 0)
     for step, weighted in enumerate(activation):
         arriving = weighted if feedback is None else weighted + feedback(last)
         driven = _decay(current, keep_u) + align(arriving)
         current = wrap(wrap_int32(driven))
         peak = _decay(voltage, keep_v) + _divide(current + bias, node.drive_shift)
-        seen = context.seen(node.name, step, seen, arriving, driven, peak)
+        extremes = context.seen(node.name, step, extremes, arriving, driven, peak)
         voltage = wrap_int32(peak).clamp(-STATE_LIMIT, STATE_LIMIT)
         fired = voltage > threshold
         voltage = voltage.masked_fill(fired, 0)
         spikes[step] = last = fired
-    made = torch.cat([spikes.flip(0), history])[: len(history)]
-    parts = (current, voltage, made)[: len(node.state_shapes(()))]
+    recent = torch.cat([spikes.flip(0), history])[: len(history)]
+    parts = (current, voltage, recent)[: len(node.state_shapes(()))]
     context.states[node.name] = tuple(part.cpu().numpy() for part in parts)
-    context.note(node.name, seen)
+    context.note(node.name, extremes)
     return spikes, history
 
 
@@ -76,7 +76,7 @@ def _start(node: SpikingNeurons, activation: Tensor, context: Context) -> tuple[
 
 
 def _feedback(name: str, weight_rec: Any, context: Context) -> Any:
-    """Return what turns the spikes of a step, ``(B, *shape)``, into recurrent currents."""
+    """Return a function from the spikes of a step, ``(B, *shape)``, to recurrent currents."""
     product = linear(name, weight_rec, 1, context.device)
 
     def currents(spikes: Tensor) -> Tensor:
@@ -96,9 +96,9 @@ def _divide(values: Tensor, shift: int) -> Tensor:
 
 
 def _delayed(node: SpikingNeurons, spikes: Tensor, history: Tensor) -> Tensor:
-    """Let every channel's spikes leave later; the first come from before the first step."""
+    """Delay the spikes of every channel; the first ones come from before the first step."""
     longest = node.longest_delay
-    # history[d] was made d + 1 steps before step 0.
+    # history[d] holds the spikes of d + 1 steps before step 0.
     timeline = torch.cat([history[:longest].flip(0), spikes])
     sent = torch.empty_like(spikes)
     delays = np.broadcast_to(np.asarray(node.delay), spikes.shape[2:3])

@@ -1,4 +1,4 @@
-"""How the engine runs; none of it changes a result."""
+"""Define options of the engine that do not change results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sdt_lava.errors import ConfigError
 from sdt_lava.support.allocation import check_guard
 
-# Ways to add up a layer's weights: these multiply every input.
+# Dense kernels, which multiply every input by the weights of a layer.
 DENSE_KERNELS = ("onednn", "float32", "matmul32", "float64", "matmul64", "loops")
 KERNELS = ("auto", "event", "lookup", "int16", *DENSE_KERNELS, "interpreter")
 DEVICES = ("cpu", "cuda")
@@ -21,31 +21,33 @@ _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How to run, without influence on the result.
+    """Options of a run that do not change the result.
 
     Parameters
     ----------
     kernels : str
-        'auto': the fastest exact kernel for each layer and piece of work. 'event', 'lookup',
-        'int16', 'onednn', 'float32', 'matmul32', 'float64', 'matmul64', 'loops': that one wherever
-        it can be used and is exact. 'interpreter': no kernels at all.
+        'auto' uses the fastest exact kernel for each layer and piece of work. 'event', 'lookup',
+        'int16', 'onednn', 'float32', 'matmul32', 'float64', 'matmul64' and 'loops' select a kernel
+        wherever it is supported and exact. 'interpreter' uses no kernels.
     threads : int, optional
-        Threads; by default as many as there are cores, or as ``OMP_NUM_THREADS`` or torch says.
+        Number of threads; by default the number of cores, or as set by ``OMP_NUM_THREADS`` or
+        torch.
     memory : int
-        Bytes that arrays of a batch, and the forms of the weights that kernels read, may take;
-        decides how many samples are computed at once, and which kernels have tables.
+        Limit in bytes on the arrays of a batch and the weight tables of kernels. It determines the
+        batch size and which kernels have tables.
     batch_size : int, optional
-        Samples at once, instead.
+        Number of samples per batch, instead of the one that the memory determines.
     device : {'cpu', 'cuda'}
-        Where it runs.
+        Device that runs the graph.
     guard : {'end', 'start'}, optional
-        Put every array of the kernels between pages that nobody may touch, with this side directly
-        at one: a kernel that leaves its arrays ends the process. For tests; slow.
+        Place every array of kernels between inaccessible memory pages, with this side directly at a
+        page. A kernel that accesses memory outside its arrays then crashes the process. For tests;
+        slow.
 
     Raises
     ------
     ConfigError
-        If a value is not allowed.
+        If the value of an option is not allowed.
     """
 
     kernels: str = "auto"
@@ -69,12 +71,12 @@ class EngineOptions:
 
 
 def parse_memory(size: int | str) -> int:
-    """Return a number of bytes: 4294967296 for ``'4GiB'``, 4000000000 for ``'4 GB'``.
+    """Parse a size in bytes: 4294967296 for ``'4GiB'``, 4000000000 for ``'4 GB'``.
 
     Raises
     ------
     ConfigError
-        If it is no size.
+        If the text is not a size.
     """
     if isinstance(size, int):
         return size

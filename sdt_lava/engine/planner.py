@@ -1,4 +1,4 @@
-"""The plan of a run: compiled once for each way to run, and with torch only where that pays."""
+"""Plan runs: compile each kind of run once, and use torch only if that is faster."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from sdt_lava.support.torch_use import TorchNeeded, torch_is_loaded
 
 logger = logging.getLogger(__name__)
 
-# From so many multiplications of one layer on, torch's dense operators may save the two seconds
-# that torch takes to import, see docs/performance.md.
+# From this many multiplications of one layer, torch's dense operators may save more than the two
+# seconds of importing torch; see docs/performance.md.
 _WORTH_TORCH = 200_000_000_000
 
 
 class _Request(NamedTuple):
-    """What a plan is for, whatever computes it."""
+    """Purpose of a plan, regardless of its kernels."""
 
     keep: frozenset[str]
     steps: int
@@ -34,14 +34,14 @@ class _Request(NamedTuple):
 
 
 class Planner:
-    """Plans of one graph, which are kept with it.
+    """Plans of one graph, which are cached in it.
 
     Parameters
     ----------
     graph : Graph
         Integer graph.
     options : EngineOptions
-        Kernels and memory.
+        Options with kernels and memory.
     """
 
     def __init__(self, graph: Graph, options: EngineOptions) -> None:
@@ -56,14 +56,14 @@ class Planner:
         tracked: bool,
         counted: Mapping[str, IntArray],
     ) -> Plan:
-        """Return a plan for runs of so many steps, or of the graph's if these are more.
+        """Return a plan for runs of at least the given number of steps.
 
         Parameters
         ----------
         keep : iterable of str
-            Nodes whose output is wanted.
+            Nodes whose output is needed.
         steps, samples : int
-            Size of the input.
+            Numbers of steps and samples of the input.
         tracked, counted
             As for :class:`~sdt_lava.engine.plan.compile.Compiler`.
         """
@@ -77,7 +77,7 @@ class Planner:
             return self._exact(request, with_torch=True)
 
     def horizon(self, steps: int) -> int:
-        """Return for how many steps ranges have to be proved: few different numbers."""
+        """Return the number of steps for which to prove ranges, out of few distinct numbers."""
         timesteps = self.graph.timesteps
         return (
             timesteps
@@ -86,7 +86,7 @@ class Planner:
         )
 
     def _without_torch(self, request: _Request, samples: int) -> Plan:
-        """Return the plan without torch, unless torch is needed or pays."""
+        """Return a plan without torch; raise TorchNeeded if torch is needed or faster."""
         plan = self._exact(request, with_torch=False)
         work = plan.largest_work * request.steps * (samples + plan.samples_done)
         if work >= _WORTH_TORCH:
@@ -94,20 +94,20 @@ class Planner:
         return plan
 
     def _exact(self, request: _Request, *, with_torch: bool) -> Plan:
-        """Return a plan of kernels that are right on this machine.
+        """Return a plan whose kernels are exact on this machine.
 
         Raises
         ------
         ResourceError
-            If operators of torch are needed, and what surrounds them is wrong.
+            If operators of torch are needed but the code around them is not exact.
         """
         refused: frozenset[str] = frozenset()
         while True:
             plan = self._compiled(request, with_torch, refused)
-            wrong = {name for name in plan.kernel_names & set(SUMS) if not passes(name)}
-            if not wrong:
+            inexact = {name for name in plan.kernel_names & set(SUMS) if not passes(name)}
+            if not inexact:
                 break
-            refused |= wrong
+            refused |= inexact
         if not plan.kernel_names <= {*SUMS} and not passes(DENSE):
             found = "wrong results on this processor"
             raise ResourceError("kernels", found, "exact ones", "use EngineOptions('interpreter')")
@@ -117,32 +117,34 @@ class Planner:
         keep, steps, tracked, counted = request
         kernels, room = self.options.kernels, self._table_room()
         proved_for, guard = self.horizon(steps), current_guard()
-        what = tuple((name, fans.shape, fans.tobytes()) for name, fans in sorted(counted.items()))
-        how = tracked, kernels, proved_for, guard, room, with_torch, refused
-        key = ("engine plan", keep, what, *how)
+        counted_key = tuple(
+            (name, fans.shape, fans.tobytes()) for name, fans in sorted(counted.items())
+        )
+        options_key = tracked, kernels, proved_for, guard, room, with_torch, refused
+        key = ("engine plan", keep, counted_key, *options_key)
         if key not in self.graph.derived:
             graph = self.graph
             if proved_for > graph.timesteps:
                 graph = replace(graph, timesteps=proved_for)
-            made = Plan(
+            new_plan = Plan(
                 graph, keep, counted=counted, tracked=tracked,
                 kernels=kernels, table_bytes=room, with_torch=with_torch, refused=refused,
             )  # fmt: skip
-            _tell(made)
-            self.graph.derived[key] = made
+            _tell(new_plan)
+            self.graph.derived[key] = new_plan
         plan: Plan = self.graph.derived[key]
         return plan
 
     def _table_room(self) -> int:
-        """Return what tables of kernels may take: half of the memory, and few different numbers."""
+        """Return the memory limit of kernel tables: half of the memory, as a power of two."""
         half = self.options.memory // 2
         return 1 << (half.bit_length() - 1) if half else 0
 
 
 def _tell(plan: Plan) -> None:
-    """Say which kernels a plan runs."""
+    """Log the kernels of a plan."""
     if not logger.isEnabledFor(logging.INFO):
         return
     counts = Counter(f"{op.kind} {op.describe()}".strip() for op in plan.operations)
-    described = ", ".join(f"{number} x {what}" for what, number in counts.items())
+    described = ", ".join(f"{number} x {kernel}" for kernel, number in counts.items())
     logger.info("kernels %s torch: %s", "with" if plan.with_torch else "without", described)

@@ -1,18 +1,18 @@
-"""Compare an operator of a library with sums that no library had a part in.
+"""Compare an operator of a library with sums computed independently of it.
 
-The operator runs on inputs of exactly the shape and order in memory that it is about to get, with
-the weights that it is about to be used with:
+The operator runs with the actual weights on inputs of exactly the shape and memory order of its
+next input:
 
-* every event at its largest, where products that saturate are as large as they become;
-* the largest events where one output's weights are positive, and the smallest elsewhere, and the
-  other way round: the largest partial sums;
-* random events, which tell positions and channels apart that an operator exchanges.
+* all events at their maximum, which maximises products that may saturate;
+* the largest events where the weights of one output are positive and the smallest elsewhere, and
+  vice versa, which maximises partial sums;
+* random events, which reveal exchanged positions and channels.
 
-Memory around the input, and the memory that the output is likely to get, holds NaN or the largest
-byte: what is read from outside, or never written, shows. Sums are compared by a random combination
-of each position's outputs (Freivalds): the same combination of the weights gives it with one
-output's work, in 64-bit integers of NumPy. A wrong sum is missed with a probability below 1 in
-10 000, and there are many of them where an operator is wrong.
+Memory around the input, and the memory that the output is likely to get, is filled with NaN or the
+largest byte, which reveals out-of-bounds reads and missing writes. Sums are compared by a random
+combination of the outputs at each position (Freivalds' algorithm): the same combination of the
+weights yields it with the work of a single output, in 64-bit integers of NumPy. A wrong sum is
+missed with a probability below 1 in 10 000, and a wrong operator produces many of them.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from sdt_lava.ir.numerics import IntArray
 if TYPE_CHECKING:
     from sdt_lava.engine.dense import DenseKernel
 
-# Factors of the random combination; with sums below 2^53 it may wrap, on both sides alike.
+# Range of the random factors. With sums below 2^53, the combination may wrap equally on both sides.
 _LARGEST_FACTOR = 2**15
-# What lies before and behind the input [elements]; a multiple of every vector.
+# Guard elements before and after the input; a multiple of every vector size.
 _GUARD = 4096
 _NO_MEMORY = ("can't allocate memory", "out of memory")
 
 
 def difference(make: Callable[[], DenseKernel], shape: tuple[int, ...]) -> str:
-    """Return what an operator does wrong with inputs of a shape; '' if nothing.
+    """Return the error of an operator on inputs of a shape, or ''.
 
     Parameters
     ----------
     make : callable
-        Returns the operator, with its weights.
+        Function that creates the operator with its weights.
     shape : tuple of int
-        ``(N, C, rows, columns)`` of its input, the border included.
+        Shape ``(N, C, rows, columns)`` of the input, including the border.
     """
     try:
         return _compare(make(), shape)
@@ -63,11 +63,11 @@ def _compare(kernel: DenseKernel, shape: tuple[int, ...]) -> str:
     factors = rng.integers(-_LARGEST_FACTOR, _LARGEST_FACTOR + 1, len(weights.mantissa))
     combined = _combined(weights, factors)
     for events in _inputs(weights, shape, rng):
-        found = _run(kernel, torch.from_numpy(events).permute(0, 3, 1, 2))
+        sums = _run(kernel, torch.from_numpy(events).permute(0, 3, 1, 2))
         expected = _sums(events, combined, weights)
-        if found.shape[:3] != expected.shape:
-            return f"gives sums of shape {found.shape}"
-        whole = _whole(found)
+        if sums.shape[:3] != expected.shape:
+            return f"gives sums of shape {sums.shape}"
+        whole = _whole(sums)
         if whole is None or not np.array_equal(whole @ factors, expected):
             return "gives other sums"
     return ""
@@ -76,14 +76,14 @@ def _compare(kernel: DenseKernel, shape: tuple[int, ...]) -> str:
 def _inputs(
     weights: Weights, shape: tuple[int, ...], rng: np.random.Generator
 ) -> Iterator[IntArray]:
-    """Yield events ``(N, rows, columns, C)``: as many arrays as it takes for every pattern."""
+    """Yield arrays of events ``(N, rows, columns, C)`` until all patterns are covered."""
     images, channels, *sides = shape
     size = (*sides, channels)
     low, high = weights.events
-    # The small end is on the other side of 0, which is where the border is.
+    # The smallest event is on the other side of 0 or is 0, like the border.
     large, small = (high, min(low, 0)) if high >= -low else (low, max(high, 0))
     positive = _tiled(weights, sides)
-    kind = np.uint8 if low >= 0 and high < 2**8 else np.int64  # fewer random bits
+    kind = np.uint8 if low >= 0 and high < 2**8 else np.int64  # needs fewer random bits
 
     def random(shape: tuple[int, ...]) -> IntArray:
         return rng.integers(low, high + 1, shape, kind).astype(np.int64)
@@ -102,14 +102,14 @@ def _inputs(
 
 
 def _tiled(weights: Weights, sides: list[int]) -> NDArray[np.bool_]:
-    """Return where the weights of the largest output of each group are positive, as tiles."""
+    """Return a tiled mask of the positive weights of the largest output of each group."""
     per_output = np.abs(weights.mantissa).reshape(
         weights.window.groups, -1, *weights.mantissa.shape[1:]
     )
     largest = per_output.sum(axis=(2, 3, 4)).argmax(axis=1)
     share = per_output.shape[1]
-    chosen = [group * share + output for group, output in enumerate(largest)]
-    kernels = np.concatenate([weights.mantissa[output] for output in chosen]) > 0
+    output_indices = [group * share + output for group, output in enumerate(largest)]
+    kernels = np.concatenate([weights.mantissa[output] for output in output_indices]) > 0
     places = [
         np.arange(side) // dilation % kernel
         for side, dilation, kernel in zip(
@@ -121,29 +121,31 @@ def _tiled(weights: Weights, sides: list[int]) -> NDArray[np.bool_]:
 
 
 def _run(kernel: DenseKernel, events: Tensor) -> NDArray[np.generic]:
-    """Return the sums ``(N, H', W', O)``, with poison around the input."""
-    wanted = kernel.bring(events)
-    poison = torch.iinfo(wanted.dtype).max if not wanted.dtype.is_floating_point else float("nan")
-    around = torch.full(
-        (wanted.numel() + 2 * _GUARD,), poison, dtype=wanted.dtype, device=wanted.device
+    """Return the sums ``(N, H', W', O)`` with the input surrounded by guard values."""
+    prepared = kernel.bring(events)
+    poison = (
+        torch.iinfo(prepared.dtype).max if not prepared.dtype.is_floating_point else float("nan")
     )
-    inside = around.as_strided(wanted.shape, wanted.stride(), _GUARD)
-    inside.copy_(wanted)
-    # Freed at once: the output is likely to get the same memory.
-    del wanted
+    around = torch.full(
+        (prepared.numel() + 2 * _GUARD,), poison, dtype=prepared.dtype, device=prepared.device
+    )
+    inside = around.as_strided(prepared.shape, prepared.stride(), _GUARD)
+    inside.copy_(prepared)
+    # Free this array at once, since the output is likely to get the same memory.
+    del prepared
     torch.full(kernel.output_shape(inside), float("nan"), dtype=torch.float32, device=inside.device)
     return kernel.sums(inside).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def _whole(sums: NDArray[np.generic]) -> IntArray | None:
-    """Return sums as integers, or None if they are none."""
+    """Return sums as integers, or None if they are not integers."""
     with np.errstate(invalid="ignore"):
         whole = sums.astype(np.int64)
     return whole if np.array_equal(whole, sums) else None
 
 
 def _combined(weights: Weights, factors: IntArray) -> IntArray:
-    """Return the combination of all outputs' weights, ``(kH, kW, C)``."""
+    """Return the combination of the weights of all outputs, ``(kH, kW, C)``."""
     groups = weights.window.groups
     by_group = weights.mantissa.astype(np.int64).reshape(groups, len(factors) // groups, -1)
     parts = np.matmul(factors.reshape(groups, 1, -1), by_group)
@@ -151,7 +153,7 @@ def _combined(weights: Weights, factors: IntArray) -> IntArray:
 
 
 def _sums(events: IntArray, combined: IntArray, weights: Weights) -> IntArray:
-    """Return one output's sums, ``(N, H', W')``, whichever of windows and taps are fewer."""
+    """Return the sums of one output, ``(N, H', W')``, in a loop over windows or taps."""
     (stride_h, stride_w), (dilation_h, dilation_w) = weights.window.stride, weights.window.dilation
     kernel_h, kernel_w = weights.window.kernel
     images, height, width, _ = events.shape

@@ -1,4 +1,4 @@
-"""Weighted sums on tensors, for the interpreter and the quantizer."""
+"""Compute weighted sums on tensors, for the interpreter and the quantizer."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from sdt_lava.engine.exact import ExactSums, choose_dense
 from sdt_lava.engine.synapses import Pair, Weights, Window
 from sdt_lava.ir.numerics import IntArray
 
-# Values of input and output together that an operator gets at once.
+# Limit on the values of input and output that an operator processes at once.
 _PIECE = 1 << 22
 
 
 def convolve(
     name: str, images: Tensor, weight: IntArray, window: Window, largest_event: int
 ) -> Tensor:
-    """Return the exact sums of a convolution, ``(N, O, H', W')``, as int64.
+    """Return the exact sums of a convolution as int64, ``(N, O, H', W')``.
 
     Parameters
     ----------
     name : str
-        Of the layer, for the log.
+        Name of the layer, for the log.
     images : Tensor
-        Integers ``(N, C, H, W)``.
+        Integer images ``(N, C, H, W)``.
     weight : ndarray of int64
-        ``(O, C / groups, kH, kW)``.
+        Weights ``(O, C / groups, kH, kW)``.
     window : Window
-        Geometry.
+        Geometry of the convolution.
     largest_event : int
-        Largest magnitude among the images.
+        Largest magnitude in the images.
     """
     dense = _sums_of(name, weight, window, largest_event, images.device)
     padded = _padded(images, window.padding)
@@ -48,18 +48,18 @@ def convolve(
 def linear(
     name: str, matrix: NDArray[Any], largest_event: int, device: torch.device | str
 ) -> Callable[[Tensor], Tensor]:
-    """Return a function that multiplies integers ``(N, C)`` by a matrix ``(O, C)``, exactly.
+    """Return a function that multiplies integers ``(N, C)`` by a matrix ``(O, C)`` exactly.
 
     Parameters
     ----------
     name : str
-        Of the layer, for the log.
+        Name of the layer, for the log.
     matrix : ndarray of int64
-        Weights.
+        Weights ``(O, C)``.
     largest_event : int
-        Largest magnitude among the integers.
+        Largest magnitude of the integers.
     device : torch.device or str
-        Where they are.
+        Device of the integers.
     """
     weight = np.asarray(matrix)[:, :, None, None]
     dense = _sums_of(name, weight, Window((1, 1)), largest_event, torch.device(device))
@@ -71,19 +71,19 @@ def linear(
 
 
 def convolve_real(images: Tensor, weight: np.ndarray, window: Window) -> Tensor:
-    """Convolve real numbers in float64, by an operator that sums integers of the shape exactly.
+    """Convolve real numbers in float64, with an operator that sums integers of this shape exactly.
 
     Parameters
     ----------
     images : Tensor
-        ``(N, C, H, W)``.
+        Images ``(N, C, H, W)``.
     weight : ndarray of float64
-        ``(O, C / groups, kH, kW)``.
+        Weights ``(O, C / groups, kH, kW)``.
     window : Window
-        Geometry.
+        Geometry of the convolution.
     """
     padded = _padded(images.double(), window.padding)
-    # Which weights there are does not matter to how an operator in float64 sums them.
+    # The values of the weights do not affect how a float64 operator sums products.
     coded = np.random.default_rng(0).integers(-127, 127, weight.shape, endpoint=True)
     stand_in = ExactSums(
         Weights(coded, window, (-255, 255)), "float layer", (Float64, Matmul64, Loops)
@@ -95,7 +95,7 @@ def convolve_real(images: Tensor, weight: np.ndarray, window: Window) -> Tensor:
 def _sums_of(
     name: str, weight: IntArray, window: Window, largest_event: int, device: torch.device
 ) -> ExactSums:
-    # Rounded up, so that not every batch has operators of its own.
+    # Round up, so that batches share operators.
     reach = 2 ** int(largest_event).bit_length() - 1
     weights = Weights(np.asarray(weight, np.int64), window, (-reach, reach))
     return choose_dense(weights, name, device=device)

@@ -1,4 +1,4 @@
-"""Which function evaluates which kind of node, and what it may know about the run."""
+"""Register the functions that evaluate kinds of nodes, and the context of a run."""
 
 from __future__ import annotations
 
@@ -20,33 +20,32 @@ from sdt_lava.ir.watch import Watch, look_at_neurons
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Modules whose functions evaluate nodes; they import torch, which a compiled plan rarely needs.
+# Modules with evaluators of nodes; they import torch, which a compiled plan rarely needs.
 _EVALUATORS = ("generic", "neurons", "sigma_delta")
 
 
 @dataclass
 class Context:
-    """What executors share during a run.
+    """State that executors share during a run.
 
     Parameters
     ----------
     strict : bool
-        Raise when a value does not fit its register.
+        Whether to raise an error if a value does not fit its register.
     extremes : dict of str to Extremes
-        Largest magnitudes seen so far in each population of neurons.
+        Largest magnitudes so far in each population of neurons.
     states : dict of str to tuple of ndarray
-        u and v of each population with memory: where this run starts (0 where a name is missing),
-        and where it has ended.
+        States u and v of each population with memory, before the run (0 if missing) and after it.
     starts : dict of str to tuple of ndarray
-        States, ``(*shape)``, of those that a sample does not find at rest.
+        Initial states ``(*shape)`` of populations that do not start at rest.
     device : str
-        Where tensors are.
+        Device of tensors.
     proved : frozenset of str
-        Nodes whose values are known to fit their registers.
+        Nodes whose values are proven to fit their registers.
     relayed : frozenset of str
-        Currents that relays send on.
+        Currents that relays forward.
     watch : Watch
-        What did not fit.
+        Record of values that did not fit their registers.
     """
 
     strict: bool = True
@@ -59,22 +58,22 @@ class Context:
     watch: Watch = field(default_factory=lambda: Watch(()))
 
     def constant(self, values: Any) -> Tensor:
-        """Return integers as a tensor on the device."""
+        """Return integers as a tensor on the device of the run."""
         import torch
 
         return torch.from_numpy(np.array(values, np.int64)).to(self.device)
 
     def held(self, node: Any, sums: Tensor, source: Tensor) -> Tensor:
-        """Return what a layer sends, from its exact sums (:func:`sdt_lava.ir.registers.hold`).
+        """Return the output of a layer from its exact sums (:func:`sdt_lava.ir.registers.hold`).
 
         Parameters
         ----------
         node : Node
-            The layer.
+            Node of the layer.
         sums : Tensor of int64
-            ``(T, B, C, ...)`` before the exponent.
+            Sums ``(T, B, C, ...)`` before applying the exponent.
         source : Tensor
-            What it reads.
+            Input of the layer.
         """
         from sdt_lava.engine.arithmetic import power_shift
 
@@ -84,7 +83,7 @@ class Context:
         return self.constant(hold(node, sums.cpu().numpy(), source.shape[2:], self.watch))
 
     def carried(self, node: Node, values: Tensor) -> Tensor:
-        """Return what a relay sends (:func:`sdt_lava.ir.registers.carry`)."""
+        """Return the output of a relay (:func:`sdt_lava.ir.registers.carry`)."""
         if node.name in self.proved:
             return values
         return self.constant(carry(node, values.cpu().numpy(), self.watch))
@@ -93,16 +92,16 @@ class Context:
         self, name: str, step: int, before: Extremes, activation: Tensor, current: Tensor | None,
         peak: Tensor,
     ) -> Extremes:  # fmt: skip
-        """Look at a step of neurons; return the largest magnitudes up to now.
+        """Check a step of neurons and return the largest magnitudes so far.
 
         Parameters
         ----------
         name, step : str and int
-            Population and step.
+            Name of the population, and step.
         before : Extremes
-            Largest magnitudes of the steps before.
+            Largest magnitudes of the previous steps.
         activation, current, peak : Tensor of int64
-            As of :func:`sdt_lava.ir.registers.look_at_neurons`, ``(B, ...)``.
+            Values ``(B, ...)`` as for :func:`sdt_lava.ir.registers.look_at_neurons`.
         """
         from sdt_lava.engine.arithmetic import largest
 
@@ -121,7 +120,7 @@ class Context:
         return Extremes(max(before.activation, arrived), max(before.membrane, membrane))
 
     def note(self, name: str, seen: Extremes) -> None:
-        """Remember the largest magnitudes of a population."""
+        """Update the largest magnitudes of a population."""
         self.extremes[name] = seen.or_larger(self.extremes.get(name))
 
 
@@ -131,10 +130,11 @@ _EVALUATE: dict[type[Node], Evaluate] = {}
 
 
 def evaluates(kind: type[Node]) -> Callable[[Evaluate], Evaluate]:
-    """Register the exact evaluation of a kind of node.
+    """Register a function that evaluates a kind of node exactly.
 
     The function takes the node, its inputs ``(T, B, *shape)`` (uint8 for spikes, a signed integer
-    type for anything else, in any memory layout) and the context; it returns its output alike.
+    type for other signals, in any memory layout) and the context. It returns the output in the same
+    format.
     """
 
     def register(function: Evaluate) -> Evaluate:
@@ -145,7 +145,7 @@ def evaluates(kind: type[Node]) -> Callable[[Evaluate], Evaluate]:
 
 
 def evaluator(kind: type[Node]) -> Evaluate:
-    """Return what evaluates a kind of node: its equation on NumPy arrays, if nothing else does."""
+    """Return the evaluator of a kind of node, by default its equation on NumPy arrays."""
     _import_evaluators()
     return _EVALUATE.get(kind, _by_equation)
 

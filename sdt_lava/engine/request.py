@@ -1,4 +1,4 @@
-"""What a run of the engine is asked for, and what it gave."""
+"""Define the request and the result of a run of the engine."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from sdt_lava.ir.numerics import IntArray, NeuronStates
 
 @dataclass(frozen=True, eq=False)
 class RunRequest:
-    """What is wanted of a run, and what is known of its input.
+    """Requested outputs of a run, and properties of its input.
 
     Parameters
     ----------
     names : iterable of str, optional
-        Nodes whose output is wanted; all of them by default.
+        Nodes whose output is returned; by default all.
     counted : mapping of str to ndarray
-        Nodes whose events are counted, and the fan-out of their positions, ``(n, H, W)``, for `n`
-        connections: only of an input for which :meth:`Engine.can_count` is true. Pass the same
-        object again: what is compiled for it is kept.
+        Nodes whose events are counted, with the fan-out of their positions for `n` connections,
+        ``(n, H, W)``. Requires an input for which :meth:`Engine.can_count` is True. Reuse the same
+        object, since compiled plans are cached for it.
     recorded : mapping of str to ndarray
         Recorded output of LIF nodes, used instead of simulating these neurons.
     states : dict of str to tuple of ndarray, optional
-        u and v of each LIF, ``(B, *shape)``: where the run starts (0 where a name is missing) and,
-        afterwards, where it ended, so that another run can go on from there. A run that raises
-        leaves them as they were.
+        States u and v of each LIF, ``(B, *shape)``, before the run (0 if missing). They are updated
+        to the states after the run, from which another run can continue. If the run raises an
+        error, they are not changed.
     in_range : bool
-        Whether the input is known to be in the declared range, as after `encode`; otherwise it is
-        looked at.
+        Whether the input is known to be in the declared range, as after `encode`; otherwise, it is
+        checked.
     is_raw : bool
-        Whether the input is one of any type for which :meth:`Engine.can_pack` is true. It is
-        neither copied nor looked at before; values that are no spikes are noticed when they are
-        packed, and end the run.
+        Whether the input may have any type for which :meth:`Engine.can_pack` is True. It is neither
+        copied nor checked beforehand; non-binary values are detected during packing and stop the
+        run.
     on_batch : callable, optional
-        Called after each batch with the samples done so far.
+        Function called after each batch with the number of samples done.
     """
 
     names: Iterable[str] | None = None
@@ -52,20 +52,20 @@ class RunRequest:
 
 
 class RunResult(Mapping[str, NDArray[Any]]):
-    """Output of the nodes that were wanted, by name, in the order of the network.
+    """Output of the requested nodes by name, in the order of the network.
 
-    ``(T, B, *shape)``: uint8 for spikes, int64 for anything else. It is kept as the kernels pack
-    it; an array is made at the first access, and kept instead.
+    Arrays ``(T, B, *shape)`` are uint8 for spikes and int64 for other signals. The output is stored
+    in the packed form of the kernels until the first access, which replaces it by an array.
 
     Parameters
     ----------
     packed : mapping of str to sequence of Output
-        What nodes sent, batch after batch.
+        Packed output of nodes for each batch.
     counts : mapping of str to ndarray of int64
-        Events of each node that was counted, and what they reach by each connection,
-        ``(1 + n, T, B)``.
+        Counts of events of each counted node, and of the synapses that they reach over each
+        connection, ``(1 + n, T, B)``.
     is_binary : bool
-        Whether the spikes that entered were 0 and 1; if not, nothing else is valid.
+        Whether all input values were 0 or 1; if not, the rest of the result is invalid.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class RunResult(Mapping[str, NDArray[Any]]):
 
     @classmethod
     def of(cls, names: Iterable[str], outcomes: Sequence[Outcome]) -> RunResult:
-        """Return what batches gave, for some nodes."""
+        """Return the result of batches for some nodes."""
         if not all(outcome.is_binary for outcome in outcomes):
             return cls({}, is_binary=False)
         counted = outcomes[0].counts
@@ -90,11 +90,11 @@ class RunResult(Mapping[str, NDArray[Any]]):
         )
 
     def packed(self, name: str) -> Sequence[Output]:
-        """Return what a node sent as it was packed; nothing if it has been unpacked."""
+        """Return the packed output of a node, which is empty if it has been unpacked."""
         return self._packed[name]
 
     def only(self, names: Iterable[str]) -> RunResult:
-        """Return the output of some nodes, by itself."""
+        """Return a result with the output of some nodes only."""
         part = RunResult({name: self._packed[name] for name in names})
         part._unpacked = {name: self._unpacked[name] for name in part if name in self._unpacked}
         return part
@@ -116,6 +116,6 @@ class RunResult(Mapping[str, NDArray[Any]]):
 
 
 def unpacked(batches: Sequence[Output]) -> NDArray[Any]:
-    """Return what a node sent in all batches, ``(T, B, *shape)``."""
+    """Return the output of a node in all batches, ``(T, B, *shape)``."""
     parts = [output.unpack() for output in batches]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)

@@ -1,4 +1,4 @@
-"""Sigma-delta neurons, exactly: graded messages of what changed."""
+"""Evaluate sigma-delta neurons exactly, which send changes as graded messages."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _sigma(node: Sigma, currents: list[Tensor], context: Context) -> Tensor:
 
 
 class _Watch:
-    """Notes the largest states, and tells of those that leave 24 bits."""
+    """Recorder of the largest states, which reports states beyond 24 bits."""
 
     def __init__(self, name: str, context: Context) -> None:
         self._name, self._context = name, context
@@ -89,14 +89,14 @@ def _total(currents: list[Tensor]) -> Tensor:
 
 
 def _wrap(values: Tensor) -> Tensor:
-    """Wrap to 32 bits, in which Lava keeps these states."""
+    """Wrap to 32 bits, the width of these states in Lava."""
     half = _SPAN // 2
     return ((values + half) & (_SPAN - 1)) - half
 
 
 def _encode(delta: Tensor, node: SigmaDelta | Delta) -> tuple[Tensor, Tensor]:
     threshold = int(node.threshold) << (node.spike_exponent + node.state_exponent)
-    # The magnitude of -2^31 wraps in 32 bits, too.
+    # The magnitude of -2^31 also wraps in 32 bits.
     sent = torch.where(_wrap(delta.abs()) >= threshold, delta, 0)
     return sent >> node.state_exponent, _wrap(delta - sent)
 

@@ -1,4 +1,4 @@
-"""The weights of a layer, prepared once: mantissas, scale and geometry."""
+"""Prepare the weights of a layer: mantissas, scale and geometry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LARGEST_SHORT = 2**15 - 1
 
 @dataclass(frozen=True)
 class Window:
-    """Geometry of a convolution; a dense layer is one whose kernel covers the image."""
+    """Geometry of a convolution; for a dense layer, the kernel covers the whole image."""
 
     kernel: Pair
     stride: Pair = (1, 1)
@@ -31,28 +31,28 @@ class Window:
 
     @property
     def is_pointwise(self) -> bool:
-        """Whether every position is computed from that position alone."""
+        """Whether every output position depends on a single input position."""
         return self == Window((1, 1))
 
     @property
     def reach(self) -> Pair:
-        """Rows and columns that a kernel spans."""
+        """Numbers of rows and columns that a kernel spans."""
         (height, width), (down, right) = self.kernel, self.dilation
         return (height - 1) * down + 1, (width - 1) * right + 1
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """What operators multiply events by, and which events there may be.
+    """Weights of an operator with the range of its events.
 
     Parameters
     ----------
     mantissa : ndarray of int
-        ``(O, C / groups, kH, kW)``.
+        Mantissas ``(O, C / groups, kH, kW)``.
     window : Window
-        Geometry.
+        Geometry of the operator.
     events : tuple of int
-        Lowest and highest input event; what pads the image is 0.
+        Lowest and highest input event; padding is 0.
     """
 
     mantissa: NDArray[Any]
@@ -61,7 +61,7 @@ class Weights:
 
     @property
     def channels(self) -> int:
-        """Input channels, of all groups."""
+        """Number of input channels in all groups."""
         return self.mantissa.shape[1] * self.window.groups
 
     @property
@@ -76,13 +76,13 @@ class Weights:
 
     @cached_property
     def bound(self) -> int:
-        """No partial sum of mantissas exceeds this magnitude."""
+        """Bound on the magnitude of partial sums of mantissas."""
         sums = np.abs(self.mantissa).reshape(len(self.mantissa), -1).sum(axis=1)
         return int(sums.max(initial=0)) * self.largest_event
 
     @cached_property
     def digest(self) -> bytes:
-        """Identifies the weights and the geometry, whoever holds them."""
+        """Hash of the weights and the geometry."""
         values = np.ascontiguousarray(self.mantissa)
         digest = blake2b(values.data, digest_size=16)
         digest.update(repr((values.dtype.str, values.shape, self.window, self.events)).encode())
@@ -96,13 +96,13 @@ class Synapses(Weights):
     Parameters
     ----------
     mantissa : ndarray of int16, or of int64 where they are larger
-        ``(O, C / groups, kH, kW)``, without the factor of two that all weights share.
+        Mantissas ``(O, C / groups, kH, kW)``, without the power of two that all weights share.
     window, events
         As for `Weights`.
     shift : ndarray of int64
-        ``(O,)``; sums of mantissas are multiplied by ``2 ** shift``, rounding down.
+        Shifts ``(O,)``; sums of mantissas are multiplied by ``2 ** shift``, rounding down.
     source, target : Layout
-        Input and output.
+        Layouts of input and output.
     """
 
     shift: IntArray
@@ -111,12 +111,12 @@ class Synapses(Weights):
 
     @property
     def rows(self) -> int:
-        """Inputs of each output, zeros between groups included."""
+        """Number of inputs per output, including zeros between groups."""
         return self.source.channels * self.window.kernel[0] * self.window.kernel[1]
 
     @property
     def macs(self) -> int:
-        """Multiplications of one step of one sample if nothing is skipped."""
+        """Number of multiplications per step of one sample if nothing is skipped."""
         positions = self.target.height * self.target.width
         return self.mantissa.size * positions
 
@@ -129,9 +129,9 @@ def synapses_of(
     Parameters
     ----------
     node : Conv, Dense or Readout
-        The node.
+        Node with the weights.
     source, target : Layout
-        Input and output; ``source`` is an image also where a flatten lies between.
+        Layouts of input and output; ``source`` is an image even if a flatten lies in between.
     events : tuple of int
         Lowest and highest input event.
     """
@@ -145,7 +145,7 @@ def synapses_of(
     doublings = _shared_doublings(weight)
     mantissa = weight >> doublings
     if np.abs(mantissa).max(initial=0) <= _LARGEST_SHORT:
-        # Nine bits in what is exported, and there are many of them.
+        # Exported mantissas have nine bits, so this saves memory.
         mantissa = mantissa.astype(np.int16)
     return Synapses(
         mantissa=mantissa,
@@ -163,7 +163,7 @@ def _shared_doublings(weight: IntArray) -> int:
 
 
 def joined(parts: list[Synapses]) -> Synapses:
-    """Put layers that read the same input side by side, as one with more output channels."""
+    """Concatenate layers that read the same input to one layer with more output channels."""
     channels = sum(part.target.channels for part in parts)
     first = parts[0].target
     target = Layout(channels, first.height, first.width, (channels, *first.shape[1:]))
@@ -178,14 +178,14 @@ def joined(parts: list[Synapses]) -> Synapses:
 def without_groups(
     synapses: Synapses, first: int = 0, end: int | None = None
 ) -> NDArray[np.int16]:  # fmt: skip
-    """Return the mantissas of some outputs, ``(O, C, kH, kW)``, with zeros between groups."""
-    groups, wanted = synapses.window.groups, synapses.mantissa[first:end]
+    """Return the mantissas of some outputs with zeros between groups, ``(O, C, kH, kW)``."""
+    groups, selected = synapses.window.groups, synapses.mantissa[first:end]
     if groups == 1:
-        return wanted
-    per_group, *kernel = wanted.shape[1:]
-    full = np.zeros((len(wanted), synapses.source.channels, *kernel), np.int16)
+        return selected
+    per_group, *kernel = selected.shape[1:]
+    full = np.zeros((len(selected), synapses.source.channels, *kernel), np.int16)
     share = len(synapses.mantissa) // groups
-    for row, mantissas in enumerate(wanted):
-        before = (first + row) // share * per_group
-        full[row, before : before + per_group] = mantissas
+    for row, mantissas in enumerate(selected):
+        first_channel = (first + row) // share * per_group
+        full[row, first_channel : first_channel + per_group] = mantissas
     return full

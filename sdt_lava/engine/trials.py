@@ -1,7 +1,8 @@
-"""Try the kernels that numba compiles against the reference, before one is used for the first time.
+"""Test kernels compiled by numba against the reference before their first use.
 
-Each kernel computes small networks whose sums are as large as they become, on every form of neuron;
-see :mod:`sdt_lava.kernels.verdicts` for when. One that differs is not used, whatever it costs.
+Each kernel computes small networks with the largest possible sums, for every form of neuron;
+:mod:`sdt_lava.kernels.verdicts` defines when. Kernels that differ are never used, even if the
+alternative is slow.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from sdt_lava.ir.reference import run_reference
 from sdt_lava.kernels.verdicts import is_exact
 from sdt_lava.support.torch_use import exact_if_loaded
 
-# Kernels by their names in a plan; what packs, pools, counts and fires; what surrounds operators
-# of torch.
+# Names of kernels in a plan; code that packs, pools, counts and fires; code around operators of
+# torch.
 SUMS = ("event", "lookup", "int16")
 SIGNALS, DENSE = "signals", "dense"
 
 _STEPS, _BATCH = 3, 2
 _LARGEST_TAPS = 160
 _TABLE_BYTES = 1 << 28
-# Leaks that have forms of neurons of their own: one half, a short fraction, any other.
+# Leaks with separate forms of neurons: one half, a fraction of few bits, and any other.
 _LEAKS = (2048, 1024, 123)
 
 
 class _Trial(NamedTuple):
-    """A network, its input ``(T, B, *shape)``, and the kernel that computes it."""
+    """A network, its input ``(T, B, *shape)``, and the kernel to test."""
 
     graph: Graph
     frames: IntArray
@@ -42,12 +43,12 @@ class _Trial(NamedTuple):
 
 
 def passes(name: str) -> bool:
-    """Whether a kernel has computed what the reference does, here or in an earlier process."""
+    """Return whether a kernel agreed with the reference, in this or an earlier process."""
     return is_exact(name, lambda: _problem(name))
 
 
 def _problem(name: str) -> str:
-    """Return what a kernel does wrong; '' if nothing."""
+    """Return the error of a kernel, or ''."""
     for trial in _TRIALS[name]():
         if not _is_exact(trial):
             return "differs from the reference"
@@ -58,12 +59,12 @@ def _is_exact(trial: _Trial) -> bool:
     graph, frames = trial.graph, trial.frames
     expected = run_reference(graph, frames, strict=False)
     lifs = frozenset(graph.lif_names)
-    everything = frozenset(graph.nodes) - {graph.input.name}
+    all_nodes = frozenset(graph.nodes) - {graph.input.name}
     fans = {name: np.ones((1, *graph.shapes[name][1:]), np.int64) for name in lifs}
     frame_steps = 1 if (frames == frames[0]).all() else len(frames)
     run = Run(frames.shape[1], len(frames), frame_steps, 1)
-    # Where currents are wanted, or extremes, neurons have other forms.
-    for keep, tracked in ((lifs, False), (everything, False), (lifs, True)):
+    # Neurons have other forms if currents or extremes are needed.
+    for keep, tracked in ((lifs, False), (all_nodes, False), (lifs, True)):
         plan = Plan(
             graph, keep, counted=fans, tracked=tracked, kernels=trial.kernels,
             table_bytes=_TABLE_BYTES, with_torch=trial.with_torch,
@@ -83,16 +84,16 @@ def _is_exact(trial: _Trial) -> bool:
 def _layers(
     shape: tuple[int, int, int], low: int, high: int, kernels: str, exponent: int = 0
 ) -> Iterator[_Trial]:
-    """Yield single layers with neurons of every kind, on input of every density.
+    """Yield single layers with every form of neuron, on inputs of different density.
 
-    No value leaves its register: what happens then is not the kernels' to say.
+    All values fit their registers, because kernels do not define what happens otherwise.
     """
     rng = np.random.default_rng(0)
     for number, leak in enumerate(_LEAKS):
-        # Whole words of channels, one and a half, and few.
+        # Whole words of channels, a partly filled word, and few channels.
         outputs = (128, 70, 5)[number]
         weight = rng.integers(-128, 128, (outputs, shape[0], 3, 3))
-        # The largest sums that fit, of both signs.
+        # Largest sums of both signs that fit.
         weight[[0, -1]] = 0
         weight.reshape(outputs, -1)[0, :_LARGEST_TAPS] = 127
         weight.reshape(outputs, -1)[-1, :_LARGEST_TAPS] = -128
@@ -104,13 +105,13 @@ def _layers(
         graph = Graph.build(nodes, _STEPS)
         for share in (0.0, 0.3, 1.0):
             values = rng.integers(low, high + 1, (_STEPS, _BATCH, *shape))
-            drawn = rng.random(values.shape) < share
-            frames = np.full_like(values, high) if share == 1 else np.where(drawn, values, 0)
+            is_event = rng.random(values.shape) < share
+            frames = np.full_like(values, high) if share == 1 else np.where(is_event, values, 0)
             yield _Trial(graph, frames, kernels, with_torch=kernels == "float32")
 
 
 def _signals() -> Iterator[_Trial]:
-    """Yield a network with pools, a shortcut and neurons on stored currents."""
+    """Yield a network with pools, a shortcut and neurons that read stored currents."""
     rng = np.random.default_rng(1)
     first, second = (rng.integers(-128, 128, (70, 70, side, side)) for side in (3, 1))
     nodes = [
@@ -140,7 +141,7 @@ def _conv(name: str, source: str, mantissa: IntArray, exponent: int = 0) -> Conv
 
 
 def _lif(name: str, source: str, mantissa: IntArray, high: float, leak: int) -> Node:
-    """Return neurons that fire now and then."""
+    """Return neurons that fire sometimes."""
     spread = np.sqrt((mantissa[0].size * (mantissa.astype(float) ** 2).mean()) * 0.3) * high
     bias = np.arange(len(mantissa)) - len(mantissa) // 2
     threshold = int(min(2 * spread, 2**16))

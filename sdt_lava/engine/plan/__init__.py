@@ -1,1 +1,1 @@
-"""The compiled plan: fused operations on packed signals, made once per network."""
+"""Compile networks to plans of fused operations on packed signals, once per network."""

@@ -1,4 +1,4 @@
-"""Buffers of a plan, the rows of them that are read, and the size of a run."""
+"""Define buffers of a plan, the rows that operations read, and the size of a run."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from sdt_lava.engine.layout import Layout
 
-# First row and the one after the last, counted through the images of a batch.
+# First and end row, numbered through all images of a batch.
 Rows = tuple[int, int]
-# Computes some output rows as one of several workers, which are numbered from 0.
+# Computes some output rows as one of several workers, numbered from 0.
 Task = Callable[[Rows, int], None]
 
 
 @dataclass(frozen=True)
 class Run:
-    """Size of a run: samples, time steps, different frames (1 if all are the same), threads."""
+    """Size of a run: samples, time steps, distinct frames (1 if all are equal) and threads."""
 
     batch: int
     steps: int
@@ -30,12 +30,12 @@ class Buffer:
     Parameters
     ----------
     name : str
-        Unique in a plan.
+        Name, unique in a plan.
     layout : Layout
-        Shape.
+        Layout of the signal.
     kind : str
-        'spikes' (packed), 'currents' (int32), 'frames' (the input's integers) or 'tensor' (a torch
-        tensor ``(T, B, *shape)``, made by whoever writes it).
+        'spikes' (packed), 'currents' (int32), 'frames' (integers of the input) or 'tensor' (a torch
+        tensor ``(T, B, *shape)``, created by its writer).
     """
 
     name: str
@@ -45,7 +45,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Spikes:
-    """Packed spikes that are some words of a buffer."""
+    """Packed spikes in some words of a buffer."""
 
     buffer: Buffer
     layout: Layout
@@ -53,21 +53,21 @@ class Spikes:
 
     @property
     def word_slice(self) -> slice:
-        """Where the words are."""
+        """Slice of the words in the buffer."""
         return slice(self.first_word, self.first_word + self.layout.words)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A buffer that an operation reads, and which of its rows.
+    """A buffer that an operation reads, and the rows that it needs.
 
     Parameters
     ----------
     buffer : Buffer
-        What is read.
+        Buffer to read.
     rows : callable
-        From the rows of one output image, first and the one after the last, to the rows of the
-        buffer's image that they need.
+        Function from the first and end row of an output image to the rows of the buffer's image
+        that they need.
     """
 
     buffer: Buffer
@@ -75,7 +75,7 @@ class Reading:
 
 
 def images(rows: Rows, height: int) -> list[tuple[int, int, int]]:
-    """Cut rows at the borders of images: number of the image, first row in it and the end."""
+    """Split rows at the borders of images, into image number, first row and end row."""
     first, end = rows
     return [
         (image, max(first - image * height, 0), min(end - image * height, height))
@@ -84,17 +84,17 @@ def images(rows: Rows, height: int) -> list[tuple[int, int, int]]:
 
 
 def same_rows(first: int, end: int) -> Rows:
-    """Need the rows that are written."""
+    """Need the same rows as those written."""
     return first, end
 
 
 def all_rows(buffer: Buffer) -> Reading:
-    """Read whole images."""
+    """Return a reading of whole images."""
     return Reading(buffer, lambda first, end: (0, buffer.layout.height))
 
 
 def window_rows(buffer: Buffer, stride: int, padding: int, reach: int) -> Reading:
-    """Read the windows around the output rows."""
+    """Return a reading of the windows around the output rows."""
     height = buffer.layout.height
 
     def rows(first: int, end: int) -> Rows:

@@ -1,4 +1,4 @@
-"""Which kernels add up a layer's weights, and up to which firing rate the first of two does."""
+"""Choose the kernels that sum a layer's weights, and the firing rate between two of them."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from sdt_lava.engine.plan.sum_kernel import SumKernel
 from sdt_lava.engine.synapses import Synapses
 from sdt_lava.support.torch_use import TorchNeeded
 
-# Firing rates at which both kernels took the same time, see docs/performance.md.
+# Firing rates at which both kernels take the same time; see docs/performance.md.
 _RATES = {"onednn": 0.4}
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Kernels that are exact for a layer; none has made its tables yet.
+    """Exact kernels for a layer, whose tables are not yet built.
 
     Parameters
     ----------
     synapses : Synapses
-        The layer.
+        Synapses of the layer.
     general : SumKernel, optional
-        Of our own, and the better one for few spikes.
+        Our kernel for any layer, which is faster for few spikes.
     small : SumKernel, optional
-        Of our own, for small windows, better than the others.
+        Our kernel for small windows, which is faster than the others.
     dense : SumKernel, optional
-        Multiplies every input, by torch.
+        Kernel of torch that multiplies every input.
     rate : float
-        Firing rate up to which the general one is better than the dense one.
+        Firing rate up to which the general kernel is faster than the dense one.
     """
 
     synapses: Synapses
@@ -42,29 +42,29 @@ class Candidates:
 
 
 class TableRoom:
-    """Memory that the tables of a plan's kernels may take.
+    """Memory limit of the tables of a plan's kernels.
 
     Parameters
     ----------
     size : int
-        In bytes. What exceeds it is not made, unless there is no other kernel for a layer.
+        Limit in bytes. Tables beyond it are not built, unless a layer has no other kernel.
     """
 
     def __init__(self, size: int) -> None:
         self.left = size
 
     def choose(self, found: Candidates) -> tuple[SumKernel, SumKernel | None, float]:
-        """Return a layer's kernel for many spikes, that for few, and the rate that divides them.
+        """Return a layer's kernels for many and for few spikes, and the rate between them.
 
         Parameters
         ----------
         found : Candidates
-            The layer's.
+            Candidates for the layer.
 
         Raises
         ------
         TorchNeeded
-            If there is none, or no room for it, and torch has not been tried.
+            If no kernel fits, and kernels of torch have not been considered.
         """
         if found.small is not None and self._has_room(found.small):
             return self._taken(found.small), None, 0.0
@@ -90,51 +90,51 @@ class TableRoom:
 def own_kernels(
     synapses: Synapses, wanted: str, halves: int, packed: bool, refused: frozenset[str]
 ) -> Candidates:
-    """Return the kernels of our own that are exact for a layer.
+    """Return our own kernels that are exact for a layer.
 
     Parameters
     ----------
     synapses : Synapses
-        The layer.
+        Synapses of the layer.
     wanted : str
-        'auto', or a kernel that is used wherever it is exact.
+        'auto', or a kernel to use wherever it is exact.
     halves : int
-        Half words of channels that its neurons want.
+        Number of half words of channels that the neurons need.
     packed : bool
-        Whether it reads spikes; otherwise the input's frames.
+        Whether the layer reads spikes; otherwise, it reads the input's frames.
     refused : frozenset of str
-        Kernels that are wrong on this machine.
+        Kernels that are not exact on this machine.
     """
 
     def can(kernel: type[SumKernel], *names: str) -> bool:
         fits: bool = kernel.can_compute(synapses)  # type: ignore[attr-defined]
         return wanted in names and kernel.name not in refused and fits
 
-    ours = [name for name in KERNELS if name not in DENSE_KERNELS]
+    own_names = [name for name in KERNELS if name not in DENSE_KERNELS]
     if not packed:
-        if not can(ProductKernel, *ours):
+        if not can(ProductKernel, *own_names):
             return Candidates(synapses)
         products = ProductKernel(synapses, halves)
         if products.has_small_windows:
             return Candidates(synapses, small=products)
         return Candidates(synapses, general=products, rate=1.0)
     small = LookupKernel(synapses, halves) if can(LookupKernel, "auto", "lookup") else None
-    if not can(EventKernel, *ours):
+    if not can(EventKernel, *own_names):
         return Candidates(synapses, small=small)
     return Candidates(synapses, EventKernel(synapses), small, rate=1.0)
 
 
 def with_dense(own: Candidates, layer: str, wanted: str) -> Candidates:
-    """Return a layer's kernels with an operator of torch among them.
+    """Return a layer's kernels including an operator of torch.
 
     Parameters
     ----------
     own : Candidates
-        The kernels of our own.
+        Our own kernels.
     layer : str
-        Its name, for the log.
+        Name of the layer, for the log.
     wanted : str
-        'auto', or a kernel that is used wherever it is exact.
+        'auto', or a kernel to use wherever it is exact.
     """
     from sdt_lava.engine.exact import choose_dense
     from sdt_lava.engine.plan.dense_kernel import DenseRows
@@ -142,8 +142,8 @@ def with_dense(own: Candidates, layer: str, wanted: str) -> Candidates:
     synapses = own.synapses
     dense = DenseRows(synapses, choose_dense(synapses, layer, wanted))
     if not isinstance(own.general, EventKernel):
-        # Large windows of payloads are cut into blocks by general operators.
+        # For large windows of payloads, general operators use blocking and are faster.
         return replace(own, general=None, dense=dense)
-    # With groups, the event-driven kernel adds zeros for the other groups' channels.
+    # With groups, the event-driven kernel adds zeros for the channels of other groups.
     rate = 1.0 if wanted == "event" else _RATES.get(dense.name, 1.0) / synapses.window.groups
     return replace(own, dense=dense, rate=rate)

@@ -1,8 +1,9 @@
-"""From an integer graph to a plan: which nodes are computed together, and by what.
+"""Compile an integer graph to a plan: fuse nodes to operations and choose their kernels.
 
-Nodes are visited in order. A layer takes along the shortcut that adds its current to a stream and
-the neurons that read the sum; layers that read the same spikes and end in neurons, as q, k and v
-do, become one. What no kernel can compute exactly stays a node of its own, on tensors.
+Nodes are visited in order. A layer is fused with the shortcut that adds its current to a stream,
+and with the neurons that read the sum. Layers that read the same spikes and end in neurons, such as
+q, k and v, are merged into one. Nodes that no kernel computes exactly remain separate and are
+evaluated on tensors.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ LOWER: dict[type[Node], Lower] = {}
 
 
 def lowers(kind: type[Node]) -> Callable[[Lower], Lower]:
-    """Register what turns a kind of node into operations; it returns False if it cannot."""
+    """Register a function that lowers a kind of node, or returns False if it cannot."""
 
     def register(function: Lower) -> Lower:
         LOWER[kind] = function
@@ -51,19 +52,19 @@ class Compiler:
     graph : Graph
         Integer graph.
     keep : frozenset of str
-        Nodes whose output is wanted.
+        Nodes whose output is needed.
     counted : mapping of str to ndarray
-        Nodes whose events are counted, and the fan-out of their positions, ``(n, H, W)``.
+        Nodes whose events are counted, with the fan-out of their positions, ``(n, H, W)``.
     tracked : bool
-        Whether the extremes or the states of all neurons are wanted.
+        Whether the extremes or states of all neurons are needed.
     kernels : str
-        'auto', 'event' or the name of a dense kernel, which is then used wherever it is exact.
+        'auto', 'event' or the name of a dense kernel, which is used wherever it is exact.
     table_bytes : int
-        Memory that tables of kernels may take, where a layer has the choice.
+        Memory limit of kernel tables, for layers with a choice of kernels.
     with_torch : bool
-        Whether torch may compute; otherwise what needs it raises `TorchNeeded`.
+        Whether torch may be used; otherwise, nodes that need it raise `TorchNeeded`.
     refused : frozenset of str
-        Kernels of our own that are not used.
+        Our own kernels that must not be used.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class Compiler:
         limits = unproved_currents(graph, self.bounds)
         self.unproved = frozenset(limits)
         self._to_watch = to_watch(graph, self.bounds, limits)
-        # What is computed as a signal of its own.
+        # Nodes whose output must be computed as a separate signal.
         self.keep = keep | counted.keys() | self._to_watch.keys()
         self.operations: list[Operation] = []
         self.spikes: dict[str, Spikes] = {}
@@ -95,11 +96,11 @@ class Compiler:
         self.tensors: dict[str, Buffer] = {}
         self.done: set[str] = set()
         self._uncounted = set(self.counted)
-        # What has been done since events were counted last.
+        # Nodes computed since events were last counted.
         self._fresh: list[str] = []
 
     def compile(self) -> list[Operation]:
-        """Return the operations, in their order."""
+        """Return the operations in order."""
         for node in self.graph:
             if node.name not in self.done:
                 lower = LOWER.get(type(node))
@@ -111,10 +112,10 @@ class Compiler:
         return self.operations
 
     def _watch_done(self) -> None:
-        """Look at what has been computed, where nothing else tells that it fits."""
+        """Add checks of computed signals whose range nothing else verifies."""
         for name in [name for name in self._to_watch if name in self.done]:
             limit = self._to_watch.pop(name)
-            # On tensors, every node looks for itself.
+            # On tensors, every node checks its own values.
             if name in self.tensors and name not in self.stored:
                 continue
             source = self.read_current(name)
@@ -122,7 +123,7 @@ class Compiler:
             self.add(WatchOperation(name, source, limit))
 
     def _count_done(self) -> None:
-        """Count the events of what has been computed, before its memory is used again."""
+        """Add counts of events of computed signals, before their memory is reused."""
         fresh, self._fresh = self._fresh, []
         for name in fresh:
             if name not in self._uncounted:
@@ -134,18 +135,18 @@ class Compiler:
             self.add(CountOperation(name, source, self.counted[name]))
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """Return what does not depend on what is kept, made once for all plans of the graph."""
+        """Return an object that is built once and shared by all plans of the graph."""
         if key not in self.graph.derived:
             self.graph.derived[key] = make()
-        made: Made = self.graph.derived[key]
-        return made
+        result: Made = self.graph.derived[key]
+        return result
 
     def layout(self, name: str) -> Layout | None:
         """Return the layout of a node's output."""
         return Layout.of(self.graph.shapes[name])
 
     def range(self, name: str) -> tuple[int, int]:
-        """Return the lowest and the highest value that a node can emit."""
+        """Return the lowest and highest value that a node can emit."""
         low, high = self.bounds.intervals[name]
         return int(low.min(initial=0)), int(high.max(initial=0))
 
@@ -166,7 +167,7 @@ class Compiler:
         return self.stored[name]
 
     def add(self, operation: Operation) -> bool:
-        """Append an operation; return True, as whoever lowers a node does."""
+        """Append an operation and return True, as a lowering function does."""
         self.operations.append(operation)
         self._finish(*operation.nodes)
         return True
@@ -176,7 +177,7 @@ class Compiler:
         self.done.update(names)
 
     def read_spikes(self, name: str) -> Spikes | None:
-        """Return the packed spikes of a node, converting them if need be."""
+        """Return the packed spikes of a node, converting them if necessary."""
         layout = self.layout(name)
         if name not in self.spikes and layout is not None:
             if self.graph.signals[name] is not Signal.SPIKE:
@@ -188,7 +189,7 @@ class Compiler:
         return self.spikes.get(name)
 
     def read_frames(self, name: str, layout: Layout) -> Buffer:
-        """Return the payloads of the input."""
+        """Return the buffer of the input's payloads."""
         if name not in self.frames:
             self.frames[name] = Buffer(name, layout, "frames")
             self.add(EnterOperation(self.frames[name]))
@@ -209,7 +210,7 @@ class Compiler:
         """Return a node's output as a tensor ``(T, B, *shape)``."""
         source = self.spikes.get(name) or self.stored.get(name)
         if name not in self.tensors and source is None:
-            # Left out so far, because it was to be a part of another operation.
+            # The node was omitted so far, because it should have been fused with another one.
             self._generic(self.graph.nodes[name])
         if name not in self.tensors and source is not None:
             self.tensors[name] = Buffer(f"{name} (tensor)", source.layout, "tensor")
@@ -226,7 +227,7 @@ class Compiler:
         logger.debug("%s (%s): no kernel, evaluated as a tensor", node.name, node.kind)
 
     def neurons(self, node: Node, layout: Layout) -> Neurons | None:
-        """Return the prepared neurons of a node, if the kernels can compute them."""
+        """Return the prepared neurons of a node, or None if the kernels cannot compute them."""
         if not isinstance(node, SpikingNeurons):
             return None
         bound = self.bounds.extremes[node.name]

@@ -1,4 +1,4 @@
-"""Events of a population, counted while its signal is in the cache."""
+"""Count the events of a population while its signal is in the cache."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def countable(graph: Graph) -> set[str]:
-    """Return the nodes whose events can be counted: images and vectors of 32 bits."""
+    """Return the nodes whose events can be counted: images and vectors of 32-bit values."""
     return {
         name
         for name, (low, high) in bound(graph).intervals.items()
@@ -32,16 +32,16 @@ def countable(graph: Graph) -> set[str]:
 
 
 class CountOperation(Operation):
-    """Counts events by step and sample.
+    """Operation that counts events by step and sample.
 
     Parameters
     ----------
     name : str
-        The population.
+        Name of the population.
     source : Spikes or Buffer
-        Its spikes, or its currents.
+        Spikes or currents of the population.
     fan_out : ndarray of int64
-        ``(n, H, W)``: what an event at a position reaches by each of `n` connections.
+        Fan-out of positions for each of `n` connections, ``(n, H, W)``.
     """
 
     kind = "count"
@@ -54,7 +54,7 @@ class CountOperation(Operation):
         self.reads = [Reading(buffer, same_rows)]
 
     def bind(self, work: Workspace) -> Task:
-        """Return the task."""
+        """Return the task for a workspace."""
         is_spikes = isinstance(self.source, Spikes)
         array = work.arrays[self.reads[0].buffer.name]
         layout = self.source.layout

@@ -1,4 +1,4 @@
-"""Dense kernels in a plan: rows of spikes or frames are brought to tensors and multiplied."""
+"""Run dense kernels in a plan, on rows of spikes or frames that are converted to tensors."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from sdt_lava.support.torch_state import inside_torch
 if TYPE_CHECKING:
     from sdt_lava.engine.plan.workspace import Workspace
 
-# A dense operator has a cost of its own for each piece.
+# Size of a piece, since each call of a dense operator has an overhead.
 _PIECE_BYTES = 1 << 21
 
-# From an image, the first input row and the one after the last, to the dense kernel's input.
+# Function from an image and its first and end input row to the dense kernel's input.
 _Inputs = Callable[[int, int, int], torch.Tensor]
 
 
 class DenseRows(SumKernel):
-    """Dense operators.
+    """Sum kernel with dense operators.
 
     Parameters
     ----------
     synapses : Synapses
-        The layer.
+        Synapses of the layer.
     dense : ExactSums
-        Its sums. Weights get the form of an operator when the first piece is busy.
+        Sums of the layer. Weights are converted for an operator when it gets its first piece.
     """
 
     def __init__(self, synapses: Synapses, dense: ExactSums) -> None:
@@ -52,15 +52,15 @@ class DenseRows(SumKernel):
 
     @property
     def table_bytes(self) -> int:
-        """Memory of the weights in the operator's type."""
+        """Memory of the weights in the format of the operator."""
         return self.dense.table_bytes
 
     def scratch_sizes(self, steps: int) -> dict[str, int]:
-        """Return nothing: tensors are made for each piece."""
+        """Return no sizes, since tensors are allocated for each piece."""
         return {}
 
     def temporary_bytes(self, steps: int) -> int:
-        """Return the memory that one piece takes, input and output."""
+        """Return the memory for the input and output of one piece."""
         target, source, window = self.synapses.target, self.synapses.source, self.synapses.window
         rows = self._rows_together(steps)
         wide = source.width + 2 * window.padding[1]
@@ -74,7 +74,7 @@ class DenseRows(SumKernel):
         return max(1, min(target.height, _PIECE_BYTES // row))
 
     def bind(self, source: Spikes | Buffer, firing: Firing, work: Workspace) -> Task:
-        """Return what computes rows in the arrays of a workspace."""
+        """Return the task that computes rows in a workspace."""
         target, window = self.synapses.target, self.synapses.window
         if isinstance(source, Spikes):
             inputs, steps = self._spread(source, work), work.steps
@@ -88,7 +88,7 @@ class DenseRows(SumKernel):
             bottom = (end - 1) * window.stride[0] - window.padding[0] + window.reach[0]
             with inside_torch():
                 sums = placed(_padded(self.dense.sums(inputs(image, top, bottom)), target))
-            # (T, rows, columns, channels); a frame that does not change has one step, seen T times.
+            # (T, rows, columns, channels); a constant frame has one step, which is used T times.
             steps, height, columns, channels = sums.shape
             rows = image * target.height + first, image * target.height + end
             array = SumArray(
@@ -100,7 +100,7 @@ class DenseRows(SumKernel):
             )
             fire(array, sums.dtype == np.float32, rows, firing.arguments[worker])
 
-        # Other threads do not know where this one allocates.
+        # Guarding is set per thread, so it must be repeated in workers.
         guard = current_guard()
 
         def run(rows: Rows, worker: int) -> None:
@@ -112,7 +112,7 @@ class DenseRows(SumKernel):
         return run
 
     def _spread(self, spikes: Spikes, work: Workspace) -> _Inputs:
-        """Return what gives the dense kernel some rows of packed spikes."""
+        """Return a function that unpacks rows of spikes for the dense kernel."""
         array, source = spike_array(spikes, work), spikes.layout
         padding = self.synapses.window.padding[1]
         spread = resolved(spread_rows, array, PaddedRows(0, 0, 0, 0), 0)
@@ -132,7 +132,7 @@ class DenseRows(SumKernel):
         return inputs
 
     def _framed(self, entry: Buffer, work: Workspace) -> _Inputs:
-        """Return what gives the dense kernel some rows of the input's frames."""
+        """Return a function that copies rows of frames for the dense kernel."""
         source, left = entry.layout, self.synapses.window.padding[1]
         frames = work.arrays[entry.name].reshape(
             -1, source.height, work.frame_steps, source.width, source.channels
@@ -143,8 +143,8 @@ class DenseRows(SumKernel):
             values = np.zeros(shape, np.int32)
             first = max(top, 0)
             end = max(min(bottom, source.height), first)
-            seen = frames[image, first:end].transpose(1, 0, 2, 3)
-            values[:, first - top : end - top, left : left + source.width] = seen
+            rows_inside = frames[image, first:end].transpose(1, 0, 2, 3)
+            values[:, first - top : end - top, left : left + source.width] = rows_inside
             return torch.from_numpy(values).permute(0, 3, 1, 2)
 
         return inputs
@@ -152,7 +152,7 @@ class DenseRows(SumKernel):
 
 def _padded(sums: torch.Tensor, target: Layout) -> np.ndarray:
     """Return sums as ``(T, rows, columns, padded channels)``, contiguous."""
-    # The plan has proved that 32 bits hold them.
+    # The plan has proven that the sums fit 32 bits.
     rows_first = (sums if sums.dtype == torch.float32 else sums.to(torch.int32)).permute(0, 2, 3, 1)
     if target.padded == target.channels:
         return rows_first.contiguous().numpy()

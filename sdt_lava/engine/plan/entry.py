@@ -1,4 +1,4 @@
-"""How the input enters a plan: each worker brings its own rows to the kernels' layout."""
+"""Convert the input of a plan to the kernels' layout, with each worker converting its rows."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 def can_pack(kind: np.dtype[Any]) -> bool:
-    """Whether spikes of a type are packed as they are."""
+    """Return whether spikes of a type can be packed without conversion."""
     return kind.kind in "biuf" and kind.itemsize in (1, 4, 8) and kind.isnative
 
 
 def packable(frames: NDArray[Any]) -> NDArray[Any]:
-    """Return an input in a form that the kernels can address: a copy if need be.
+    """Return the input in a form that kernels can address, copied if necessary.
 
-    They reach elements by distances counted in elements, and read them at addresses that are
-    multiples of their size. NumPy allows more: fields of records, views of bytes, foreign orders.
+    Kernels need strides in whole elements and addresses that are multiples of the element size.
+    NumPy also allows fields of records, views of bytes and foreign byte orders.
     """
     if not can_pack(frames.dtype):
         return frames.astype(np.int64)
@@ -43,7 +43,7 @@ def _bits_of_one(kind: np.dtype[Any]) -> int:
 
 
 class EnterOperation(Operation):
-    """Spikes are packed, and payloads stored with their channels side by side."""
+    """Operation that packs spikes, or stores payloads with contiguous channels."""
 
     kind = "enter"
 
@@ -53,7 +53,7 @@ class EnterOperation(Operation):
         self.writes = [out]
 
     def bind(self, work: Workspace) -> Task:
-        """Return the task."""
+        """Return the task for a workspace."""
         return self._pack(work) if self.out.kind == "spikes" else self._store(work)
 
     def _pack(self, work: Workspace) -> Task:

@@ -1,4 +1,4 @@
-"""The event-driven kernel in a plan."""
+"""Run the event-driven kernel in a plan."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ from sdt_lava.support.once import cached_property
 if TYPE_CHECKING:
     from sdt_lava.engine.plan.workspace import Workspace
 
-# Rows are processed together until the sums of a piece reach about this size [bytes]: they stay in
-# a core's second-level cache.
+# Approximate size of the sums of rows that are processed together [bytes]. They stay in the
+# second-level cache of a core.
 _PIECE_BYTES = 1 << 18
-# Weight rows are numbered with 16 bits; one more is empty.
+# Limit on weight rows, which have 16-bit numbers; one row is empty.
 _MOST_ROWS = 1 << 16
 
 
 def _list_room(source: Layout) -> int:
-    """Return the room that the list of one row and step may take."""
+    """Return the capacity for the list of one row and step."""
     return source.width * source.padded + SLACK
 
 
 class EventKernel(SumKernel):
-    """The event-driven kernel: weights lie in tiles of output channels."""
+    """Event-driven sum kernel, with weights in tiles of output channels."""
 
     name = "event"
 
     def __init__(self, synapses: Synapses) -> None:
         super().__init__(synapses)
         outputs = len(synapses.mantissa)
-        # Wide tiles list the events less often, narrow ones waste less of the last tile.
+        # Wide tiles read the event lists less often; narrow ones waste less of the last tile.
         narrow, wide = -(-outputs // LANES) * LANES, -(-outputs // (2 * LANES)) * 2 * LANES
         self.width = 2 * LANES if wide == narrow else LANES
         self.tiles = -(-outputs // self.width)
 
     @property
     def table_bytes(self) -> int:
-        """Memory of the weights: between groups there are zeros."""
+        """Memory of the weights, including zeros between groups."""
         return self.tiles * (self.synapses.rows + 1) * self.width
 
     @cached_property
     def weights(self) -> NDArray[np.int8]:
-        """Rows of weights by tile, and one more, of zeros."""
+        """Rows of weights by tile, with an additional row of zeros."""
         rows = self.synapses.rows
         weights = aligned_empty((self.tiles, rows + 1, self.width), np.int8)
         weights[:, rows] = 0
-        # Tile by tile: with groups, all of it at once would take several times as much memory.
+        # With groups, converting all tiles at once would take several times as much memory.
         for tile in range(self.tiles):
             first = tile * self.width
             part = without_groups(self.synapses, first, first + self.width)
@@ -70,12 +70,12 @@ class EventKernel(SumKernel):
         return weights
 
     def rows_together(self, steps: int) -> int:
-        """Output rows whose sums of one tile fill a piece."""
+        """Return the number of output rows whose sums of one tile fill a piece."""
         row = steps * self.synapses.target.width * self.width * 4
         return max(1, min(self.synapses.target.height, _PIECE_BYTES // row))
 
     def scratch_sizes(self, steps: int) -> dict[str, int]:
-        """Elements of the scratch arrays."""
+        """Return the sizes of the scratch arrays in elements."""
         source, window = self.synapses.source, self.synapses.window
         positions = self.rows_together(steps) * steps * self.synapses.target.width
         lines = window.reach[0] * steps
@@ -90,11 +90,11 @@ class EventKernel(SumKernel):
 
     @staticmethod
     def can_compute(synapses: Synapses) -> bool:
-        """Whether the weights of a layer that reads spikes fit."""
+        """Return whether the kernel supports the weights of a layer that reads spikes."""
         return synapses.fits_int8 and synapses.rows < _MOST_ROWS
 
     def bind(self, source: Spikes | Buffer, firing: Firing, work: Workspace) -> Task:
-        """Return what computes rows in the arrays of a workspace."""
+        """Return the task that computes rows in a workspace."""
         assert isinstance(source, Spikes)
         synapses, layout = self.synapses, self.synapses.source
         signal = spike_array(source, work)

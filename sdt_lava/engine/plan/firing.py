@@ -1,4 +1,4 @@
-"""What becomes of a layer's sums: the arguments of the kernels that compute its neurons."""
+"""Prepare the arguments of the kernels that compute a layer's neurons from its sums."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sdt_lava.support.allocation import placed
 
 
 class Firing:
-    """What becomes of a layer's sums in one workspace: arguments of the kernels, by worker."""
+    """Kernel arguments that turn a layer's sums into outputs in one workspace, by worker."""
 
     def __init__(self, targets: Targets, shift: Any, work: Workspace) -> None:
         layout = targets.layout
@@ -62,7 +62,7 @@ def _form(targets: Targets, shift: Any, work: Workspace, *, keeps_state: bool) -
     if neurons is None:
         return "proved"
     if keeps_state:
-        # Only checked neurons load and store a state.
+        # Only checked forms load and store a state.
         return joint_form(neurons.form, "checked")
     has_currents = targets.stream is not None or targets.current is not None
     if neurons.form != "proved" or has_currents or np.any(np.asarray(shift) < 0):

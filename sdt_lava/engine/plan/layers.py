@@ -1,4 +1,4 @@
-"""Lowering of the nodes with weights or neurons: layers, shortcuts, populations."""
+"""Lower nodes with weights or neurons: layers, shortcuts and populations."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ Weighted = Conv | Dense | Readout
 
 @lowers(Input)
 def _input(compiler: Compiler, node: Input) -> bool:
-    shown = compiler.layout(node.name) or Layout(1, 1, 1, node.shape)
-    # The run provides the tensor if something reads it; frames and spikes enter at their readers.
-    compiler.tensors[node.name] = Buffer(f"{node.name} (tensor)", shown, "tensor")
+    layout = compiler.layout(node.name) or Layout(1, 1, 1, node.shape)
+    # The run provides the tensor if a node reads it; frames and spikes enter at their readers.
+    compiler.tensors[node.name] = Buffer(f"{node.name} (tensor)", layout, "tensor")
     return True
 
 
 @lowers(Flatten)
 def _flatten(compiler: Compiler, node: Flatten) -> bool:
-    """Leave it out where dense layers read the image as it is."""
+    """Omit a flatten if dense layers can read the image directly."""
     readers = [compiler.graph.nodes[name] for name in compiler.graph.consumers[node.name]]
     image = compiler.layout(node.inputs[0]) is not None
     plain = all(isinstance(reader, Dense) for reader in readers)
@@ -65,7 +65,7 @@ def _weighted(compiler: Compiler, node: Weighted) -> bool:
 
 
 def _prepare(compiler: Compiler, node: Weighted) -> tuple[Spikes | Buffer, Synapses] | None:
-    """Return a layer's input and weights, or None if its sums do not fit 32 bits."""
+    """Return a layer's input and synapses, or None if its sums do not fit 32 bits."""
     name = node.inputs[0]
     while isinstance(compiler.graph.nodes[name], Flatten) and name not in compiler.tensors:
         name = compiler.graph.nodes[name].inputs[0]
@@ -89,23 +89,23 @@ def _add_layer(
     compiler: Compiler, nodes: list[str], synapses: Synapses, source: Spikes | Buffer,
     targets: Targets,
 ) -> bool:  # fmt: skip
-    how = compiler.kernels, targets.halves, isinstance(source, Spikes), compiler.refused
+    key_options = compiler.kernels, targets.halves, isinstance(source, Spikes), compiler.refused
     layers = [name for name in nodes if isinstance(compiler.graph.nodes[name], Weighted)]
-    # A dense layer reads an image, or the same values flattened: its weights lie in another order.
+    # The order of a dense layer's weights depends on whether it reads an image or its flat vector.
     shapes = synapses.source, synapses.target, synapses.window, synapses.events
-    key = (*layers, *how, *shapes, current_guard())
-    # Plans with and without torch have the same tables.
-    own = compiler.once(("own kernels", *key), lambda: own_kernels(synapses, *how))
-    found = compiler.once(
+    key = (*layers, *key_options, *shapes, current_guard())
+    # Plans with and without torch share tables.
+    own = compiler.once(("own kernels", *key), lambda: own_kernels(synapses, *key_options))
+    candidates = compiler.once(
         ("kernels", *key, compiler.with_torch),
         lambda: own if not compiler.with_torch else with_dense(own, nodes[0], compiler.kernels),
     )
-    busy, quiet, rate = compiler.room.choose(found)
+    busy, quiet, rate = compiler.room.choose(candidates)
     return compiler.add(SynapticOperation(tuple(nodes), source, targets, busy, quiet, rate))
 
 
 def _reading_neurons(compiler: Compiler, name: str, layout: Layout) -> tuple[str, Neurons] | None:
-    """Return the first population that reads just this current, if there is a kernel for it."""
+    """Return the first population that reads only this current and has a kernel, if any."""
     for reader in compiler.graph.consumers[name]:
         node = compiler.graph.nodes[reader]
         if node.inputs == (name,) and (neurons := compiler.neurons(node, layout)):
@@ -114,9 +114,9 @@ def _reading_neurons(compiler: Compiler, name: str, layout: Layout) -> tuple[str
 
 
 def _follow(compiler: Compiler, name: str, layout: Layout) -> tuple[list[str], Targets]:
-    """Return the nodes that are computed along with a current, and what comes out."""
+    """Return the nodes that are fused with a current, and their targets."""
     graph, nodes = compiler.graph, [name]
-    stream, found = None, None
+    stream, population = None, None
     joint = _joining(compiler, name)
     if joint is not None:
         stream = compiler.read_current(joint.other)
@@ -124,23 +124,25 @@ def _follow(compiler: Compiler, name: str, layout: Layout) -> tuple[list[str], T
         if joint.neurons is None:
             name = joint.reader
         else:
-            found = joint.reader, joint.neurons
-    if found is None and (found := _reading_neurons(compiler, name, layout)):
-        nodes.append(found[0])
-    others = [reader for reader in graph.consumers[name] if found is None or reader != found[0]]
-    stores = bool(others) or found is None or name in compiler.keep
+            population = joint.reader, joint.neurons
+    if population is None and (population := _reading_neurons(compiler, name, layout)):
+        nodes.append(population[0])
+    others = [
+        reader for reader in graph.consumers[name] if population is None or reader != population[0]
+    ]
+    stores = bool(others) or population is None or name in compiler.keep
     return nodes, Targets(
         layout=layout,
         stream=stream,
         current=compiler.write_current(name, layout) if stores else None,
-        spikes=compiler.write_spikes(found[0], layout) if found else None,
-        neurons=found[1] if found else None,
+        spikes=compiler.write_spikes(population[0], layout) if population else None,
+        neurons=population[1] if population else None,
     )
 
 
 @dataclass(frozen=True)
 class _Joint:
-    """The node that adds a current to another one: a shortcut, or neurons with two inputs."""
+    """Node that adds a current to another one: a shortcut or neurons with two inputs."""
 
     reader: str
     other: str
@@ -166,12 +168,17 @@ def _joining(compiler: Compiler, name: str) -> _Joint | None:
 
 
 def _siblings(compiler: Compiler, node: Weighted, synapses: Synapses) -> list[Conv]:
-    """Return the layers that read the same spikes with the same window and end in neurons."""
-    own = compiler.layout(node.name)
-    # Looked at before all other readers, of which there may be as many as nodes.
-    if compiler.tracked or not isinstance(node, Conv) or own is None or own.channels % LANES:
+    """Return the layers that read the same spikes with equal windows and end in neurons."""
+    layer_layout = compiler.layout(node.name)
+    # Check the layer itself first, since it may have as many siblings as there are nodes.
+    if (
+        compiler.tracked
+        or not isinstance(node, Conv)
+        or layer_layout is None
+        or layer_layout.channels % LANES
+    ):
         return []
-    found = []
+    siblings = []
     for name in compiler.graph.consumers[node.inputs[0]]:
         other = compiler.graph.nodes[name]
         layout = compiler.layout(name)
@@ -186,8 +193,8 @@ def _siblings(compiler: Compiler, node: Weighted, synapses: Synapses) -> list[Co
             and len(compiler.graph.consumers[name]) == 1
             and _reading_neurons(compiler, name, layout)
         ):
-            found.append(other)
-    return found if node in found else []
+            siblings.append(other)
+    return siblings if node in siblings else []
 
 
 def _geometry(node: Conv) -> tuple[Any, ...]:
@@ -220,7 +227,7 @@ def _side_by_side(compiler: Compiler, layers: list[Conv], source: Spikes | Buffe
 @lowers(Lif)
 @lowers(CubaLif)
 def _summed(compiler: Compiler, node: Node) -> bool:
-    """Sum up stored currents, two at a time, and let neurons read the sum."""
+    """Lower a sum of stored currents, two at a time, fused with neurons that read it."""
     layout = compiler.layout(node.name)
     fires = not isinstance(node, Shortcut)
     signals = {compiler.graph.signals[name] for name in node.inputs}
@@ -245,13 +252,13 @@ def _summed(compiler: Compiler, node: Node) -> bool:
         spikes = compiler.write_spikes(node.name, layout)
         targets = Targets(layout, stream=last, spikes=spikes, neurons=neurons)
         return compiler.add(CurrentOperation((node.name,), total, targets))
-    found = _reading_neurons(compiler, node.name, layout)
+    population = _reading_neurons(compiler, node.name, layout)
     targets = Targets(
         layout=layout,
         stream=last,
         current=compiler.write_current(node.name, layout),
-        spikes=compiler.write_spikes(found[0], layout) if found else None,
-        neurons=found[1] if found else None,
+        spikes=compiler.write_spikes(population[0], layout) if population else None,
+        neurons=population[1] if population else None,
     )
-    nodes = (node.name, found[0]) if found else (node.name,)
+    nodes = (node.name, population[0]) if population else (node.name,)
     return compiler.add(CurrentOperation(nodes, total, targets))

@@ -1,4 +1,4 @@
-"""The lookup kernel in a plan: tables of what a few neighbouring inputs add up to."""
+"""Run the lookup kernel in a plan, with tables of the sums of a few adjacent inputs."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from sdt_lava.support.once import cached_property
 if TYPE_CHECKING:
     from sdt_lava.engine.plan.workspace import Workspace
 
-# Bits of a string that can be read at any place.
+# Number of bits of a string that can be read at any position.
 _MOST_BITS = 57
-# Sums of tables are added in 16 bits.
+# Table sums are added in 16 bits.
 _LARGEST_SUM = 2**15 - 1
-# Tables that stay in a core's first cache, beside what else there is [bytes].
+# Size of tables that stay in the first cache of a core with other data [bytes].
 _TABLE_BYTES = 30 << 10
 _FEWEST_BITS = 4
 
 
 class LookupKernel(SmallWindowKernel):
-    """Tables of sums, for layers whose kernel rows reach few inputs."""
+    """Sum kernel with tables, for layers whose kernel rows reach few inputs."""
 
     name = "lookup"
 
@@ -44,7 +44,7 @@ class LookupKernel(SmallWindowKernel):
 
     @staticmethod
     def can_compute(synapses: Synapses) -> bool:
-        """Whether tables of a layer that reads spikes are small and its sums fit 16 bits."""
+        """Return whether the tables of a layer that reads spikes are small and sums fit 16 bits."""
         return (
             _inputs_of_row(synapses) <= _MOST_BITS
             and synapses.source.words == 1
@@ -60,7 +60,7 @@ class LookupKernel(SmallWindowKernel):
 
     @cached_property
     def tables(self) -> NDArray[np.int16]:
-        """The sums of the weights of every pattern of every group of every kernel row."""
+        """Sums of weights for every pattern of every group of every kernel row."""
         kernel_h, inputs = self.synapses.window.kernel[0], _inputs_of_row(self.synapses)
         weight = without_groups(self.synapses).transpose(2, 3, 1, 0)
         by_group = np.zeros((kernel_h, self.groups * self.bits, self.tiles * self.width), np.int16)
@@ -73,14 +73,14 @@ class LookupKernel(SmallWindowKernel):
         return tables
 
     def _room(self) -> int:
-        """Return the words of a string of bits."""
+        """Return the number of words of a string of bits."""
         source, padding = self.synapses.source, self.synapses.window.padding[1]
         bits = (source.width + 2 * padding) * source.channels
-        # A word that is read may begin at the last bit.
+        # A word that is read may start at the last bit.
         return -(-bits // LANES) + 2
 
     def scratch_sizes(self, steps: int) -> dict[str, int]:
-        """Return the elements of the scratch arrays."""
+        """Return the sizes of the scratch arrays in elements."""
         kernel_h, slots = self.synapses.window.kernel[0], self.synapses.window.reach[0]
         return {
             "string": self._room(),
@@ -90,7 +90,7 @@ class LookupKernel(SmallWindowKernel):
         }
 
     def bind(self, source: Spikes | Buffer, firing: Firing, work: Workspace) -> Task:
-        """Return what computes rows in the arrays of a workspace."""
+        """Return the task that computes rows in a workspace."""
         assert isinstance(source, Spikes)
         synapses = self.synapses
         signal = spike_array(source, work)
@@ -121,12 +121,12 @@ class LookupKernel(SmallWindowKernel):
 
 
 def _inputs_of_row(synapses: Synapses) -> int:
-    """Count the inputs of one row of a window, which lie side by side."""
+    """Return the number of inputs in one row of a window, which are contiguous."""
     return synapses.window.kernel[1] * synapses.source.channels
 
 
 def _group_bits(kernel_h: int, inputs: int, outputs: int) -> int:
-    """Return the bits of a group: as many as leave the tables in the first cache."""
+    """Return the largest number of bits per group for which the tables fit the first cache."""
     bits = max(_FEWEST_BITS, -(-inputs // MOST_LOOKUPS))
     while bits < inputs:
         groups = -(-inputs // (bits + 1))

@@ -1,4 +1,4 @@
-"""Lowering of the nodes between layers: masks, sums over tokens, pooling."""
+"""Lower nodes between layers: masks, sums over tokens and pooling."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _and(compiler: Compiler, node: And) -> bool:
 
 
 def _is_part_of_any(compiler: Compiler, node: And) -> bool:
-    """Whether only an OR over tokens reads the mask, which then needs no memory."""
+    """Return whether the only reader of a mask is an OR over tokens, so it needs no memory."""
     readers = compiler.graph.consumers[node.name]
     shapes = {compiler.graph.shapes[name] for name in node.inputs}
     if len(readers) != 1 or len(shapes) != 1 or node.name in compiler.keep:
@@ -42,7 +42,7 @@ def _is_part_of_any(compiler: Compiler, node: And) -> bool:
 
 
 def _any_neurons(compiler: Compiler, node: TokenSum) -> Lif | None:
-    """Return the neurons over a token sum if they are an OR over its tokens."""
+    """Return the neurons that read a token sum if they are an OR over its tokens."""
     readers = compiler.graph.consumers[node.name]
     if len(readers) != 1 or node.name in compiler.keep or compiler.tracked:
         return None
@@ -63,15 +63,15 @@ def _token_sum(compiler: Compiler, node: TokenSum) -> bool:
         out = compiler.write_current(node.name, layout)
         return compiler.add(TokenSumOperation(node, source, out))
     mask = compiler.graph.nodes[node.inputs[0]]
-    taken_along = isinstance(mask, And) and mask.name not in compiler.spikes
-    names = mask.inputs if taken_along and mask.name not in compiler.tensors else node.inputs
+    is_fused = isinstance(mask, And) and mask.name not in compiler.spikes
+    names = mask.inputs if is_fused and mask.name not in compiler.tensors else node.inputs
     sources = [compiler.read_spikes(name) for name in names]
     layout = compiler.layout(node.name)
-    found = [source for source in sources if isinstance(source, Spikes)]
-    if layout is None or len(found) < len(sources):
+    all_spikes = [source for source in sources if isinstance(source, Spikes)]
+    if layout is None or len(all_spikes) < len(sources):
         return False
     out = compiler.write_spikes(lif.name, layout)
-    return compiler.add(AnyTokenOperation((node.name, lif.name), found, out))
+    return compiler.add(AnyTokenOperation((node.name, lif.name), all_spikes, out))
 
 
 @lowers(TokenMean)
@@ -104,7 +104,7 @@ def _subsample(compiler: Compiler, node: Subsample) -> bool:
 
 
 def _of_current(compiler: Compiler, node: Node, operation: Callable[..., Operation]) -> bool:
-    """Add an operation that makes one current of another."""
+    """Add an operation that computes one current from another."""
     source, layout = compiler.read_current(node.inputs[0]), compiler.layout(node.name)
     if source is None or layout is None:
         return False

@@ -1,4 +1,4 @@
-"""Which worker waits when, and which signals may share memory."""
+"""Decide when workers wait for one another, and which signals share memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sdt_lava.engine.plan.operation import Operation
 from sdt_lava.support.allocation import aligned_empty, current_guard
 
 _ITEM_BYTES = {"spikes": 8, "currents": 4, "frames": 4, "tensor": 0}
-# A worker that is told to stop does so after about so many multiplications.
+# Approximate number of multiplications after which a worker can be stopped.
 _PIECE_MACS = 4_000_000_000
 _TYPES = {"spikes": np.uint64, "currents": np.int32, "frames": np.int32}
 
@@ -29,7 +29,7 @@ def buffer_shape(buffer: Buffer, run: Run) -> tuple[int, ...]:
 
 
 def buffer_bytes(buffer: Buffer, run: Run) -> int:
-    """Return the memory that a buffer takes."""
+    """Return the memory of a buffer in bytes."""
     size = int(np.prod(buffer_shape(buffer, run)))
     return size * _ITEM_BYTES[buffer.kind]
 
@@ -40,7 +40,7 @@ def share(rows: int, worker: int, workers: int) -> Rows:
 
 
 def pieces(operation: Operation, worker: int, run: Run) -> tuple[Rows, ...]:
-    """Cut a worker's rows so that none of them takes long."""
+    """Split a worker's rows into pieces that do not take long."""
     first, end = share(run.batch * operation.target.height, worker, run.workers)
     row = max(1, operation.macs // operation.target.height * run.steps)
     size = max(1, _PIECE_MACS // row)
@@ -48,8 +48,8 @@ def pieces(operation: Operation, worker: int, run: Run) -> tuple[Rows, ...]:
 
 
 def waiting(operations: Sequence[Operation], run: Run) -> list[bool]:
-    """Return before which operations the workers wait for one another."""
-    # What was written since the workers last met, and whether one of them wrote all of it.
+    """Return for each operation whether workers must wait for one another before it."""
+    # Buffers written since the last synchronisation, and whether a single worker wrote them.
     fresh: dict[str, bool] = {}
     waits = []
     for operation in operations:
@@ -61,7 +61,7 @@ def waiting(operations: Sequence[Operation], run: Run) -> list[bool]:
 
 
 def _reads_others(operation: Operation, run: Run, fresh: dict[str, bool]) -> bool:
-    """Whether some worker reads rows that another one has written since they last met."""
+    """Return whether a worker reads rows that another wrote since the last synchronisation."""
     for reading in operation.reads:
         name = reading.buffer.name
         if name in fresh and (operation.is_whole or fresh[name]):
@@ -77,27 +77,27 @@ def _reads_own_rows(operation: Operation, reading: Reading, run: Run) -> bool:
         first, end = share(run.batch * height, worker, run.workers)
         if first == end:
             continue
-        owned = share(run.batch * in_height, worker, run.workers)
+        own_rows = share(run.batch * in_height, worker, run.workers)
         top, _ = reading.rows(first % height, height)
         _, bottom = reading.rows(0, (end - 1) % height + 1)
         low = first // height * in_height + top
         high = (end - 1) // height * in_height + bottom
-        if low < owned[0] or high > owned[1]:
+        if low < own_rows[0] or high > own_rows[1]:
             return False
     return True
 
 
 class _Blocks:
-    """Pieces of memory that are handed on from signal to signal."""
+    """Pieces of memory that are reused by consecutive signals."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
         self.free: list[int] = []
-        # No longer needed, but a worker that lags behind may still read them.
+        # Blocks that are no longer needed, but that a slower worker may still read.
         self.retired: list[int] = []
 
     def take(self, size: int) -> int:
-        """Return the number of a free block of at least this size, the smallest one."""
+        """Return the index of the smallest free block of at least this size, or of a new block."""
         fitting = [block for block in self.free if self.sizes[block] >= size]
         if fitting:
             block = min(fitting, key=self.sizes.__getitem__)
@@ -107,21 +107,21 @@ class _Blocks:
         return len(self.sizes) - 1
 
     def meet(self) -> None:
-        """All workers have come to the same operation."""
+        """Free retired blocks, since all workers have reached the same operation."""
         self.free += self.retired
         self.retired = []
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """Which block each buffer lies in.
+    """Assignment of buffers to blocks.
 
     Parameters
     ----------
     blocks : dict of str to int
-        By buffer name.
+        Block of each buffer by name.
     sizes : list of int
-        Of the blocks, in bytes.
+        Sizes of the blocks in bytes.
     """
 
     blocks: dict[str, int]
@@ -130,7 +130,7 @@ class Assignment:
     def allocate(self, buffers: Iterable[Buffer], run: Run) -> dict[str, NDArray[np.generic]]:
         """Allocate the blocks and return the array of each buffer.
 
-        Between guards, each buffer has memory of its own, of just its size.
+        With guards, each buffer gets separate memory of exactly its size.
         """
         if current_guard() is not None:
             return {b.name: aligned_empty(buffer_shape(b, run), _TYPES[b.kind]) for b in buffers}
@@ -149,25 +149,25 @@ def assign(
     kept: set[str],
     run: Run,
 ) -> Assignment:
-    """Let signals share memory whose lives do not overlap.
+    """Assign memory to signals such that signals with disjoint lifetimes share it.
 
     Parameters
     ----------
     operations : sequence of Operation
-        In their order.
+        Operations in order.
     waits : sequence of bool
-        Before which of them all workers wait.
+        Whether all workers wait before each operation.
     kept : set of str
-        Buffers that are read after the last operation.
+        Names of buffers that are read after the last operation.
     run : Run
-        Sizes.
+        Size of the run.
     """
     last = {
         buffer.name: position
         for position, operation in enumerate(operations)
         for buffer in _touched(operation)
     }
-    # Buffers of which a worker looks at rows of another one.
+    # Buffers in which a worker reads rows of other workers.
     spread = {r.buffer.name for o in operations for r in o.reads if r.rows is not same_rows}
     blocks = _Blocks()
     placed: dict[str, int] = {}
@@ -188,5 +188,5 @@ def assign(
 
 
 def _touched(operation: Operation) -> list[Buffer]:
-    found = [*(reading.buffer for reading in operation.reads), *operation.writes]
-    return list({b.name: b for b in found if b.kind != "tensor"}.values())
+    buffers = [*(reading.buffer for reading in operation.reads), *operation.writes]
+    return list({b.name: b for b in buffers if b.kind != "tensor"}.values())

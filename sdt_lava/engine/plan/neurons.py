@@ -1,4 +1,4 @@
-"""Neurons of a plan: their parameters as the kernels want them, and which kernel is exact."""
+"""Prepare neurons of a plan: parameters for the kernels and the cheapest exact form."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sdt_lava.ir.numerics import (
 from sdt_lava.kernels.lif import FORMS
 
 _PARAMETERS = 6
-# Largest drive for which 32 bits hold every intermediate value: without memory in u, and with.
+# Largest drive for which all intermediate values fit 32 bits, without and with memory in u.
 _DRIVE_LIMIT = 2**30 - 1
 _MEMORY_LIMIT = 2**24
 _BIAS_LIMIT = 2**29
@@ -34,16 +34,17 @@ _NEVER = 2**31 - 1
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
-    """Neurons that read one current.
+    """Neurons that read the same current.
 
     Parameters
     ----------
     names : tuple of str
-        Populations, side by side.
+        Names of the populations, in the order of their channels.
     form : str
-        How they are computed, see kernels.steps.
+        Form of the neurons; see kernels.lif.
     parameters : ndarray of int64
-        ``(4, C)``: aligned bias, aligned threshold, what the leaks keep of v and u.
+        Parameters ``(4, C)``: aligned bias, aligned threshold, and remainders of v and u after the
+        leak.
     """
 
     names: tuple[str, ...]
@@ -54,18 +55,18 @@ class Neurons:
 def neurons_of(
     node: SpikingNeurons, layout: Layout, bound: Extremes, *, tracked: bool
 ) -> Neurons | None:
-    """Prepare a population; None if the kernels cannot compute it exactly.
+    """Prepare a population, or return None if the kernels cannot compute it exactly.
 
     Parameters
     ----------
     node : SpikingNeurons
-        The population.
+        Node of the population.
     layout : Layout
-        Its shape.
+        Layout of the population.
     bound : Extremes
-        What it can reach.
+        Bound on the values that it can reach.
     tracked : bool
-        Whether its extremes are wanted even where they are proved to be harmless.
+        Whether extremes are needed even if they are proven to fit.
     """
     if not node.is_plain:
         return None
@@ -79,17 +80,17 @@ def neurons_of(
     form = _form(parameters, bound, tracked)
     if form is None:
         return None
-    # The state never exceeds its limit: a threshold beyond it is one that is never reached.
+    # States never exceed their limit, so larger thresholds are never reached and can be clipped.
     parameters[1] = np.clip(parameters[1], -_NEVER, _NEVER)
     return Neurons((node.name,), form, parameters)
 
 
 def _form(parameters: IntArray, bound: Extremes, tracked: bool) -> str | None:
     drive = bound.activation << ACTIVATION_SHIFT
-    bias, _, kept_v, kept_u = parameters
-    forgets = not kept_u.any()
-    halves = forgets and bool((kept_v == _HALF).all())
-    factor = int(_fractions(kept_v)[0].max(initial=0))
+    bias, _, remainder_v, remainder_u = parameters
+    forgets = not remainder_u.any()
+    halves = forgets and bool((remainder_v == _HALF).all())
+    factor = int(_fractions(remainder_v)[0].max(initial=0))
     proved = bound.activation <= ACTIVATION_LIMIT and bound.membrane <= STATE_LIMIT
     if forgets and proved and not tracked:
         if halves:
@@ -107,17 +108,17 @@ def _form(parameters: IntArray, bound: Extremes, tracked: bool) -> str | None:
 
 
 def joint_form(*forms: str) -> str:
-    """Return the cheapest form that computes neurons of all these forms."""
+    """Return the cheapest form that covers all of the given forms."""
     order = list(FORMS)
     largest = max(forms, key=order.index)
-    # These two halve v.
+    # These two forms assume a leak of one half.
     any_leak = {"watched": "watched leaky", "checked": "general"}
     is_leaky = not _LEAKY.isdisjoint(forms)
     return any_leak.get(largest, largest) if is_leaky else largest
 
 
 def _fractions(kept: IntArray) -> tuple[IntArray, IntArray]:
-    """Return shares of 4096 as lowest terms: factors, and the exponents of their divisors."""
+    """Reduce fractions of 4096 to lowest terms: factors and exponents of the divisors."""
     shift = np.full_like(kept, DECAY_SHIFT)
     for _ in range(DECAY_SHIFT):
         even = (kept % 2 == 0) & (shift > 0)
@@ -126,7 +127,7 @@ def _fractions(kept: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def side_by_side(parts: list[Neurons]) -> Neurons:
-    """Join populations whose channels follow one another."""
+    """Join populations with consecutive channels."""
     return Neurons(
         names=tuple(name for part in parts for name in part.names),
         form=joint_form(*(part.form for part in parts)),
@@ -135,18 +136,18 @@ def side_by_side(parts: list[Neurons]) -> Neurons:
 
 
 def halves_exactly(shift: Any, neurons: Neurons, steps: int) -> bool:
-    """Whether v is even whenever it is halved, in a run from rest.
+    """Return whether v is even whenever it is halved, in a run from rest.
 
-    What is added to it are multiples of some power of two; each step halves that power.
+    The terms added to v are multiples of a power of two, which each step halves.
 
     Parameters
     ----------
     shift : int or ndarray
-        Doublings of the sums, by channel.
+        Exponent of the sums by channel.
     neurons : Neurons
         Neurons whose leak is one half.
     steps : int
-        Length of the run.
+        Number of steps of the run.
     """
     doublings = ACTIVATION_SHIFT + np.min(shift, initial=0)
     return bool(doublings >= steps - 1 and not np.any(neurons.parameters[0] % (1 << (steps - 1))))
@@ -155,24 +156,24 @@ def halves_exactly(shift: Any, neurons: Neurons, steps: int) -> bool:
 def kernel_parameters(
     shift: Any, neurons: Neurons | None, layout: Layout, form: str
 ) -> NDArray[np.int32]:
-    """Return ``(words, 6, 64)``, see kernels.neurons.
+    """Return the parameters of the kernels, ``(words, 6, 64)``; see kernels.neurons.
 
     Parameters
     ----------
     shift : int or ndarray
-        Doublings of the sums, by channel; negative ones divide.
+        Exponent of the sums by channel; negative ones divide.
     neurons : Neurons or None
-        None for a layer that only stores currents.
+        Neurons; None for a layer that only stores currents.
     layout : Layout
-        Shape of the layer.
+        Layout of the layer.
     form : str
-        How the neurons are computed.
+        Form of the neurons.
     """
     table = np.zeros((_PARAMETERS, layout.padded), np.int64)
     channels = slice(0, layout.channels)
     shifts = np.broadcast_to(np.asarray(shift, np.int64), (layout.channels,))
     table[0, channels], table[1, channels] = np.maximum(shifts, 0), np.maximum(-shifts, 0)
-    # What fills up the last word must not fire.
+    # Padding in the last word must not fire.
     table[3] = _NEVER
     if form == "bare":
         table[0, channels] += ACTIVATION_SHIFT

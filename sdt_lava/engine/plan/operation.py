@@ -1,4 +1,4 @@
-"""What the operations of a plan have in common."""
+"""Define the base class of a plan's operations."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from sdt_lava.engine.plan.workspace import Workspace
 
 
 class Operation(ABC):
-    """One entry of a plan.
+    """Operation of a plan.
 
     Parameters
     ----------
     nodes : tuple of str
-        Nodes of the graph that it computes.
+        Nodes of the graph that the operation computes.
     target : Layout
-        Its output, whose rows are divided among the workers.
+        Layout of the output, whose rows are divided among the workers.
     """
 
     kind = ""
-    # Whether one worker computes all of it, from all of its inputs.
+    # Whether a single worker computes the whole operation from all inputs.
     is_whole = False
-    # Multiplications of one step of one sample if nothing is skipped.
+    # Multiplications per step of one sample if nothing is skipped.
     macs = 0
-    # Neurons that it computes and whose state it keeps.
+    # Populations that the operation computes and whose state it stores.
     populations: tuple[str, ...] = ()
 
     def __init__(self, nodes: tuple[str, ...], target: Layout) -> None:
@@ -33,13 +33,13 @@ class Operation(ABC):
         self.target = target
         self.reads: list[Reading] = []
         self.writes: list[Buffer] = []
-        # What is read and what is written, element by element, and may be the same memory.
+        # Buffers that are read and written element by element, which may share memory.
         self.in_place: tuple[Buffer, Buffer] | None = None
 
     @abstractmethod
     def bind(self, work: Workspace) -> Task:
-        """Return what computes rows in the arrays of a workspace."""
+        """Return the task that computes rows in a workspace."""
 
     def describe(self) -> str:
-        """Return how it is computed, for the plan's table."""
+        """Return how the operation is computed, for the plan's table."""
         return ""

@@ -1,4 +1,4 @@
-"""A compiled network: run it on batches, with several threads, in bounded memory."""
+"""Run a compiled network on batches, with several threads and in bounded memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sdt_lava.engine.layout import LANES, Layout, load_currents, unpack_spikes
 
-# Imported for their registrations.
+# These imports register lowerings.
 from sdt_lava.engine.plan import layers as _layers  # noqa: F401
 from sdt_lava.engine.plan import masks as _masks  # noqa: F401
 from sdt_lava.engine.plan.buffers import Buffer, Run, Spikes
@@ -37,20 +37,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """What a node sent in one batch, packed as the kernels have it.
+    """Output of a node in one batch, in the packed form of the kernels.
 
     Parameters
     ----------
     values : ndarray
-        Words, currents, or ``(T, B, *shape)``.
+        Words, currents or an array ``(T, B, *shape)``.
     kind : str
         'spikes', 'currents' or 'tensor'.
     layout : Layout
-        Its shape.
+        Layout of the output.
     batch : int
-        Samples.
+        Number of samples.
     bias : ndarray of int64 or int
-        Added to currents: a readout's, which the host adds.
+        Bias of a readout, which is added to currents.
     """
 
     values: np.ndarray
@@ -61,12 +61,12 @@ class Output:
 
     @classmethod
     def of(cls, values: np.ndarray) -> Output:
-        """Wrap values ``(T, B, *shape)``."""
+        """Wrap an array ``(T, B, *shape)``."""
         shape = values.shape[2:]
         return cls(values, "tensor", Layout(1, 1, 1, shape), values.shape[1])
 
     def unpack(self) -> np.ndarray:
-        """Return ``(T, B, *shape)``: uint8 for spikes, int64 for anything else."""
+        """Return the output ``(T, B, *shape)``: uint8 for spikes, int64 for other signals."""
         if self.kind == "spikes":
             return unpack_spikes(self.values, self.layout, self.batch)
         if self.kind == "currents":
@@ -76,20 +76,21 @@ class Output:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a run of one batch gave.
+    """Result of a run of one batch.
 
     Parameters
     ----------
     outputs : dict of str to Output
-        Of the nodes kept.
+        Outputs of the kept nodes.
     counts : dict of str to ndarray of int64
-        Of the nodes counted: events and what they reach by each connection, ``(1 + n, T, B)``.
+        Counts of events of counted nodes, and of the synapses reached over each connection, ``(1 +
+        n, T, B)``.
     extremes : dict of tuple of str to Extremes
         Largest magnitudes of the populations that were checked.
     is_binary : bool
-        Whether the spikes that entered were 0 and 1; if not, nothing else is valid.
+        Whether all input values were 0 or 1; if not, the rest of the outcome is invalid.
     is_suspicious : bool
-        Whether a value may have left its register; if so, nothing but `is_binary` is valid.
+        Whether a value may have left its register; if so, only `is_binary` is valid.
     """
 
     outputs: dict[str, Output]
@@ -100,19 +101,19 @@ class Outcome:
 
     @classmethod
     def of(cls, values: Mapping[str, NDArray[Any]], names: Iterable[str]) -> Outcome:
-        """Wrap what nodes sent, ``(T, B, *shape)``."""
+        """Wrap the output of nodes, ``(T, B, *shape)``."""
         return cls({name: Output.of(values[name]) for name in names}, counts={}, extremes={})
 
 
 class Plan:
-    """The compiled form of a network.
+    """Compiled plan of a network.
 
     Parameters
     ----------
     graph : Graph
         Integer graph.
     keep : iterable of str
-        Nodes whose output is wanted.
+        Nodes whose output is needed.
     counted, tracked, kernels, table_bytes, with_torch, refused
         As for :class:`~sdt_lava.engine.plan.compile.Compiler`.
     """
@@ -130,12 +131,12 @@ class Plan:
         refused: frozenset[str] = frozenset(),
     ) -> None:
         self.with_torch = with_torch
-        # Samples of all runs: what is worth it grows with them.
+        # Samples of all runs, from which the planner estimates whether torch pays off.
         self.samples_done = 0
-        wanted = frozenset(keep)
+        kept_names = frozenset(keep)
         compiler = Compiler(
             graph,
-            wanted,
+            kept_names,
             counted=counted,
             tracked=tracked,
             kernels=kernels,
@@ -148,7 +149,7 @@ class Plan:
         self.entry = graph.input
         self.outputs: dict[str, Spikes | Buffer] = {
             name: compiler.spikes.get(name) or compiler.stored.get(name) or compiler.tensors[name]
-            for name in wanted
+            for name in kept_names
         }
         self.biases = {
             node.name: np.asarray(node.bias, np.int64)
@@ -165,32 +166,32 @@ class Plan:
         if self._needs_tensor and not with_torch:
             raise TorchNeeded(f"{self.entry.name} is wanted as a tensor")
         self._signal_bytes: dict[Run, int] = {}
-        # Memory that no run is using: whoever runs takes it out, and brings it back afterwards.
+        # Workspaces that no run is using; a run removes one and returns it afterwards.
         self._idle: dict[Run, tuple[Workspace, list[Step]]] = {}
 
     @property
     def macs(self) -> int:
-        """Multiplications of one step of one sample if nothing were skipped."""
+        """Multiplications per step of one sample if nothing is skipped."""
         return sum(layer.macs for layer in self._layers)
 
     @property
     def kernel_names(self) -> set[str]:
-        """Names of the kernels that add up weights."""
+        """Names of the kernels that sum weights."""
         return {kernel.name for layer in self._layers for kernel in layer.kernels}
 
     @property
     def largest_work(self) -> int:
-        """Multiplications of the busiest layer for one step of one sample, by our own kernels."""
+        """Multiplications of the largest layer per step of one sample, with our own kernels."""
         return max((layer.macs * layer.synapses.window.groups for layer in self._layers), default=0)
 
     @property
     def populations(self) -> frozenset[str]:
-        """Neurons that kernels compute; the others are left to the interpreter."""
+        """Populations that kernels compute; the interpreter computes the others."""
         return frozenset(name for operation in self.operations for name in operation.populations)
 
     @property
     def packs_input(self) -> bool:
-        """Whether the input is wanted, and enters as spikes only."""
+        """Whether the output of the input is needed and it enters only as packed spikes."""
         return isinstance(self.outputs.get(self.entry.name), Spikes) and not self._needs_tensor
 
     @property
@@ -200,7 +201,7 @@ class Plan:
 
     @cached_property
     def table_bytes(self) -> int:
-        """Memory of the layers' weights in the forms that their kernels read."""
+        """Memory of the layers' weights in the formats of their kernels."""
         return sum(layer.table_bytes for layer in self._layers)
 
     @property
@@ -209,14 +210,14 @@ class Plan:
         return any(isinstance(operation, GenericOperation) for operation in self.operations)
 
     def bytes_needed(self, run: Run) -> int:
-        """Estimate the memory that a run takes, the graph's own weights left out."""
+        """Estimate the memory of a run, excluding the weights of the graph."""
         kernels = [kernel for layer in self._layers for kernel in layer.kernels]
         scratch = scratch_bytes(kernel.scratch_sizes(run.steps) for kernel in kernels)
         temporary = max((kernel.temporary_bytes(run.steps) for kernel in kernels), default=0)
         return self.table_bytes + self.signal_bytes(run) + run.workers * (scratch + temporary)
 
     def signal_bytes(self, run: Run) -> int:
-        """Return the memory that the signals of a run take."""
+        """Return the memory of the signals of a run."""
         if run not in self._signal_bytes:
             placed = self._assign(waiting(self.operations, run), run)
             self._signal_bytes[run] = sum(placed.sizes)
@@ -227,29 +228,29 @@ class Plan:
     ) -> Outcome:
         """Run one batch.
 
-        Several threads may do so at the same time. A run that does not come to its end leaves its
-        memory to whoever may still be writing to it.
+        Several threads may call this concurrently. An aborted run does not return its memory, since
+        workers may still be writing to it.
 
         Parameters
         ----------
         frames : ndarray of int
             Input ``(T, B, *shape)``.
         run : Run
-            Its size.
+            Size of the batch.
         context : Context
-            For nodes without a kernel.
+            Context for nodes without a kernel.
         states : dict, optional
-            Kept states of `populations` in the kernels' layout; updated.
+            States of `populations` in the kernels' layout; updated.
 
         Returns
         -------
         Outcome
-            Outputs of the nodes kept, counts of those counted, and what was checked.
+            Outputs, counts and results of checks.
         """
         work, steps = self._take(run, context, states)
         self._enter(work, frames)
-        noted: list[list[NDArray[Any]]] = [*work.extremes.values(), *work.counts.values()]
-        for own in noted:
+        accumulators: list[list[NDArray[Any]]] = [*work.extremes.values(), *work.counts.values()]
+        for own in accumulators:
             for array in own:
                 array[:] = 0
         work_through(steps, run.workers, work)
@@ -268,21 +269,21 @@ class Plan:
     def profile(
         self, frames: IntArray, run: Run, context: Context
     ) -> list[tuple[Operation, float]]:
-        """Run one batch with one thread and return the seconds of each operation."""
+        """Run one batch with one thread and return the duration of each operation in seconds."""
         work, steps = self._take(replace(run, workers=1), context, None)
         self._enter(work, frames)
         times = []
         for step in steps:
-            started = time.perf_counter()
+            start_time = time.perf_counter()
             work_through([step], 1, work)
-            times.append((step.operation, time.perf_counter() - started))
+            times.append((step.operation, time.perf_counter() - start_time))
         self._bring_back(work, steps)
         return times
 
     def _take(
         self, run: Run, context: Context, states: dict[str, Any] | None
     ) -> tuple[Workspace, list[Step]]:
-        """Return memory for a run, which nobody else has."""
+        """Return a workspace for the exclusive use of a run."""
         taken = self._idle.pop(run, None) if states is None else None
         if taken is None:
             return self._make(run, context, states)
@@ -337,9 +338,9 @@ class Plan:
     def _output(self, name: str, work: Workspace) -> Output:
         source = self.outputs[name]
         if isinstance(source, Spikes):
-            # No more bytes than the channels of a position need.
-            own = work.spikes(source).astype(_word_type(source.layout.channels), order="C")
-            return Output(own, "spikes", source.layout, work.batch)
+            # Use no more bytes than the channels of a position need.
+            packed = work.spikes(source).astype(_word_type(source.layout.channels), order="C")
+            return Output(packed, "spikes", source.layout, work.batch)
         if source.kind == "tensor":
             return Output(work.tensors[source.name].numpy(), "tensor", source.layout, work.batch)
         bias = self.biases.get(name, 0)

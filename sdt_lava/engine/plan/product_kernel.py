@@ -1,4 +1,4 @@
-"""The kernel for graded input through small windows in a plan."""
+"""Run the kernel for graded input and small windows in a plan."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from sdt_lava.engine.plan.workspace import Workspace
 
 _LARGEST_PAYLOAD = 2**15 - 1
-# Larger windows are rather left to general operators, which cut them into blocks.
+# For larger windows, general operators use blocking and are faster.
 _MOST_INPUTS = 128
 
 
 class ProductKernel(SmallWindowKernel):
-    """16-bit products of the input's payloads, for layers whose windows are small."""
+    """Sum kernel with 16-bit products of the input's payloads, for layers with small windows."""
 
     name = "int16"
 
@@ -46,7 +46,7 @@ class ProductKernel(SmallWindowKernel):
 
     @cached_property
     def weights(self) -> NDArray[np.int16]:
-        """Weights by tile, row of the kernel and pair of inputs."""
+        """Weights by tile, kernel row and pair of inputs."""
         kernel_h, kernel_w = self.synapses.window.kernel
         inputs = kernel_w * self.synapses.source.channels
         weight = without_groups(self.synapses).transpose(2, 3, 1, 0).reshape(kernel_h, inputs, -1)
@@ -59,12 +59,12 @@ class ProductKernel(SmallWindowKernel):
 
     @property
     def has_small_windows(self) -> bool:
-        """Whether it is better than general operators."""
+        """Whether the kernel is faster than general operators."""
         return self.synapses.rows <= _MOST_INPUTS
 
     @staticmethod
     def can_compute(synapses: Synapses) -> bool:
-        """Whether weights and payloads fit 16 bits."""
+        """Return whether weights and payloads fit 16 bits."""
         return (
             synapses.mantissa.dtype == np.int16
             and synapses.largest_event <= _LARGEST_PAYLOAD
@@ -78,7 +78,7 @@ class ProductKernel(SmallWindowKernel):
         return 8 * -(-payloads // 4)
 
     def scratch_sizes(self, steps: int) -> dict[str, int]:
-        """Return the elements of the scratch arrays."""
+        """Return the sizes of the scratch arrays in elements."""
         kernel_h, slots = self.synapses.window.kernel[0], self.synapses.window.reach[0]
         return {
             "payloads": (slots + 1) * steps * self._room() // 8,
@@ -87,7 +87,7 @@ class ProductKernel(SmallWindowKernel):
         }
 
     def bind(self, source: Spikes | Buffer, firing: Firing, work: Workspace) -> Task:
-        """Return what computes rows in the arrays of a workspace."""
+        """Return the task that computes rows in a workspace."""
         assert isinstance(source, Buffer)
         synapses, layout = self.synapses, self.synapses.source
         frames = FrameArray(

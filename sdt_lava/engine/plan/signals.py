@@ -1,4 +1,4 @@
-"""Operations of a plan other than layers: sums, masks, pooling, and what has no kernel."""
+"""Define operations of a plan other than layers: sums, masks, pooling, conversions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class CurrentOperation(Operation):
-    """Neurons, or a shortcut, on currents that are stored already."""
+    """Operation for neurons or a shortcut on stored currents."""
 
     kind = "currents"
 
@@ -72,7 +72,7 @@ class CurrentOperation(Operation):
 
 
 class AndOperation(Operation):
-    """The mask of SDSA: the second input may have one value a channel."""
+    """Operation for the mask of SDSA; the second input may have one value per channel."""
 
     kind = "and"
 
@@ -101,7 +101,7 @@ class AndOperation(Operation):
 
 
 class AnyTokenOperation(Operation):
-    """Neurons over the token sum that fire at any spike: an OR over tokens, without memory."""
+    """Operation for neurons that fire on any spike of a token sum, an OR without memory."""
 
     kind = "any token"
 
@@ -128,7 +128,7 @@ class AnyTokenOperation(Operation):
 
 
 class PoolOperation(Operation):
-    """Maximum over windows: an OR of spikes, or the largest current."""
+    """Operation for maxima over windows: an OR of spikes or the largest current."""
 
     kind = "pool"
 
@@ -158,7 +158,7 @@ class PoolOperation(Operation):
 
 
 class SubsampleOperation(Operation):
-    """Every ``stride``-th row and column of a current."""
+    """Operation that selects every ``stride``-th row and column of a current."""
 
     kind = "subsample"
 
@@ -172,18 +172,18 @@ class SubsampleOperation(Operation):
         """Return the task."""
         source, out = work.arrays[self.source.name], work.arrays[self.out.name]
         by_image = source.reshape(-1, self.source.layout.height, *source.shape[1:])
-        kept = by_image[:, :: self.stride, :, :: self.stride]
+        selected = by_image[:, :: self.stride, :, :: self.stride]
         height = self.target.height
 
         def run(rows: Rows, worker: int) -> None:
             for row in range(*rows):
-                out[row] = kept[row // height, row % height]
+                out[row] = selected[row // height, row % height]
 
         return run
 
 
 class TokenMeanOperation(Operation):
-    """Sum of a residual stream over tokens, shifted."""
+    """Operation that sums a residual stream over tokens and shifts the sum."""
 
     kind = "token mean"
 
@@ -210,7 +210,7 @@ class TokenMeanOperation(Operation):
 
 
 class TokenSumOperation(Operation):
-    """Number of tokens that spike, by channel, times a weight."""
+    """Operation that multiplies the number of spiking tokens of a channel by a weight."""
 
     kind = "token sum"
 
@@ -236,7 +236,7 @@ class TokenSumOperation(Operation):
 
 
 class GenericOperation(Operation):
-    """A node that has no kernel, evaluated exactly on tensors ``(T, B, *shape)``, all at once."""
+    """Exact evaluation of a node without a kernel on whole tensors ``(T, B, *shape)``."""
 
     kind = "generic"
     is_whole = True
@@ -266,7 +266,7 @@ class GenericOperation(Operation):
 
 
 class ConvertOperation(Operation):
-    """Between packed signals and tensors."""
+    """Operation that converts between packed signals and tensors."""
 
     kind = "convert"
     is_whole = True
@@ -288,7 +288,7 @@ class ConvertOperation(Operation):
         return run
 
 
-# Conversions and nodes without a kernel are one row of work, which one worker does.
+# Conversions and nodes without a kernel count as one row, which one worker computes.
 _WHOLE = Layout(1, 1, 1, (1,))
 
 

@@ -1,4 +1,4 @@
-"""States of neurons between runs: ``(B, *shape)`` outside, the kernels' layout inside."""
+"""Convert states of neurons between ``(B, *shape)`` and the kernels' layout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PackedStates = dict[str, NDArray[np.int32]]
 
 
 def packs_states(graph: Graph, states: NeuronStates) -> bool:
-    """Whether the kernels can go on from these states, and leave behind all there is."""
+    """Return whether the kernels can continue from these states and store the complete state."""
     within = all(
         np.abs(state).max(initial=0) <= STATE_LIMIT + 1
         for values in states.values()
@@ -27,7 +27,7 @@ def packs_states(graph: Graph, states: NeuronStates) -> bool:
 
 
 def load_states(graph: Graph, states: NeuronStates, names: Collection[str]) -> PackedStates:
-    """Return the states of some populations in the kernels' layout."""
+    """Convert the states of some populations to the kernels' layout."""
     packed = {}
     for name in states.keys() & set(names):
         layout = Layout.of(graph.shapes[name])
@@ -38,7 +38,7 @@ def load_states(graph: Graph, states: NeuronStates, names: Collection[str]) -> P
 
 
 def save_states(graph: Graph, packed: PackedStates, states: NeuronStates, batch: int) -> None:
-    """Write the kernels' states back."""
+    """Convert states back from the kernels' layout."""
     for name, array in packed.items():
         layout = Layout.of(graph.shapes[name])
         assert layout is not None

@@ -1,4 +1,4 @@
-"""What the ways to add up a layer's weights have in common."""
+"""Define the base classes of kernels that sum a layer's weights."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def spike_array(spikes: Spikes, work: Workspace) -> SpikeArray:
 
 
 class SumKernel(ABC):
-    """Synaptic sums of one layer, for some output rows and all steps, and what becomes of them.
+    """Kernel that computes synaptic sums and neurons of a layer, for some rows and all steps.
 
     Parameters
     ----------
     synapses : Synapses
-        The layer.
+        Synapses of the layer.
     """
 
     name: ClassVar[str]
@@ -53,30 +53,30 @@ class SumKernel(ABC):
     @property
     @abstractmethod
     def table_bytes(self) -> int:
-        """Memory of the weights in a form of its own, which is made when the kernel is bound."""
+        """Memory of the weights in the kernel's format, which is built when the kernel is bound."""
 
     @abstractmethod
     def scratch_sizes(self, steps: int) -> dict[str, int]:
-        """Return the elements of the scratch arrays that a worker needs, by name."""
+        """Return the sizes of a worker's scratch arrays in elements, by name."""
 
     def temporary_bytes(self, steps: int) -> int:
-        """Return the memory that a worker allocates for a while."""
+        """Return the memory that a worker allocates temporarily."""
         return 0
 
     @abstractmethod
     def bind(self, source: Spikes | Buffer, firing: Firing, work: Workspace) -> Task:
-        """Return what computes rows in the arrays of a workspace."""
+        """Return the task that computes rows in a workspace."""
 
 
 class SmallWindowKernel(SumKernel):
-    """A kernel for small windows: it has tables or weights of 32 or 64 output channels.
+    """Kernel for small windows, with tables or weights for 32 or 64 output channels.
 
     Parameters
     ----------
     synapses : Synapses
-        The layer.
+        Synapses of the layer.
     halves : int
-        Half words of channels that its neurons want.
+        Number of half words of channels that the neurons need.
     """
 
     def __init__(self, synapses: Synapses, halves: int) -> None:

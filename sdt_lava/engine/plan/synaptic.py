@@ -1,4 +1,4 @@
-"""Layers of a plan: synaptic sums, residual stream, neurons and spikes in one operation."""
+"""Compute layers of a plan: synaptic sums, residual stream, neurons and spikes in one operation."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 
 class SynapticOperation(Operation):
-    """One or several layers that read the same spikes or frames.
+    """Operation for one or several layers that read the same spikes or frames.
 
-    Each piece of work (some rows of one image, all steps) is done by one kernel or another,
-    whichever the number of spikes that arrive makes faster.
+    For each piece of work (some rows of one image, all steps), the number of input spikes
+    determines which of two kernels is faster.
 
     Parameters
     ----------
     nodes : tuple of str
-        What it computes.
+        Nodes that the operation computes.
     source : Spikes or Buffer
         Packed spikes, or the input's frames.
     targets : Targets
-        Outputs.
+        Outputs of the operation.
     busy : SumKernel
         Kernel for many spikes.
     quiet : SumKernel, optional
         Kernel for few spikes.
     crossover : float
-        Firing rate up to which there are few.
+        Firing rate up to which the kernel for few spikes is used.
     """
 
     kind = "synapses"
@@ -59,12 +59,12 @@ class SynapticOperation(Operation):
 
     @property
     def table_bytes(self) -> int:
-        """Memory of the weights, in the forms that the kernels read."""
+        """Memory of the weights in the formats of the kernels."""
         tables = sum(kernel.table_bytes for kernel in self.kernels)
         return self.synapses.mantissa.nbytes + tables
 
     def describe(self) -> str:
-        """Return the kernels and the rate at which they change."""
+        """Return the kernels and the rate between them."""
         if self.quiet is None:
             return self.busy.name
         return f"{self.quiet.name} up to rate {self.crossover:.2f}, then {self.busy.name}"
@@ -88,9 +88,9 @@ class SynapticOperation(Operation):
         def run(rows: Rows, worker: int) -> None:
             for image, first, end in images(rows, height):
                 low, high = needed(first, end)
-                seen = array[image * height_in + low : image * height_in + max(low, high)]
-                spikes = count_spikes(seen, words.start, words.stop)
-                is_quiet = spikes <= self.crossover * values * len(seen)
+                input_rows = array[image * height_in + low : image * height_in + max(low, high)]
+                spikes = count_spikes(input_rows, words.start, words.stop)
+                is_quiet = spikes <= self.crossover * values * len(input_rows)
                 piece = image * height + first, image * height + end
                 (by_quiet if is_quiet else by_busy)(piece, worker)
 

@@ -1,4 +1,4 @@
-"""Where a layer's sums go: into a stream, a buffer of currents, neurons and their spikes."""
+"""Describe the targets of a layer's sums: a stream, a current buffer, neurons and spikes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from sdt_lava.kernels.words import HALF
 
 @dataclass(frozen=True)
 class Targets:
-    """What becomes of a layer's currents.
+    """Targets of a layer's currents.
 
     Parameters
     ----------
     layout : Layout
-        Their shape.
+        Layout of the currents.
     stream : Buffer or None
-        Currents that are added: the membrane shortcut.
+        Currents to add, as in a membrane shortcut.
     current : Buffer or None
-        Where the sum is stored, if somebody else reads it.
+        Buffer for the sum, if other nodes read it.
     spikes : Buffer or None
-        Where the neurons' spikes go.
+        Buffer for the spikes of the neurons.
     neurons : Neurons or None
-        The neurons.
+        Neurons that read the sum.
     """
 
     layout: Layout
@@ -35,11 +35,11 @@ class Targets:
     neurons: Neurons | None = None
 
     def readings(self) -> list[Reading]:
-        """Return what is read besides the layer's input."""
+        """Return the readings other than the layer's input."""
         return [Reading(self.stream, same_rows)] if self.stream else []
 
     def writings(self) -> list[Buffer]:
-        """Return what is written."""
+        """Return the buffers that are written."""
         return [buffer for buffer in (self.current, self.spikes) if buffer]
 
     @property
@@ -49,11 +49,11 @@ class Targets:
 
     @property
     def in_place(self) -> tuple[Buffer, Buffer] | None:
-        """The stream before and after, which may share memory."""
+        """Streams before and after the sum, which may share memory."""
         return (self.stream, self.current) if self.stream and self.current else None
 
     @property
     def halves(self) -> int:
-        """Half words of channels that are computed: all of them where currents are stored."""
+        """Number of half words of channels to compute, which are all if currents are stored."""
         words = 2 * self.layout.words
         return words if self.current else min(words, -(-self.layout.channels // HALF))

@@ -1,4 +1,4 @@
-"""Several threads that work through the same list, each on its own rows."""
+"""Run several threads on the same list of steps, each on its own rows."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """An operation bound to memory.
+    """Operation that is bound to memory.
 
     Parameters
     ----------
     operation : Operation
-        What it is.
+        The operation.
     task : callable
-        What computes rows of it.
+        Function that computes rows of the operation.
     waits : bool
-        Whether all threads have to have come here before.
+        Whether all threads must reach this step before any continues.
     shares : tuple of tuple of tuple of int
-        Rows of each thread, in pieces: between two of them a thread can be stopped.
+        Rows of each thread in pieces, between which a thread can be stopped.
     """
 
     operation: Operation
@@ -42,25 +42,25 @@ class Step:
 
 
 def work_through(steps: Sequence[Step], workers: int, memory: object) -> None:
-    """Do all steps; the calling thread is the first worker.
+    """Run all steps with a team of threads; the calling thread is the first worker.
 
-    Threads are made for each call: a pool would be missing in a process that was forked. When this
-    returns or raises they have ended, whatever happens: after an exception, or a signal whose
-    handler raises, each stops at its next piece.
+    Threads are created for each call, because a pool would be missing in forked processes. They
+    have always ended when this function returns or raises. After an exception, or a signal whose
+    handler raises, each thread stops at its next piece.
 
     Parameters
     ----------
     steps : sequence of Step
-        What to do.
+        Steps to run.
     workers : int
-        Threads.
+        Number of threads.
     memory : object
-        What the steps write to by its address: kept for as long as a thread may do so.
+        Memory that the steps write to by address, kept alive as long as threads run.
 
     Raises
     ------
     Exception
-        The first one that a step raised; the other threads have then ended, too.
+        The first exception that a step raised; the other threads have also ended.
     """
     if workers == 1:
         for step in steps:
@@ -75,7 +75,7 @@ def work_through(steps: Sequence[Step], workers: int, memory: object) -> None:
 
 
 class _Stopped(Exception):
-    """Another thread has failed, or the program was interrupted."""
+    """Raised if another thread has failed or the program was interrupted."""
 
 
 class _Team:
@@ -94,7 +94,7 @@ class _Team:
         ]
 
     def work_through(self) -> None:
-        """Do all steps with all threads, and see the others end."""
+        """Run all steps with all threads and wait until the others end."""
         started = []
         try:
             for helper in self._helpers:
@@ -114,7 +114,7 @@ class _Team:
         while helper.is_alive():
             try:
                 helper.join()
-            except BaseException as error:  # one that another thread has put into this one
+            except BaseException as error:  # an exception from another thread
                 self.errors.append(error)
                 self._is_stopped = True
 
@@ -129,7 +129,7 @@ class _Team:
                             raise _Stopped
                         step.task(rows, worker)
         except (threading.BrokenBarrierError, _Stopped):
-            # Another thread has failed and says why.
+            # Another thread has failed and reports the error.
             self._stop()
         except BaseException as error:
             self.errors.append(error)
@@ -142,16 +142,16 @@ class _Team:
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Let torch's operators use the calling thread only, while there are several like it.
+    """Restrict torch's operators to the calling thread within the context.
 
-    `torch.set_num_threads` would do so for all threads, and takes milliseconds.
+    `torch.set_num_threads` would affect all threads, and takes milliseconds.
     """
     if not torch_is_loaded():
         yield
         return
     import torch
 
-    # A new thread takes over torch's number at its first use, and keeps its own from then on.
+    # A new thread inherits torch's number of threads on first use and keeps it from then on.
     torch.get_num_threads()
     with _openmp().limit(limits=1):
         yield

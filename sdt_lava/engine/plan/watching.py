@@ -1,11 +1,11 @@
-"""What a plan watches: values that may leave their registers, and that no neuron gives away.
+"""Watch currents of a plan that may leave their registers unnoticed by neurons.
 
-A plan computes exact sums; it neither wraps nor saturates. Where something may not fit, it looks,
-and a batch in which it finds anything is computed again by the interpreter, which does as Lava
-does, or says where it happened. So looking may be cheap and pessimistic.
+A plan computes exact sums, and neither wraps nor saturates. Where values may not fit, it checks
+them. If a check fails, the interpreter computes the batch again, and wraps as Lava does or reports
+the first overflow. Checks can therefore be cheap and pessimistic.
 
-Neurons that are not proved note the largest sum that arrives. What arrives alone is thereby known
-to be small; what arrives with others is as large as the sum and the others at most.
+Neurons without a proof record their largest input sum. This bounds a current that arrives alone; a
+current that arrives with others is at most as large as the sum plus the others.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from sdt_lava.ir.numerics import ACTIVATION_LIMIT, PAYLOAD_LIMIT
 if TYPE_CHECKING:
     from sdt_lava.engine.plan.workspace import Workspace
 
-# A token mean looks at its stream with this much room, so that the branch that was added last is
-# known to be small, too.
+# Limit that a token mean applies to its stream. The margin also bounds the branch that was added
+# last.
 STREAM_LIMIT = PAYLOAD_LIMIT // 2
 
 
 def to_watch(graph: Graph, bounds: Bounds, limits: Mapping[str, int]) -> dict[str, int]:
-    """Return the currents that have to be looked at.
+    """Return the currents that must be checked.
 
     Parameters
     ----------
     graph : Graph
         Integer graph.
     bounds : Bounds
-        Of the graph.
+        Bounds of the graph.
     limits : mapping of str to int
-        Nodes that are not proved, and the magnitude up to which each surely fits.
+        Nodes without a proof, with the magnitude up to which each is certain to fit.
 
     Returns
     -------
     dict of str to int
-        Those of `limits` that nothing else gives away. A token mean looks for itself.
+        The entries of `limits` that no other check covers. Token means check their own values.
     """
     if not limits:
         return {}
     known = {name: interval.largest for name, interval in bounds.intervals.items()}
-    for _ in range(2):  # what is learned about a current helps with those beside it
+    for _ in range(2):  # a bound on a current can tighten those of its siblings
         for node in reversed(list(graph)):
             for name, limit in _given_away(node, known):
                 known[name] = min(known[name], limit)
@@ -59,18 +59,18 @@ def to_watch(graph: Graph, bounds: Bounds, limits: Mapping[str, int]) -> dict[st
 
 
 def _given_away(node: Node, known: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Return what a node that reads currents tells of them."""
+    """Return the bounds on currents that the checks of their reader imply."""
     if isinstance(node, TokenMean):
         return [(node.inputs[0], STREAM_LIMIT)]
     if not isinstance(node, Lif | Shortcut):
         return []
     total = ACTIVATION_LIMIT if isinstance(node, Lif) else known[node.name]
-    everything = total + sum(known[name] for name in node.inputs)
-    return [(name, everything - known[name]) for name in node.inputs]
+    total_bound = total + sum(known[name] for name in node.inputs)
+    return [(name, total_bound - known[name]) for name in node.inputs]
 
 
 class WatchOperation(Operation):
-    """Looks whether stored currents are as small as they have to be."""
+    """Operation that checks whether stored currents stay within a limit."""
 
     kind = "watch"
 
@@ -90,10 +90,10 @@ class WatchOperation(Operation):
         return run
 
     def describe(self) -> str:
-        """Return what it looks at."""
+        """Return the name of the checked current."""
         return self.name
 
 
 def exceeds(values: object, limit: int) -> bool:
-    """Whether a magnitude is larger than a limit."""
+    """Return whether any magnitude exceeds a limit."""
     return bool(values.size) and max(int(values.max()), -int(values.min())) > limit  # type: ignore[attr-defined]

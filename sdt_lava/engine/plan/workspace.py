@@ -1,4 +1,4 @@
-"""Memory of a plan for one size of batch: arrays, scratch, and who may use what when."""
+"""Allocate the memory of a plan for one batch size: arrays and scratch memory."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ class Workspace:
     Parameters
     ----------
     run : Run
-        Sizes.
+        Size of the run.
     arrays : dict of str to ndarray
-        Of each buffer.
+        Array of each buffer.
     context : Context
-        For nodes without a kernel.
+        Context for nodes without a kernel.
     states : dict of str to ndarray of int32
-        Kept u and v of neurons by the name of their spikes, if the run goes on from another one:
-        ``(B * H, W, words, 2, 64)``, v first.
+        States u and v of neurons by the name of their spikes, if the run continues another one,
+        ``(B * H, W, words, 2, 64)`` with v first.
     """
 
     run: Run
     arrays: dict[str, NDArray[Any]]
     context: Context
     states: dict[str, NDArray[np.int32]] | None = None
-    # The input (T, B, *shape) during a run: int64, or spikes of any type.
+    # Input (T, B, *shape) during a run: int64, or spikes of any type.
     frames: NDArray[Any] = field(default_factory=lambda: NO_FRAMES)
-    # Whether the spikes that entered were 0 and 1.
+    # Whether all input values were 0 or 1.
     is_binary: bool = True
     # Whether a value may have left its register.
     is_suspicious: bool = False
@@ -64,37 +64,37 @@ class Workspace:
     extremes: dict[tuple[str, ...], list[NDArray[np.int32]]] = field(default_factory=dict)
     counts: dict[str, list[IntArray]] = field(default_factory=dict)
     _scratch: list[dict[str, NDArray[Any]]] = field(default_factory=list)
-    # Of single layers, between guards.
+    # Scratch memory of single layers, with guards.
     _own_scratch: list[dict[str, NDArray[Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # In place of a stream that there is not, of a state at rest, and of what nobody reads.
-        # Each worker writes to its own: a cache line that two cores write goes back and forth.
+        # Dummy arrays for missing streams, states at rest and outputs without readers. Each worker
+        # has its own output array, since two cores writing to one cache line slow each other down.
         self.zeros = zeros(2 * LANES, np.int32)
         self.waste = [aligned_empty((2 * LANES,), np.int32) for _ in range(self.run.workers)]
         self._scratch = [{} for _ in range(self.run.workers)]
 
     @property
     def batch(self) -> int:
-        """Samples."""
+        """Number of samples."""
         return self.run.batch
 
     @property
     def steps(self) -> int:
-        """Time steps."""
+        """Number of time steps."""
         return self.run.steps
 
     @property
     def frame_steps(self) -> int:
-        """Different frames."""
+        """Number of distinct frames."""
         return self.run.frame_steps
 
     def spikes(self, spikes: Spikes) -> Words:
-        """Return the words of some spikes."""
+        """Return the words with the given spikes."""
         return self.arrays[spikes.buffer.name][..., spikes.word_slice]
 
     def state(self, targets: Targets) -> NDArray[np.int32] | None:
-        """Return the kept state of a layer's neurons, if there is one."""
+        """Return the stored state of a layer's neurons, if there is one."""
         if self.states is None or targets.spikes is None:
             return None
         layout = targets.layout
@@ -102,7 +102,7 @@ class Workspace:
         return self.states.setdefault(targets.spikes.name, zeros(shape, np.int32))
 
     def new_extremes(self, targets: Targets) -> list[NDArray[np.int32]]:
-        """Return where each worker notes the extremes of one layer's neurons that are checked."""
+        """Return the arrays in which workers record the extremes of a layer's checked neurons."""
         extremes = [aligned_empty((2 * LANES,), np.int32) for _ in range(self.run.workers)]
         for array in extremes:
             array[:] = 0
@@ -111,18 +111,19 @@ class Workspace:
         return extremes
 
     def new_counts(self, name: str, rows: int) -> list[IntArray]:
-        """Return where each worker counts a population's events, ``(rows, T, B)``."""
+        """Return the arrays in which workers count a population's events, ``(rows, T, B)``."""
         shape = (rows, self.run.steps, self.run.batch)
         self.counts[name] = [zeros(shape, np.int64) for _ in range(self.run.workers)]
         return self.counts[name]
 
     def scratch(self, sizes: dict[str, int]) -> list[dict[str, int]]:
-        """Return the addresses of each worker's scratch arrays of at least these sizes."""
+        """Return the addresses of each worker's scratch arrays of at least the given sizes."""
         if current_guard() is not None:
-            # Of just these sizes, so that the larger ones of other layers hide nothing.
-            own = [_scratch_arrays(sizes) for _ in self._scratch]
-            self._own_scratch += own
-            return [_addresses(arrays, sizes) for arrays in own]
+            # Allocate exactly these sizes, so that larger arrays of other layers do not hide
+            # errors.
+            layer_scratch = [_scratch_arrays(sizes) for _ in self._scratch]
+            self._own_scratch += layer_scratch
+            return [_addresses(arrays, sizes) for arrays in layer_scratch]
         return [_addresses(arrays, sizes) for arrays in self._scratch]
 
     def reserve(self, sizes: Iterable[Mapping[str, int]]) -> None:
@@ -141,14 +142,14 @@ def _addresses(arrays: Mapping[str, NDArray[Any]], names: Iterable[str]) -> dict
 
 
 def scratch_bytes(sizes: Iterable[Mapping[str, int]]) -> int:
-    """Return the memory that a worker's scratch arrays take."""
+    """Return the memory of a worker's scratch arrays in bytes."""
     largest = _largest(sizes).items()
     return sum(size * np.dtype(_SCRATCH_TYPES[name]).itemsize for name, size in largest)
 
 
 def _largest(sizes: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for wanted in sizes:
-        for name, size in wanted.items():
-            found[name] = max(found.get(name, 0), size)
-    return found
+    largest: dict[str, int] = {}
+    for kernel_sizes in sizes:
+        for name, size in kernel_sizes.items():
+            largest[name] = max(largest.get(name, 0), size)
+    return largest
