@@ -1,4 +1,4 @@
-"""The integer graph: node kinds, checks, and the table that shows it."""
+"""Define the integer graph: node kinds, checks and the printed table."""
 
 from sdt_lava.ir.attention import And, TokenDilate, TokenMean, TokenSum
 from sdt_lava.ir.base import NODE_KINDS, Node, Shape, Signal

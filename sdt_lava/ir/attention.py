@@ -1,4 +1,4 @@
-"""Spike-driven self-attention: masks, sums over tokens, and what happens to tokens beside it."""
+"""Define the kinds of spike-driven self-attention: masks, token sums, means and dilations."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from sdt_lava.ir.windows import padded, taps
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class And(Node):
-    """The mask of SDSA: a spike where both inputs spike.
+    """Mask of SDSA, with a spike where both inputs spike.
 
-    The second input may have one value a channel, ``(C,)``; it then masks all tokens.
+    The second input may have one value per channel, ``(C,)``, which then masks all tokens.
     """
 
     kind: ClassVar[str] = "and"
@@ -51,11 +51,11 @@ class And(Node):
         return left & right.reshape(right.shape + (1,) * (left.ndim - right.ndim))
 
     def interval(self, arriving: Sequence[Interval], shapes: Sequence[Shape]) -> Interval:
-        """Return spikes or none."""
+        """Return the interval of spikes."""
         return spikes(shapes[0][0])
 
     def relation(self, shapes: Sequence[Shape], operand: int = 0) -> Connectivity:
-        """Each spike masks its place; one value a channel masks all tokens of it."""
+        """Return the relation of equal positions, or of a channel to all of its tokens."""
         if shapes[operand] == shapes[0]:
             return elementwise(shapes[0])
         tokens = int(np.prod(shapes[0][1:]))
@@ -64,7 +64,7 @@ class And(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TokenSum(Node):
-    """Column sum of SDSA: ``current[c] = weight * (number of tokens that spike in c)``."""
+    """Column sum of SDSA, ``current[c] = weight * (number of tokens that spike in c)``."""
 
     weight: int = 1
 
@@ -82,25 +82,25 @@ class TokenSum(Node):
         return inputs[0].sum(axis=(-2, -1)) * self.weight
 
     def interval(self, arriving: Sequence[Interval], shapes: Sequence[Shape]) -> Interval:
-        """Bound the sum of as many spikes as there are tokens."""
+        """Bound the sum of the spikes of all tokens."""
         tokens = shapes[0][1] * shapes[0][2]
         return arriving[0].or_nothing.times(tokens).times(self.weight)
 
     def relation(self, shapes: Sequence[Shape], operand: int = 0) -> Connectivity:
-        """All tokens of a channel reach its sum."""
+        """Return the relation of all tokens of a channel to its sum."""
         return all_tokens(shapes[0])
 
     def doublings(self, source: Shape) -> IntArray:
-        """Return the doublings that the weight needs."""
+        """Return the doublings of the weight."""
         return np.array(doublings(np.array([self.weight])))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TokenMean(Node):
-    """Sum of a residual stream over tokens, divided.
+    """Mean of a residual stream over tokens.
 
-    Float graph: the mean. Integer graph: ``sum >> shift``, rounding down; the reading
-    neuron's threshold makes up for the rest of the division.
+    In a float graph, this is the mean. In an integer graph, it is ``sum >> shift``, rounding down,
+    and the threshold of the reading neuron compensates for the rest of the division.
     """
 
     shift: int = 0
@@ -118,7 +118,7 @@ class TokenMean(Node):
 
     @property
     def sum_exponent(self) -> int | IntArray:
-        """Minus the shift."""
+        """Negative shift."""
         return -self.shift
 
     def equation(self, inputs: Sequence[IntArray]) -> IntArray:
@@ -126,26 +126,26 @@ class TokenMean(Node):
         return inputs[0].sum(axis=(-2, -1))
 
     def interval(self, arriving: Sequence[Interval], shapes: Sequence[Shape]) -> Interval:
-        """Bound the sum over tokens, shifted."""
+        """Bound the shifted sum over tokens."""
         tokens = shapes[0][1] * shapes[0][2]
         return arriving[0].times(tokens).shifted(-self.shift)
 
     def relation(self, shapes: Sequence[Shape], operand: int = 0) -> Connectivity:
-        """All tokens of a channel reach its mean."""
+        """Return the relation of all tokens of a channel to its mean."""
         return all_tokens(shapes[0])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TokenDilate(Node):
-    """OR over neighbouring token indices and neighbouring channels inside one head.
+    """OR over neighbouring token indices and neighbouring channels within a head.
 
     The official network applies its 3x3 image pooling to an array ``(heads, N, C / heads)``. The
-    window therefore wraps over the ends of image rows and never crosses from head to head.
+    window therefore extends over the ends of image rows, but never from one head to another.
 
     Parameters
     ----------
     heads : int
-        Groups of channels.
+        Number of groups of channels.
     """
 
     heads: int = 1
@@ -163,9 +163,9 @@ class TokenDilate(Node):
         return shapes[0]
 
     def equation(self, inputs: Sequence[IntArray]) -> IntArray:
-        """Return the largest of each 3x3 window over tokens and channels."""
+        """Return the maximum of each 3x3 window over tokens and channels."""
         steps, batch, channels, height, width = inputs[0].shape
-        # (T, B, heads, N, C / heads), as the official code arranges it.
+        # (T, B, heads, N, C / heads), as in the official code.
         grid = inputs[0].reshape(steps, batch, self.heads, channels // self.heads, height * width)
         grid = np.swapaxes(grid, -1, -2)
         tokens, per_head = grid.shape[-2:]
@@ -174,11 +174,11 @@ class TokenDilate(Node):
         return np.swapaxes(np.max(near, axis=0), -1, -2).reshape(inputs[0].shape)
 
     def interval(self, arriving: Sequence[Interval], shapes: Sequence[Shape]) -> Interval:
-        """Return spikes or none."""
+        """Return the interval of spikes."""
         return spikes(shapes[0][0])
 
     def relation(self, shapes: Sequence[Shape], operand: int = 0) -> Connectivity:
-        """Neighbouring channels of a head, and neighbouring tokens."""
+        """Return the relation of neighbouring channels within a head and neighbouring tokens."""
         channels, tokens = shapes[0][0], shapes[0][1] * shapes[0][2]
         index = np.arange(channels)
         near = np.abs(np.subtract.outer(index, index)) <= 1
@@ -190,5 +190,5 @@ class TokenDilate(Node):
 
 
 def all_tokens(shape: Shape) -> Connectivity:
-    """Return what joins all tokens ``(C, H, W)`` of a channel to its one value, ``(C,)``."""
+    """Return the relation of all tokens ``(C, H, W)`` of a channel to its value, ``(C,)``."""
     return Connectivity(one_to_one(shape[0]), Blocks(1, shape[1] * shape[2], 1))

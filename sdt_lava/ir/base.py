@@ -1,4 +1,4 @@
-"""What all kinds of node share: signals, names, shapes, and the registry of kinds."""
+"""Define the base of all kinds of nodes: signals, names, shapes and the registry of kinds."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from sdt_lava.ir.relations import Connectivity
 from sdt_lava.ir.watch import Watch
 
 Array = NDArray[np.generic]
-# Of neurons, by whatever name their equations give to each part: arrays of one population.
+# State arrays of a population of neurons, in the order of their equations.
 States = tuple[NDArray[Any], ...]
 Entry = TypeVar("Entry")
 
 
 class Signal(str, Enum):
-    """What travels along an edge."""
+    """Kind of signal on an edge."""
 
     SPIKE = "spike"  # 0 or 1
     GRADED = "graded"  # signed integer payload
-    CURRENT = "current"  # synaptic sum, not yet sent anywhere
-    LOGITS = "logits"  # the network's result
+    CURRENT = "current"  # synaptic sum that is not sent
+    LOGITS = "logits"  # result of the network
 
 
 EVENTS = frozenset({Signal.SPIKE, Signal.GRADED})
@@ -40,24 +40,24 @@ NODE_KINDS: dict[str, type[Node]] = {}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Node:
-    """Base of all nodes: what a kind has to say about itself, and what it is if it says nothing.
+    """Base class of all nodes, with defaults for what each kind must define.
 
-    A node never changes: its arrays are read-only, copies of what was given unless nobody can
-    write to that. So whatever was computed from a node stays true.
+    A node is immutable: its arrays are read-only, and copied if the given ones are writable.
+    Results computed from a node therefore remain valid.
 
-    A kind says what it is in class variables (its *traits*), and what it means in methods. A
-    method that a kind needs and lacks raises :class:`~sdt_lava.errors.KindError`.
+    A kind defines its properties in class variables (its *traits*) and its meaning in methods. A
+    method that a kind needs but does not define raises :class:`~sdt_lava.errors.KindError`.
 
     Parameters
     ----------
     name : str
-        Unique name; layers carry the name of the module they come from.
+        Unique name; layers have the name of the module from which they come.
     inputs : tuple of str
-        Names of the nodes read, in order.
+        Names of the input nodes, in order.
     block : str
-        The block of the network it belongs to, such as ``block.0.attn``.
+        Block of the network to which the node belongs, such as ``block.0.attn``.
     origin : str
-        For a node that the compiler made: the node of the network it stands for.
+        For a node made by the compiler, the node of the network that it represents.
     """
 
     name: str
@@ -71,25 +71,25 @@ class Node:
     min_inputs: ClassVar[int] = 1
     max_inputs: ClassVar[int | None] = 1
 
-    # Neurons: in a compiled graph a population of its own, joined to others by connections.
+    # Neurons, which form a population in a compiled graph, joined to others by connections.
     is_population: ClassVar[bool] = False
-    # Neurons whose state goes from one step to the next; they `run`, others have an `equation`.
+    # Neurons with a state that persists between steps; they `run`, others have an `equation`.
     has_memory: ClassVar[bool] = False
-    # What may be left when everything has been lowered: populations and connections.
+    # May remain after lowering: populations and connections.
     is_mappable: ClassVar[bool] = False
-    # Only the compiler makes it: it is in no file.
+    # Made only by the compiler, and never in files.
     is_compiled_only: ClassVar[bool] = False
-    # A constant for each channel that arrives also leaves, as from a sum or a mean.
+    # A constant per channel in the input also appears in the output, as for a sum or mean.
     carries_bias: ClassVar[bool] = False
-    # The sum over time of what leaves is the same function of the sums of what arrives.
+    # The sum of outputs over time is the same function of the sums of inputs.
     is_linear: ClassVar[bool] = False
-    # Its sums are those of a connection, in a register of their own before and after an exponent.
+    # The sums of a connection have their own registers before and after an exponent.
     holds_sums: ClassVar[bool] = False
-    # What it computes is the payload of a graded spike.
+    # The result is the payload of a graded spike.
     sends_payload: ClassVar[bool] = False
-    # It picks some positions of a current, or adds them up: the current itself is sent to it.
+    # Selects or sums positions of a current, so the current itself must be sent to it.
     selects: ClassVar[bool] = False
-    # It takes the largest of some currents, which therefore have to be known.
+    # Computes the maximum of currents, which must therefore be known.
     takes_maximum: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -98,7 +98,7 @@ class Node:
                 object.__setattr__(self, name, _read_only(value))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Make copies, and what comes out of a pickle, read-only, too."""
+        """Make arrays of copies and unpickled nodes read-only."""
         vars(self).update(state)
         self.__post_init__()
 
@@ -108,31 +108,31 @@ class Node:
             NODE_KINDS[cls.kind] = cls
 
     def output_signal(self, signals: Sequence[Signal]) -> Signal:
-        """Return the kind of signal emitted, given the kinds received."""
+        """Return the kind of output signal for given input signals."""
         return self.emits
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
-        """Return the output's shape ``(*shape)``, checking inputs and parameters.
+        """Return the output shape ``(*shape)``, and check inputs and parameters.
 
         Raises
         ------
         GraphError
-            If the inputs or the parameters do not fit together.
+            If the inputs or parameters do not fit together.
         """
         return shapes[0]
 
     def equation(self, inputs: Sequence[IntArray]) -> IntArray:
-        """Return what a node without memory computes, in plain NumPy, obviously right.
+        """Compute the output of a node without memory in plain NumPy, as its definition.
 
         Parameters
         ----------
         inputs : sequence of ndarray of int64
-            What it reads, ``(T, B, *shape)`` each.
+            Inputs of the node, ``(T, B, *shape)`` each.
 
         Returns
         -------
         ndarray of int64
-            ``(T, B, *shape)``; of a kind that `holds_sums`, before its exponent.
+            Output ``(T, B, *shape)``. For a kind that `holds_sums`, the exponent is not applied.
         """
         raise self.lacks("what it computes", "equation")
 
@@ -144,18 +144,18 @@ class Node:
         Parameters
         ----------
         arriving : ndarray of int64
-            Sum of what arrives, ``(T, B, *shape)``.
+            Sum of the inputs, ``(T, B, *shape)``.
         start : tuple of ndarray or None
-            Their states before the first step; None is rest.
+            States before the first step; None for neurons at rest.
         watch : Watch, optional
-            Looks at what they hold.
+            Watch that checks the values of registers.
 
         Returns
         -------
         sent : ndarray of int64
-            ``(T, B, *shape)``.
+            Output ``(T, B, *shape)``.
         states : tuple of ndarray
-            After the last step.
+            States after the last step.
         """
         raise self.lacks("how it runs", "run")
 
@@ -164,73 +164,73 @@ class Node:
         raise self.lacks("what its states are", "state_shapes")
 
     def interval(self, arriving: Sequence[Interval], shapes: Sequence[Shape]) -> Interval:
-        """Return what a node can emit, from what arrives; a rule of interval arithmetic.
+        """Return the interval of the output for given input intervals.
 
         Parameters
         ----------
         arriving : sequence of Interval
-            What each input can be.
+            Interval of each input.
         shapes : sequence of tuple of int
             Shapes of the inputs.
         """
         raise self.lacks("what it can emit", "interval")
 
     def relation(self, shapes: Sequence[Shape], operand: int = 0) -> Connectivity:
-        """Return which values of an input reach which of the output.
+        """Return which values of an input reach which values of the output.
 
         Parameters
         ----------
         shapes : sequence of tuple of int
             Shapes of the inputs.
         operand : int
-            Which of the inputs.
+            Index of the input.
         """
         raise self.lacks("what reaches what", "relation")
 
     @property
     def sum_exponent(self) -> int | IntArray:
-        """Power of two that multiplies the sums, rounding down; one, or one for each channel."""
+        """Exponent of the power of two that scales sums, rounding down; one or one per channel."""
         return 0
 
     @property
     def is_matrix(self) -> bool:
-        """Whether the sums of a kind that `holds_sums` are those of a matrix of weights."""
+        """Whether the sums of a kind that `holds_sums` are those of a weight matrix."""
         return True
 
     def doublings(self, source: Shape) -> IntArray:
-        """Return how often the stored sums of a matrix are doubled (or halved, -1), by channel.
+        """Return by channel how often the stored sums of a matrix are doubled (-1 if halved).
 
-        Lava keeps eight bits of a weight; odd ones with both signs are stored as twice their
-        value, with an exponent that is one smaller (:func:`sdt_lava.ir.numerics.lava_weights`).
-        There is a matrix for each exponent.
+        Lava stores eight bits of a weight. Odd weights in a matrix with both signs are stored as
+        twice their value, with an exponent smaller by one
+        (:func:`sdt_lava.ir.numerics.lava_weights`). There is one matrix for each exponent.
 
         Parameters
         ----------
         source : tuple of int
-            Shape of what the node reads.
+            Shape of the node's input.
         """
         return np.zeros((), np.int64)
 
     def completed(self, sent: IntArray) -> IntArray:
-        """Return the node's values, from those that Lava's processes send."""
+        """Return the node's values from those that Lava's processes send."""
         return sent
 
     def entry_of(self, table: Mapping[type[Node], Entry], what: str, table_name: str) -> Entry:
-        """Return what a table of kinds has for this node.
+        """Return the entry of a table of kinds for this node.
 
         Parameters
         ----------
         table : mapping
-            By kind.
+            Table with an entry for each kind.
         what : str
-            What the table says of a kind.
+            Meaning of the entries, for the error.
         table_name : str
-            Where it is.
+            Name of the table, for the error.
 
         Raises
         ------
         KindError
-            If it has nothing.
+            If the table has no entry for the kind.
         """
         if type(self) not in table:
             raise KindError(
@@ -242,14 +242,14 @@ class Node:
         return table[type(self)]
 
     def lacks(self, what: str, member: str) -> KindError:
-        """Build the error for something that a kind would have to say and does not.
+        """Build the error for something that a kind must define but does not.
 
         Parameters
         ----------
         what : str
-            What it does not say.
+            Meaning of what is missing.
         member : str
-            Method or trait that says it.
+            Method or trait that must be defined.
         """
         return KindError(
             f"node {self.name!r} ({self.kind})",
@@ -264,7 +264,7 @@ class Node:
 
 
 def _read_only(array: Array) -> Array:
-    """Return the array itself if nobody can write to its memory, or a copy of it."""
+    """Return the array if its memory is not writable, or a read-only copy."""
     part: object = array
     while isinstance(part, np.ndarray) and not part.flags.writeable:
         part = part.base

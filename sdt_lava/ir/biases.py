@@ -1,7 +1,7 @@
-"""Move biases from synapses into the neurons that read them.
+"""Move biases from synapses to the neurons that read them.
 
-A membrane shortcut adds currents, so a neuron on the residual stream sees the sum of the biases
-of every branch before it. Hardware has biases in neurons only, and relays have none.
+A membrane shortcut adds currents, so a neuron on the residual stream receives the sum of the biases
+of all branches before it. Hardware has biases only in neurons, and relays have none.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def gather_biases(graph: Graph) -> Graph:
     Raises
     ------
     KindError
-        If a bias arrives at a kind of node that does not say that it passes on a constant for each
+        If a bias reaches a kind of node that does not declare that it passes on a constant per
         channel (`carries_bias`).
     """
     carried: dict[str, FloatArray | None] = {}
@@ -40,8 +40,8 @@ def gather_biases(graph: Graph) -> Graph:
             carried[node.name] = None if node.bias is None else np.asarray(node.bias, np.float64)
             nodes.append(replace(node, bias=None))
         elif isinstance(node, SpikingNeurons):
-            own = None if node.bias is None else np.asarray(node.bias, np.float64)
-            nodes.append(replace(node, bias=_sum([*arriving, own])))
+            own_bias = None if node.bias is None else np.asarray(node.bias, np.float64)
+            nodes.append(replace(node, bias=_sum([*arriving, own_bias])))
             carried[node.name] = None
         else:
             nodes.append(node)

@@ -1,8 +1,8 @@
-"""Proof that no integer sum overflows, from weights, biases and thresholds alone.
+"""Prove that integer sums do not overflow, from weights, biases and thresholds alone.
 
-Every node gets an interval per channel that holds for any input; borders of convolutions only
-shrink it. A neuron that does not fire keeps ``v <= threshold``, so its upper bound does not grow
-with time.
+Every node gets an interval per channel that holds for any input; borders of convolutions can only
+shrink it. A neuron that does not fire has ``v <= threshold``, so its upper bound does not grow with
+time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sdt_lava.ir.registers import sum_limit
 from sdt_lava.ir.sigma_delta import MessageNeurons
 from sdt_lava.ir.watch import SUM24, SUM32
 
-# What is kept with a graph.
+# Key of the bounds that are cached in a graph.
 _KEY = "bounds"
 
 
@@ -37,7 +37,7 @@ class Extremes:
     activation : int
         Largest ``|sum of weighted input|``.
     membrane : int
-        Largest ``|v|`` before saturation, in the units of the 24-bit state; of sigma-delta
+        Largest ``|v|`` before saturation, in the units of the 24-bit state; for sigma-delta
         neurons, the largest of their states.
     """
 
@@ -45,7 +45,7 @@ class Extremes:
     membrane: int
 
     def or_larger(self, other: Extremes | None) -> Extremes:
-        """Return the larger one of each."""
+        """Return the elementwise maximum with other extremes."""
         if other is None:
             return self
         return Extremes(max(self.activation, other.activation), max(self.membrane, other.membrane))
@@ -53,14 +53,14 @@ class Extremes:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What every node of an integer graph, traced or compiled, can reach.
+    """Bounds on the values of every node of a traced or compiled integer graph.
 
     Parameters
     ----------
     intervals : dict of str to Interval
-        Lowest and highest value that each node emits, by channel, ``(C,)``.
+        Lowest and highest value that each node can emit, by channel, ``(C,)``.
     extremes : dict of str to Extremes
-        Of each LIF.
+        Extremes of each LIF.
     """
 
     intervals: dict[str, Interval]
@@ -68,17 +68,17 @@ class Bounds:
 
 
 def bound(graph: Graph) -> Bounds:
-    """Bound the output of every node, and the state of every LIF, for any input.
+    """Bound the output of every node and the state of every LIF for any input.
 
-    Where a sum may leave its register, its interval has whatever it may wrap to.
+    If a sum may leave its register, its interval includes all values to which it may wrap.
 
-    What is found is kept with the graph. Neurons whose leak is slow are bounded for runs of
-    ``graph.timesteps``, the others for runs of any length.
+    The bounds are cached in the graph. Neurons with a slow leak are bounded for runs of
+    ``graph.timesteps`` steps, others for runs of any length.
     """
     if _KEY not in graph.derived:
         graph.derived[_KEY] = _bound(graph, graph.nodes)
-    found: Bounds = graph.derived[_KEY]
-    return found
+    bounds: Bounds = graph.derived[_KEY]
+    return bounds
 
 
 def bound_extremes(graph: Graph) -> dict[str, Extremes]:
@@ -87,45 +87,45 @@ def bound_extremes(graph: Graph) -> dict[str, Extremes]:
     Returns
     -------
     dict of str to Extremes
-        By LIF name.
+        Extremes by LIF name.
     """
     return bound(graph).extremes
 
 
 def never_fires(graph: Graph, node: SpikingNeurons, steps: int) -> bool:
-    """Tell whether no input makes some neurons fire, starting from rest.
+    """Return whether no input can make neurons fire that start from rest.
 
     Parameters
     ----------
     graph : Graph
-        Integer graph that they belong to.
+        Integer graph with the neurons.
     node : SpikingNeurons
-        The neurons.
+        Neurons to check.
     steps : int
-        For how long they integrate.
+        Number of steps over which the neurons integrate.
     """
     intervals = bound(graph).intervals
     arriving = total([intervals[source] for source in node.inputs])
-    # Neurons that never fire send themselves nothing.
+    # Neurons that never fire receive no recurrent input.
     high = arriving.or_nothing.high << ACTIVATION_SHIFT
     _, voltage = reached(Climb(high, *_drive(node), None), steps)
     return bool(np.all(voltage <= np.asarray(node.threshold, np.int64) << ACTIVATION_SHIFT))
 
 
 def bound_nodes(graph: Graph, nodes: Mapping[str, Node]) -> dict[str, Extremes]:
-    """Bound the LIFs of one group whose nodes replace those of a float graph.
+    """Bound the LIFs of a group whose integer nodes replace those of a float graph.
 
     Parameters
     ----------
     graph : Graph
-        Graph that the nodes belong to.
+        Graph of the nodes.
     nodes : mapping of str to Node
-        Integer nodes by name; currents that they read come from one another.
+        Integer nodes by name, which read currents only from one another.
 
     Returns
     -------
     dict of str to Extremes
-        By LIF name.
+        Extremes by LIF name.
     """
     return _bound(graph, nodes).extremes
 
@@ -136,7 +136,7 @@ def _bound(graph: Graph, nodes: Mapping[str, Node]) -> Bounds:
     sums = MessageSums(graph) if graph.message_names else None
     for name in graph.order:
         node = nodes.get(name)
-        # Of the other nodes only those count that send events, whose range knows no weights.
+        # Other nodes matter only if they send events, whose range does not depend on weights.
         if node is None and graph.signals[name] not in EVENTS:
             continue
         arriving = [intervals[source] for source in graph.nodes[name].inputs if source in intervals]
@@ -158,7 +158,7 @@ def _bound(graph: Graph, nodes: Mapping[str, Node]) -> Bounds:
 
 
 def _held(node: Node, emitted: Interval, arriving: list[Interval], shapes: list[Shape]) -> Interval:
-    """Widen what may leave its register to all that it may become when it wraps."""
+    """Extend an interval that may leave its register by all values to which it may wrap."""
     low, high = SUM32.low, SUM32.high
     if isinstance(node, TokenMean):
         tokens = shapes[0][1] * shapes[0][2]
@@ -176,7 +176,7 @@ def _held(node: Node, emitted: Interval, arriving: list[Interval], shapes: list[
 
 
 def _drive(node: SpikingNeurons) -> tuple[IntArray, IntArray, IntArray, int]:
-    """Return bias, losses and shift of some neurons, as `Climb` takes them."""
+    """Return bias, losses and shift of neurons for a `Climb`."""
     bias = np.asarray(0 if node.bias is None else node.bias, np.int64) << node.bias_exponent
     losses = (np.asarray(node.current_decay, np.int64), np.asarray(node.voltage_decay, np.int64))
     return bias, *losses, node.drive_shift
@@ -184,18 +184,18 @@ def _drive(node: SpikingNeurons) -> tuple[IntArray, IntArray, IntArray, int]:
 
 def _lif_extremes(node: SpikingNeurons, arriving: Interval, timesteps: int) -> Extremes:
     drive = _drive(node)
-    # After a step the membrane is at most the threshold, or it has fired and is 0.
+    # After a step, the membrane is at most the threshold, or 0 after a spike.
     ceiling = np.maximum(np.asarray(node.threshold, np.int64) << ACTIVATION_SHIFT, 0)
-    # Before the first sample nothing arrives.
+    # There is no input before the first sample.
     low, high = (end << ACTIVATION_SHIFT for end in arriving.or_nothing)
-    # Rounding is towards zero, so that what falls is the mirror image of what rises.
+    # Rounding is towards zero, so falling mirrors rising.
     sides = (
         reached(Climb(-low, -drive[0], *drive[1:], None), timesteps),
         reached(Climb(high, *drive, ceiling), timesteps),
     )
     activation = arriving.largest
     if np.min(node.current_decay) < DECAY_UNITY:
-        # With memory in u, the current accumulates beyond one step's activation.
+        # With memory in u, the current can exceed the activation of a step.
         largest = max(int(current.max(initial=0)) for current, _ in sides)
         activation = max(activation, largest >> ACTIVATION_SHIFT)
     return Extremes(activation, max(int(voltage.max(initial=0)) for _, voltage in sides))

@@ -1,4 +1,4 @@
-"""Integer spiking neurons step by step: recurrence and axonal delays around the LIF equation."""
+"""Simulate integer spiking neurons by steps, with recurrence and axonal delays."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class CubaParameters:
     Parameters
     ----------
     lif : LifParameters
-        Of its neurons.
+        LIF parameters of the neurons.
     delay : int or ndarray of int64
-        Steps that a spike waits before it leaves, broadcastable to the population.
+        Axonal delay in steps, broadcastable to the population.
     weight_rec : ndarray of int64 or None
         Recurrent weights ``(N, N)``, to and from neurons in C order.
     """
@@ -31,14 +31,14 @@ class CubaParameters:
 
 
 class CubaPopulation:
-    """A population and its state.
+    """A population of spiking neurons with its state.
 
     Parameters
     ----------
     parameters : CubaParameters
-        What it computes.
+        Parameters of the neurons.
     shape : tuple of int
-        ``(B, *shape)``: neurons of B samples, which know nothing of one another.
+        Shape ``(B, *shape)`` of the independent neurons of B samples.
     """
 
     def __init__(self, parameters: CubaParameters, shape: tuple[int, ...]) -> None:
@@ -48,9 +48,9 @@ class CubaPopulation:
         self.reset()
 
     def reset(self) -> None:
-        """Return to rest; spikes on their way are lost."""
+        """Reset the neurons to rest; delayed spikes are lost."""
         rest = np.zeros(self._shape, np.int64)
-        # Latest spikes first: history[d] was made d + 1 steps ago.
+        # The latest spikes come first: history[d] holds those of d + 1 steps ago.
         history = np.zeros((int(self._delay.max(initial=0)) + 1, *self._shape), np.uint8)
         self.state: tuple[NDArray[Any], ...] = (rest, rest, history)
 
@@ -65,9 +65,9 @@ class CubaPopulation:
         Returns
         -------
         sent : ndarray of uint8
-            Spikes that leave in this step.
+            Spikes sent in this step.
         arriving : ndarray of int64
-            The activation, with what the neurons send to themselves.
+            Activation including recurrent input.
         peak : ndarray of int64
             ``v`` before saturation and reset.
         """

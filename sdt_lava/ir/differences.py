@@ -1,4 +1,4 @@
-"""Where two runs of a population differ first."""
+"""Find the first difference between two runs of a population."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 
 @dataclass(frozen=True)
 class FirstDifference:
-    """The earliest differing spike of a layer, by step, then sample, then neuron.
+    """Earliest differing spike of a layer, by step, sample and neuron.
 
     Parameters
     ----------
     step, sample : int
-        When, and in which sample.
+        Step and sample of the difference.
     neuron : tuple of int
         Position in the layer, ``(C, H, W)`` or ``(C,)``.
     left, right : int
-        What each execution has there: 1 for a spike.
+        Values of the two runs, with 1 for a spike.
     """
 
     step: int
@@ -29,12 +29,12 @@ class FirstDifference:
 
     @property
     def place(self) -> tuple[int, ...]:
-        """Step, sample and position: what differences are ordered by."""
+        """Step, sample and position, by which differences are ordered."""
         return (self.step, self.sample, *self.neuron)
 
 
 def first_difference(left: np.ndarray, right: np.ndarray) -> FirstDifference | None:
-    """Return where two spike trains ``(T, B, *shape)`` differ first, None if they are equal."""
+    """Return the first difference of two spike trains ``(T, B, *shape)``; None if equal."""
     different = left != right
     if not different.any():
         return None

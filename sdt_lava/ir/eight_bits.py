@@ -1,4 +1,4 @@
-"""Weights as Lava's connections hold them."""
+"""Convert weights to the eight bits that Lava's connections store."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from sdt_lava.ir.numerics import lava_weights
 
 
 def eight_bit_weights(weights: Any, node: Sparse | Dense) -> tuple[Any, Any]:
-    """Return weights that Lava does not clip or round, and the exponent that goes with them.
+    """Return weights that Lava stores exactly, and their weight exponent.
 
     Raises
     ------
     CompileError
-        If Lava's connections cannot hold the weights.
+        If the weights do not fit Lava's connections.
     """
-    found = lava_weights(weights)
-    if found is None:
+    stored = lava_weights(weights)
+    if stored is None:
         raise CompileError(
             f"connection {node.name!r}",
             f"weights from {weights.min()} to {weights.max()}",
             "eight bits: even within -256..254, any within -128..127, or of one sign up to 255",
         )
-    return found[0].astype(np.int32), node.exponent + found[1]
+    return stored[0].astype(np.int32), node.exponent + stored[1]

@@ -1,4 +1,4 @@
-"""From real input to integer frames: done once, the same for every integer back end."""
+"""Encode real input as integer frames, in the same way for every integer back end."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from sdt_lava.support.arrays import as_numpy
 
 logger = logging.getLogger(__name__)
 
-# Floating-point noise around a whole number.
+# Tolerance for floating-point noise around a whole number.
 _WHOLE = 1e-3
-# Rounding to a network's own levels usually loses far less than this share of the values.
+# Share of the values that must be lost by rounding for a warning; the loss is usually far less.
 _NOTABLE_LOSS = 0.05
 
 
 def to_time_first(
     x: Any, frame_shape: Shape, timesteps: int, *, look: bool = True
 ) -> np.ndarray:  # fmt: skip
-    """Check an input and bring it to ``(T, B, *shape)``; a static image is repeated.
+    """Check an input and convert it to ``(T, B, *shape)``; static images are repeated.
 
     Parameters
     ----------
     x : array_like
-        ``(B, *shape)`` or ``(B, T, *shape)``, real and finite.
+        Finite real input ``(B, *shape)`` or ``(B, T, *shape)``.
     frame_shape : tuple of int
         Shape of one frame.
     timesteps : int
-        Steps for which a static input is presented.
+        Number of steps for which a static input is repeated.
     look : bool
-        Whether values are looked at; otherwise the caller has to.
+        Whether to check the values; otherwise, the caller must do so.
 
     Raises
     ------
     DataError
-        If the shape does not fit, the input is empty or not finite, or not numeric.
+        If the shape does not fit, or the input is empty, not finite or not numeric.
     """
     values = as_numpy(x, "input x")
     finite = not look or values.dtype.kind != "f" or bool(np.isfinite(values).all())
@@ -61,19 +61,19 @@ def to_time_first(
 
 
 def layout_remedy(shape: Shape, frame: Shape) -> str:
-    """Return how to bring an array of a common other layout to ``(B, ..., *frame)``.
+    """Suggest how to convert an array in another common layout to ``(B, ..., *frame)``.
 
     Parameters
     ----------
     shape : tuple of int
-        Shape of the array, which does not fit.
+        Shape of the array that does not fit.
     frame : tuple of int
         Shape of one frame.
 
     Returns
     -------
     str
-        Empty if nothing obvious would help.
+        The suggestion, or '' if there is none.
     """
     sides = len(frame)
     if frame in (shape, shape[1:]) and len(shape) <= sides + 1:
@@ -90,7 +90,7 @@ def layout_remedy(shape: Shape, frame: Shape) -> str:
 
 
 def warn_of_steps(x: np.ndarray, frame: Shape, timesteps: int) -> None:
-    """Warn if an input brings another number of steps than its network was made for."""
+    """Warn if an input has a different number of steps from its network."""
     shape = x.shape
     if shape[2:] != frame or shape[1] == timesteps:
         return
@@ -107,49 +107,49 @@ def warn_of_steps(x: np.ndarray, frame: Shape, timesteps: int) -> None:
 
 
 def encode(graph: Graph, x: Any) -> IntArray:
-    """Return the integer frames ``clip(rint(x * scale + offset), low, high)``, as `Input` says.
+    """Return the integer frames ``clip(rint(x * scale + offset), low, high)`` (see `Input`).
 
     Parameters
     ----------
     graph : Graph
-        The network whose input node gives scale and range.
+        Network whose input node defines scale and range.
     x : array_like
-        ``(B, *shape)`` or ``(B, T, *shape)``.
+        Input ``(B, *shape)`` or ``(B, T, *shape)``.
 
     Returns
     -------
     ndarray of int64
-        ``(T, B, *shape)``.
+        Frames ``(T, B, *shape)``.
 
     Raises
     ------
     DataError
-        If the input does not fit.
+        If the input does not fit the network.
     """
     return _clipped(graph.input, _Scaled(graph, x))
 
 
 def enter(graph: Graph, x: Any) -> tuple[Graph, IntArray]:
-    """Return the graph that an input fits, and the input's integer frames.
+    """Return integer frames of an input, and the graph with an input range that fits them.
 
     Parameters
     ----------
     graph : Graph
-        If the range of its input is only an expectation, it gets the range of the data.
+        Network; if its input range is only an expectation, the range is extended to the data.
     x : array_like
-        As for :func:`encode`.
+        Input as for :func:`encode`.
 
     Returns
     -------
     graph : Graph
-        The graph given, if its input does not widen or holds the data already.
+        The given graph, unless its input range was extended.
     frames : ndarray of int64
-        ``(T, B, *shape)``.
+        Frames ``(T, B, *shape)``.
 
     Raises
     ------
     DataError
-        If the input does not fit.
+        If the input does not fit the network.
     """
     scaled = _Scaled(graph, x)
     graph = _widened(graph, scaled)
@@ -157,52 +157,52 @@ def enter(graph: Graph, x: Any) -> tuple[Graph, IntArray]:
 
 
 class _Scaled:
-    """An input in the units of a network's input node, with its extremes."""
+    """Input in the units of a network's input node, with its extremes."""
 
     def __init__(self, graph: Graph, x: Any) -> None:
         entry = graph.input
         values = to_time_first(x, entry.shape, graph.timesteps)
         self.shape = values.shape
-        # The frames that differ: one, if a static image is repeated.
-        shown = values[:1] if values.strides[0] == 0 else values
+        # Distinct frames; only one if a static image is repeated.
+        distinct = values[:1] if values.strides[0] == 0 else values
         self.frames: np.ndarray
         is_plain = (entry.scale, entry.offset, entry.step) == (1, 0, 1)
         if is_plain and np.can_cast(values.dtype, np.int64):
-            self.frames = shown.astype(np.int64)
+            self.frames = distinct.astype(np.int64)
         else:
-            levels = shown
+            levels = distinct
             if not is_plain or values.dtype.kind != "f":
-                levels = shown.astype(np.float64) * entry.scale + entry.offset
+                levels = distinct.astype(np.float64) * entry.scale + entry.offset
             self.frames = _rounded(levels, entry.step)
             _warn_of_rounding(levels, self.frames, entry)
         self.low, self.high = _extremes(self.frames, entry)
 
 
 def _warn_of_rounding(levels: np.ndarray, frames: np.ndarray, entry: Input) -> None:
-    """Warn if rounding to levels loses what the network was not made to lose.
+    """Warn if rounding to levels loses more than the network was calibrated for.
 
-    A network with levels of its own was calibrated on their rounding error, which is small beside
-    the values. One without takes whole numbers.
+    A network with its own levels was calibrated with their rounding error, which is small compared
+    with the values. Other networks expect whole numbers.
     """
     error = np.abs(levels - frames)
     rounded = np.count_nonzero(error > _WHOLE)
     if not rounded:
         return
-    lost = float(error.mean() / max(np.abs(levels - entry.offset).mean(), _WHOLE))
+    relative_loss = float(error.mean() / max(np.abs(levels - entry.offset).mean(), _WHOLE))
     if (entry.scale, entry.offset) == (1, 0):
         logger.warning(
             "%d of %d input values are not whole numbers and are rounded (scale 1): on average "
             "%.1f %% of a value is lost; give the network spikes or counts as in its training",
             rounded,
             levels.size,
-            100 * lost,
+            100 * relative_loss,
         )
-    elif lost > _NOTABLE_LOSS:
+    elif relative_loss > _NOTABLE_LOSS:
         logger.warning(
             "rounding to input levels (scale %g) loses %.1f %% of a value on average: is this the "
             "data, in the units, that the network was trained on?",
             entry.scale,
-            100 * lost,
+            100 * relative_loss,
         )
 
 
@@ -212,9 +212,9 @@ def _rounded(levels: np.ndarray, step: int) -> np.ndarray:
 
 
 def _extremes(frames: np.ndarray, entry: Input) -> tuple[Any, Any]:
-    """Return the lowest and the highest value, or 0 and the latter if none is outside."""
+    """Return the lowest and highest value; the lowest may be 0 if no value is out of range."""
     if frames.dtype == np.int64 and entry.low == 0:
-        # Without signs negative numbers are the largest: one look at each value is enough.
+        # As unsigned numbers, negative values are the largest, so one pass is enough.
         high = int(frames.view(np.uint64).max())
         if high <= entry.high:
             return 0, high
@@ -228,8 +228,8 @@ def _widened(graph: Graph, scaled: _Scaled) -> Graph:
     if not entry.widens or (low, high) == (entry.low, entry.high):
         return graph
     logger.info("%s: payloads from %d to %d", entry.name, low, high)
-    fitting = replace(entry, low=low, high=high)
-    return graph.rebuild(fitting if node is entry else node for node in graph.nodes.values())
+    widened_input = replace(entry, low=low, high=high)
+    return graph.rebuild(widened_input if node is entry else node for node in graph.nodes.values())
 
 
 def _clipped(entry: Input, scaled: _Scaled) -> IntArray:

@@ -1,4 +1,4 @@
-"""What one node computes, from what it reads: its equation, in the registers of Lava."""
+"""Evaluate a node: its equation within the registers of Lava."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from sdt_lava.ir.watch import Watch
 
 
 def evaluate(node: Node, inputs: Sequence[IntArray], watch: Watch | None = None) -> IntArray:
-    """Evaluate one node without memory: what it emits, ``(T, B, *shape)``.
+    """Return the output of a node without memory, ``(T, B, *shape)``.
 
     Parameters
     ----------
     node : Node
-        The node.
+        Node to evaluate.
     inputs : sequence of ndarray of int64
-        What it reads.
+        Inputs of the node.
     watch : Watch, optional
-        Notes what does not fit its register.
+        Watch that records values that do not fit their registers.
     """
     values = node.equation(inputs)
     if node.holds_sums:

@@ -1,4 +1,4 @@
-"""Exact fan-out of every source neuron of a connection, borders of convolutions included."""
+"""Count the exact fan-out of source neurons, including borders of convolutions."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from sdt_lava.ir.numerics import IntArray, Shape
 def fan_out(node: Node, source_shape: Shape) -> IntArray:
     """Count the synapses that each source neuron drives.
 
-    A synapse is a connection, whatever its weight: one that was rounded to 0 counts too.
+    Every synapse counts, even if its weight was rounded to 0.
 
     Parameters
     ----------
     node : Node
-        The connection.
+        Connection whose synapses are counted.
     source_shape : tuple of int
-        Shape of the population it reads.
+        Shape of the source population.
 
     Returns
     -------
     ndarray of int64
-        ``(*source_shape)``.
+        Fan-out of each neuron, ``(*source_shape)``.
     """
     return node.relation([source_shape]).fan_out.reshape(source_shape)

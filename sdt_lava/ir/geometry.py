@@ -1,4 +1,4 @@
-"""Geometry of image-like shapes: what windows over them give."""
+"""Compute the geometry of images and windows."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from sdt_lava.ir.numerics import Shape
 
 
 def require_image(node: Node, shape: Shape) -> None:
-    """Check that a node that needs an image reads one.
+    """Check that the input of a node is an image.
 
     Raises
     ------
     GraphError
-        If it does not.
+        If the input is not an image.
     """
     if len(shape) != 3:
         raise node.mismatch(f"input of shape {shape}", "an image-like input (C, H, W)")

@@ -1,4 +1,4 @@
-"""The graph: named nodes, their order, shapes and signals."""
+"""Define the graph: named nodes with their order, shapes and signals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sdt_lava.support.once import cached_property
 
 NodeT = TypeVar("NodeT", bound=Node)
 
-# Names of nodes in an error: a graph may have very many.
+# Limit on the names of nodes in an error, since a graph may have very many.
 _SHOWN = 12
 
 
@@ -33,15 +33,15 @@ class Graph:
     nodes : mapping of str to Node
         Nodes by name.
     timesteps : int
-        Steps ``T`` of one sample.
+        Number of steps per sample, ``T``.
     metadata : mapping
-        Plain values that travel with the network: configuration, quantization report.
+        Plain values stored with the network, such as the configuration and quantization report.
 
     Raises
     ------
     GraphError
-        If a name is missing or used twice, an edge carries the wrong kind of signal, shapes do
-        not fit, or there is a cycle.
+        If a name is missing or not unique, an edge carries the wrong kind of signal, shapes do not
+        fit, or there is a cycle.
     """
 
     nodes: Mapping[str, Node]
@@ -55,7 +55,7 @@ class Graph:
     def build(
         cls, nodes: Iterable[Node], timesteps: int, metadata: Mapping[str, Any] | None = None
     ) -> Graph:
-        """Collect and check nodes."""
+        """Build and check a graph from nodes."""
         named: dict[str, Node] = {}
         for node in nodes:
             if node.name in named:
@@ -93,7 +93,7 @@ class Graph:
             raise node.mismatch("sums of the network's input", "sums of neurons")
 
     def unflattened(self, name: str) -> Node:
-        """Return a node, or what it flattens if it is a `Flatten`."""
+        """Return a node, or for a `Flatten` the node that it flattens."""
         node = self.nodes[name]
         while isinstance(node, Flatten):
             node = self.nodes[node.inputs[0]]
@@ -101,14 +101,14 @@ class Graph:
 
     @cached_property
     def order(self) -> tuple[str, ...]:
-        """Names in an order in which every node follows its inputs."""
+        """Names in topological order."""
         names = list(self.nodes)
         rank = {name: position for position, name in enumerate(names)}
         missing = {name: len(set(node.inputs)) for name, node in self.nodes.items()}
         ready = [rank[name] for name, inputs in missing.items() if not inputs]
         ordered = []
         while ready:
-            # Of all that could come next, what was named first.
+            # Of all possible next nodes, take the one that was named first.
             name = names[heappop(ready)]
             ordered.append(name)
             for reader in dict.fromkeys(self.consumers[name]):
@@ -121,13 +121,13 @@ class Graph:
 
     def _cycle(self) -> str:
         """Describe a cycle."""
-        # Imported here: it takes longer than all else that `import sdt_lava` needs.
+        # Imported here because it takes longer than all other imports of `import sdt_lava`.
         import networkx as nx
 
         edges = ((source, node.name) for node in self.nodes.values() for source in node.inputs)
-        found = nx.find_cycle(nx.DiGraph(edges))
-        cycle = " -> ".join(source for source, _ in found[:_SHOWN])
-        return cycle + (" -> ..." if len(found) > _SHOWN else "")
+        edges_of_cycle = nx.find_cycle(nx.DiGraph(edges))
+        cycle = " -> ".join(source for source, _ in edges_of_cycle[:_SHOWN])
+        return cycle + (" -> ..." if len(edges_of_cycle) > _SHOWN else "")
 
     @cached_property
     def _inferred(self) -> tuple[dict[str, Shape], dict[str, Signal]]:
@@ -154,7 +154,7 @@ class Graph:
 
     @property
     def signals(self) -> Mapping[str, Signal]:
-        """What each node emits."""
+        """Signal that each node emits."""
         return self._inferred[1]
 
     @cached_property
@@ -168,24 +168,24 @@ class Graph:
 
     @cached_property
     def derived(self) -> dict[Hashable, Any]:
-        """What was computed from this graph and is kept with it: compiled plans, for instance."""
+        """Cache of objects computed from this graph, such as compiled plans."""
         return {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what can be derived again."""
-        kept = {name: value for name, value in self.__dict__.items() if name != "derived"}
-        return {**kept, "nodes": dict(self.nodes)}
+        """Omit the cache, which can be computed again."""
+        state = {name: value for name, value in self.__dict__.items() if name != "derived"}
+        return {**state, "nodes": dict(self.nodes)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self.__post_init__()
 
     def of_type(self, kind: type[NodeT]) -> tuple[NodeT, ...]:
-        """Return all nodes of one class, in the order they were given."""
+        """Return all nodes of a class, in the order in which they were given."""
         return tuple(node for node in self.nodes.values() if isinstance(node, kind))
 
     def __iter__(self) -> Iterator[Node]:
-        """Iterate over nodes, inputs first."""
+        """Iterate over nodes in topological order."""
         return (self.nodes[name] for name in self.order)
 
     def __len__(self) -> int:
@@ -204,22 +204,22 @@ class Graph:
     @property
     def readout(self) -> Readout | None:
         """The linear head, or None for a network that ends in spikes."""
-        found = self.of_type(Readout)
-        return found[0] if found else None
+        readouts = self.of_type(Readout)
+        return readouts[0] if readouts else None
 
     @property
     def lif_names(self) -> tuple[str, ...]:
-        """Names of all populations of spiking neurons with memory, inputs first."""
+        """Names of all populations of spiking neurons with memory, in topological order."""
         return tuple(node.name for node in self if isinstance(node, SpikingNeurons))
 
     @property
     def message_names(self) -> tuple[str, ...]:
-        """Names of all populations of sigma-delta neurons, inputs first."""
+        """Names of all populations of sigma-delta neurons, in topological order."""
         return tuple(node.name for node in self if isinstance(node, MessageNeurons))
 
     @property
     def memory_names(self) -> tuple[str, ...]:
-        """Names of all populations of neurons with memory, of either kind, inputs first."""
+        """Names of all populations of neurons with memory of either kind, in topological order."""
         return tuple(node.name for node in self if node.has_memory)
 
     @property
@@ -228,7 +228,7 @@ class Graph:
         if self.readout is not None:
             return self.readout.name
         ends = [name for name in self.order if not self.consumers[name]]
-        # Logits are the result, whatever else nobody reads.
+        # Logits are the result even if there are other nodes without readers.
         logits = [name for name in ends if self.nodes[name].emits is Signal.LOGITS]
         if len(logits) == 1:
             return logits[0]

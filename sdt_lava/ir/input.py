@@ -1,4 +1,4 @@
-"""The entry of a network."""
+"""Define the input of a network."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from sdt_lava.ir.intervals import Interval
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Input(Node):
-    """Entry of the network: integers presented at every step.
+    """Input of the network, with integers at every step.
 
-    ``x_int = clip(rint(x * scale + offset), low, high)`` is applied once, before any back end runs.
+    ``x_int = clip(rint(x * scale + offset), low, high)`` is computed once, before any back end
+    runs.
 
     Parameters
     ----------
@@ -25,16 +26,16 @@ class Input(Node):
     scale : float
         Integer levels per unit of the real input.
     low, high : int
-        Smallest and largest value; ``(0, 1)`` makes the input binary spikes.
+        Lowest and highest value; with ``(0, 1)``, the input consists of binary spikes.
     offset : float
-        Integer that stands for the real 0.
+        Integer that represents the real value 0.
     widens : bool
-        The range is what to expect, not a limit: a simulation widens it to what its data hold.
-        Files of lava-dl do not say which payloads they take.
+        Whether the range is an expectation rather than a limit, so that a simulation extends it to
+        the data. Files of lava-dl do not specify the range of payloads.
     step : int
-        What lies between two integers is rounded to the nearest multiple of `step` instead, while
-        integers stay: real input of sigma-delta networks is rounded to even numbers, as SLAYER
-        does in training, and integer input of lava-dl's netx is what it is.
+        Values between integers are rounded to multiples of `step`, while integers are not changed.
+        Real input of sigma-delta networks is rounded to even numbers, as SLAYER does in training;
+        integer input of lava-dl's netx is kept.
     """
 
     shape: Shape
@@ -51,7 +52,7 @@ class Input(Node):
     is_mappable: ClassVar[bool] = True
 
     def output_signal(self, signals: Sequence[Signal]) -> Signal:
-        """Binary input is spikes, everything else graded."""
+        """Return spikes for binary input, otherwise graded spikes."""
         return Signal.SPIKE if (self.low, self.high) == (0, 1) else Signal.GRADED
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:

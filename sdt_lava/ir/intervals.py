@@ -1,8 +1,8 @@
-"""Intervals by channel, and the arithmetic with which kinds of nodes say what they can emit.
+"""Compute with intervals per channel, which bound the output of nodes.
 
-An interval holds for any input. Events may be absent, so that 0 is always among what a connection
-receives: padding, and steps before the first sample. Nothing here looks at the sign of anything;
-ends are put in order where a factor may exchange them.
+An interval holds for any input. Events may be absent, as in padding or before the first sample, so
+the input of a connection always includes 0. No code here depends on signs; ends are sorted where a
+factor may exchange them.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ import numpy as np
 
 from sdt_lava.ir.numerics import IntArray, Shape, power_shift
 
-# Ends stop here, far beyond every register: sums of them still fit 64 bits.
+# Limit of ends, far beyond every register, so that sums of ends fit 64 bits.
 BEYOND = 1 << 44
 
 
 @dataclass(frozen=True, eq=False)
 class Interval:
-    """Lowest and highest values, by channel.
+    """Lowest and highest value per channel.
 
     Parameters
     ----------
     low, high : ndarray of int64
-        ``(C,)``; no end may be on the other's side.
+        Ends ``(C,)`` with ``low <= high``.
 
     Raises
     ------
     ValueError
-        If the ends are not of one shape and in order.
+        If the ends have different shapes or are not in order.
     """
 
     low: IntArray
     high: IntArray
 
     def __post_init__(self) -> None:
-        """Bring the ends to 64 bits and check their order."""
+        """Convert the ends to 64 bits and check their order."""
         low, high = (np.asarray(end, np.int64) for end in (self.low, self.high))
         if low.shape != high.shape or (low > high).any():
             raise ValueError(f"no interval: from {self.low} to {self.high}")
@@ -47,16 +47,16 @@ class Interval:
 
     @classmethod
     def between(cls, one: IntArray, other: IntArray) -> Interval:
-        """Return the interval between two values, in whatever order they come."""
+        """Return the interval between two values in any order."""
         return cls(np.minimum(one, other), np.maximum(one, other))
 
     def __iter__(self) -> Iterator[IntArray]:
-        """Yield the lowest and the highest values."""
+        """Yield the lowest and highest values."""
         return iter((self.low, self.high))
 
     @property
     def or_nothing(self) -> Interval:
-        """With 0, for an event that may be absent."""
+        """The interval extended by 0, for an event that may be absent."""
         return Interval(np.minimum(self.low, 0), np.maximum(self.high, 0))
 
     @property
@@ -77,18 +77,18 @@ class Interval:
         return Interval(self.low + values, self.high + values)
 
     def spread(self, shape: Shape) -> Interval:
-        """Repeat what is known of channels for every position, as flattening in C order does."""
+        """Repeat the values of channels for every position, as flattening in C order does."""
         repeats = int(np.prod(shape)) // shape[0]
         return Interval(np.repeat(self.low, repeats), np.repeat(self.high, repeats))
 
     def by_channel(self, channels: int) -> Interval:
-        """Take together the positions of each channel."""
+        """Combine the positions of each channel."""
         low, high = (end.reshape(channels, -1) for end in (self.low, self.high))
         return Interval(low.min(axis=1), high.max(axis=1))
 
 
 def total(intervals: Sequence[Interval]) -> Interval:
-    """Add up intervals, of the same channels."""
+    """Return the sum of intervals of the same channels."""
     return Interval(
         np.sum([interval.low for interval in intervals], axis=0, dtype=np.int64),
         np.sum([interval.high for interval in intervals], axis=0, dtype=np.int64),
@@ -96,14 +96,14 @@ def total(intervals: Sequence[Interval]) -> Interval:
 
 
 def weighted(weight: Any, events: Interval) -> Interval:
-    """Bound ``weight @ events`` for a matrix ``(outputs, inputs)``, dense or sparse.
+    """Bound ``weight @ events`` for a dense or sparse matrix ``(outputs, inputs)``.
 
     Parameters
     ----------
     weight : ndarray or csr_matrix of int64
         Weights of either sign.
     events : Interval
-        Of each input; an event may be absent.
+        Interval of each input, whose events may be absent.
     """
     low, high = events.or_nothing
     positive, negative = _signs(weight)
@@ -117,7 +117,7 @@ def _signs(weight: Any) -> tuple[Any, Any]:
 
 
 def feedback(weight_rec: Any, shape: Shape) -> Interval:
-    """Bound what a population sends to itself: from none to all of its spikes."""
+    """Bound the recurrent input of a population, from none to all of its spikes."""
     weight = np.asarray(weight_rec, np.int64)
     spikes = Interval(np.zeros(len(weight), np.int64), np.ones(len(weight), np.int64))
     return weighted(weight, spikes).by_channel(shape[0])
@@ -141,5 +141,5 @@ def convolved(matrix: IntArray, groups: int, events: Interval) -> Interval:
 
 
 def spikes(channels: int) -> Interval:
-    """Return what spikes can be: 0 or 1."""
+    """Return the interval of spikes, 0 to 1."""
     return Interval(np.zeros(channels, np.int64), np.ones(channels, np.int64))

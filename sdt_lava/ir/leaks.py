@@ -1,8 +1,8 @@
-"""How far a leaking state gets under a push that never ends: closed forms instead of steps.
+"""Bound how far a leaky state grows under a constant push, with closed forms.
 
-A state that keeps ``(4096 - loss) / 4096`` of itself, rounded towards zero, and gains ``push`` in
-each step grows until ``ceil(state loss / 4096) = push``. It never jumps over the first value for
-which this holds, so that value, ``floor((push - 1) 4096 / loss) + 1``, is where it settles.
+Consider a state that decays to ``(4096 - loss) / 4096`` of itself, rounded towards zero, and gains
+``push`` in each step. It grows until ``ceil(state loss / 4096) = push``. Since it never skips the
+first value for which this holds, it settles there, at ``floor((push - 1) 4096 / loss) + 1``.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ import numpy as np
 
 from sdt_lava.ir.numerics import DECAY_UNITY, IntArray, decay, divide_by_power
 
-# Runs up to this length are followed step by step.
+# Runs up to this length are computed step by step.
 EXACT_STEPS = 256
-# What is left of longer runs is followed in so many parts, each with its largest current.
+# Number of parts into which the rest of longer runs is split, each with its largest current.
 _PARTS = 64
-# Where growth stops being followed: far beyond every register, and times 4096 it fits 64 bits.
+# Limit of growth, far beyond every register; times 4096, it fits 64 bits.
 _FAR = 1 << 50
-# More than what adding and multiplying in float64 can lose.
+# Bound on the rounding error of sums and products in float64.
 _SLACK = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class Climb:
-    """What drives u and v to one side; arrays broadcast to channels.
+    """Input that drives u and v in one direction; arrays broadcast to channels.
 
     Parameters
     ----------
     push : ndarray of int64
-        What a step adds to u, at least 0.
+        Amount that a step adds to u, at least 0.
     bias : ndarray of int64
-        What it adds to v besides u, of either sign.
+        Amount that a step adds to v in addition to u, of either sign.
     current_loss, voltage_loss : ndarray of int64
-        Lost share of u and v in a step, in 1/4096.
+        Share of u and v that is lost in a step, in 1/4096.
     drive_shift : int
-        The sum of u and bias is divided by ``2 ** drive_shift``.
+        Exponent by which the sum of u and bias is divided, ``2 ** drive_shift``.
     ceiling : ndarray of int64 or None
-        The highest v that another step starts from; None if nothing resets it.
+        Highest v from which another step starts; None if v is never reset.
     """
 
     push: IntArray
@@ -49,12 +49,12 @@ class Climb:
     ceiling: IntArray | None
 
     def drive(self, current: IntArray) -> IntArray:
-        """Return what a current adds to v."""
+        """Return the amount that a current adds to v."""
         far = _FAR >> max(-self.drive_shift, 0)
         return divide_by_power(np.clip(current + self.bias, -far, far), self.drive_shift)
 
     def start(self, top: IntArray) -> IntArray:
-        """Return what is left, in the next step, of the furthest that v got."""
+        """Return the remainder of the largest v in the next step."""
         reset = top if self.ceiling is None else np.minimum(top, self.ceiling)
         return decay(reset, self.voltage_loss)
 
@@ -69,22 +69,23 @@ class Climb:
 
 
 def reached(climb: Climb, steps: int) -> tuple[IntArray, IntArray]:
-    """Bound how far u and v get from rest.
+    """Bound how far u and v move from rest.
 
-    Exact for channels whose leak lets them settle about as soon as the run ends, and then valid
-    for any number of steps, and for runs of up to `EXACT_STEPS`; slightly too far in between.
+    The bound is exact for channels whose leak lets them settle by about the end of the run, for
+    which it is valid for any number of steps, and for runs of up to `EXACT_STEPS`. In between, it
+    is slightly too large.
 
     Parameters
     ----------
     climb : Climb
-        What drives them.
+        Input that drives u and v.
     steps : int
-        Length of the run.
+        Number of steps of the run.
 
     Returns
     -------
     current, voltage : ndarray of int64
-        By channel.
+        Largest u and v by channel.
     """
     losses = min(int(np.min(climb.current_loss)), int(np.min(climb.voltage_loss)))
     if losses * steps >= DECAY_UNITY:
@@ -105,15 +106,15 @@ def reached(climb: Climb, steps: int) -> tuple[IntArray, IntArray]:
 
 
 def _topped(climb: Climb, current: IntArray, free: IntArray) -> tuple[IntArray, IntArray]:
-    """Return what u and v reach, if v would get to `free` without a reset."""
+    """Return the largest u and v if v would reach `free` without a reset."""
     return current, np.maximum(climb.start(free) + climb.drive(current), 0)
 
 
 def settled(push: IntArray, loss: IntArray) -> IntArray:
-    """Return where a state settles that starts from 0; far away where there is no leak."""
+    """Return where a state settles that starts at 0, which is far away without a leak."""
     push = np.clip(push, 0, _FAR)
     push, loss = np.broadcast_arrays(push, np.asarray(loss, np.int64))
-    # Divided first, as the product may not fit 64 bits.
+    # Divide first, since the product may not fit 64 bits.
     whole, rest = np.divmod(np.maximum(push - 1, 0), np.maximum(loss, 1))
     limit = whole * DECAY_UNITY + rest * DECAY_UNITY // np.maximum(loss, 1) + 1
     limit = np.where(loss == 0, _FAR, np.minimum(limit, _FAR))
@@ -121,12 +122,12 @@ def settled(push: IntArray, loss: IntArray) -> IntArray:
 
 
 def _later(state: IntArray, push: IntArray, loss: IntArray, steps: int) -> IntArray:
-    """Bound a state some steps later: where it settles, or as if nothing were rounded."""
+    """Bound a state after some steps by where it settles, or by growth without rounding."""
     push, loss = np.maximum(push, 0), np.asarray(loss, np.int64)
-    kept = 1 - loss / DECAY_UNITY
-    left = kept**steps
-    summands = np.where(loss > 0, (1 - left) / np.maximum(loss / DECAY_UNITY, 1e-12), steps)
-    grown = (state * left + push * summands) * (1 + _SLACK) + 1
+    remaining_share = 1 - loss / DECAY_UNITY
+    total_share = remaining_share**steps
+    summands = np.where(loss > 0, (1 - total_share) / np.maximum(loss / DECAY_UNITY, 1e-12), steps)
+    grown = (state * total_share + push * summands) * (1 + _SLACK) + 1
     far = np.minimum(grown, float(_FAR)).astype(np.int64)
-    # A push that has begun to act late may leave the state above where it would settle.
+    # If the push has decreased, the state may be above the value where it would settle.
     return np.maximum(np.minimum(far, settled(push, loss)), state)

@@ -1,8 +1,8 @@
-"""Bounds of sigma-delta neurons, whose messages add up to an activation.
+"""Bound sigma-delta neurons, whose messages sum to an activation.
 
-Sigma is the weighted sum of all messages so far, and these add up to an activation but for what is
-kept below the threshold and the fractions that each of them has lost. So its bound needs what
-messages add up to, not what one of them can be.
+Sigma is the weighted sum of all messages so far. Messages sum to an activation, except for changes
+below the threshold and the fraction that each message loses. The bound of sigma therefore needs the
+range of sums of messages, not that of single messages.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from sdt_lava.ir.sigma_delta import Delta, MessageNeurons
 
 
 class MessageSums:
-    """What the nodes of a graph emit, added up over the steps of a sample.
+    """Bounds on the outputs of nodes summed over the steps of a sample.
 
     Parameters
     ----------
     graph : Graph
-        Integer graph; its nodes are to be given in their order.
+        Integer graph, whose nodes must be added in order.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -31,7 +31,7 @@ class MessageSums:
         self._sums: dict[str, Interval] = {}
 
     def follow(self, node: Node, emitted: Interval) -> None:
-        """Take in a node of another kind, and what it emits in a step."""
+        """Add a node of another kind with the interval of its output in a step."""
         steps = self._graph.timesteps
         if not node.is_linear or any(name not in self._sums for name in node.inputs):
             self._sums[node.name] = emitted.or_nothing.times(steps)
@@ -44,19 +44,19 @@ class MessageSums:
     def of_neurons(
         self, node: MessageNeurons, arriving: Sequence[Interval]
     ) -> tuple[Interval, int]:
-        """Bound sigma-delta neurons.
+        """Add sigma-delta neurons and return their bounds.
 
         Parameters
         ----------
         node : MessageNeurons
-            What they compute.
+            Node of the neurons.
         arriving : sequence of Interval
-            What each of its inputs can be in a step.
+            Interval of each input in a step.
 
         Returns
         -------
         message : Interval
-            What they send in a step.
+            Interval of a message.
         state : int
             Largest magnitude of a state.
         """

@@ -1,4 +1,4 @@
-"""Neurons: those that spike, one equation for all of them, and those of compiled graphs."""
+"""Define spiking neurons, with one equation for all, and the neurons of compiled graphs."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ from sdt_lava.ir.shortcuts import Sum
 from sdt_lava.ir.watch import Watch, look_at_neurons
 
 PerChannel = int | IntArray
-# Parameters of which there may be one for each channel.
+# Parameters that may differ between channels.
 _BY_CHANNEL = ("threshold", "voltage_decay", "current_decay", "delay")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SpikingNeurons(Sum):
-    """Base of the neurons that integrate over a sample, fire, and are at rest before each sample.
+    """Base class of neurons that integrate over a sample, fire, and start each sample at rest.
 
-    Float graph: ``v <- v (1 - dv/4096) + x + bias``, spike at ``v > threshold``, hard reset to 0
-    (the doubled variable of a tau = 2 neuron with decaying input, so that ``threshold`` is twice
-    the model's). Integer graph, with ``a`` the sum of the input currents and of the neurons' own
-    spikes of the step before, ``weight_rec @ s[t - 1]``:
+    In a float graph: ``v <- v (1 - dv/4096) + x + bias``, spike at ``v > threshold``, hard reset to
+    0. (This is the doubled variable of a tau = 2 neuron with decaying input, so ``threshold`` is
+    twice the model's.) In an integer graph, with ``a`` the sum of the input currents and the
+    recurrent input of the previous step, ``weight_rec @ s[t - 1]``:
 
     ``u <- trunc0(u (4096 - du) / 4096) + (a << 6)``,
     ``v <- trunc0(v (4096 - dv) / 4096) + trunc0((u + (bias << bias_exponent)) / 2^drive_shift)``,
-    ``s = v > (threshold << 6)``, then ``v <- 0`` where ``s``; sent is ``s[t - delay]``.
+    ``s = v > (threshold << 6)``, then ``v <- 0`` where ``s``; the output is ``s[t - delay]``.
 
-    :class:`~sdt_lava.ir.cuba_steps.CubaPopulation` and :func:`~sdt_lava.ir.numerics.lif_step` are
-    this equation. Nothing goes from one sample to the next: a spike whose delay ends after step
-    T - 1 is lost, and at step 0 no spike comes back.
+    :class:`~sdt_lava.ir.cuba_steps.CubaPopulation` and :func:`~sdt_lava.ir.numerics.lif_step`
+    implement this equation. Nothing carries over to the next sample: a spike whose delay ends after
+    step T - 1 is lost, and there is no recurrent input at step 0.
 
     Parameters
     ----------
     threshold : float, int or ndarray of int
-        Firing threshold, the mantissa in an integer graph; one for all or one for each channel,
+        Firing threshold, or its mantissa in an integer graph; one for all or one per channel,
         ``(C,)``.
     voltage_decay, current_decay : int or ndarray of int
-        Lost share of v and u per step in 1/4096, for all or ``(C,)``.
+        Share of v and u that is lost per step in 1/4096, for all or ``(C,)``.
     bias : ndarray, optional
-        A value per channel, the first axis of the shape: the sum of the biases of everything
-        that feeds the neuron.
+        Bias per channel, the first axis of the shape: the sum of the biases of all inputs of the
+        neuron.
     bias_exponent : int
-        Integer graph: the bias that is added is ``bias << bias_exponent``.
+        In an integer graph, the bias that is added is ``bias << bias_exponent``.
     drive_shift : int
-        What current and bias add to v is divided by ``2 ** drive_shift``.
+        The sum of current and bias is divided by ``2 ** drive_shift`` before it is added to v.
     delay : int or ndarray of int
-        Steps that a spike waits before it leaves (axonal delay), for all or ``(C,)``.
+        Axonal delay in steps, for all or ``(C,)``.
     weight_rec : ndarray, optional
         Recurrent weights ``(N, N)``, to and from neurons in C order.
     """
@@ -93,25 +93,25 @@ class SpikingNeurons(Sum):
         return shape
 
     def _has_several(self, name: str) -> bool:
-        """Whether a parameter is an array: a value for each channel."""
+        """Return whether a parameter is an array with a value for each channel."""
         return not isinstance(getattr(self, name), int | float)
 
     @property
     def longest_delay(self) -> int:
-        """Steps that the latest spike waits."""
+        """Longest axonal delay in steps."""
         return int(np.max(self.delay)) if self._has_several("delay") else int(self.delay)
 
     def why_no_or(self, weight: int) -> str:
-        """Return the reason why they are not an OR of their only input, or ''.
+        """Return the reason why the neurons are not an OR of their only input, or ''.
 
-        They are one if any spike of the smallest weight makes them fire and nothing is left behind
-        where none arrives, so that they have no memory: v was 0 then, or has just been reset.
-        Whether the sum fits its register is another question.
+        They are an OR if a single spike of the smallest weight makes them fire and they stay at
+        rest without spikes. They then have no memory, because v was 0 or has just been reset.
+        Whether the sum fits its register is not checked.
 
         Parameters
         ----------
         weight : int
-            Smallest weight of a spike that arrives.
+            Smallest weight of an input spike.
         """
         threshold = np.asarray(self.threshold)
         if threshold.min() < 0 or threshold.max() >= weight:
@@ -126,7 +126,7 @@ class SpikingNeurons(Sum):
 
     @property
     def is_plain(self) -> bool:
-        """Whether these are LIF neurons, but for parameters that may differ by channel."""
+        """Whether these are LIF neurons, except that parameters may differ between channels."""
         return self.weight_rec is None and not self.longest_delay and not self.drive_shift
 
     def parameters(self, ndim: int) -> CubaParameters:
@@ -143,7 +143,7 @@ class SpikingNeurons(Sum):
         return CubaParameters(lif, channel_vector(self.delay, ndim), weight_rec)
 
     def population(self, shape: Shape, start: States | None = None) -> CubaPopulation:
-        """Return neurons ``(B, *shape)`` at the start of a sample, or in some states."""
+        """Create neurons ``(B, *shape)`` at rest or in given states."""
         population = CubaPopulation(self.parameters(len(shape) - 1), shape)
         if start is not None:
             population.state = (*start, *population.state[len(start) :])
@@ -152,35 +152,35 @@ class SpikingNeurons(Sum):
     def run(
         self, arriving: IntArray, start: States | None, watch: Watch | None = None
     ) -> tuple[IntArray, States]:
-        """Return what they send, and u, v and more where they end."""
+        """Return the spikes, and the states u, v and others after the last step."""
         shape = arriving.shape[1:]
         population = self.population(shape, start)
         parameters = self.parameters(len(shape) - 1).lif
         sent = np.zeros_like(arriving)
         for step, sums in enumerate(arriving):
-            before = population.state[0]
+            previous_current = population.state[0]
             sent[step], activation, peak = population.step(sums)
             if watch is not None:
-                current = driven_current(before, activation, parameters)
+                current = driven_current(previous_current, activation, parameters)
                 look_at_neurons(
                     watch, self.name, step, activation=activation, current=current, peak=peak
                 )
         return sent, population.state[: len(self.state_shapes(shape))]
 
     def interval(self, arriving: Sequence[Interval], shapes: Sequence[Shape]) -> Interval:
-        """Return spikes or none."""
+        """Return the interval of spikes."""
         return spikes(shapes[0][0])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lif(SpikingNeurons):
-    """Leaky integrate-and-fire neurons as the hardware has them; several input currents add up.
+    """Leaky integrate-and-fire neurons as in hardware; several input currents are summed.
 
     Parameters
     ----------
     threshold, voltage_decay, current_decay, bias, bias_exponent
-        As of :class:`SpikingNeurons`, one threshold and one leak for all. The others of its
-        parameters are those of :class:`CubaLif`.
+        As for :class:`SpikingNeurons`, with one threshold and one leak for all. Its other
+        parameters are available in :class:`CubaLif`.
     """
 
     threshold: float
@@ -200,21 +200,21 @@ class Lif(SpikingNeurons):
         return shape
 
     def state_shapes(self, shape: Shape) -> list[Shape]:
-        """Return those of u and v."""
+        """Return the shapes of u and v."""
         return [shape, shape]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CubaLif(SpikingNeurons):
-    """Leaky integrate-and-fire neurons as lava-dl's SLAYER has them: all of the parameters.
+    """Leaky integrate-and-fire neurons with all parameters of lava-dl's SLAYER.
 
-    An input of events instead of currents (the image of a network whose first layer are neurons)
-    arrives through synapses of weight 1.
+    Input events instead of currents, as from the image of a network that starts with neurons,
+    arrive through synapses of weight 1.
 
     Parameters
     ----------
     threshold, voltage_decay, current_decay, bias, bias_exponent, drive_shift, delay, weight_rec
-        As of :class:`SpikingNeurons`.
+        As for :class:`SpikingNeurons`.
     """
 
     threshold: PerChannel
@@ -224,15 +224,15 @@ class CubaLif(SpikingNeurons):
     accepts: ClassVar[frozenset[Signal]] = CURRENTS | EVENTS
 
     def state_shapes(self, shape: Shape) -> list[Shape]:
-        """Return those of u, v and the spikes of the last steps, which may be on their way."""
+        """Return the shapes of u, v and the spikes of the last steps, which may be delayed."""
         return [shape, shape, (self.longest_delay + 1, *shape)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Gate(Sum):
-    """Memoryless threshold neurons: a spike where the summed current exceeds ``threshold``.
+    """Memoryless threshold neurons that spike if the summed current exceeds ``threshold``.
 
-    On Lava and Loihi these are LIF neurons with a voltage decay of 4095/4096.
+    On Lava and Loihi, these are LIF neurons with a voltage decay of 4095/4096.
     """
 
     threshold: int
@@ -248,13 +248,13 @@ class Gate(Sum):
         return (np.sum(inputs, axis=0) > self.threshold).astype(np.int64)
 
     def interval(self, arriving: Sequence[Interval], shapes: Sequence[Shape]) -> Interval:
-        """Return spikes or none."""
+        """Return the interval of spikes."""
         return spikes(shapes[0][0])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Relay(Sum):
-    """Neurons that send their summed current on as graded spikes, unchanged."""
+    """Neurons that forward their summed current unchanged as graded spikes."""
 
     kind: ClassVar[str] = "relay"
     emits: ClassVar[Signal] = Signal.GRADED

@@ -1,6 +1,6 @@
-"""Loihi's fixed-point ranges and the integer neuron, in one place.
+"""Define Loihi's fixed-point ranges and the integer neuron.
 
-The equations are those of Lava's bit-accurate LIF (``lava.proc.lif``, lava-nc 0.10.0); the bit
+The equations are those of Lava's bit-accurate LIF (``lava.proc.lif``, lava-nc 0.10.0). The bit
 widths are those that Lava's process models document for Loihi hardware.
 """
 
@@ -14,47 +14,47 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 Shape = tuple[int, ...]
-# u and v of neuron populations, by name; of CUBA populations also what they sent last.
+# States u and v of neuron populations by name, for CUBA populations also recent spikes.
 NeuronStates = dict[str, tuple[NDArray[Any], ...]]
 
-# Synaptic weights that the quantization makes: int8 mantissa times two, without -256, which is
-# no neighbour of -254 in a purely inhibitory matrix (see lava_weights).
+# Limit of quantized synaptic weights: int8 mantissa times two, without -256, which does not fit a
+# purely inhibitory matrix with -254 (see lava_weights).
 WEIGHT_LIMIT = 254
-# Synaptic weights that a connection can hold at all: eight bits, one of them the sign if both
-# signs occur; there the weights are doubled.
+# Range of weights that a connection can store: eight bits, including the sign if both signs occur,
+# in which case weights are doubled.
 WEIGHT_LOW, WEIGHT_HIGH = -256, 255
-# Weight exponent of a connection: signed four bits on Loihi, -8 to 7.
+# Weight exponent of a connection: four signed bits on Loihi, -8 to 7.
 MIN_WEIGHT_EXPONENT, MAX_WEIGHT_EXPONENT = -8, 7
-# State variables u and v: 24 bit, signed (lava LIF: uv_bitwidth).
+# State variables u and v: 24 signed bits (lava LIF: uv_bitwidth).
 STATE_LIMIT = 2**23 - 1
 # Activations and thresholds are shifted left by six bits to align with the state.
 ACTIVATION_SHIFT = 6
-# Largest activation that the 24-bit current holds after that shift.
+# Largest activation that fits the 24-bit current after that shift.
 ACTIVATION_LIMIT = STATE_LIMIT >> ACTIVATION_SHIFT
-# Spikes that a pooling of spikes may add up, each with this weight, before its gate fires.
+# Weight of a spike in a pooling gate, and limit on the number of spikes that it can sum.
 POOL_WEIGHT = 2
 POOL_WINDOW_LIMIT = ACTIVATION_LIMIT // POOL_WEIGHT
-# Threshold mantissa: unsigned 17 bit.
+# Threshold mantissa: 17 unsigned bits.
 THRESHOLD_LIMIT = 2**17 - 1
-# Bias: signed 13-bit mantissa, unsigned 3-bit exponent. An exponent of six aligns the
-# mantissa with activations; it is the one that netx assumes.
+# Bias: signed 13-bit mantissa, unsigned 3-bit exponent. An exponent of six aligns the mantissa with
+# activations, as netx assumes.
 BIAS_MANTISSA_LOW, BIAS_MANTISSA_HIGH = -(2**12), 2**12 - 1
 BIAS_EXPONENT_HIGH = 7
 BIAS_EXPONENT = 6
-# Decays: fractions of 4096.
+# Decays as fractions of 4096.
 DECAY_SHIFT = 12
 DECAY_UNITY = 1 << DECAY_SHIFT
-# The largest voltage decay that fits 12 bit; gates have it. It leaves v >> 12 behind.
+# Largest voltage decay that fits 12 bits, as used by gates. It leaves v >> 12.
 GATE_DECAY = DECAY_UNITY - 1
 # A relay sends its 24-bit sum as the payload of a graded spike.
 PAYLOAD_LIMIT = STATE_LIMIT
-# Message bits that a connection asks for when its source sends payloads.
+# Message bits of a connection whose source sends payloads.
 GRADED_BITS = 24
-# Largest level of an input: graded spikes of the first layer carry 16 bits, one of them the sign.
+# Largest level of an input: graded spikes into the first layer have 16 bits including the sign.
 INPUT_LIMIT = 2**15 - 1
-# Variables of Lava's processes, and messages between them.
+# Range of variables of Lava's processes and of messages between them.
 INT32_LOW, INT32_HIGH = -(2**31), 2**31 - 1
-# float32 and float64 add integers exactly while every partial sum stays below these.
+# float32 and float64 add integers exactly while all partial sums stay below these limits.
 FLOAT32_EXACT = 2**24
 FLOAT64_EXACT = 2**53
 
@@ -66,15 +66,17 @@ class LifParameters:
     Parameters
     ----------
     threshold : int or ndarray of int64
-        Threshold mantissa; a neuron fires when ``v > threshold << 6``.
+        Threshold mantissa; a neuron fires if ``v > threshold << 6``.
     voltage_decay, current_decay : int or ndarray of int64
-        Lost share of v and u in a step, in 1/4096. A current decay of 4096 is no memory in u.
+        Share of v and u that is lost in a step, in 1/4096. With a current decay of 4096, u has no
+        memory.
     bias : ndarray of int64 or int
         Bias mantissa.
     bias_exponent : int
-        The bias that is added is ``bias << bias_exponent``.
+        Exponent of the bias, of which ``bias << bias_exponent`` is added.
     drive_shift : int
-        ``u + bias`` is divided by ``2 ** drive_shift``, rounding towards zero, before it reaches v.
+        ``u + bias`` is divided by ``2 ** drive_shift``, rounding towards zero, before it is added
+        to v.
     """
 
     threshold: int | IntArray
@@ -86,9 +88,9 @@ class LifParameters:
 
 
 def channel_vector(values: Any, ndim: int) -> IntArray:
-    """Shape a value per channel so that it broadcasts over ``(C, ...)`` of ``ndim`` axes.
+    """Reshape values per channel to broadcast over ``(C, ...)`` with ``ndim`` axes.
 
-    A single value, for all channels, stays one.
+    A single value for all channels is not reshaped.
     """
     vector = np.asarray(values, dtype=np.int64)
     return vector.reshape(vector.shape + (1,) * (ndim - 1)) if vector.ndim else vector
@@ -102,14 +104,14 @@ def power_shift(sums: IntArray, exponent: int | IntArray, axis: int) -> IntArray
     sums : ndarray of int64
         Weighted sums.
     exponent : int or ndarray of int
-        One exponent for all, or one for each channel; negative ones shift to the right.
+        One exponent for all or one per channel; negative ones shift to the right.
     axis : int
         Axis of the channels.
 
     Returns
     -------
     ndarray of int64
-        Same shape.
+        Scaled sums of the same shape.
     """
     exponents = np.asarray(exponent, np.int64)
     if exponents.ndim:
@@ -118,25 +120,25 @@ def power_shift(sums: IntArray, exponent: int | IntArray, axis: int) -> IntArray
 
 
 def lava_weights(weight: IntArray) -> tuple[IntArray, int] | None:
-    """Write weights as a matrix that Lava's connections leave as it is, and a weight exponent.
+    """Return weights as a matrix that Lava's connections store exactly, and a weight exponent.
 
-    Loihi keeps eight bits of a weight. With both signs they are an int8 times two: Lava clips at
-    -256 and drops the lowest bit. With one sign they are a magnitude, clipped at 255. The weight
-    exponent, -8 to 7 on Loihi, moves these ranges (``lava.utils.weightutils``).
+    Loihi stores eight bits of a weight. With both signs, they are an int8 times two: Lava clips at
+    -256 and drops the lowest bit. With one sign, they are a magnitude, clipped at 255. The weight
+    exponent, -8 to 7 on Loihi, scales these ranges (``lava.utils.weightutils``).
 
     Parameters
     ----------
     weight : ndarray of int
-        Any shape.
+        Weights of any shape.
 
     Returns
     -------
     matrix : ndarray of int64
-        Same shape.
+        Matrix of the same shape.
     exponent : int
-        ``weight = matrix * 2 ** exponent``.
+        Exponent with ``weight = matrix * 2 ** exponent``.
     None
-        If eight bits do not hold the weights.
+        If the weights do not fit eight bits.
     """
     weight = np.asarray(weight, np.int64)
     low, high = int(weight.min(initial=0)), int(weight.max(initial=0))
@@ -151,18 +153,18 @@ def lava_weights(weight: IntArray) -> tuple[IntArray, int] | None:
 
 
 def doublings(weight: IntArray) -> int:
-    """Return how often weights are doubled (or halved, -1) where Lava stores them."""
-    found = lava_weights(weight)
-    return 0 if found is None else -found[1]
+    """Return how often Lava stores weights doubled (-1 if halved)."""
+    stored = lava_weights(weight)
+    return 0 if stored is None else -stored[1]
 
 
 def doublings_of_rows(weight: IntArray, exponents: IntArray) -> IntArray:
-    """Return the doublings of each row of weights; a matrix has all rows of one exponent."""
-    found = np.zeros(len(weight), np.int64)
+    """Return the doublings of each row of weights, where rows of equal exponent form a matrix."""
+    result = np.zeros(len(weight), np.int64)
     for exponent in np.unique(exponents):
         rows = exponents == exponent
-        found[rows] = doublings(weight[rows])
-    return found
+        result[rows] = doublings(weight[rows])
+    return result
 
 
 def decay(state: IntArray, fraction: int | IntArray) -> IntArray:
@@ -172,7 +174,7 @@ def decay(state: IntArray, fraction: int | IntArray) -> IntArray:
 
 
 def wrap_int32(values: IntArray) -> IntArray:
-    """Keep 32 bits, as Lava's variables do."""
+    """Wrap to 32 bits, as Lava's variables do."""
     return np.asarray(values, np.int64).astype(np.int32).astype(np.int64)
 
 
@@ -182,7 +184,7 @@ def align_activation(activation: IntArray) -> IntArray:
 
 
 def wrap_current(current: IntArray) -> IntArray:
-    """Wrap a current that left the 24-bit range once around, as Lava does."""
+    """Wrap a current once if it left the 24-bit range, as Lava does."""
     span = 2 * (STATE_LIMIT + 1)
     wrapped = np.where(current > STATE_LIMIT + 1, current - span, current)
     return np.where(wrapped <= -(STATE_LIMIT + 1), current + span, wrapped)
@@ -196,7 +198,7 @@ def divide_by_power(values: IntArray, shift: int) -> IntArray:
 
 
 def driven_current(current: IntArray, activation: IntArray, parameters: LifParameters) -> IntArray:
-    """Return u of the next step before it wraps; arguments as of :func:`lif_step`."""
+    """Return u of the next step before wrapping, with the arguments of :func:`lif_step`."""
     return decay(current, parameters.current_decay) + align_activation(activation)
 
 
@@ -208,12 +210,12 @@ def lif_step(
     ``u <- trunc0(u (4096 - du) / 4096) + (a << 6)``,
     ``v <- trunc0(v (4096 - dv) / 4096) + trunc0((u + (bias << bias_exponent)) / 2^drive_shift)``,
     ``s = v > (threshold << 6)``, then ``v <- 0`` where ``s``. u wraps once and v saturates at 24
-    bit; on the way to both, sums wrap at 32 bit.
+    bits; intermediate sums wrap at 32 bits.
 
     Parameters
     ----------
     current, voltage : ndarray of int64
-        State before the step.
+        States before the step.
     activation : ndarray of int64
         Sum of the weighted input spikes of this step.
     parameters : LifParameters
@@ -222,9 +224,9 @@ def lif_step(
     Returns
     -------
     current, voltage : ndarray of int64
-        State after the step.
+        States after the step.
     spikes : ndarray of bool
-        Which neurons fired.
+        Neurons that fired.
     peak : ndarray of int64
         ``v`` before saturation and reset, for overflow checks and headroom.
     """

@@ -1,4 +1,4 @@
-"""Pooling over square windows: of spikes, of currents, and of the relays of currents."""
+"""Define pooling over square windows: of spikes, of currents and of relays."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from sdt_lava.ir.windows import padded, taps
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pool(Node):
-    """Base of the poolings over square windows.
+    """Base class of pooling over square windows.
 
     Parameters
     ----------
     kernel, stride, padding : int
-        Side of the window, distance between windows, and border around the image.
+        Size and stride of the windows, and padding of the image.
     """
 
     kernel: int = 3
@@ -46,13 +46,13 @@ class Pool(Node):
         return channels, out_h, out_w
 
     def relation(self, shapes: Sequence[Shape], operand: int = 0) -> Connectivity:
-        """Return the windows, in each channel."""
+        """Return the relation of windows within each channel."""
         channels, *output = self.output_shape(shapes)
         sides = ((value, value) for value in (self.kernel, self.stride, self.padding))
         return channelwise(channels, windows(shapes[operand][1:], tuple(output), *sides))
 
     def _largest(self, values: IntArray, fill: int) -> IntArray:
-        """Return the largest value of each window; `fill` is around the images."""
+        """Return the maximum of each window, with `fill` as padding."""
         around = padded(values, (self.padding, self.padding), fill)
         size = tuple(
             window_output(side, self.kernel, self.stride, self.padding)
@@ -64,14 +64,14 @@ class Pool(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OrPool(Pool):
-    """Max-pool of spikes: a spike where any input of the window spikes."""
+    """Max pooling of spikes, with a spike if any input of the window spikes."""
 
     kind: ClassVar[str] = "or_pool"
     accepts: ClassVar[frozenset[Signal]] = SPIKES
     emits: ClassVar[Signal] = Signal.SPIKE
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
-        """Return ``(C, H', W')``; the gate of a window has to hold the sum of its spikes."""
+        """Return ``(C, H', W')``, and check that a gate can sum the spikes of a window."""
         shape = super().output_shape(shapes)
         _, height, width = shapes[0]
         positions = min(self.kernel, height) * min(self.kernel, width)
@@ -82,17 +82,17 @@ class OrPool(Pool):
         return shape
 
     def equation(self, inputs: Sequence[IntArray]) -> IntArray:
-        """Return the largest spike of each window."""
+        """Return the maximum of the spikes in each window."""
         return self._largest(inputs[0], 0)
 
     def interval(self, arriving: Sequence[Interval], shapes: Sequence[Shape]) -> Interval:
-        """Return spikes or none."""
+        """Return the interval of spikes."""
         return spikes(shapes[0][0])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MaxPool(Pool):
-    """Max-pool of currents, only in networks that pool before the neuron (official models)."""
+    """Max pooling of currents, in networks that pool before the neuron (official models)."""
 
     kind: ClassVar[str] = "max_pool"
     accepts: ClassVar[frozenset[Signal]] = CURRENTS
@@ -104,20 +104,20 @@ class MaxPool(Pool):
         return self._largest(inputs[0], np.iinfo(np.int64).min)
 
     def interval(self, arriving: Sequence[Interval], shapes: Sequence[Shape]) -> Interval:
-        """Return what arrives."""
+        """Return the interval of the input."""
         return arriving[0]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MaxRelay(Pool):
-    """Relay neurons that send on the largest current of each window, as graded spikes.
+    """Relay neurons that forward the largest current of each window as graded spikes.
 
-    There is no standard process for it: the CPU simulator runs one of our own.
+    There is no standard process for this kind; the CPU simulator runs our own.
 
     Parameters
     ----------
     input_shape : tuple of int
-        Shape of the currents, before pooling.
+        Shape of the currents before pooling.
     """
 
     input_shape: Shape

@@ -1,4 +1,4 @@
-"""Which values are proved to fit their registers, for any input, and which have to be watched."""
+"""Find the values that are proven to fit their registers for any input."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sdt_lava.ir.registers import certain_limit, relayed_currents, sum_limit
 
 
 def unproved(graph: Graph, bounds: Bounds) -> frozenset[str]:
-    """Return the nodes that hold a value of which the weights do not prove that it fits.
+    """Return the nodes with values that the weights do not prove to fit.
 
     Parameters
     ----------
     graph : Graph
         Integer graph, traced or compiled.
     bounds : Bounds
-        Of this graph.
+        Bounds of this graph.
     """
     neurons = {
         name
@@ -32,7 +32,7 @@ def unproved(graph: Graph, bounds: Bounds) -> frozenset[str]:
 
 
 def unproved_currents(graph: Graph, bounds: Bounds) -> dict[str, int]:
-    """Return the nodes other than neurons, each with the magnitude up to which it surely fits."""
+    """Return the unproven nodes except neurons, with the magnitude up to which each fits."""
     relayed = relayed_currents(graph)
     limits = {node.name: certain_limit(node, node.name in relayed) for node in graph}
     return {
@@ -48,15 +48,15 @@ def _fits(graph: Graph, node: Node, intervals: dict[str, Interval], limit: int) 
         _, height, width = graph.shapes[node.inputs[0]]
         return intervals[node.inputs[0]].times(height * width).largest <= INT32_HIGH
     if isinstance(node, Readout) and node.bias is not None:
-        # The host adds it.
+        # The host adds the bias.
         interval = interval.plus(-np.asarray(node.bias, np.int64))
     return interval.largest <= limit
 
 
 def convolution_may_wrap(graph: Graph, node: Conv) -> bool:
-    """Whether the sums of a convolution are not proved to fit its registers.
+    """Return whether the sums of a convolution are not proven to fit its registers.
 
-    Only what it reads is looked at, and with messages of sigma-delta neurons what leads to them.
+    Only the range of its input is needed, and for messages of sigma-delta neurons the nodes before.
     """
     source = graph.nodes[node.inputs[0]]
     if graph.signals[source.name] is Signal.SPIKE or isinstance(source, Input):
@@ -65,7 +65,7 @@ def convolution_may_wrap(graph: Graph, node: Conv) -> bool:
         messages = bound(graph).intervals[source.name]
         low, high = int(messages.low.min()), int(messages.high.max())
     rows = node.weight.reshape(len(node.weight), -1)
-    # In the weights' own type, as there may be many.
+    # Keep the type of the weights, since there may be many.
     excited = np.maximum(rows, 0).sum(axis=1, dtype=np.int64)
     inhibited = excited - rows.sum(axis=1, dtype=np.int64)
     up, down = max(high, 0), max(-low, 0)
@@ -74,6 +74,6 @@ def convolution_may_wrap(graph: Graph, node: Conv) -> bool:
 
 
 def is_proved(graph: Graph, steps: int) -> bool:
-    """Whether nothing can leave its register in a run of so many steps from rest."""
+    """Return whether no value can leave its register in a run of the given steps from rest."""
     timed = graph if steps <= graph.timesteps else replace(graph, timesteps=steps)
     return not unproved(timed, bound(timed))

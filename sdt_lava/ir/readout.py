@@ -1,4 +1,4 @@
-"""Ends of a network: what the host reads as logits."""
+"""Define the ends of a network, which the host reads as logits."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from sdt_lava.ir.synapses import Synapse, constant
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Readout(Synapse):
-    """Linear head: ``y[t] = weight @ s[t] + bias``; the logits are the sum of y over time.
+    """Linear head, ``y[t] = weight @ s[t] + bias``; the logits are the sum of y over time.
 
-    The bias stays here in an integer graph too, because it is added on the host.
+    The bias stays in this node even in an integer graph, because the host adds it.
 
     Parameters
     ----------
     weight : ndarray
-        ``(classes, C)``.
+        Weights ``(classes, C)``.
     scale : float
-        Integer graph: logits per unit of the float model's.
+        In an integer graph, integer logits per unit of the float model's logits.
     """
 
     scale: float = 1.0
@@ -46,16 +46,16 @@ class Readout(Synapse):
         return (self.weight.shape[0],)
 
     def equation(self, inputs: Sequence[IntArray]) -> IntArray:
-        """Return the sums of a product with a matrix."""
+        """Return the product with the weight matrix."""
         return inputs[0] @ np.asarray(self.weight, np.int64).T
 
     def interval(self, arriving: Sequence[Interval], shapes: Sequence[Shape]) -> Interval:
-        """Bound the weighted sums, with the bias."""
+        """Bound the weighted sums including the bias."""
         sums = weighted(np.asarray(self.weight, np.int64), arriving[0].spread(shapes[0]))
         return sums.shifted(self.exponent).plus(constant(self.bias))
 
     def relation(self, shapes: Sequence[Shape], operand: int = 0) -> Connectivity:
-        """Everything reaches everything."""
+        """Return the relation of every input to every output."""
         return Connectivity(Blocks(len(self.weight), shapes[0][0], 1), Blocks(1, 1, 1))
 
     def completed(self, sent: IntArray) -> IntArray:
@@ -65,15 +65,15 @@ class Readout(Synapse):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GroupSum(Node):
-    """Spikes of each group of consecutive neurons: ``y[k] = sum of s over group k``.
+    """Sums of spikes over groups of consecutive neurons, ``y[k] = sum of s over group k``.
 
-    The logits are the sum of y over time; divided by the neurons of a group they are the mean that
-    SLAYER's ``Average`` block returns. The host adds up: no population has these sums.
+    The logits are the sum of y over time. Divided by the neurons of a group, they are the mean that
+    SLAYER's ``Average`` block returns. The host computes the sums; there is no population for them.
 
     Parameters
     ----------
     groups : int
-        How many there are; neurons follow one another in C order.
+        Number of groups of consecutive neurons in C order.
     """
 
     groups: int
@@ -94,10 +94,10 @@ class GroupSum(Node):
         return inputs[0].reshape(*inputs[0].shape[:2], self.groups, -1).sum(axis=3)
 
     def interval(self, arriving: Sequence[Interval], shapes: Sequence[Shape]) -> Interval:
-        """From none to all spikes of a group."""
+        """Return the interval from none to all spikes of a group."""
         size = prod(shapes[0]) // self.groups
         return Interval(np.zeros(self.groups, np.int64), np.full(self.groups, size))
 
     def relation(self, shapes: Sequence[Shape], operand: int = 0) -> Connectivity:
-        """Return groups of consecutive neurons, by flat indices."""
+        """Return the relation of groups of consecutive neurons, by flat indices."""
         return Connectivity(Blocks(1, 1, 1), Blocks(self.groups, prod(shapes[0]), self.groups))

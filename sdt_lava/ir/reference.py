@@ -1,8 +1,8 @@
-"""The oracle: every node in plain NumPy int64, obviously right, slow.
+"""Evaluate integer graphs in plain NumPy int64, as the slow but simple oracle.
 
-Each kind of node says what it computes (`equation`, or `run` for neurons with memory); this module
-walks the graph and asks. Arrays are ``(T, B, *shape)``. Nothing here is clever on purpose; the
-other back ends are compared with this one.
+Each kind of node defines its computation (`equation`, or `run` for neurons with memory), and this
+module evaluates the graph node by node. Arrays are ``(T, B, *shape)``. The code is deliberately
+simple, because all other back ends are compared with it.
 """
 
 from __future__ import annotations
@@ -36,42 +36,42 @@ def run_reference(
     Parameters
     ----------
     graph : Graph
-        Integer graph, traced or compiled (delays of a compiled graph do not matter here).
+        Integer graph, traced or compiled (delays of a compiled graph have no effect here).
     frames : ndarray of int64
-        Input ``(T, B, *shape)``, already integers.
+        Integer input ``(T, B, *shape)``.
     strict : bool
-        Raise when a value does not fit its register (:mod:`sdt_lava.ir.registers`), naming the
-        first one, instead of wrapping and saturating as Lava does.
+        Whether to raise an error that names the first value that does not fit its register
+        (:mod:`sdt_lava.ir.registers`). Otherwise, values wrap and saturate as in Lava.
     states : dict of str to tuple of ndarray, optional
-        u and v of each LIF, ``(B, *shape)``, and the states of sigma-delta neurons: where the run
-        starts (as a sample does where a name is missing) and, afterwards, where it ended, so that
-        another run can go on from there.
+        States u and v of each LIF, ``(B, *shape)``, and states of sigma-delta neurons, before the
+        run (by default those at the start of a sample). They are updated to the states after the
+        run, from which another run can continue.
 
     Returns
     -------
     dict of str to ndarray of int64
-        What each node emits, ``(T, B, *shape)``.
+        Output of each node, ``(T, B, *shape)``.
 
     Raises
     ------
     DataError
-        If the states are not those of these neurons, for as many samples.
+        If the states do not fit these neurons or the number of samples.
     NumericOverflowError
-        If ``strict`` and a value does not fit its register.
+        If ``strict`` is True and a value does not fit its register.
     """
     check_states(graph, states or {}, frames.shape[1])
     values: dict[str, IntArray] = {}
     watch = Watch(graph.order)
     relayed = relayed_currents(graph)
-    kept = {} if states is None else states
+    all_states = {} if states is None else states
     for node in graph:
         inputs = [values[name] for name in node.inputs]
         if isinstance(node, Input):
             values[node.name] = frames
         elif node.has_memory:
             arriving = np.sum(inputs, axis=0, dtype=np.int64)
-            start = start_of(graph, node, kept)
-            values[node.name], kept[node.name] = node.run(arriving, start, watch)
+            start = start_of(graph, node, all_states)
+            values[node.name], all_states[node.name] = node.run(arriving, start, watch)
         else:
             values[node.name] = evaluate(node, inputs, watch)
             if node.name in relayed:
@@ -82,16 +82,16 @@ def run_reference(
 
 
 def evaluate_from(graph: Graph, name: str, known: Mapping[str, IntArray]) -> IntArray:
-    """Evaluate one node of a graph from what others emitted.
+    """Evaluate one node of a graph from the outputs of others.
 
     Parameters
     ----------
     graph : Graph
         Integer graph.
     name : str
-        Node wanted.
+        Name of the node to evaluate.
     known : mapping of str to ndarray
-        ``(T, B, *shape)`` of nodes on every path that leads to it.
+        Outputs ``(T, B, *shape)`` of nodes on every path to the node.
     """
     if name in known:
         return np.asarray(known[name], np.int64)
@@ -110,15 +110,15 @@ def run_neurons(node: Node, currents: Sequence[IntArray], states: NeuronStates) 
     node : Node
         Neurons with memory.
     currents : sequence of ndarray of int64
-        What arrives, ``(T, B, *shape)`` each.
+        Input currents, ``(T, B, *shape)`` each.
     states : dict of str to tuple of ndarray
-        Where they start, from rest if their name is missing; afterwards u, v and more, where they
-        ended.
+        States before the run, by default at rest. They are updated to u, v and other states after
+        the run.
 
     Returns
     -------
     ndarray of int64
-        What they send, ``(T, B, *shape)``.
+        Output of the neurons, ``(T, B, *shape)``.
     """
     arriving = np.sum(currents, axis=0, dtype=np.int64)
     sent, states[node.name] = node.run(arriving, states.get(node.name))

@@ -1,8 +1,8 @@
-"""Which value sits in which register of Lava, and what a register does with one that does not fit.
+"""Define the registers of Lava that hold each value, and the effect of values that do not fit.
 
-This is the only place that says so. The registers belong to the nodes of the traced graph, as the
-usual lowering makes processes of them, so that every back end, kernel and lowering holds the same
-values to the same limits:
+This module is the only definition. The registers belong to the nodes of the traced graph, for the
+processes of the default lowering, so that every back end, kernel and lowering applies the same
+limits to the same values:
 
 ====================  ==========================================================================
 node                  registers
@@ -18,8 +18,8 @@ lif, cuba_lif         the sum of the input: 18 bits, which aligned with v are 24
                       wrap once; v: 24 bits that saturate
 ====================  ==========================================================================
 
-A *stream* is a current that goes to several readers, or through a choice or sum of positions: a
-relay sends it on. A sum that only one neuron reads has no register until it is in u.
+A *stream* is a current with several readers, or one that is read through a selection or sum of
+positions; a relay forwards it. A sum with a single reading neuron has no register until it is in u.
 
 Sources: ``lava.proc.conv.models`` (``signed_clamp``), ``lava.proc.dense.models``,
 ``lava.proc.sparse.models``, ``lava.proc.graded.models``, ``lava.proc.lif.models`` (lava-nc 0.10.0).
@@ -42,12 +42,12 @@ from sdt_lava.ir.numerics import (
 )
 from sdt_lava.ir.watch import PAYLOAD, SUM24, SUM32, Watch
 
-# Of ``(T, B, C, ...)``.
+# Axis of channels in ``(T, B, C, ...)``.
 CHANNEL_AXIS = 2
 
 
 def relayed_currents(graph: Graph) -> frozenset[str]:
-    """Return the currents that relays send on: streams, maxima, and one that ends a network."""
+    """Return the currents that relays forward: streams, maxima and the end of a network."""
     return frozenset(
         node.name
         for node in graph
@@ -65,8 +65,8 @@ def _is_end(graph: Graph, node: Node) -> bool:
 
 
 def is_stream(graph: Graph, node: Node) -> bool:
-    """Whether a current has several readers, or is read through a subsampling or a token mean."""
-    # A pooled current is a population anyway; a selection or a mean belongs to what it selects.
+    """Return whether a current has several readers, or is read by a subsampling or token mean."""
+    # A pooled current is always a population; a selection or mean belongs to its input.
     if node.selects or node.takes_maximum:
         return False
     if graph.signals[node.name] is not Signal.CURRENT:
@@ -76,18 +76,18 @@ def is_stream(graph: Graph, node: Node) -> bool:
 
 
 def hold(node: Node, sums: IntArray, source: Shape, watch: Watch | None = None) -> IntArray:
-    """Return what a layer sends, from its exact sums.
+    """Return the output of a layer from its exact sums.
 
     Parameters
     ----------
     node : Node
-        The layer, of a kind that `holds_sums`.
+        Layer of a kind that `holds_sums`.
     sums : ndarray of int64
-        ``(T, B, C, ...)`` before the exponent.
+        Sums ``(T, B, C, ...)`` before the exponent is applied.
     source : tuple of int
-        Shape of what it reads.
+        Shape of the layer's input.
     watch : Watch, optional
-        Notes what does not fit.
+        Watch that records values that do not fit.
     """
     exponent = node.sum_exponent
     if not node.is_matrix:
@@ -104,28 +104,28 @@ def hold(node: Node, sums: IntArray, source: Shape, watch: Watch | None = None) 
 
 
 def carry(node: Node, values: IntArray, watch: Watch | None = None) -> IntArray:
-    """Return what a relay sends.
+    """Return the output of a relay.
 
     Parameters
     ----------
     node : Node
-        The relay, or the stream or maximum that it sends on.
+        Relay, or the stream or maximum that it forwards.
     values : ndarray of int64
-        ``(T, B, C, ...)``.
+        Values ``(T, B, C, ...)``.
     watch : Watch, optional
-        Notes what is no payload.
+        Watch that records values that do not fit a payload.
     """
     if watch is not None:
         watch.look(node.name, "payload", values, PAYLOAD)
     held = wrap_int32(values)
     if node.takes_maximum:
         return held
-    # Lava's GradedVec sends what is larger than 0, and this one has no magnitude in 32 bits.
+    # Lava's GradedVec sends values with a magnitude above 0, and this value has none in 32 bits.
     return np.where(held == INT32_LOW, 0, held)
 
 
 def _wrapped_convolution(sums: IntArray) -> IntArray:
-    """Keep 24 bits, as Lava's Conv does; it adds in float64, where what leaves int32 becomes 0."""
+    """Wrap to 24 bits as Lava's Conv, which sums in float64 and sets values beyond int32 to 0."""
     if sums.size and SUM24.low <= sums.min() and sums.max() <= SUM24.high:
         return sums
     span = SUM24.high - SUM24.low + 1
@@ -134,19 +134,19 @@ def _wrapped_convolution(sums: IntArray) -> IntArray:
 
 
 def certain_limit(node: Node, payload: bool) -> int | None:
-    """Return the magnitude up to which what a node sends proves that all its registers held it.
+    """Return the magnitude of a node's output up to which all of its registers certainly fit.
 
     Parameters
     ----------
     node : Node
-        Any node but neurons.
+        Any node except neurons.
     payload : bool
-        Whether a relay sends it on.
+        Whether a relay forwards the output.
 
     Returns
     -------
     int or None
-        None if nothing can go wrong.
+        The magnitude, or None if no register can overflow.
     """
     limits = []
     if payload or node.sends_payload:
@@ -157,9 +157,9 @@ def certain_limit(node: Node, payload: bool) -> int | None:
 
 
 def sum_limit(node: Node) -> int:
-    """Return the magnitude of a layer's output up to which its sums surely fit."""
+    """Return the magnitude of a layer's output up to which its sums certainly fit."""
     if not node.is_matrix:
         return SUM24.high
     least = int(np.min(node.sum_exponent))
-    # Half of 32 bits: the stored sum may be doubled. What is shifted out may be nearly one more.
+    # Half of 32 bits, since the stored sum may be doubled; shifting may discard almost one unit.
     return max((INT32_HIGH // 2 >> max(-least, 0)) - 1, 0)

@@ -48,12 +48,12 @@ class Relation(Protocol):
 
     @property
     def fan_out(self) -> IntArray:
-        """Number of outputs that each input is joined to."""
+        """Number of outputs to which each input is joined."""
         ...
 
     @property
     def fan_in(self) -> IntArray:
-        """Number of inputs that each output is joined to."""
+        """Number of inputs to which each output is joined."""
         ...
 
     def counts(self, labels: IntArray, parts: int) -> csr_matrix:
@@ -97,12 +97,12 @@ class Blocks:
 
     @property
     def fan_out(self) -> IntArray:
-        """Number of outputs that each input is joined to."""
+        """Number of outputs to which each input is joined."""
         return np.full(self.inputs, self.outputs // self.groups, np.int64)
 
     @property
     def fan_in(self) -> IntArray:
-        """Number of inputs that each output is joined to."""
+        """Number of inputs to which each output is joined."""
         return np.full(self.outputs, self.inputs // self.groups, np.int64)
 
     def counts(self, labels: IntArray, parts: int) -> csr_matrix:
@@ -155,12 +155,12 @@ class Pattern:
 
     @property
     def fan_out(self) -> IntArray:
-        """Number of outputs that each input is joined to."""
+        """Number of outputs to which each input is joined."""
         return np.bincount(self.matrix.indices, minlength=self.inputs)
 
     @property
     def fan_in(self) -> IntArray:
-        """Number of inputs that each output is joined to."""
+        """Number of inputs to which each output is joined."""
         return np.diff(self.matrix.indptr).astype(np.int64)
 
     def counts(self, labels: IntArray, parts: int) -> csr_matrix:
@@ -198,12 +198,12 @@ class Grid:
 
     @property
     def fan_out(self) -> IntArray:
-        """Number of outputs that each input is joined to."""
+        """Number of outputs to which each input is joined."""
         return np.multiply.outer(self.rows.fan_out, self.columns.fan_out).ravel()
 
     @property
     def fan_in(self) -> IntArray:
-        """Number of inputs that each output is joined to."""
+        """Number of inputs to which each output is joined."""
         return np.multiply.outer(self.rows.fan_in, self.columns.fan_in).ravel()
 
     @cached_property
@@ -254,14 +254,14 @@ def grid(rows: Relation, columns: Relation) -> Relation:
 
 
 def pairs(outputs: IntArray, inputs: IntArray, sizes: tuple[int, int]) -> Relation:
-    """Return the relation that joins each output of a list to the input beside it.
+    """Return the relation of explicit pairs of an output and an input.
 
     Parameters
     ----------
     outputs, inputs : ndarray of int
-        Indices, ``(n,)``, no pair of them twice.
+        Indices of distinct pairs, ``(n,)``.
     sizes : tuple of int
-        Number of all outputs and of all inputs.
+        Total numbers of outputs and inputs.
     """
     return Pattern(_incidence(outputs, inputs, sizes))
 
@@ -279,7 +279,7 @@ def windows(
     padding: tuple[int, ...],
     dilation: tuple[int, ...] = (1, 1),
 ) -> Relation:
-    """Return the relation of positions that windows over images make, ``(H, W)`` each."""
+    """Return the relation of positions under windows over images, with pairs ``(H, W)``."""
     rows, columns = (
         window(*sizes)
         for sizes in zip(source, output, kernel, stride, padding, dilation, strict=True)
@@ -289,13 +289,14 @@ def windows(
 
 @dataclass(frozen=True, eq=False)
 class Connectivity:
-    """Which inputs of a node reach which of its outputs: a relation of channels times positions.
+    """Relation of a node's inputs and outputs, as a product of channels and positions.
 
     Parameters
     ----------
     channel, position : Relation
-        What is joined; a pair is joined if both its channels and its positions are. A node that is
-        no such product has one channel on each side, and flat indices as positions.
+        Relations of channels and of positions. A pair is joined if both its channels and its
+        positions are. A node that is not such a product has one channel on each side and flat
+        indices as positions.
     """
 
     channel: Relation
@@ -307,7 +308,7 @@ class Connectivity:
 
     @property
     def pairs(self) -> int:
-        """Number of pairs: of synapses, if the node is a connection."""
+        """Number of pairs, which are synapses if the node is a connection."""
         return self._product.pairs
 
     @property
@@ -321,13 +322,13 @@ class Connectivity:
         return self._product.fan_in
 
     def matrix(self, weight: int) -> csr_matrix:
-        """Return the pairs as a matrix of one weight, ``(outputs, inputs)`` of int32."""
+        """Return the pairs as an int32 matrix ``(outputs, inputs)`` with equal weights."""
         from scipy.sparse import csr_matrix
 
         product = self._product
-        read = _only_input(self.channel), _only_input(self.position)
-        if read[0] is not None and read[1] is not None:
-            columns = np.add.outer(read[0] * self.position.inputs, read[1]).ravel()
+        only_inputs = _only_input(self.channel), _only_input(self.position)
+        if only_inputs[0] is not None and only_inputs[1] is not None:
+            columns = np.add.outer(only_inputs[0] * self.position.inputs, only_inputs[1]).ravel()
             ends = np.arange(columns.size + 1)
         else:
             matrix = product.pattern.matrix
@@ -339,18 +340,18 @@ class Connectivity:
 
 
 def _only_input(relation: Relation) -> IntArray | None:
-    """Return the input of each output, if a relation says at once that each has one."""
+    """Return the input of each output, if it is evident that each has exactly one."""
     if isinstance(relation, Blocks) and relation.inputs == relation.groups:
         return np.arange(relation.outputs) // (relation.outputs // relation.groups)
     return None
 
 
 def channelwise(channels: int, position: Relation) -> Connectivity:
-    """Return what joins positions within each channel."""
+    """Return a connectivity that joins positions within each channel."""
     return Connectivity(one_to_one(channels), position)
 
 
 def elementwise(shape: tuple[int, ...]) -> Connectivity:
-    """Return what joins each value to the one in the same place."""
+    """Return a connectivity that joins each value to the value at the same place."""
     size = int(np.prod(shape[1:]))
     return channelwise(shape[0], one_to_one(size))

@@ -1,4 +1,4 @@
-"""Sums and selections of currents: what happens to a residual stream between layers."""
+"""Define sums and selections of currents in residual streams."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sdt_lava.ir.relations import Connectivity, channelwise, elementwise, window
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sum(Node):
-    """Base of the nodes that add up currents of one shape."""
+    """Base class of nodes that sum currents of one shape."""
 
     accepts: ClassVar[frozenset[Signal]] = CURRENTS
     max_inputs: ClassVar[int | None] = None
@@ -29,18 +29,18 @@ class Sum(Node):
         return shapes[0]
 
     def _check_bias(self, bias: Array | None, shape: Shape) -> None:
-        """Check that there is a bias for each channel, if there is one."""
+        """Check that a bias, if any, has a value for each channel."""
         if bias is not None and bias.shape != shape[:1]:
             raise self.mismatch(f"bias of shape {bias.shape}", f"{shape[:1]}")
 
     def relation(self, shapes: Sequence[Shape], operand: int = 0) -> Connectivity:
-        """Each value goes into the sum in its place."""
+        """Return the relation of each value to the sum at its place."""
         return elementwise(shapes[operand])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Shortcut(Sum):
-    """The membrane shortcut: the sum of currents before the next neurons, ``U' = U + branch``."""
+    """Membrane shortcut: sum of currents before the next neurons, ``U' = U + branch``."""
 
     kind: ClassVar[str] = "shortcut"
     min_inputs: ClassVar[int] = 2
@@ -48,7 +48,7 @@ class Shortcut(Sum):
     is_linear: ClassVar[bool] = True
 
     def equation(self, inputs: Sequence[IntArray]) -> IntArray:
-        """Return the sum, in Lava's 32 bits."""
+        """Return the sum in Lava's 32 bits."""
         return wrap_int32(np.sum(inputs, axis=0, dtype=np.int64))
 
     def interval(self, arriving: Sequence[Interval], shapes: Sequence[Shape]) -> Interval:
@@ -58,7 +58,7 @@ class Shortcut(Sum):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Subsample(Node):
-    """Keep every ``stride``-th row and column of a current, starting with the first."""
+    """Selection of every ``stride``-th row and column of a current, starting with the first."""
 
     stride: int = 2
 
@@ -77,15 +77,15 @@ class Subsample(Node):
         return channels, -(-height // self.stride), -(-width // self.stride)
 
     def equation(self, inputs: Sequence[IntArray]) -> IntArray:
-        """Return what is kept."""
+        """Return the selected values."""
         return inputs[0][..., :: self.stride, :: self.stride]
 
     def interval(self, arriving: Sequence[Interval], shapes: Sequence[Shape]) -> Interval:
-        """Return what arrives."""
+        """Return the interval of the input."""
         return arriving[0]
 
     def relation(self, shapes: Sequence[Shape], operand: int = 0) -> Connectivity:
-        """Return windows of one position."""
+        """Return the relation of windows of one position."""
         output, strides = self.output_shape(shapes), (self.stride, self.stride)
-        kept = windows(shapes[0][1:], output[1:], (1, 1), strides, (0, 0))
-        return channelwise(output[0], kept)
+        selected = windows(shapes[0][1:], output[1:], (1, 1), strides, (0, 0))
+        return channelwise(output[0], selected)

@@ -1,4 +1,4 @@
-"""Sigma-delta neurons, which send changes of their activation as graded messages."""
+"""Define sigma-delta neurons, which send changes of their activation as graded messages."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from sdt_lava.ir.sigma_delta_steps import (
 )
 from sdt_lava.ir.watch import STATE, Watch
 
-# What lava-dl's netx gives to all neurons of this kind.
+# Exponents that lava-dl's netx uses for all neurons of this kind.
 SPIKE_EXPONENT = STATE_EXPONENT = 6
-# Lava keeps states in 32 bits, whatever happens: no activation and no message is larger.
+# Lava stores states in 32 bits, so no activation or message is larger.
 _MOST = 1 << 32
-# What is sent in a step, what that adds up to, and the largest magnitude of a state.
+# Intervals of a message and of the sum of messages, and largest magnitude of a state.
 MessageBound = tuple[Interval, Interval, int]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MessageNeurons(Sum):
-    """Base of the neurons that have a state and send graded messages."""
+    """Base class of neurons with a state that send graded messages."""
 
     emits: ClassVar[Signal] = Signal.GRADED
     is_population: ClassVar[bool] = True
@@ -39,7 +39,7 @@ class MessageNeurons(Sum):
     is_mappable: ClassVar[bool] = True
 
     def population(self, shape: Shape, start: States | None = None) -> Population:
-        """Return neurons ``(B, *shape)`` at rest, or in states that broadcast to the shape."""
+        """Create neurons ``(B, *shape)`` at rest, or in states that broadcast to the shape."""
         population = self._at_rest(shape)
         if start is not None:
             population.state = tuple(np.broadcast_to(x, shape).astype(np.int32) for x in start)
@@ -51,7 +51,7 @@ class MessageNeurons(Sum):
     def run(
         self, arriving: IntArray, start: States | None, watch: Watch | None = None
     ) -> tuple[IntArray, States]:
-        """Return the messages, and the states where they end."""
+        """Return the messages, and the states after the last step."""
         population = self.population(arriving.shape[1:], start)
         sent = np.zeros(arriving.shape, np.int64)
         for step, current in enumerate(arriving):
@@ -61,23 +61,23 @@ class MessageNeurons(Sum):
         return sent, population.state
 
     def state_shapes(self, shape: Shape) -> list[Shape]:
-        """Return the population's own for each part of the state."""
+        """Return the shape of the population for each part of the state."""
         return [shape] * len(self._at_rest((1,) * len(shape)).state)
 
     def message_bound(self, added: Interval, steps: int) -> MessageBound:
-        """Bound the messages.
+        """Bound the messages, their sum and the states.
 
         Parameters
         ----------
         added : Interval
-            What everything that arrives adds up to; of encoders, what arrives in a step.
+            Interval of the sum of all inputs over time; for encoders, of the input in a step.
         steps : int
-            Length of a run.
+            Number of steps of a run.
 
         Returns
         -------
         message, sum : Interval
-            What is sent in a step, and what that adds up to.
+            Intervals of a message and of the sum of messages.
         state : int
             Largest magnitude of a state.
         """
@@ -86,7 +86,7 @@ class MessageNeurons(Sum):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SigmaDelta(MessageNeurons):
-    """Neurons that add up what arrives and send how their activation changes.
+    """Neurons that accumulate their input and send changes of their activation.
 
     With ``a`` the sum of the input currents, ``f`` the activation (``max(x, 0)`` or ``x``), and
     ``e = spike_exponent + state_exponent``:
@@ -95,24 +95,24 @@ class SigmaDelta(MessageNeurons):
     ``x = f(sigma + (bias << e))``,
     ``delta = x - act + residue``, ``act <- x``,
     ``m = delta`` where ``|delta| >= threshold << e``, else 0; ``residue <- delta - m``;
-    sent is ``m >> state_exponent``, rounded down.
+    the output is ``m >> state_exponent``, rounded down.
 
     Parameters
     ----------
     threshold : int
-        Threshold mantissa: smaller changes are kept until they add up.
+        Threshold mantissa; smaller changes are kept until their sum reaches it.
     bias : ndarray, optional
         Bias mantissa, ``(C,)``.
     spike_exponent : int
         Fractional bits of a message.
     state_exponent : int
-        Bits of the state that a message leaves out.
+        Number of bits of the state that a message omits.
     rectified : bool
         Whether the activation is ``max(x, 0)``.
     lead : int
-        Steps that the neurons run before step 0 of a sample, in which the network has no input. A
-        neuron that no reset holds back runs from the start on, and step 0 needs one machine step
-        for each layer to get there; meanwhile it sends its bias. 0: the sample finds it at rest.
+        Number of steps that the neurons run without input before step 0 of a sample. A neuron
+        without a reset runs from the start, and sends its bias until step 0 arrives after one
+        machine step per layer. With 0, the sample starts at rest.
     """
 
     threshold: int
@@ -140,27 +140,27 @@ class SigmaDelta(MessageNeurons):
         return SigmaDeltaPopulation(parameters, shape)
 
     def message_bound(self, added: Interval, steps: int) -> MessageBound:
-        """Bound the changes of an activation that is sigma, biased and rectified."""
+        """Bound the changes of the activation, which is sigma with bias and rectification."""
         shift = self.spike_exponent + self.state_exponent
         biased = added.plus(0 if self.bias is None else np.asarray(self.bias, np.int64) << shift)
         floor = 0 if self.rectified else -_MOST
         activation = Interval(np.maximum(biased.low, floor), np.maximum(biased.high, floor))
-        # Messages that a neuron with a lead has sent before are part of the sum.
+        # Messages that a neuron with a lead sent earlier are part of the sum.
         message, sent, state = _changes(self, activation, steps + self.lead)
         return message, sent, max(added.largest, biased.largest, state)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Delta(MessageNeurons):
-    """Encoders of a network's input: they send how it changes.
+    """Encoders of a network's input, which send its changes.
 
-    ``x = a << (spike_exponent + state_exponent)``, the rest as of :class:`SigmaDelta`. An input of
-    events instead of currents arrives through synapses of weight 1.
+    ``x = a << (spike_exponent + state_exponent)``; the rest is as for :class:`SigmaDelta`. Input
+    events instead of currents arrive through synapses of weight 1.
 
     Parameters
     ----------
     threshold, spike_exponent, state_exponent : int
-        As of :class:`SigmaDelta`.
+        As for :class:`SigmaDelta`.
     """
 
     threshold: int
@@ -177,13 +177,13 @@ class Delta(MessageNeurons):
         return DeltaPopulation(parameters, shape)
 
     def message_bound(self, added: Interval, steps: int) -> MessageBound:
-        """Bound the changes of what arrives."""
+        """Bound the changes of the input."""
         return _changes(self, added.shifted(self.spike_exponent + self.state_exponent), steps)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sigma(MessageNeurons):
-    """Decoders of a network's output: ``sigma <- sigma + a``, which they send at every step.
+    """Decoders of a network's output, which send ``sigma <- sigma + a`` at every step.
 
     Parameters
     ----------
@@ -199,19 +199,19 @@ class Sigma(MessageNeurons):
         return SigmaPopulation(shape)
 
     def message_bound(self, added: Interval, steps: int) -> MessageBound:
-        """Sigma itself is what they send."""
+        """Bound sigma, which is the message itself."""
         return _limited(added), _limited(added.times(steps)), added.largest
 
 
 def _changes(node: SigmaDelta | Delta, activation: Interval, steps: int) -> MessageBound:
-    """Bound what sends the changes of an activation that starts at 0."""
+    """Bound messages with the changes of an activation that starts at 0."""
     low, high = activation.or_nothing
-    kept = int(node.threshold) << (node.spike_exponent + node.state_exponent)
-    change = high - low + kept
-    # What a message leaves out is never made up for: less than one a step.
-    lost = -node.state_exponent
-    message = _limited(Interval(-change, change).shifted(lost))
-    added = _limited(Interval(low - kept, high + kept).shifted(lost))
+    largest_kept = int(node.threshold) << (node.spike_exponent + node.state_exponent)
+    change = high - low + largest_kept
+    # The fraction that a message omits, less than one per step, is never compensated.
+    exponent = -node.state_exponent
+    message = _limited(Interval(-change, change).shifted(exponent))
+    added = _limited(Interval(low - largest_kept, high + largest_kept).shifted(exponent))
     return message, Interval(added.low - steps, added.high), int(change.max(initial=0))
 
 

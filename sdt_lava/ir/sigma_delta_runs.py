@@ -1,4 +1,4 @@
-"""The states in which samples find sigma-delta neurons."""
+"""Compute the states of sigma-delta neurons at the start of samples."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from sdt_lava.ir.neurons import SpikingNeurons
 from sdt_lava.ir.numerics import IntArray, NeuronStates
 from sdt_lava.ir.sigma_delta import SigmaDelta
 
-# Where they are kept with a graph.
+# Key of the states that are cached in a graph.
 _STARTS = "starting states"
 
 
 def starting_states(graph: Graph) -> NeuronStates:
-    """Return the states in which a sample finds the neurons that are not at rest, by name.
+    """Return the states of neurons that are not at rest at the start of a sample.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def starting_states(graph: Graph) -> NeuronStates:
     Returns
     -------
     dict of str to tuple of ndarray
-        Of sigma-delta neurons with a lead and of what they send to, ``(*shape)``. Do not change it.
+        States ``(*shape)`` of sigma-delta neurons with a lead and of their readers. Do not modify.
     """
     if _STARTS not in graph.derived:
         leads = {node.name: node.lead for node in graph.of_type(SigmaDelta)}
@@ -40,14 +40,14 @@ def starting_states(graph: Graph) -> NeuronStates:
 
 
 def keep_starts(before: Graph, after: Graph) -> Graph:
-    """Return a graph with the same neurons as another one, whose starting states it takes over."""
+    """Copy the starting states of a graph to another graph with the same neurons, and return it."""
     if before.message_names:
         after.derived[_STARTS] = starting_states(before)
     return after
 
 
 def starts_by_itself(graph: Graph, latency: Mapping[str, int]) -> bool:
-    """Whether neurons that run from machine step 0 on, without a reset, start a sample as they do.
+    """Return whether neurons that run from machine step 0 reach the starting states unreset.
 
     Parameters
     ----------
@@ -57,13 +57,13 @@ def starts_by_itself(graph: Graph, latency: Mapping[str, int]) -> bool:
         Machine steps until step 0 of the first sample reaches each population.
     """
     if any(isinstance(node, SpikingNeurons) for node in graph):
-        return False  # before their reset these may send what they do not send here
-    wanted, found = starting_states(graph), _lead_in(graph, latency)
+        return False  # before their reset, these may send spikes that are not modelled here
+    expected, actual = starting_states(graph), _lead_in(graph, latency)
     return all(
         np.array_equal(part, other)
-        for name in {*wanted, *found}
+        for name in {*expected, *actual}
         for part, other in zip(
-            _parts(wanted, name, found), _parts(found, name, wanted), strict=True
+            _parts(expected, name, actual), _parts(actual, name, expected), strict=True
         )
     )
 
@@ -73,7 +73,7 @@ def _parts(states: NeuronStates, name: str, others: NeuronStates) -> States:
 
 
 def _lead_in(graph: Graph, leads: Mapping[str, int]) -> NeuronStates:
-    """Run the network without input, each population of neurons from its lead on."""
+    """Run the network without input, each population for the steps of its lead."""
     neurons = graph.of_type(SigmaDelta)
     steps = max((leads[node.name] for node in neurons), default=0)
     if not steps or not any(node.bias is not None and node.bias.any() for node in neurons):
@@ -97,10 +97,10 @@ def _lead_in(graph: Graph, leads: Mapping[str, int]) -> NeuronStates:
 
 
 def _is_silent(node: Node) -> bool:
-    """Whether a population is reset when a sample arrives, and sends nothing that counts before."""
+    """Return whether a population is reset when a sample arrives, so earlier output is ignored."""
     return isinstance(node, SpikingNeurons)
 
 
 def start_of(graph: Graph, node: Node, states: NeuronStates) -> Any:
-    """Return the states of a population at the start of a run: those given, or a sample's."""
+    """Return the states of a population at the start of a run, given or those of a sample."""
     return states[node.name] if node.name in states else starting_states(graph).get(node.name)

@@ -1,8 +1,7 @@
-"""Integer sigma-delta populations step by step, in the 32-bit arithmetic of Lava's process models.
+"""Simulate integer sigma-delta populations by steps, in the 32-bit arithmetic of Lava.
 
-The equations are those of ``lava.proc.sdn`` (lava-nc 0.10.0, fixed point). Lava keeps every state
-in 32 bits and wraps without a word; 24 bits are what it documents for Loihi 2, and what a strict
-run demands.
+The equations are those of ``lava.proc.sdn`` (lava-nc 0.10.0, fixed point). Lava stores states in 32
+bits and wraps silently. It documents 24 bits for Loihi 2, which strict runs enforce.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ Exact = tuple[IntArray, ...]
 
 @dataclass(frozen=True)
 class DeltaParameters:
-    """Integer parameters of what sends changes, in the units of the state.
+    """Integer parameters of neurons that send changes, in the units of the state.
 
     Parameters
     ----------
     threshold : int
-        Changes below it are kept.
+        Threshold below which changes are kept.
     state_exponent : int
-        Bits of a change that its message leaves out.
+        Number of bits of a change that its message omits.
     input_shift : int
-        Bits by which an encoder shifts its input to the left.
+        Number of bits by which an encoder shifts its input to the left.
     bias : int or ndarray of int64
-        Added to sigma, broadcastable to the population.
+        Bias that is added to sigma, broadcastable to the population.
     rectified : bool
         Whether the activation is ``max(x, 0)``.
     """
@@ -47,14 +46,14 @@ class DeltaParameters:
 
 @dataclass(frozen=True, eq=False)
 class Reset:
-    """When neurons start anew, and how.
+    """Times and states of resets of neurons.
 
     Parameters
     ----------
     start : tuple of ndarray of int32
-        States of a sample's start, flat.
+        Flat states at the start of a sample.
     interval, offset : int
-        As of LIFReset.
+        Interval and offset of resets, as for LIFReset.
     """
 
     start: tuple[Int32Array, ...]
@@ -63,14 +62,14 @@ class Reset:
 
 
 class SigmaDeltaPopulation:
-    """Neurons that decode, activate and encode; its state is sigma, activation and residue.
+    """Neurons that decode, activate and encode; the state is sigma, activation and residue.
 
     Parameters
     ----------
     parameters : DeltaParameters
-        What it computes.
+        Parameters of the neurons.
     shape : tuple of int
-        ``(B, *shape)``: neurons of B samples, which know nothing of one another.
+        Shape ``(B, *shape)`` of the independent neurons of B samples.
     """
 
     def __init__(self, parameters: DeltaParameters, shape: tuple[int, ...]) -> None:
@@ -90,20 +89,20 @@ class SigmaDeltaPopulation:
         Returns
         -------
         messages : ndarray of int32
-            What is sent.
+            Messages sent in this step.
         exact : tuple of ndarray of int64
-            What its registers would hold without wrapping, ``(B, *shape)`` each.
+            Values of the registers without wrapping, ``(B, *shape)`` each.
         """
-        before, activation, residue = self.state
+        previous, activation, residue = self.state
         current = np.asarray(arriving).astype(np.int32)
-        sigma = before + current
+        sigma = previous + current
         biased = sigma + self._bias
         value: Int32Array = np.maximum(biased, np.int32(0))
         if not self._parameters.rectified:
             value = biased
         delta = value - activation + residue
         exact = (
-            _exact(before) + arriving,
+            _exact(previous) + arriving,
             _exact(sigma) + self._bias,
             _exact(value) - activation + residue,
         )
@@ -113,7 +112,7 @@ class SigmaDeltaPopulation:
 
 
 class DeltaPopulation:
-    """Encoders of an input; the state is the last input and the residue. See there for `step`."""
+    """Encoders of an input; the state is the last input and the residue."""
 
     def __init__(self, parameters: DeltaParameters, shape: tuple[int, ...]) -> None:
         self._parameters = parameters
@@ -121,7 +120,7 @@ class DeltaPopulation:
         self.state: States = (rest, rest)
 
     def step(self, arriving: IntArray) -> tuple[Int32Array, Exact]:
-        """Advance by one step, as :meth:`SigmaDeltaPopulation.step`."""
+        """Advance by one step, as :meth:`SigmaDeltaPopulation.step` does."""
         activation, residue = self.state
         value = np.asarray(arriving).astype(np.int32) << np.int32(self._parameters.input_shift)
         delta = value - activation + residue
@@ -135,24 +134,24 @@ class DeltaPopulation:
 
 
 class SigmaPopulation:
-    """Decoders of an output; the state is sigma, which they also send. See there for `step`."""
+    """Decoders of an output; the state is sigma, which is also sent."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.state: States = (np.zeros(shape, np.int32),)
 
     def step(self, arriving: IntArray) -> tuple[Int32Array, Exact]:
-        """Advance by one step, as :meth:`SigmaDeltaPopulation.step`."""
-        (before,) = self.state
-        sigma = np.add(before, np.asarray(arriving).astype(np.int32), dtype=np.int32)
+        """Advance by one step, as :meth:`SigmaDeltaPopulation.step` does."""
+        (previous,) = self.state
+        sigma = np.add(previous, np.asarray(arriving).astype(np.int32), dtype=np.int32)
         self.state = (sigma,)
-        return sigma, (_exact(before) + arriving,)
+        return sigma, (_exact(previous) + arriving,)
 
 
 Population = SigmaDeltaPopulation | DeltaPopulation | SigmaPopulation
 
 
 def encode(delta: Int32Array, parameters: DeltaParameters) -> tuple[Int32Array, Int32Array]:
-    """Return the messages of changes, and what is left of these."""
+    """Return the messages of changes and the residues."""
     sent = np.where(np.abs(delta) >= parameters.threshold, delta, np.int32(0))
     return sent >> np.int32(parameters.state_exponent), delta - sent
 

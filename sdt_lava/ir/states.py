@@ -1,4 +1,4 @@
-"""States of neurons that a caller hands over: names, number, shapes and types."""
+"""Check states of neurons that a caller provides: names, number, shapes and types."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from sdt_lava.ir.numerics import Shape
 
 
 def check_states(graph: Graph, states: Mapping[str, Any], batch: int) -> None:
-    """Check states before a run goes on from them.
+    """Check states before a run continues from them.
 
     Parameters
     ----------
     graph : Graph
-        Network that they belong to.
+        Network of the neurons.
     states : mapping of str to tuple of ndarray
-        By population.
+        States by population.
     batch : int
-        Samples of the run.
+        Number of samples of the run.
 
     Raises
     ------
     DataError
-        If a name is no population with memory, or its arrays are not those of so many samples.
+        If a name is not a population with memory, or arrays do not fit the neurons and samples.
     """
     for name, parts in states.items():
         where = f"states of {name!r}"

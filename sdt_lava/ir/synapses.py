@@ -1,4 +1,4 @@
-"""Synapses: events times weights, summed up; and the reordering of events before them."""
+"""Define synapses, which sum weighted events, and the flattening of events before them."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Synapse(Node):
-    """Base of the connections that multiply events by weights and sum them up.
+    """Base class of connections that sum weighted events.
 
     Parameters
     ----------
     weight : ndarray
-        Weights; even integers within +-254 in an integer graph.
+        Weights; in an integer graph, even integers within +-254.
     bias : ndarray, optional
-        Per output channel, only in a float graph: an integer graph keeps biases in the
-        neurons, where the hardware has them.
+        Bias per output channel in a float graph. In an integer graph, biases are in the neurons, as
+        in hardware.
     exponent : int or ndarray of int
-        Integer graph: the sums are multiplied by ``2 ** exponent`` (-8 to 7), rounding down; one
-        exponent for the whole layer or one for each output channel, ``(O,)``. It lets branches of
-        one residual stream, and channels of one layer, with weights of different size share one
-        scale. The compiler makes one connection of each distinct exponent.
+        In an integer graph, the sums are multiplied by ``2 ** exponent`` (-8 to 7), rounding down,
+        with one exponent for the layer or one per output channel, ``(O,)``. Branches of a residual
+        stream and channels of a layer with weights of different size can thereby share a scale. The
+        compiler makes one connection for each distinct exponent.
     """
 
     weight: Array
@@ -56,7 +56,7 @@ class Synapse(Node):
         return np.broadcast_to(np.asarray(self.exponent, np.int64), self.weight.shape[:1])
 
     def _check_channels(self, channels: int) -> None:
-        """Check what there may be one of for each output channel."""
+        """Check exponents and biases, which may differ between output channels."""
         exponents = np.asarray(self.exponent)
         if exponents.shape not in ((), (channels,)) or exponents.dtype.kind not in "iu":
             found = f"weight exponents of shape {exponents.shape} and type {exponents.dtype}"
@@ -70,26 +70,26 @@ class Synapse(Node):
 
     @property
     def sum_exponent(self) -> int | IntArray:
-        """The exponent of the weights."""
+        """Exponent of the weights."""
         return self.exponent
 
     def doublings(self, source: Shape) -> IntArray:
-        """Return the doublings that all the weights need."""
+        """Return the doublings of the weights."""
         return doublings_of_rows(np.asarray(self.weight, np.int64), self.channel_exponents)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Conv(Synapse):
-    """Two-dimensional convolution of events, ``(C, H, W)`` to ``(O, H', W')``.
+    """Two-dimensional convolution of events, from ``(C, H, W)`` to ``(O, H', W')``.
 
     Parameters
     ----------
     weight : ndarray
-        ``(O, C / groups, kH, kW)``.
+        Weights ``(O, C / groups, kH, kW)``.
     stride, padding, dilation : tuple of int
-        Along height and width.
+        Stride, padding and dilation along height and width.
     groups : int
-        Channel groups.
+        Number of channel groups.
     """
 
     stride: tuple[int, int] = (1, 1)
@@ -129,11 +129,11 @@ class Conv(Synapse):
 
     @property
     def is_matrix(self) -> bool:
-        """Whether the sums are those of a matrix: Lava's Conv cannot shift to the right."""
+        """Whether the sums are those of a matrix, since Lava's Conv cannot shift to the right."""
         return bool((self.channel_exponents < 0).any())
 
     def equation(self, inputs: Sequence[IntArray]) -> IntArray:
-        """Return the sums, group by group and tap by tap."""
+        """Return the sums, computed by groups and taps."""
         images = padded(inputs[0], self.padding, 0)
         weight = np.asarray(self.weight, np.int64)
         out, per_group, kernel_h, kernel_w = weight.shape
@@ -156,7 +156,7 @@ class Conv(Synapse):
         return convolved(weight, self.groups, arriving[0]).shifted(self.exponent)
 
     def relation(self, shapes: Sequence[Shape], operand: int = 0) -> Connectivity:
-        """Return groups of channels, and the taps inside the image."""
+        """Return the relation of channel groups and of taps inside the image."""
         source, output = shapes[0], self.output_shape(shapes)
         kernel = self.weight.shape[2:]
         return Connectivity(
@@ -165,7 +165,7 @@ class Conv(Synapse):
         )
 
     def doublings(self, source: Shape) -> IntArray:
-        """Return the doublings of the weights that a matrix has: some taps never fit in whole."""
+        """Return the doublings of the weights in the unrolled matrix, without taps never used."""
         weight = np.asarray(self.weight, np.int64)
         _, *sides = self.output_shape([source])
         for axis in (0, 1):
@@ -178,9 +178,9 @@ class Conv(Synapse):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dense(Synapse):
-    """Fully connected synapses to ``(O,)``; weight ``(O, I)``.
+    """Fully connected synapses to ``(O,)`` with weights ``(O, I)``.
 
-    An image-like input is read in C order, channel first.
+    An image is read in C order, channels first.
     """
 
     kind: ClassVar[str] = "dense"
@@ -198,7 +198,7 @@ class Dense(Synapse):
         return (self.weight.shape[0],)
 
     def equation(self, inputs: Sequence[IntArray]) -> IntArray:
-        """Return the sums of a product with a matrix."""
+        """Return the product with the weight matrix."""
         return flat(inputs[0]) @ np.asarray(self.weight, np.int64).T
 
     def interval(self, arriving: Sequence[Interval], shapes: Sequence[Shape]) -> Interval:
@@ -207,21 +207,21 @@ class Dense(Synapse):
         return sums.shifted(self.exponent).plus(constant(self.bias))
 
     def relation(self, shapes: Sequence[Shape], operand: int = 0) -> Connectivity:
-        """Everything reaches everything."""
+        """Return the relation of every input to every output."""
         positions = int(np.prod(shapes[0][1:]))
         return Connectivity(Blocks(len(self.weight), shapes[0][0], 1), Blocks(1, positions, 1))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Flatten(Node):
-    """Reorder ``(C, H, W)`` into a vector, channel first (C order)."""
+    """Reshaping of ``(C, H, W)`` to a vector, channels first (C order)."""
 
     kind: ClassVar[str] = "flatten"
     accepts: ClassVar[frozenset[Signal]] = EVENTS
     is_linear: ClassVar[bool] = True
 
     def output_signal(self, signals: Sequence[Signal]) -> Signal:
-        """Pass on the kind received."""
+        """Return the kind of the input signal."""
         return signals[0]
 
     def output_shape(self, shapes: Sequence[Shape]) -> Shape:
@@ -229,39 +229,39 @@ class Flatten(Node):
         return (int(np.prod(shapes[0])),)
 
     def equation(self, inputs: Sequence[IntArray]) -> IntArray:
-        """Return the values in another shape."""
+        """Return the flattened values."""
         return flat(inputs[0])
 
     def interval(self, arriving: Sequence[Interval], shapes: Sequence[Shape]) -> Interval:
-        """Return what arrives, for each position a channel."""
+        """Return the interval of the input, with a channel for each position."""
         return arriving[0].spread(shapes[0])
 
     def relation(self, shapes: Sequence[Shape], operand: int = 0) -> Connectivity:
-        """Each value stays in its place in C order."""
+        """Return the relation of equal places in C order."""
         return elementwise((int(np.prod(shapes[0])),))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sparse(Node):
-    """Any linear connection between two populations, written as a sparse matrix.
+    """Any linear connection between two populations as a sparse matrix.
 
-    ``current = (weight @ events.flatten()) * 2 ** exponent``, rounded down, in C order on both
+    ``current = (weight @ events.flatten()) * 2 ** exponent``, rounded down, with C order on both
     sides.
 
     Parameters
     ----------
     weight : csr_matrix
-        ``(outputs, inputs)``, int32; explicit zeros are synapses like the others.
+        Matrix ``(outputs, inputs)`` of int32; explicit zeros count as synapses.
     shape : tuple of int
         Output shape.
     role : str
-        What it does, for reports: 'synapse', 'mask', 'token_sum', 'pool', 'shortcut'.
+        Role for reports: 'synapse', 'mask', 'token_sum', 'pool' or 'shortcut'.
     exponent : int or ndarray of int
-        Weight exponent, one or one for each output channel (first axis of `shape`); a negative
-        one shifts the sum to the right.
+        Weight exponent, one for all or one per output channel (first axis of `shape`). A negative
+        exponent shifts the sum to the right.
     convolution : Conv, optional
-        What it is written for: this matrix, or this one and others with the same value, hold its
-        synapses. Lava's CPU model wants the matrix; hardware would share the weights.
+        Convolution that was unrolled to this matrix, or to several matrices with the same value
+        here. Lava's CPU model uses the matrix; hardware would share the weights.
     """
 
     weight: csr_matrix
@@ -289,11 +289,11 @@ class Sparse(Node):
 
     @property
     def sum_exponent(self) -> int | IntArray:
-        """The exponent of the weights."""
+        """Exponent of the weights."""
         return self.exponent
 
     def equation(self, inputs: Sequence[IntArray]) -> IntArray:
-        """Return the sums of a product with the matrix."""
+        """Return the product with the matrix."""
         steps, batch = inputs[0].shape[:2]
         events = inputs[0].reshape(steps * batch, -1)
         sums = np.asarray((self.weight.astype(np.int64) @ events.T).T)
@@ -305,37 +305,37 @@ class Sparse(Node):
         return sums.by_channel(self.shape[0]).shifted(self.exponent)
 
     def relation(self, shapes: Sequence[Shape], operand: int = 0) -> Connectivity:
-        """Return the entries of the matrix, explicit zeros among them, by flat indices."""
+        """Return the relation of the matrix's entries, with explicit zeros, by flat index."""
         return Connectivity(Blocks(1, 1, 1), Pattern(pattern_of(self.weight)))
 
     def doublings(self, source: Shape) -> IntArray:
-        """Return the doublings that all the weights need."""
+        """Return the doublings of the weights."""
         channels = self.shape[0]
         exponents = np.broadcast_to(np.asarray(self.exponent, np.int64), (channels,))
         if len(np.unique(exponents)) == 1:
             return np.full(channels, doublings(self.weight.data))
         positions = self.weight.shape[0] // channels
         ends = self.weight.indptr[::positions]
-        found = np.zeros(channels, np.int64)
+        result = np.zeros(channels, np.int64)
         for exponent in np.unique(exponents):
             rows = np.flatnonzero(exponents == exponent)
             data = [self.weight.data[ends[row] : ends[row + 1]] for row in rows]
-            found[rows] = doublings(np.concatenate(data))
-        return found
+            result[rows] = doublings(np.concatenate(data))
+        return result
 
 
 def flat(events: IntArray) -> IntArray:
-    """Return events ``(T, B, *shape)`` as vectors, in C order."""
+    """Return events ``(T, B, *shape)`` as vectors in C order."""
     return events.reshape(*events.shape[:2], -1)
 
 
 def constant(bias: Array | None) -> IntArray | int:
-    """Return a bias as integers."""
+    """Return a bias as integers, or 0 if there is none."""
     return 0 if bias is None else np.asarray(bias, np.int64)
 
 
 def pattern_of(matrix: csr_matrix) -> csr_matrix:
-    """Return ones where a matrix has entries."""
+    """Return a matrix of ones at the entries of a matrix."""
     from scipy.sparse import csr_matrix
 
     ones = np.ones(matrix.nnz, np.int64)

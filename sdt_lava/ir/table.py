@@ -1,4 +1,4 @@
-"""The table that ``print(net)`` shows, in the manner of lava-dl's netx."""
+"""Format the table of ``print(net)`` in the style of lava-dl's netx."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _row(node: Node, shape: Shape, width_of_name: int) -> str:
 
 
 def format_nodes(nodes: Iterable[Node], shapes: Mapping[str, Shape]) -> str:
-    """Return a table with a row for each node."""
+    """Return a table with one row for each node."""
     listed = list(nodes)
     widest = max(len(one_line(node.name)) for node in listed)
     rows = [_row(node, shapes[node.name], widest) for node in listed]

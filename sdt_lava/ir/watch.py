@@ -1,4 +1,4 @@
-"""Registers of Lava, and the first value of a run that does not fit one of them."""
+"""Define registers of Lava, and record the first value of a run that does not fit."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _REMEDY = "export again with calibration data like this input, or simulate with 
 
 @dataclass(frozen=True)
 class Register:
-    """Bits that hold a value.
+    """Register that holds a value.
 
     Parameters
     ----------
     low, high : int
-        Smallest and largest value that it holds as it is.
+        Lowest and highest value that fits.
     described : str
-        What it is, for errors.
+        Description for errors.
     """
 
     low: int
@@ -39,7 +39,7 @@ class Register:
     described: str
 
 
-# 24 bits of two's complement.
+# 24-bit two's complement.
 SUM24 = Register(-STATE_LIMIT - 1, STATE_LIMIT, "24-bit sum of a convolution")
 SUM32 = Register(INT32_LOW, INT32_HIGH, "32-bit sum of a connection")
 PAYLOAD = Register(-PAYLOAD_LIMIT, PAYLOAD_LIMIT, "24-bit payload")
@@ -49,16 +49,16 @@ STATE = Register(-STATE_LIMIT, STATE_LIMIT, "24-bit state")
 
 @dataclass
 class Watch:
-    """The first value of a run that does not fit its register.
+    """Recorder of the first value of a run that does not fit its register.
 
-    First is the earliest sample, in it the earliest step, and in that the first node in the
-    graph's order: no value before it has been wrapped, and it does not depend on how samples are
-    cut into batches.
+    Values are ordered by sample, then step, then node in topological order. No value before the
+    first one has been wrapped, and the result does not depend on how samples are split into
+    batches.
 
     Parameters
     ----------
     order : sequence of str
-        Names of the nodes.
+        Names of the nodes in topological order.
     """
 
     order: Sequence[str]
@@ -72,20 +72,20 @@ class Watch:
     def look(
         self, name: str, what: str, values: NDArray[Any], register: Register, step: int = 0
     ) -> bool:
-        """Look at values of some steps; tell whether all of them fit.
+        """Check values of some steps and return whether all of them fit.
 
         Parameters
         ----------
         name : str
-            Node.
+            Name of the node.
         what : str
-            What the values are.
+            Description of the values, for the error.
         values : ndarray of int64
-            ``(T, B, ...)``.
+            Values ``(T, B, ...)``.
         register : Register
-            Where they go.
+            Register of the values.
         step : int
-            Step of the first ones.
+            Step of the first values.
         """
         if not values.size:
             return True
@@ -97,27 +97,27 @@ class Watch:
         key = sample, step + at, self._places.get(name, len(self._places))
         if self.first is None or key < self.first:
             self.first = key
-            seen = values[at, sample]
-            largest = max(int(seen.max()), -int(seen.min()))
+            sample_values = values[at, sample]
+            largest = max(int(sample_values.max()), -int(sample_values.min()))
             allowed = f"at most {register.high} ({register.described})"
             where = f"{name!r}, step {step + at}"
             self.error = NumericOverflowError(where, f"{what} of {largest}", allowed, _REMEDY)
         return False
 
     def raise_first(self) -> None:
-        """Raise if a value did not fit.
+        """Raise an error if a value did not fit.
 
         Raises
         ------
         NumericOverflowError
-            Naming the first one.
+            For the first value that did not fit.
         """
         if self.error is not None:
             raise self.error
 
 
 def later(error: NumericOverflowError, steps: int) -> NumericOverflowError:
-    """Return an error of a part of a stream, with the step counted from the stream's start."""
+    """Return an error of a part of a stream with the step counted from the stream's start."""
     node, _, step = error.where.rpartition(", step ")
     where = f"{node}, step {int(step) + steps}"
     return NumericOverflowError(where, error.found, error.allowed, error.remedy)
@@ -132,18 +132,18 @@ def look_at_neurons(
     current: IntArray | None,
     peak: IntArray,
 ) -> None:
-    """Look at what arrives at neurons in a step, u before it wraps, and v before it saturates.
+    """Check the input of neurons in a step, u before wrapping and v before saturation.
 
     Parameters
     ----------
     watch : Watch
-        Where to note what does not fit.
+        Watch that records values that do not fit.
     name : str
-        Population.
+        Name of the population.
     step : int
-        Step.
+        Index of the step.
     activation, current, peak : ndarray of int64
-        ``(B, ...)``; no current where u has no memory, and is the activation.
+        Values ``(B, ...)``; no current if u has no memory and equals the activation.
     """
     watch.look(name, "activation", activation[None], ACTIVATION, step)
     if current is not None:

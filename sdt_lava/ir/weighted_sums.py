@@ -1,7 +1,7 @@
-"""Exact weighted sums of events, fast in NumPy.
+"""Compute exact weighted sums of events fast in NumPy.
 
-They are those of the reference. NumPy multiplies matrices of integers without BLAS, so they are
-computed in the narrowest kind of number that holds every partial sum exactly.
+The results equal those of the reference. NumPy multiplies integer matrices without BLAS, so sums
+are computed in the narrowest type that represents all partial sums exactly.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from sdt_lava.ir.windows import taps
 
 
 def magnitude(node: Node) -> int:
-    """Return the largest sum of absolute weights that one output of a connection has."""
+    """Return the largest sum of absolute weights over the outputs of a connection."""
     return _KINDS[type(node)][0](node)
 
 
 def weighted_sums(node: Node, events: NDArray[Any], magnitude: int) -> IntArray:
-    """Return what a connection delivers, as its registers hold it.
+    """Return the output of a connection as held in its registers.
 
     Parameters
     ----------
     node : Conv, Dense or Sparse
-        Weights.
+        Node with the weights.
     events : ndarray of int
-        ``(steps, lanes, *shape)``.
+        Events ``(steps, lanes, *shape)``.
     magnitude : int
-        Largest sum of absolute weights of an output.
+        Largest sum of absolute weights over the outputs.
 
     Returns
     -------
     ndarray of int64
-        ``(steps, lanes, *shape)`` of the reader; equal to
+        Sums ``(steps, lanes, *shape)`` for the reader, equal to those of
         :func:`sdt_lava.ir.reference.evaluate`.
     """
     largest = max(int(events.max()), -int(events.min())) * magnitude
@@ -48,7 +48,7 @@ def weighted_sums(node: Node, events: NDArray[Any], magnitude: int) -> IntArray:
 
 
 def _exact_float(largest: int) -> type | None:
-    """Return the floating-point numbers that add up integers of such sums exactly."""
+    """Return the floating-point type that represents sums of this magnitude exactly, if any."""
     if largest < FLOAT32_EXACT:
         return np.float32
     return np.float64 if largest < FLOAT64_EXACT else None
@@ -71,7 +71,7 @@ def _dense_sums(node: Dense, events: NDArray[Any], largest: int) -> IntArray:
 
 
 def _sparse_sums(node: Sparse, events: NDArray[Any], largest: int) -> IntArray:
-    # The matrix has 32 bits; the product of both has the wider kind.
+    # The matrix has 32 bits; the product has the wider of both types.
     kind: Any = np.int32 if largest <= INT32_HIGH else np.int64
     rows = events.reshape(events.shape[0] * events.shape[1], -1)
     sums = node.weight @ np.ascontiguousarray(rows.T, kind)
@@ -99,7 +99,7 @@ def _conv_sums(node: Conv, events: NDArray[Any], largest: int) -> IntArray:
 
 
 Sums = Callable[[Any, NDArray[Any], int], IntArray]
-# The largest sum of absolute weights of an output, and the sums.
+# Functions for the largest sum of absolute weights and for the sums.
 _KINDS: dict[type[Node], tuple[Callable[[Any], int], Sums]] = {
     Conv: (_row_magnitude, _conv_sums),
     Dense: (_row_magnitude, _dense_sums),

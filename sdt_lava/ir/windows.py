@@ -1,4 +1,4 @@
-"""What lies under each tap of a window that moves over images, in NumPy."""
+"""Iterate over the values under each tap of sliding windows, in NumPy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Pair = tuple[int, ...]
 
 
 def padded(values: IntArray, padding: Pair, fill: int) -> IntArray:
-    """Return images ``(..., H, W)`` with a border of one value."""
+    """Pad images ``(..., H, W)`` with a value."""
     widths = [(0, 0)] * (values.ndim - 2) + [(side, side) for side in padding]
     return np.pad(values, widths, constant_values=fill)
 
@@ -22,23 +22,23 @@ def padded(values: IntArray, padding: Pair, fill: int) -> IntArray:
 def taps(
     padded: NDArray[Any], size: Pair, kernel: Pair, stride: Pair = (1, 1), dilation: Pair = (1, 1)
 ) -> Iterator[tuple[int, int, NDArray[Any]]]:
-    """Yield row and column of each tap, and a view of the values that it meets.
+    """Yield the row and column of each tap with a view of the values under it.
 
     Parameters
     ----------
     padded : ndarray
-        Images ``(..., H, W)`` with their border.
+        Padded images ``(..., H, W)``.
     size : tuple of int
-        Windows below and beside each other, ``(H', W')``.
+        Numbers of windows vertically and horizontally, ``(H', W')``.
     kernel, stride, dilation : tuple of int
-        Taps of a window, and distances of windows and of taps.
+        Taps of a window, and distances between windows and between taps.
 
     Yields
     ------
     row, column : int
-        Of the tap.
+        Position of the tap.
     values : ndarray
-        ``(..., H', W')``.
+        Values under the tap, ``(..., H', W')``.
     """
     (height, width), (down, right) = size, stride
     for row in range(kernel[0]):

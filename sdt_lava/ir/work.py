@@ -1,4 +1,4 @@
-"""How much work a graph is."""
+"""Count the multiplications of a graph."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sdt_lava.ir.synapses import Sparse, Synapse
 
 
 def multiplications(graph: Graph, names: Iterable[str]) -> int:
-    """Return the multiplications of one step of one sample in some nodes, if nothing is skipped."""
+    """Return the multiplications of some nodes per step of one sample, if nothing is skipped."""
     total = 0
     for name in names:
         node = graph.nodes[name]
