@@ -1,4 +1,4 @@
-"""Float graphs of torch modules and of other frameworks' files."""
+"""Create float graphs from torch modules and from files of other frameworks."""
 
 from __future__ import annotations
 

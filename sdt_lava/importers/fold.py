@@ -1,4 +1,4 @@
-"""Folding of batch normalisation into the preceding weights, in float64."""
+"""Fold batch normalisation into the preceding weights, in float64."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BatchNorm:
-    """Evaluation-time parameters of a batch normalisation, ``(C,)`` each.
+    """Parameters of a batch normalisation in evaluation mode, ``(C,)`` each.
 
     ``BN(W x + b)`` is ``W' x + b'`` with ``W' = gain W`` and ``b' = offset + gain b``.
     """
@@ -30,5 +30,5 @@ class BatchNorm:
 
     @property
     def offset(self) -> FloatArray:
-        """What is added to each channel, ``beta - gain * mean``."""
+        """Offset of each channel, ``beta - gain * mean``."""
         return self.beta - self.gain * self.mean

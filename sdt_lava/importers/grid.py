@@ -1,6 +1,6 @@
-"""Grids: weights that somebody rounded before are integers times some step.
+"""Detect weights that are already quantised, that is, integers times a step.
 
-Such are fine-tuned weights, multiples of 1/64, -1 and 1.
+Examples are fine-tuned weights, multiples of 1/64, and weights of -1 and 1.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Distance from an integer that float32 numbers of 127 steps have, with some roundings on their way.
+# Largest distance from an integer of float32 numbers of up to 127 steps after a few roundings.
 CLOSE = 5e-5
-# Numbers that differ by less than this share of the largest one are one number in float32.
+# Numbers are equal in float32 if they differ by less than this fraction of the largest one.
 _SAME = 2e-7
-# Enough values to see that there is no grid.
+# Number of values that suffices to reject most non-quantised weights.
 _GLANCE = 4096
 
 
 def grid_of(values: Any, most: int) -> float | None:
-    """Return the largest step of which all values are multiples, at most ``most`` steps away.
+    """Return the largest step of which all values are multiples, by at most ``most``.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def grid_of(values: Any, most: int) -> float | None:
     Returns
     -------
     float or None
-        None if there is no such step; 0.0 if all values are 0.
+        The step; None if there is none; 0.0 if all values are 0.
     """
     flat = np.abs(np.asarray(values, np.float64)).ravel()
     if len(_distinct(flat[:_GLANCE])) > most + 1:
@@ -41,7 +41,7 @@ def grid_of(values: Any, most: int) -> float | None:
     if not present.size:
         return 0.0
     for steps in range(1, most + 1):
-        # The largest number knows the step best.
+        # The largest number determines the step most accurately.
         count = np.rint(present[-1] / present[0] * steps)
         if count > most:
             return None
@@ -53,7 +53,7 @@ def grid_of(values: Any, most: int) -> float | None:
 
 
 def _distinct(magnitudes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the distinct numbers in rising order; what only float32 tells apart is one."""
+    """Return the distinct numbers in ascending order, merging those that are equal in float32."""
     present = np.unique(magnitudes)
     if not present.size:
         return present
@@ -63,7 +63,7 @@ def _distinct(magnitudes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def whole(values: Any) -> bool:
-    """Tell whether all values are integers, but for what float32 leaves behind."""
+    """Return whether all values are integers, up to float32 rounding errors."""
     array = np.asarray(values, np.float64)
     room = CLOSE * np.maximum(1, np.abs(array) / 128)
     return bool((np.abs(array - np.rint(array)) <= room).all())

@@ -1,4 +1,4 @@
-"""NIR graphs as float graphs."""
+"""Convert NIR graphs to float graphs."""
 
 from sdt_lava.support.lazy import lazy
 

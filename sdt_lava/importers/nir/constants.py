@@ -1,4 +1,4 @@
-"""Currents that never end: biases that neurons integrate before their membrane does."""
+"""Create constant currents: biases that are integrated by a neuron's current, not its membrane."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def constant_source(
     layout: Layout,
     constant: FloatArray,
 ) -> str:
-    """Add a source that fires at every step, whose weights are a current that never ends.
+    """Add a source that fires at every step, whose weights are a constant current.
 
-    A neuron's own bias does not pass the memory of its current. Returns the synapse's name.
+    A neuron's own bias bypasses the memory of its current. Returns the name of the synapse.
     """
     if layout.convolves:
         first = maker.nodes[_synapse_from(maker, name, arriving[0])]
@@ -36,7 +36,7 @@ def constant_source(
         )  # fmt: skip
         weight = constant.reshape(-1, 1, 1, 1)
     else:
-        # The smallest population will do: its spikes are not listened to.
+        # Any population works, because its spikes have a weight of 0; the smallest is cheapest.
         source = min(maker.sent.values(), key=lambda sent: prod(sent.ours)).node
         size = prod(maker.shapes[source])
         silent = Dense(
@@ -60,7 +60,7 @@ def constant_source(
 
 
 def _synapse_from(maker: Maker, name: str, arrives: Arriving) -> str:
-    """Return the synapse that was made of a way: the newest that reads its sender."""
+    """Return the synapse created for a path: the newest one that reads its sender."""
     return next(
         node.name
         for node in reversed(maker.nodes.values())

@@ -1,4 +1,4 @@
-"""Delays of spikes: neurons without memory that repeat them later."""
+"""Convert delays of spikes to neurons without memory that repeat spikes later."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sdt_lava.io.nir.values import FloatArray, numbers
 from sdt_lava.ir import CubaLif, Input, Shape
 from sdt_lava.ir.numerics import DECAY_UNITY
 
-# A delay may miss a whole number of steps by so many.
+# Allowed deviation of a delay from a whole number of steps.
 _CLOSE = 1e-3
 
 

@@ -1,4 +1,4 @@
-"""The input of a NIR graph: its shape, where files say too much or too little, and its range."""
+"""Determine shape and range of a NIR graph's input, which files may specify incompletely."""
 
 from __future__ import annotations
 
@@ -19,25 +19,27 @@ _REMEDY = "pass input_shape (--input-shape C,H,W)"
 
 
 def input_shape(structure: Structure, name: str, given: Shape | None) -> tuple[Shape, str]:
-    """Return the shape of one frame, and a note on how it differs from the file's.
+    """Return the shape of one frame, and a note on how it differs from the shape in the file.
 
     Parameters
     ----------
     structure : Structure
         The graph.
     name : str
-        Its input.
+        Name of its input.
     given : tuple of int, optional
-        What the caller says; counts more than the file.
+        Shape given by the caller; takes precedence over the file.
 
     Raises
     ------
     NirError
-        If neither the input nor what reads it says the shape.
+        If neither the input nor its readers specify the shape.
     """
     types = structure.nodes[name].input_type
-    found = types.get("input") if isinstance(types, dict) else None
-    written = None if found is None or not np.size(found) else sides(found, f"{name}: shape")
+    declared = types.get("input") if isinstance(types, dict) else None
+    written = (
+        None if declared is None or not np.size(declared) else sides(declared, f"{name}: shape")
+    )
     if given is not None:
         if written in (None, given, (1, *given)):
             return given, ""
@@ -55,46 +57,46 @@ def input_shape(structure: Structure, name: str, given: Shape | None) -> tuple[S
 
 
 def _without_batch(written: Shape, reader: Any) -> Shape:
-    """Return a shape without the axes of batch and time that some programs write.
+    """Remove the batch and time axes that some programs write.
 
-    There are as many axes as the first node reads that says so; a first axis of 1 is a batch where
-    nothing says how many, but for images.
+    The number of axes is that of the first node that defines it. If no node does, a first axis of
+    length 1 is a batch, unless the shape is that of an image.
     """
-    wanted = None if reader is None else axes_wanted(reader)
-    if wanted is None:
+    axes = None if reader is None else axes_wanted(reader)
+    if axes is None:
         surplus = written[0] == 1 and len(written) in (2, 4)
         return written[1:] if surplus else written
-    read = _shape_read_by(reader)
-    if isinstance(reader, (nir.Linear, nir.Affine)) and read == (prod(written),):
-        # A matrix on all values: an image without the Flatten between them, or a batch of 1.
+    reader_shape = _shape_read_by(reader)
+    if isinstance(reader, (nir.Linear, nir.Affine)) and reader_shape == (prod(written),):
+        # A matrix over all values: an image without a Flatten before the matrix, or a batch of 1.
         return written[1:] if written[0] == 1 and len(written) in (2, 4) else written
-    frame = written[-wanted:]
+    frame = written[-axes:]
     if isinstance(reader, (nir.Conv1d, nir.Conv2d)):
         fits = frame[0] == _channels_read_by(reader)
     else:
-        fits = read is None or frame == read or written[0] == 1
+        fits = reader_shape is None or frame == reader_shape or written[0] == 1
     return frame if fits else written
 
 
 def _first_reader(structure: Structure, name: str) -> str | None:
-    """Return the first node behind the input that says how many axes it reads."""
-    waiting, seen = [name], {name}
-    while waiting:
-        for reader in structure.readers[waiting.pop(0)]:
-            if reader in seen:
+    """Return the first node after the input that defines how many axes it reads."""
+    queue, visited = [name], {name}
+    while queue:
+        for reader in structure.readers[queue.pop(0)]:
+            if reader in visited:
                 continue
-            seen.add(reader)
+            visited.add(reader)
             node = structure.nodes[reader]
             if isinstance(node, nir.Flatten):
                 return reader if _shape_read_by(node) is not None else None
             if axes_wanted(node) is not None:
                 return reader
-            waiting.append(reader)
+            queue.append(reader)
     return None
 
 
 def _channels_read_by(node: Any) -> int | None:
-    """Return the channels that a convolution reads; None if they cannot be told."""
+    """Return the number of channels that a convolution reads; None if it is unknown."""
     groups, weight = np.asarray(node.groups), np.shape(node.weight)
     if groups.size != 1 or groups.dtype.kind not in "iuf" or len(weight) < 2:
         return None
@@ -104,7 +106,7 @@ def _channels_read_by(node: Any) -> int | None:
 
 
 def _shape_read_by(node: Any) -> Shape | None:
-    """Return the shape that a node reads, if it says so."""
+    """Return the shape that a node reads, or None if the node does not define it."""
     if isinstance(node, (nir.Linear, nir.Affine)):
         return (int(np.shape(node.weight)[-1]),)
     if isinstance(node, (nir.Conv1d, nir.Conv2d)):
@@ -113,8 +115,12 @@ def _shape_read_by(node: Any) -> Shape | None:
             return None
         return (channels, *sides(node.input_shape, "input_shape"))
     if isinstance(node, nir.Flatten):
-        given = node.input_type.get("input") if isinstance(node.input_type, dict) else None
-        return None if given is None or not np.size(given) else sides(given, "input_type")
+        input_type = node.input_type.get("input") if isinstance(node.input_type, dict) else None
+        return (
+            None
+            if input_type is None or not np.size(input_type)
+            else sides(input_type, "input_type")
+        )
     for field in ("v_threshold", "scale", "threshold", "delay"):
         values = getattr(node, field, None)
         if values is not None and np.ndim(values):
@@ -125,18 +131,18 @@ def _shape_read_by(node: Any) -> Shape | None:
 def input_node(
     name: str, shape: Shape, metadata: Mapping[str, Any], entry: tuple[float, int, int] | None
 ) -> Input:
-    """Return the input with its range.
+    """Create the input node with its range.
 
     Parameters
     ----------
     name : str
-        The node.
+        Name of the node.
     shape : tuple of int
-        One frame.
+        Shape of one frame.
     metadata : mapping
-        Of a graph of ours, which say scale, low and high.
+        Metadata of the node, which contain scale, low and high in graphs written by sdt-lava.
     entry : tuple or None
-        Scale, low and high; None if the metadata say them.
+        Scale, low and high; None to read them from the metadata.
     """
     more: dict[str, Any] = {}
     if entry is not None:
@@ -165,7 +171,7 @@ def _entry(metadata: Mapping[str, Any], key: str, name: str) -> float:
 
 
 def frame_shape(shape: Shape) -> Shape:
-    """Return the axes that our input has: a row of values by channel is an image of height 1."""
+    """Return the shape of our input: a row of values per channel becomes an image of height 1."""
     return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
 
 

@@ -1,4 +1,4 @@
-"""A NIR graph as a float graph: one synapse from population to population, one sum in each."""
+"""Convert a NIR graph to a float graph, with one synapse between two populations."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from sdt_lava.importers.nir.structure import read_structure
 from sdt_lava.io.nir.values import FloatArray
 from sdt_lava.ir import CubaLif, Lif, Node, Shape, SpikingNeurons
 
-# Relative distance below which thresholds are the same number computed in another way.
+# Relative difference below which thresholds are considered equal.
 _SAME = 1e-9
-# Integers that a weight of 8 bits can be.
+# Largest magnitude of an 8-bit weight.
 _STEPS = 127
 
 
@@ -50,18 +50,18 @@ def _read_input(maker: Maker, name: str, node: nir.Input) -> None:
 
 
 def _read_neurons(maker: Maker, name: str, node: Any) -> None:
-    others, own, shape = maker.arriving(name)
+    others, recurrent, shape = maker.arriving(name)
     form = neuron_form(node, name, shape, maker.dt, integers=maker.exact)
     maker.notes += form.notes
     constant = np.zeros(())
-    for arrives in (*others, *own):
+    for arrives in (*others, *recurrent):
         more = arrives.constant()
         constant = constant if more is None else constant + more
     layout = layout_of(name, others, shape, (*_arrays(form), constant))
     weight_rec = None
-    if own:
+    if recurrent:
         size = prod(shape)
-        weight_rec = sum(as_matrix(arrives.layers, shape, size, name) for arrives in own)
+        weight_rec = sum(as_matrix(arrives.layers, shape, size, name) for arrives in recurrent)
     if maker.exact and maker.metadata[name].get("kind") == CubaLif.kind:
         _add_as_it_is(maker, name, form, others, weight_rec, layout)
         return
@@ -94,7 +94,7 @@ def _arrays(form: NeuronForm) -> tuple[FloatArray, ...]:
 
 @dataclass(frozen=True)
 class _Factors:
-    """What the rows of the weights before a population are multiplied by."""
+    """Factors for the rows of the weights before a population."""
 
     form: FloatArray
     channels: FloatArray
@@ -111,12 +111,12 @@ def _threshold(
     synapses: list[str],
     weight_rec: Any,
 ) -> tuple[FloatArray | float, _Factors | None]:
-    """Return the threshold, and the factors of weights that make it one for all neurons.
+    """Return the threshold, and weight factors that make it the same for all neurons.
 
-    Weights and thresholds that lie on grids are kept: rounding would have nothing to do.
+    Quantised weights and thresholds are not changed, since they need no rounding.
     """
     if form.gain is not None and not maker.exact:
-        # All membranes are NIR's times one scale then.
+        # All membranes are then those of NIR times one scale.
         return np.inf, _Factors(form.gain, by_channel(form.gain, layout))
     common = float(form.threshold.min())
     if np.ptp(form.threshold) <= _SAME * common:
@@ -163,7 +163,7 @@ def _add_as_it_is(
     weight_rec: Any,
     layout: Layout,
 ) -> None:
-    """Add CUBA neurons of ours, whose integers the metadata restore."""
+    """Add CUBA neurons written by sdt-lava; the metadata restore their integers."""
     synapses = []
     for arrives in others:
         if all(isinstance(layer, Reshape) for layer in arrives.layers):
@@ -186,8 +186,8 @@ def _add_as_it_is(
 
 
 def _constants(others: list[Arriving]) -> FloatArray:
-    found = [arrives.constant() for arrives in others]
-    return np.sum([values for values in found if values is not None], axis=0, dtype=np.float64)
+    constants = [arrives.constant() for arrives in others]
+    return np.sum([values for values in constants if values is not None], axis=0, dtype=np.float64)
 
 
 _SENDERS: Mapping[type, Callable[[Maker, str, Any], None]] = {
@@ -200,10 +200,10 @@ SUPPORTED = (*_SENDERS, *LAYERS, nir.I)
 
 
 class FloatMaker(Maker):
-    """Translates a NIR graph population by population."""
+    """Converter of a NIR graph to float nodes, population by population."""
 
     def make(self) -> list[Node]:
-        """Return the nodes of the float graph, inputs first."""
+        """Return the nodes of the float graph in topological order."""
         structure = self.structure = read_structure(self.source, SUPPORTED, tuple(_SENDERS))
         self.notes += structure.notes
         for name, node in structure.nodes.items():

@@ -1,4 +1,4 @@
-"""NIR's layers without neurons as linear operators."""
+"""Convert NIR layers without neurons to linear operators."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from sdt_lava.ir import Shape
 
 
 def layer_operator(node: Any, name: str, shape: Shape) -> Operator:
-    """Return a layer as an operator on signals of one shape.
+    """Convert a layer to an operator on signals of one shape.
 
     Raises
     ------
     NirError
-        If its numbers or the shape do not fit.
+        If parameters or shape do not fit.
     """
     if type(node) not in LAYERS:
         kind = type(node).__name__
@@ -32,7 +32,7 @@ def layer_operator(node: Any, name: str, shape: Shape) -> Operator:
 
 
 def axes_wanted(node: Any) -> int | None:
-    """Return how many axes a node's input has without a batch, or None if the node takes any."""
+    """Return the number of axes of a node's input without a batch; None if it may be any."""
     if isinstance(node, (nir.Linear, nir.Affine)):
         return 1
     if isinstance(node, nir.Conv1d):
@@ -48,7 +48,7 @@ def axes_wanted(node: Any) -> int | None:
 
 def _linear(node: Any, name: str, shape: Shape) -> Matrix:
     weight = numbers(node.weight, f"{name}: weight")
-    # A batch of one matrix.
+    # Remove the axis of a batch of one matrix.
     while weight.ndim > 2 and weight.shape[0] == 1:
         weight = weight[0]
     if weight.ndim != 2:
@@ -68,31 +68,31 @@ def _scale(node: nir.Scale, name: str, shape: Shape) -> Scaling:
 
 
 def fitted(values: FloatArray, shape: Shape, where: str) -> FloatArray:
-    """Return parameters in a form that broadcasts over a population.
+    """Reshape parameters to broadcast over a population.
 
-    One value for all; one for each neuron, with axes of length 1 in front of them; or one for
-    each channel of an image.
+    There may be one value for all neurons, one for each neuron (with leading axes of length 1), or
+    one for each channel of an image.
 
     Raises
     ------
     NirError
-        If they have another shape, or may be meant by channel or by column.
+        If the shape is different, or ambiguous between channels and columns.
     """
     if values.size == 1:
         return values.reshape(())
-    given = values.shape
-    while len(given) > len(shape) and given[0] == 1:
-        given = given[1:]
-    values = values.reshape(given)
+    sides = values.shape
+    while len(sides) > len(shape) and sides[0] == 1:
+        sides = sides[1:]
+    values = values.reshape(sides)
     if not np.ptp(values) and values.size in (int(np.prod(shape)), shape[0]):
         return values.reshape(-1)[0].reshape(())
-    if given == shape:
+    if sides == shape:
         return values
-    if len(given) == len(shape) and all(a in (1, b) for a, b in zip(given, shape, strict=True)):
+    if len(sides) == len(shape) and all(a in (1, b) for a, b in zip(sides, shape, strict=True)):
         return values
-    if given == (int(np.prod(shape)),):
+    if sides == (int(np.prod(shape)),):
         return values.reshape(shape)
-    if len(shape) > 1 and given == shape[:1] and shape[0] != shape[-1]:
+    if len(shape) > 1 and sides == shape[:1] and shape[0] != shape[-1]:
         return values.reshape(-1, *(1,) * (len(shape) - 1))
     allowed = f"{shape}, as the neurons, or one value"
     raise NirError(where, f"shape {values.shape}", allowed)
@@ -156,7 +156,7 @@ def _checked(layer: Convolution) -> Convolution:
 def _padded(
     values: Any, weight: FloatArray, stride: Pair, dilation: Pair, where: str
 ) -> tuple[FloatArray, Pair, Pair]:
-    """Return weights, padding and dilation that say in numbers what a padding may say in a word."""
+    """Replace padding given as a word by numbers; return weights, padding and dilation."""
     if not isinstance(values, (str, bytes)):
         return weight, pair(values, where, 0), dilation
     text = values.decode(errors="replace") if isinstance(values, bytes) else values
@@ -170,10 +170,10 @@ def _padded(
 
 
 def _same(weight: FloatArray, dilation: Pair) -> tuple[FloatArray, Pair, Pair]:
-    """Return a convolution whose output has its input's sides, with equal padding on both.
+    """Return 'same' padding as equal padding on both sides.
 
-    Where the zeros on both sides are odd in number, PyTorch has the one more at the end. A weight
-    of 0 in front of the kernel makes that equal.
+    If the total padding is odd, PyTorch adds the extra zero at the end. A weight of 0 before the
+    kernel makes both sides equal.
     """
     paddings, steps = list(dilation), list(dilation)
     for axis, step in enumerate(dilation):
@@ -182,7 +182,7 @@ def _same(weight: FloatArray, dilation: Pair) -> tuple[FloatArray, Pair, Pair]:
             shape = [*weight.shape]
             shape[2 + axis] = zeros + 2
             spread = np.zeros(shape)
-            # All taps but the new one are a dilation apart.
+            # The distance of all taps except the new one is the dilation.
             spread[(slice(None),) * (2 + axis) + (slice(1, None, step),)] = weight
             weight, steps[axis] = spread, 1
         paddings[axis] = (zeros + 1) // 2
@@ -193,10 +193,10 @@ def _pool(node: Any, name: str, shape: Shape) -> Convolution:
     if len(shape) != 3:
         raise NirError(name, f"a pool on an input of shape {shape}", "(C, H, W)")
     kernel = pair(node.kernel_size, f"{name}: kernel_size", 1)
-    # PyTorch's default: windows side by side.
+    # As in PyTorch, windows are adjacent by default.
     stride = kernel if _nothing(node.stride) else pair(node.stride, f"{name}: stride", 1)
     padding = (0, 0) if _nothing(node.padding) else pair(node.padding, f"{name}: padding", 0)
-    # PyTorch's mean counts the zeros of the border.
+    # Means in PyTorch include the zeros of the border.
     factor = 1.0 / (kernel[0] * kernel[1]) if isinstance(node, nir.AvgPool2d) else 1.0
     weight = np.full((shape[0], 1, *kernel), factor)
     return _checked(Convolution(name, shape, weight, None, stride, padding, groups=shape[0]))
@@ -210,7 +210,7 @@ def _flatten(node: nir.Flatten, name: str, shape: Shape) -> Reshape:
     axes = len(shape)
     given = node.input_type.get("input") if isinstance(node.input_type, dict) else None
     start, end = (pair(getattr(node, key), f"{name}: {key}")[0] for key in ("start_dim", "end_dim"))
-    # A batch axis that the Input does not have any more counts there, too.
+    # The dimensions also count a batch axis, which was removed from the Input.
     shift = max(np.size(given) - axes, 0) if given is not None else 0
     if shift and int(np.asarray(given).reshape(-1)[0]) == 1:
         start, end = (value - shift if value > 0 else value for value in (start, end))
@@ -237,7 +237,7 @@ LAYERS: Mapping[type, Callable[[Any, str, Shape], Operator]] = {
     nir.SumPool2d: _pool,
     nir.AvgPool2d: _pool,
     nir.Flatten: _flatten,
-    # Of graphs inside.
+    # Inputs and outputs of nested graphs.
     nir.Input: _passage,
     nir.Output: _passage,
 }

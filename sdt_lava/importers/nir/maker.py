@@ -1,4 +1,4 @@
-"""A float graph in the making: the nodes so far, and what each population of NIR sends."""
+"""Hold the state of a conversion: the nodes so far, and the signal of each NIR population."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sdt_lava.ir import Flatten, Node, Shape
 
 @dataclass
 class Maker:
-    """A float graph that is being made of a NIR graph, node by node.
+    """Float graph under construction from a NIR graph.
 
     Parameters
     ----------
@@ -29,14 +29,15 @@ class Maker:
     dt : float
         Time step [s].
     entry : tuple or None
-        Scale, low and high of the input; None for a graph of ours, whose metadata say them.
+        Scale, low and high of the input; None for a graph written by sdt-lava, whose metadata
+        contain them.
     shape : tuple of int, optional
-        Shape of the input, if the caller says it.
+        Shape of the input, if the caller gives it.
 
     Attributes
     ----------
     notes : list of str
-        What was left out, rounded or moved.
+        Notes about everything that was omitted, rounded or moved.
     metadata : dict
         Metadata of the NIR nodes by name.
     """
@@ -55,11 +56,11 @@ class Maker:
 
     @property
     def exact(self) -> bool:
-        """Whether the graph is one of ours: every node stays what it is."""
+        """Whether sdt-lava wrote the graph, so that every node keeps its kind."""
         return self.entry is None
 
     def add(self, node: Node, main: str = "") -> None:
-        """Append a node; texts come from a NIR node, by default the one of the same name."""
+        """Append a node, with the texts of a NIR node, by default the one of the same name."""
         metadata = self.metadata.get(main or node.name, {})
         for key in ("block", "origin"):
             text = metadata.get(key)
@@ -73,7 +74,7 @@ class Maker:
         self.nodes[node.name] = node
 
     def free_name(self, wanted: str) -> str:
-        """Return a name that no node has or will have."""
+        """Return a name that no present or future node has."""
         if wanted in self.structure.nodes and wanted not in self.nodes:
             return wanted
         name = wanted
@@ -82,8 +83,8 @@ class Maker:
         return name
 
     def operators(self, way: Way, shape: Shape) -> tuple[list[Operator], Shape]:
-        """Return the layers of a way as operators, and the shape behind them."""
-        found = []
+        """Return the layers of a path as operators, and the shape after them."""
+        operators = []
         for name in way.layers:
             layer = self.layers.get(name)
             if layer is None:
@@ -93,12 +94,12 @@ class Maker:
                 raise NirError(
                     name, f"currents of shapes {layer.before} and {shape} that add up", "one shape"
                 )
-            found.append(layer)
+            operators.append(layer)
             shape = layer.after
-        return found, shape
+        return operators, shape
 
     def arriving(self, name: str) -> tuple[list[Arriving], list[Arriving], Shape]:
-        """Return what arrives at a node from others and from itself, and its shape."""
+        """Return the signals that a node receives from others and from itself, and its shape."""
         ways = self.structure.ways_to(name)
         others: list[Arriving] = []
         for way in ways:
@@ -122,7 +123,7 @@ class Maker:
         return others, own, shape
 
     def add_synapses(self, name: str, arriving: list[Arriving], layout: Layout) -> list[str]:
-        """Add the synapses of a population and return their names."""
+        """Add the synapses of a population; return their names."""
         return [self._add_synapse(name, arrives, layout.convolves) for arrives in arriving]
 
     def _add_synapse(self, name: str, arrives: Arriving, convolves: bool) -> str:
@@ -139,7 +140,7 @@ class Maker:
         return node.name
 
     def add_flattens(self, arrives: Arriving) -> str:
-        """Keep the nodes that flatten an image before a matrix; return what sends then."""
+        """Add the nodes that flatten an image before a matrix; return the name of the last node."""
         source = arrives.node
         for layer in arrives.layers:
             if not isinstance(layer, Reshape):

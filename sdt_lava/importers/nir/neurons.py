@@ -1,4 +1,4 @@
-"""NIR's neurons with a time step: decays, thresholds and biases of a LIF of ours."""
+"""Discretise NIR neurons: compute decays, thresholds and biases of `Lif` for a time step."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from sdt_lava.io.nir.units import decays_of, shares_of
 from sdt_lava.io.nir.values import FloatArray, numbers
 from sdt_lava.ir.numerics import DECAY_UNITY, THRESHOLD_LIMIT
 
-# Relative distance below which a rounded decay is the number that float32 could not hold.
+# Relative difference below which a rounded decay only corrects a float32 rounding error.
 _FLOAT32 = 1e-6
-# An IF whose r is at least this may mean 1/dt with another dt.
+# If r of an IF is at least this, it may be 1/dt with another dt.
 _STEPS_A_SECOND = 50.0
 
 
 @dataclass(frozen=True)
 class NeuronForm:
-    """A population with membranes scaled so that the synaptic sum is added as it is.
+    """Parameters of a population whose membranes are scaled so that the synaptic sum has factor 1.
 
     All arrays broadcast over the population; a single value has no axes.
 
     Parameters
     ----------
     voltage_decay, current_decay : ndarray
-        In 1/4096, whole.
+        Integer decays in 1/4096.
     threshold, bias : ndarray
-        Of the scaled membrane; infinite for neurons that never fire.
+        Threshold and bias of the scaled membrane; the threshold is infinite if neurons never fire.
     gain : ndarray or None
-        NIR's membrane over the scaled one, of neurons whose membrane is the result.
+        Ratio of NIR's membrane to the scaled one, for neurons whose membrane is the result.
     notes : tuple of str
-        What was rounded.
+        Notes about rounding.
     """
 
     voltage_decay: FloatArray
@@ -48,46 +48,46 @@ class NeuronForm:
 
     @property
     def remembers(self) -> bool:
-        """Whether some current has a memory."""
+        """Whether any current has memory."""
         return bool((self.current_decay != DECAY_UNITY).any())
 
 
 def neuron_form(
     node: Any, name: str, shape: tuple[int, ...], dt: float, *, integers: bool = False
 ) -> NeuronForm:
-    """Return a neuron of NIR in the form that ours has.
+    """Convert NIR neurons to the parameters of ours.
 
     Parameters
     ----------
     node : nir.IF, nir.LIF, nir.CubaLIF, nir.LI, nir.CubaLI or nir.Threshold
         The neurons.
     name : str
-        Their name, for errors.
+        Name of the neurons, for errors.
     shape : tuple of int
         Shape of the population.
     dt : float
         Time step [s].
     integers : bool
-        The neurons are integer ones, whose threshold may be 0.
+        Whether the neurons are integer neurons, whose threshold may be 0.
 
     Raises
     ------
     NirError
-        If a parameter is not finite, of another shape or out of range.
+        If a parameter is not finite, has the wrong shape or is out of range.
     """
-    read = _Parameters(node, name, shape)
+    parameters = _Parameters(node, name, shape)
     reset = getattr(node, "v_reset", None)
-    # Programs write resets to 0 unasked: of what shape they are says nothing.
+    # Programs write resets to 0 by default, so their shape is not significant.
     if reset is not None and np.any(values := numbers(reset, f"{name}: v_reset")):
         found = f"a reset to {values.flat[np.argmax(np.abs(values))]:g}"
         raise NirError(f"{name}: v_reset", found, "0: neurons here restart at 0")
-    form = _FORMS[type(node)](read, dt)
+    form = _FORMS[type(node)](parameters, dt)
     if form.gain is not None:
         return _silent(form, integers)
     lowest = form.threshold.min()
     if lowest < 0 or (lowest == 0 and not integers):
         field = "threshold" if isinstance(node, nir.Threshold) else "v_threshold"
-        found = f"{np.min(read.values(field)):g}"
+        found = f"{np.min(parameters.values(field)):g}"
         remedy = "a neuron that fires at rest has no counterpart here"
         raise NirError(f"{name}: {field}", found, "above 0", remedy)
     return form
@@ -100,29 +100,30 @@ class _Parameters:
     shape: tuple[int, ...]
 
     def values(self, field: str) -> FloatArray:
-        """Return a parameter in a form that broadcasts over the population."""
+        """Return a parameter, reshaped to broadcast over the population."""
         where = f"{self.name}: {field}"
         return fitted(numbers(getattr(self.node, field), where), self.shape, where)
 
     def positive(self, field: str) -> FloatArray:
-        """Return a parameter that must be above 0."""
+        """Return a parameter that must be positive."""
         values = self.values(field)
         if values.min() <= 0:
             raise NirError(f"{self.name}: {field}", f"{values.min():g}", "above 0")
         return values
 
     def lost(self, field: str, dt: float) -> tuple[FloatArray, FloatArray, tuple[str, ...]]:
-        """Return the decay, in 1/4096, the share that it is, and what was rounded.
+        """Return the decay in 1/4096, the exact or rounded fraction, and notes about rounding.
 
-        The one rounded number is used everywhere in the neuron's equation. A share that rounds to
-        0 leaves no leak, and its drive is the exact one.
+        The same rounded number is used everywhere in the neuron's equation. If it rounds to 0,
+        there is no leak, and the exact fraction scales the drive.
         """
         tau = self.positive(field)
         where = f"{self.name}: {field}"
         exact = shares_of(tau, dt)
         decays = decays_of(exact)
         if decays.max() > DECAY_UNITY:
-            # As many time constants as steps lose everything at once: one step is the least.
+            # A time constant below one step would lose more than everything, so one step is the
+            # minimum.
             raise NirError(
                 where, f"{tau.min():g} s, shorter than the step of {dt:g} s", f">= {dt:g} s",
                 f"pass a smaller dt (at most --dt {_rounded_down(float(tau.min()))}); Norse 1.1 "
@@ -138,13 +139,13 @@ class _Parameters:
 
 
 def _rounded(exact: FloatArray, decays: FloatArray) -> list[tuple[float, float]]:
-    """Return the shares that were rounded: all, or the farthest if there are many."""
-    found = {
+    """Return the fraction and decay with the largest rounding error; empty if none is rounded."""
+    rounded_pairs = {
         (float(share), float(decay))
         for share, decay in zip(exact.ravel(), decays.ravel(), strict=True)
         if abs(share * DECAY_UNITY - decay) > _FLOAT32 * max(decay, 1.0)
     }
-    by_error = sorted(found, key=lambda pair: -abs(pair[0] * DECAY_UNITY - pair[1]))
+    by_error = sorted(rounded_pairs, key=lambda pair: -abs(pair[0] * DECAY_UNITY - pair[1]))
     return by_error[:1]
 
 
@@ -153,10 +154,11 @@ def _rounded_down(seconds: float) -> str:
 
 
 def step_gain(read: _Parameters, dt: float) -> tuple[FloatArray, tuple[str, ...]]:
-    """Return what a unit of current adds to an integrator in a step.
+    """Return the change of an integrator per unit of current and step.
 
-    NIR's equation has no time constant here, and most programs take the step as its unit: r = 1
-    adds the current as it is. SpikingJelly, and sdt-lava before, write 1/dt for the same.
+    NIR's equation has no time constant here, and most programs use the step as the unit of time, so
+    that r = 1 adds the current unscaled. SpikingJelly and earlier versions of sdt-lava write 1/dt
+    instead.
     """
     gain = read.positive("r")
     if np.allclose(gain * dt, 1.0, rtol=_FLOAT32, atol=0):
@@ -170,7 +172,7 @@ def step_gain(read: _Parameters, dt: float) -> tuple[FloatArray, tuple[str, ...]
 def integrator_gain(
     node: nir.I, name: str, shape: tuple[int, ...], dt: float
 ) -> tuple[FloatArray, tuple[str, ...]]:
-    """Return what a unit of current adds to an integrator without a threshold, and notes."""
+    """Return the change per unit of current of an integrator without a threshold, and notes."""
     return step_gain(_Parameters(node, name, shape), dt)
 
 
@@ -182,7 +184,7 @@ def _leaky(read: _Parameters, dt: float) -> NeuronForm:
         current_decay=np.full((), float(DECAY_UNITY)),
         threshold=np.full((), np.inf),
         bias=read.values("v_leak") / resistance,
-        # The sum is added as it is to v / (share R).
+        # The sum is added unscaled to v / (share R).
         gain=share * resistance,
         notes=notes,
     )
@@ -202,7 +204,7 @@ def _integrate(read: _Parameters, dt: float) -> NeuronForm:
 def _leaky_current(read: _Parameters, dt: float) -> NeuronForm:
     decay, share, notes = read.lost("tau_mem", dt)
     current_decay, current_share, more = read.lost("tau_syn", dt)
-    # What one unit of the sum adds to the current, and that to the membrane.
+    # Change of the current per unit of the sum, and of the membrane per unit of current.
     gain = current_share * read.positive("w_in") * read.positive("r")
     return NeuronForm(
         voltage_decay=decay,
@@ -217,7 +219,7 @@ def _leaky_current(read: _Parameters, dt: float) -> NeuronForm:
 def _firing(
     integrators: Callable[[_Parameters, float], NeuronForm],
 ) -> Callable[[_Parameters, float], NeuronForm]:
-    """Return the form of leaky integrators that fire above a threshold."""
+    """Return the parameters of leaky integrators that fire above a threshold."""
 
     def form(read: _Parameters, dt: float) -> NeuronForm:
         leaky = integrators(read, dt)
@@ -228,14 +230,14 @@ def _firing(
 
 
 def _silent(form: NeuronForm, integers: bool) -> NeuronForm:
-    """Return neurons that never fire; integer ones have the largest threshold there is."""
+    """Return the parameters of neurons that never fire; for integers, the threshold is maximal."""
     if not integers:
         return form
     return replace(form, threshold=THRESHOLD_LIMIT / np.asarray(form.gain))
 
 
 def _threshold(read: _Parameters, dt: float) -> NeuronForm:
-    """Without a memory: what arrives in this step, and nothing else, is compared."""
+    """Return the parameters of neurons without memory: only the current sum is compared."""
     return NeuronForm(
         voltage_decay=np.full((), float(DECAY_UNITY)),
         current_decay=np.full((), float(DECAY_UNITY)),
@@ -252,6 +254,6 @@ _FORMS: Mapping[type, Callable[[_Parameters, float], NeuronForm]] = {
     nir.LI: _leaky,
     nir.CubaLI: _leaky_current,
 }
-# Leaky integrators, which never fire.
+# Leaky integrators never fire.
 LEAKY = (nir.LI, nir.CubaLI)
 NEURONS = tuple(kind for kind in _FORMS if kind not in LEAKY)

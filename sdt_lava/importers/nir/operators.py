@@ -1,8 +1,8 @@
-"""What happens to signals between populations: linear layers, one after another, as one layer.
+"""Combine the consecutive linear layers between two populations into one layer.
 
-Everything that NIR has between two populations is linear (plus a constant): convolutions, matrices,
-pools, scales and changes of shape. The integer graph has one synapse there, so a row of layers
-becomes one convolution where that is exact, else one matrix.
+All NIR layers between two populations are affine: convolutions, matrices, pools, scales and changes
+of shape. The integer graph has a single synapse there, so a sequence of layers becomes one
+convolution if that is exact, otherwise one matrix.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from sdt_lava.io.nir.values import FloatArray
 from sdt_lava.ir import Shape
 
 Pair = tuple[int, int]
-# Entries of a matrix that stands for several layers.
+# Maximum number of entries of a matrix that replaces several layers.
 _MOST_ENTRIES = 2**24
 
 
 class Operator(Protocol):
-    """A linear layer, without batch and time."""
+    """Linear layer without batch and time."""
 
     @property
     def name(self) -> str:
-        """The layer."""
+        """Name of the layer."""
 
     @property
     def before(self) -> Shape:
-        """Shape of what it reads, in NIR's axes."""
+        """Shape of the input, in NIR's axes."""
 
     @property
     def after(self) -> Shape:
-        """Shape of what it emits, in NIR's axes."""
+        """Shape of the output, in NIR's axes."""
 
     @property
     def constant(self) -> bool:
-        """Whether it adds a bias."""
+        """Whether the layer adds a bias."""
 
     def forward(self, values: FloatArray) -> FloatArray:
-        """Return the output, ``after``, for an input, ``before``."""
+        """Return the output of shape ``after`` for an input of shape ``before``."""
 
     def back(self, rows: FloatArray) -> FloatArray:
-        """Return weights on the input, ``(R, *before)``, of weights on the output."""
+        """Convert weights of the output to weights of the input, ``(R, *before)``."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reshape:
-    """The same values in C order in another shape."""
+    """Reshaping of values in C order."""
 
     name: str
     before: Shape
@@ -59,17 +59,17 @@ class Reshape:
     constant = False
 
     def forward(self, values: FloatArray) -> FloatArray:
-        """Return the values in the new shape."""
+        """Return the values in the output's shape."""
         return values.reshape(self.after)
 
     def back(self, rows: FloatArray) -> FloatArray:
-        """Return the weights in the old shape."""
+        """Return the weights in the input's shape."""
         return rows.reshape(len(rows), *self.before)
 
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """A factor for each value; ``factor`` broadcasts over the shape."""
+    """Multiplication by ``factor``, which broadcasts over the shape."""
 
     name: str
     before: Shape
@@ -78,20 +78,20 @@ class Scaling:
 
     @property
     def after(self) -> Shape:
-        """The same shape."""
+        """Shape of the output, which is that of the input."""
         return self.before
 
     def forward(self, values: FloatArray) -> FloatArray:
-        """Return the products."""
+        """Return the input times the factor."""
         return values * self.factor
 
     def back(self, rows: FloatArray) -> FloatArray:
-        """Return the products."""
+        """Return the weights times the factor."""
         return rows * self.factor
 
     @property
     def by_channel(self) -> FloatArray | None:
-        """The factors by channel, ``(C,)``, or None if they differ within one."""
+        """The factors by channel ``(C,)``, or None if they vary within a channel."""
         rows = np.broadcast_to(self.factor, self.before).reshape(self.before[0], -1)
         return rows[:, 0].copy() if not np.ptp(rows, axis=1).any() else None
 
@@ -107,7 +107,7 @@ class Matrix:
 
     @property
     def after(self) -> Shape:
-        """A vector."""
+        """Shape of the output, a vector."""
         return (len(self.weight),)
 
     @property
@@ -116,7 +116,7 @@ class Matrix:
         return self.bias is not None and bool(self.bias.any())
 
     def forward(self, values: FloatArray) -> FloatArray:
-        """Return the sums."""
+        """Return the product of matrix and input, plus the bias."""
         sums = self.weight @ values.ravel()
         return sums if self.bias is None else sums + self.bias
 
@@ -127,14 +127,14 @@ class Matrix:
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """A convolution of images, ``before`` and ``after`` are ``(C, H, W)``, or ``(C, W)``.
+    """Convolution of images; ``before`` and ``after`` are ``(C, H, W)`` or ``(C, W)``.
 
     Parameters
     ----------
     weight : ndarray
-        ``(O, C / groups, kH, kW)``; height 1 for the convolution of a row.
+        Weights ``(O, C / groups, kH, kW)``; height 1 for a one-dimensional convolution.
     bias : ndarray or None
-        ``(O,)``.
+        Bias ``(O,)``.
     """
 
     name: str
@@ -165,7 +165,7 @@ class Convolution:
 
     @property
     def after(self) -> Shape:
-        """The output's shape, with as many axes as the input's."""
+        """Shape of the output, with as many axes as the input."""
         out, sides = len(self.weight), self.sides
         return (out, *sides) if len(self.before) == 3 else (out, sides[1])
 
@@ -175,7 +175,7 @@ class Convolution:
         return self.bias is not None and bool(self.bias.any())
 
     def forward(self, values: FloatArray) -> FloatArray:
-        """Return the sums."""
+        """Return the convolution of the input, plus the bias."""
         image = values.reshape(self.groups, -1, *self.image[1:])
         padded = np.pad(image, [(0, 0)] * 2 + [(side, side) for side in self.padding])
         weight = self.weight.reshape(self.groups, -1, *self.weight.shape[1:])
@@ -207,7 +207,7 @@ class Convolution:
         return inside.reshape(len(rows), *self.before)
 
     def _taps(self) -> list[tuple[int, int, tuple[slice, slice]]]:
-        """Return each place of the kernel and the part of the padded input that it reads."""
+        """Yield each kernel position and the part of the padded input that it reads."""
         height, width = self.sides
 
         def part(tap: int, axis: int, count: int) -> slice:
@@ -222,12 +222,12 @@ class Convolution:
 
 
 def as_image(shape: Shape) -> tuple[int, int, int]:
-    """Return an image's shape; a row of values by channel is an image of height 1."""
+    """Return the shape of an image; a row of values per channel is an image of height 1."""
     return (shape[0], 1, shape[1]) if len(shape) == 2 else shape  # type: ignore[return-value]
 
 
 def constant_of(layers: Sequence[Operator], shape: Shape) -> FloatArray | None:
-    """Return what arrives behind some layers if nothing is sent, or None if that is nothing."""
+    """Return the output of layers for an input of zeros, or None if no layer adds a constant."""
     if not any(layer.constant for layer in layers):
         return None
     values = np.zeros(shape)
@@ -237,14 +237,14 @@ def constant_of(layers: Sequence[Operator], shape: Shape) -> FloatArray | None:
 
 
 def as_convolution(layers: Sequence[Operator], shape: Shape, name: str) -> Convolution | None:
-    """Return layers as one convolution, without its bias, or None if that is not exact.
+    """Combine layers into one convolution without bias, or return None if that is not exact.
 
     Parameters
     ----------
     layers : sequence of Operator
-        In order; none for a connection of each value with one neuron.
+        Layers in order; none for a one-to-one connection.
     shape : tuple of int
-        Shape of what the first one reads.
+        Shape of the input of the first layer.
     name : str
         Name of the result.
     """
@@ -282,7 +282,7 @@ def _as_step(layer: Operator) -> Convolution | None:
 
 
 def _joined(first: Convolution, second: Convolution) -> Convolution | None:
-    """Return two convolutions as one, unless the border between them makes a difference."""
+    """Combine two convolutions, or return None if padding between them matters."""
     if first.after != second.before or not _border_is_silent(first, second):
         return None
     first_weight, second_weight, groups = _common_groups(first, second)
@@ -319,9 +319,9 @@ def _joined(first: Convolution, second: Convolution) -> Convolution | None:
 
 
 def _border_is_silent(first: Convolution, second: Convolution) -> bool:
-    """Tell whether the first would emit 0 where the second pads with 0.
+    """Return whether the first convolution would emit 0 where the second pads with 0.
 
-    It does unless its windows there still see a part of the image.
+    This is so unless its windows there overlap the image.
     """
     for axis in (0, 1):
         if not second.padding[axis]:
@@ -336,13 +336,13 @@ def _border_is_silent(first: Convolution, second: Convolution) -> bool:
 
 
 def _common_groups(first: Convolution, second: Convolution) -> tuple[FloatArray, FloatArray, int]:
-    """Return weights ``(groups, O, M, ...)`` and ``(groups, M, C, ...)`` in the same groups."""
+    """Return weights ``(groups, O, M, ...)`` and ``(groups, M, C, ...)`` with common groups."""
     groups = gcd(first.groups, second.groups)
     return _regrouped(first, groups), _regrouped(second, groups), groups
 
 
 def _regrouped(layer: Convolution, groups: int) -> FloatArray:
-    """Return weights in fewer groups, with zeros between the channels of different ones."""
+    """Return weights with fewer groups, and zeros between channels of different groups."""
     inside = layer.groups // groups
     out, per_group, *kernel = layer.weight.shape
     split = layer.weight.reshape(groups, inside, out // layer.groups, per_group, *kernel)
@@ -353,18 +353,18 @@ def _regrouped(layer: Convolution, groups: int) -> FloatArray:
 
 
 def as_matrix(layers: Sequence[Operator], shape: Shape, size: int, where: str) -> FloatArray:
-    """Return layers as one matrix ``(size, I)``, without the constant.
+    """Combine layers into one matrix ``(size, I)`` without the constant.
 
     Parameters
     ----------
     layers : sequence of Operator
-        In order.
+        Layers in order.
     shape : tuple of int
-        Shape of what the first one reads.
+        Shape of the input of the first layer.
     size : int
-        Number of values behind the last one.
+        Number of output values of the last layer.
     where : str
-        The neurons, for errors.
+        Name of the neurons, for errors.
 
     Raises
     ------
@@ -383,7 +383,7 @@ def as_matrix(layers: Sequence[Operator], shape: Shape, size: int, where: str) -
     if last < 0:
         rows = rows.reshape(size, *(layers[-1].after if layers else shape))
     for layer in layers[last + 1 :] if last >= 0 else ():
-        # Behind the last matrix there are vectors: only factors and changes of shape are left.
+        # Signals after the last matrix are vectors, so only factors and changes of shape remain.
         if isinstance(layer, Scaling):
             rows = rows * np.broadcast_to(layer.factor, layer.before).reshape(-1, 1)
     start = last if last >= 0 else len(layers)

@@ -1,4 +1,4 @@
-"""Populations of a NIR graph here: their layout, and the synapses before them."""
+"""Choose the layout of populations and create the synapses before them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from sdt_lava.ir import Conv, Dense, Node, Shape, Synapse
 
 @dataclass(frozen=True)
 class Population:
-    """What a node of NIR sends, here.
+    """Signal of a NIR node in the float graph.
 
     Parameters
     ----------
     node : str
-        Our node.
+        Name of our node.
     shape : tuple of int
-        In NIR's axes.
+        Shape in NIR's axes.
     ours : tuple of int
-        Shape of our node: the same values in C order.
+        Shape of our node, with the same values in C order.
     """
 
     node: str
@@ -41,18 +41,18 @@ class Population:
 
 @dataclass(frozen=True)
 class Arriving:
-    """What arrives on one way.
+    """Signal that arrives on one path.
 
     Parameters
     ----------
     node : str
-        Our node that sends it.
+        Name of our node that sends the signal.
     shape, ours : tuple of int
-        Its shape in NIR's axes and in ours.
+        Shape of the node in NIR's axes and in ours.
     layers : list of Operator
-        On the way.
+        Layers of the path.
     after : tuple of int
-        Shape behind them, in NIR's axes.
+        Shape after the layers, in NIR's axes.
     """
 
     node: str
@@ -62,11 +62,11 @@ class Arriving:
     after: Shape
 
     def constant(self) -> FloatArray | None:
-        """Return what arrives if nothing is sent, or None."""
+        """Return the constant part of the signal, or None."""
         return constant_of(self.layers, self.shape)
 
     def convolution(self, name: str) -> Any:
-        """Return the way as a convolution between images, or None."""
+        """Return the path as a convolution between images, or None."""
         shape = self.shape if self.layers else self.ours
         if len(shape) not in (2, 3) or self.ours != as_image(shape):
             return None
@@ -75,14 +75,14 @@ class Arriving:
 
 @dataclass(frozen=True)
 class Layout:
-    """Shape of a population here, and whether convolutions lead to it.
+    """Shape of a population in the float graph, and the kind of its synapses.
 
     Parameters
     ----------
     shape : tuple of int
-        In NIR's axes.
+        Shape in NIR's axes.
     ours : tuple of int
-        ``(C, H, W)``, or one axis.
+        Shape ``(C, H, W)``, or a vector's.
     convolves : bool
         Whether the synapses are convolutions.
     """
@@ -95,24 +95,24 @@ class Layout:
 def layout_of(
     name: str, arriving: Sequence[Arriving], shape: Shape, parameters: Sequence[FloatArray]
 ) -> Layout:
-    """Choose the layout of a population: an image if convolutions and channels allow it.
+    """Choose the layout of a population: an image if synapses and parameters allow it.
 
     Parameters
     ----------
     name : str
-        The population.
+        Name of the population.
     arriving : sequence of Arriving
-        All that arrives from others.
+        Signals that arrive from other populations.
     shape : tuple of int
-        Its shape in NIR's axes.
+        Shape of the population in NIR's axes.
     parameters : sequence of ndarray
-        Values that the neurons have, in forms that broadcast over the shape.
+        Parameters of the neurons, which broadcast over the shape.
     """
     flat = Layout(shape, (prod(shape),), False)
-    found = [arrives.convolution(name) for arrives in arriving]
-    if any(convolution is None for convolution in found):
+    convolutions = [arrives.convolution(name) for arrives in arriving]
+    if any(convolution is None for convolution in convolutions):
         return flat
-    images = {(len(convolution.weight), *convolution.sides) for convolution in found}
+    images = {(len(convolution.weight), *convolution.sides) for convolution in convolutions}
     if len(images) != 1:
         return flat
     image = Layout(shape, images.pop(), True)
@@ -125,13 +125,13 @@ def layout_of(
 
 
 def by_channel(values: FloatArray, layout: Layout) -> FloatArray:
-    """Return one value for each channel of a layout, ``(C,)``, of values that are equal in each."""
+    """Return the values per channel ``(C,)``; they are equal within each channel."""
     rows = np.broadcast_to(values, layout.shape).reshape(layout.ours[0], -1)
     return np.array(rows[:, 0], np.float64)
 
 
 def decay_field(values: FloatArray, layout: Layout) -> Any:
-    """Return one decay, or one for each channel."""
+    """Return one decay for all channels, or one for each channel."""
     if not np.ptp(values):
         return int(values.flat[0])
     return by_channel(values, layout).astype(np.int64)
@@ -140,7 +140,7 @@ def decay_field(values: FloatArray, layout: Layout) -> Any:
 def synapse_node(
     name: str, source: str, arrives: Arriving, convolves: bool, population: str
 ) -> Conv | Dense:
-    """Return a way's layers as one synapse, without bias."""
+    """Combine the layers of a path into one synapse without bias."""
     if convolves:
         layer = arrives.convolution(name)
         return Conv(

@@ -1,6 +1,6 @@
-"""What the Output of a NIR graph reads: neurons, or a layer whose sum over time is the result.
+"""Convert the Output of a NIR graph, which reads neurons or a layer that is summed over time.
 
-Neurons that never fire, leaky integrators, end in their membranes.
+The result of leaky integrators, which never fire, is their membrane.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from sdt_lava.ir import Flatten, Readout
 
 
 def read_output(maker: Maker) -> None:
-    """Add the readout, if the Output reads no neurons.
+    """Add a readout if the Output does not read neurons.
 
     Raises
     ------
     NirError
-        If it reads the Input, a sum of currents or an image of them.
+        If the Output reads the Input, a sum of currents or an image of currents.
     """
     structure = maker.structure
     last = structure.sources[structure.output][0]
@@ -56,16 +56,16 @@ def read_output(maker: Maker) -> None:
 
 
 def check_is_last(structure: Structure, name: str, node: Any) -> None:
-    """Check that nothing but the Output reads the membrane of leaky integrators.
+    """Check that only the Output reads the membrane of leaky integrators.
 
     Raises
     ------
     NirError
-        If a layer or neurons do.
+        If a layer or neurons read it.
     """
-    waiting = list(structure.readers[name])
-    while waiting:
-        reader = waiting.pop()
+    queue = list(structure.readers[name])
+    while queue:
+        reader = queue.pop()
         if reader == structure.output:
             continue
         if not _passes_on(structure.nodes[reader]):
@@ -75,11 +75,11 @@ def check_is_last(structure: Structure, name: str, node: Any) -> None:
                 f"{kind} that only the Output reads, after the last step",
                 "let the Output read it, or take neurons that fire",
             )  # fmt: skip
-        waiting += structure.readers[reader]
+        queue += structure.readers[reader]
 
 
 def _first_that_computes(structure: Structure, name: str) -> str:
-    """Return the node whose values arrive at another one, which may pass them on as they are."""
+    """Return the node itself, or the last node before it that changes values."""
     while name not in structure.senders and _passes_on(structure.nodes[name]):
         if len(structure.sources[name]) != 1:
             break
@@ -88,12 +88,12 @@ def _first_that_computes(structure: Structure, name: str) -> str:
 
 
 def _passes_on(node: Any) -> bool:
-    """Whether a node of a graph on the way to the Output leaves values as they are."""
+    """Return whether a node on the way to the Output leaves values unchanged."""
     return isinstance(node, (nir.Flatten, nir.Input, nir.Output))
 
 
 def _read_integrator(maker: Maker, name: str, node: nir.I) -> None:
-    """Integrators that never fire end in the sum over all steps: that is what a readout is."""
+    """Convert integrators that never fire to a readout, which sums over all steps."""
     others, own, shape = maker.arriving(name)
     if len(others) != 1 or own:
         raise NirError(name, f"integrators of {len(others)} currents", "one current")
@@ -110,8 +110,8 @@ def _add_readout(maker: Maker, arrives: Arriving, gain: Any) -> None:
     source = arrives.node
     if len(weights) == 1 and isinstance(weights[0], Matrix):
         source = maker.add_flattens(arrives)
-        given = weights[0].bias
-        constant = constant if given is None else given
+        layer_bias = weights[0].bias
+        constant = constant if layer_bias is None else layer_bias
     if len(maker.shapes[source]) > 1:
         flatten = Flatten(name=maker.free_name(f"{main}.flatten"), inputs=(source,))
         maker.add(flatten)

@@ -1,4 +1,4 @@
-"""The structure of a NIR graph: which node reads which, in order, and what it must not contain."""
+"""Check the structure of a NIR graph and sort its nodes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import nir
 from sdt_lava.errors import NirError
 from sdt_lava.io.nir.flat import FlatGraph, flatten_graph, kind_of
 
-# Ways from populations to one reader, through layers without neurons, that are followed.
+# Maximum number of paths from populations to one reader through layers without neurons.
 _MOST_WAYS = 64
 
 
 @dataclass(frozen=True)
 class Way:
-    """A way of signals from a population through layers without neurons.
+    """Path from a population through layers without neurons.
 
     Parameters
     ----------
     source : str
-        The population, or the `Input`.
+        Name of the population or of the `Input`.
     layers : tuple of str
-        The layers, in order.
+        Names of the layers in order.
     """
 
     source: str
@@ -34,7 +34,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Structure:
-    """A NIR graph with one input and one output, of which every node is on a way between them.
+    """NIR graph with one input and one output, in which every node is on a path between them.
 
     Parameters
     ----------
@@ -43,16 +43,15 @@ class Structure:
     sources : mapping of str to tuple of str
         Names of the nodes that each node reads.
     readers : mapping of str to tuple of str
-        Names of the nodes that read each node, `Output` included.
+        Names of the nodes that read each node, including the `Output`.
     order : tuple of str
-        Every node after its sources, but for what a population sends back to itself; `Input`
-        first.
+        Nodes in topological order, apart from recurrent connections of a population; `Input` first.
     senders : frozenset of str
-        The `Input` and all populations.
+        Names of the `Input` and of all populations.
     output : str
         Name of the `Output`.
     notes : tuple of str
-        What was left out.
+        Notes about omitted nodes.
     """
 
     nodes: Mapping[str, Any]
@@ -64,12 +63,12 @@ class Structure:
     notes: tuple[str, ...]
 
     def ways_to(self, name: str) -> list[Way]:
-        """Return all ways from populations to a node that sums up what arrives.
+        """Return all paths from populations to a node, which adds up their signals.
 
         Raises
         ------
         NirError
-            If there are too many.
+            If there are too many paths.
         """
         found: list[Way] = []
         waiting: list[tuple[str, tuple[str, ...]]] = [
@@ -93,41 +92,43 @@ class Structure:
 def read_structure(
     graph: nir.NIRGraph, kinds: Collection[type], senders: tuple[type, ...]
 ) -> Structure:
-    """Check nodes and edges.
+    """Check nodes and edges, and return the structure.
 
     Parameters
     ----------
     graph : nir.NIRGraph
-        With graphs inside, or without.
+        The graph, which may contain nested graphs.
     kinds : collection of type
-        All supported kinds.
+        Supported kinds of nodes.
     senders : tuple of type
-        Those that send events: all others compute sums.
+        Kinds that send events; all others compute sums.
 
     Raises
     ------
     NirError
-        If there are nodes of other kinds than the supported ones on a way from the input to the
-        output (all are named), edges to nodes that do not exist, loops other than those of one
-        population, or not exactly one input and one output.
+        If unsupported nodes are on a path from the input to the output (all are named), an edge
+        refers to a missing node, a loop includes more than one population, or there is not exactly
+        one input and one output.
     """
     flat = flatten_graph(graph)
     start, end = _ends(flat)
     digraph = nx.DiGraph()
     digraph.add_nodes_from(flat.nodes)
     digraph.add_edges_from(flat.edges)
-    kept, notes = _on_the_way(flat, digraph, start, end)
-    check_kinds({name: kind_of(flat.nodes[name]) for name in kept}, kinds)
-    digraph = nx.DiGraph(digraph.subgraph(kept))
+    needed, notes = _on_the_way(flat, digraph, start, end)
+    check_kinds({name: kind_of(flat.nodes[name]) for name in needed}, kinds)
+    digraph = nx.DiGraph(digraph.subgraph(needed))
     populations = frozenset(
-        name for name in kept if name not in flat.passages and isinstance(flat.nodes[name], senders)
+        name
+        for name in needed
+        if name not in flat.passages and isinstance(flat.nodes[name], senders)
     )
-    edges = [edge for edge in flat.edges if edge[0] in kept and edge[1] in kept]
+    edges = [edge for edge in flat.edges if edge[0] in needed and edge[1] in needed]
     _check_loops(digraph, populations)
     return Structure(
-        nodes={name: flat.nodes[name] for name in kept},
-        sources=_neighbours(kept, ((target, source) for source, target in edges)),
-        readers=_neighbours(kept, edges),
+        nodes={name: flat.nodes[name] for name in needed},
+        sources=_neighbours(needed, ((target, source) for source, target in edges)),
+        readers=_neighbours(needed, edges),
         order=_order(flat, digraph, populations),
         senders=populations,
         output=end,
@@ -136,7 +137,7 @@ def read_structure(
 
 
 def check_kinds(kinds: Mapping[str, str], supported: Collection[type]) -> None:
-    """Raise `NirError` naming every node of a kind that has no counterpart here."""
+    """Raise `NirError` that names every node of an unsupported kind."""
     names = {kind.__name__ for kind in supported}
     refused = [f"{name!r} ({kind})" for name, kind in kinds.items() if kind not in names]
     if refused:
@@ -150,7 +151,7 @@ def check_kinds(kinds: Mapping[str, str], supported: Collection[type]) -> None:
 
 def _ends(flat: FlatGraph) -> tuple[str, str]:
     """Return the names of the only input and the only output."""
-    found = []
+    ends = []
     for kind, other in ((nir.Input, "other senders"), (nir.Output, "other readers")):
         names = [
             name
@@ -158,10 +159,10 @@ def _ends(flat: FlatGraph) -> tuple[str, str]:
             if isinstance(node, kind) and name not in flat.passages
         ]
         if len(names) != 1:
-            what = f"{len(names)} {kind.__name__} nodes {names}"
-            raise NirError("NIR graph", what, "exactly one", f"leave out the {other}")
-        found.append(names[0])
-    start, end = found
+            description = f"{len(names)} {kind.__name__} nodes {names}"
+            raise NirError("NIR graph", description, "exactly one", f"leave out the {other}")
+        ends.append(names[0])
+    start, end = ends
     reads = [source for source, target in flat.edges if target == start]
     last = [source for source, target in flat.edges if target == end]
     if len(last) != 1 or reads:
@@ -181,17 +182,21 @@ def _on_the_way(
     lonely = [name for name in flat.nodes if name in needed and name not in reached]
     for name in lonely:
         if not digraph.in_degree(name):
-            what = "neurons" if _fires(flat.nodes[name]) else f"a {kind_of(flat.nodes[name])}"
-            raise NirError(name, f"{what} that read nothing", "a way from the Input to each node")
+            description = (
+                "neurons" if _fires(flat.nodes[name]) else f"a {kind_of(flat.nodes[name])}"
+            )
+            raise NirError(
+                name, f"{description} that read nothing", "a way from the Input to each node"
+            )
     if lonely:
         raise NirError(
             lonely[0], "no way from the Input to it", "a way from the Input to each node"
         )
-    left = [name for name in flat.nodes if name not in needed]
+    unused = [name for name in flat.nodes if name not in needed]
     notes = []
-    if left:
-        more = f" and {len(left) - 16} more" if len(left) > 16 else ""
-        notes.append(f"not on a way to the Output, left out: {', '.join(left[:16])}{more}")
+    if unused:
+        more = f" and {len(unused) - 16} more" if len(unused) > 16 else ""
+        notes.append(f"not on a way to the Output, left out: {', '.join(unused[:16])}{more}")
     return [name for name in flat.nodes if name in needed], notes
 
 
@@ -238,7 +243,7 @@ def _order(flat: FlatGraph, digraph: nx.DiGraph, senders: Collection[str]) -> tu
     for component in nx.strongly_connected_components(digraph):
         for name in component:
             if name in senders:
-                # What a population sends to itself arrives in the next step.
+                # Recurrent signals of a population arrive in the next step.
                 forward.remove_edges_from(
                     [edge for edge in digraph.out_edges(name) if edge[1] in component]
                 )
@@ -247,7 +252,7 @@ def _order(flat: FlatGraph, digraph: nx.DiGraph, senders: Collection[str]) -> tu
 
 
 def _position(node: Any, index: int) -> int:
-    """Return the position that our writer noted: HDF5 sorts nodes by name."""
+    """Return the position stored by our writer, because HDF5 sorts nodes by name."""
     metadata = getattr(node, "metadata", None)
     position = metadata.get("position", index) if isinstance(metadata, dict) else index
     try:

@@ -1,5 +1,5 @@
-"""The tracer: a torch module runs once, and what it computes is written down as a graph.
+"""Run a torch module once and record its computation as a graph.
 
-Read `symbols` (what a tensor stands for) and `axes` (which part of it each axis is) first, then
-`mode` (the run) and the files of operations. `neurons` is the table of neurons.
+Start with `symbols` (values of tensors) and `axes` (meaning of their axes), followed by `mode` (the
+run) and the modules of operations. `neurons` is the table of neurons.
 """

@@ -1,8 +1,8 @@
-"""Which part of time, batch and signal each axis of a tensor is.
+"""Describe each axis of a tensor as a part of time, batch and signal.
 
-An axis is a product of *factors*: ``flatten(0, 1)`` of ``(T, B, C, H, W)`` makes an axis of the two
-factors T and B, and the channels of a head are one of the two factors that C was split into. With
-them any reshape, permutation or slice is followed exactly, whatever the sizes are.
+An axis is a product of *factors*: ``flatten(0, 1)`` of ``(T, B, C, H, W)`` creates an axis with the
+factors T and B, and the channels of a head are one of two factors of C. Any reshape, permutation or
+slice can thus be followed exactly, for any sizes.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from math import prod
 Shape = tuple[int, ...]
 
 TIME, BATCH = "T", "B"
-# Copies along an axis, of a value that does not change there.
+# Copies of the same value along an axis.
 COPIES = "*"
 
 
 @dataclass(frozen=True)
 class Factor:
-    """Some digits of an index.
+    """Part of an index, like some digits of a number.
 
     Parameters
     ----------
     root : str
-        What is counted: ``T``, ``B``, the number of an axis of the signal, or ``*`` for copies.
+        Index that is split: ``T``, ``B``, the number of an axis of the signal, or ``*`` for copies.
     stride, size : int
-        The index of the root is the sum of the indices of its factors, each times its stride.
+        Stride and number of values. The root's index is the sum of its factors' indices times
+        strides.
     """
 
     root: str
@@ -40,27 +41,27 @@ Layout = tuple[Axis, ...]
 
 
 def whole(root: str | int, size: int) -> Axis:
-    """Return the axis that is all of a root."""
+    """Return the axis that consists of a whole root."""
     return (Factor(str(root), 1, size),)
 
 
 def significant(axis: Axis) -> Axis:
-    """Leave out factors of size 1 and copies."""
+    """Omit factors of size 1 and copies."""
     return tuple(factor for factor in axis if factor.size > 1 and factor.root != COPIES)
 
 
 def is_whole(axis: Axis, root: str | int, size: int) -> bool:
-    """Tell whether an axis is a root, all of it and nothing else."""
+    """Return whether an axis is exactly one whole root."""
     return merged(axis) == (() if size == 1 else whole(root, size)) and not has_copies(axis)
 
 
 def has_copies(axis: Axis) -> bool:
-    """Tell whether copies lie along an axis."""
+    """Return whether an axis contains copies."""
     return any(factor.root == COPIES and factor.size > 1 for factor in axis)
 
 
 def merged(axis: Iterable[Factor]) -> Axis:
-    """Join neighbouring factors that count on, without those of size 1."""
+    """Join adjacent factors that are contiguous, and omit those of size 1."""
     joined: list[Factor] = []
     for factor in significant(tuple(axis)):
         last = joined[-1] if joined else None
@@ -72,7 +73,7 @@ def merged(axis: Iterable[Factor]) -> Axis:
 
 
 def roots(layout: Iterable[Axis]) -> set[str]:
-    """Return the roots of all factors, those of size 1 included."""
+    """Return the roots of all factors, including those of size 1."""
     return {factor.root for axis in layout for factor in axis}
 
 
@@ -82,9 +83,9 @@ def size_of(axis: Axis) -> int:
 
 
 def reshaped(layout: Layout, shape: Sequence[int]) -> Layout | None:
-    """Follow a reshape, which keeps the order of memory; None if it mixes factors.
+    """Return the layout after a reshape in C order; None if the reshape mixes factors.
 
-    Factors of size 1 go where axes of length 1 are made.
+    Factors of size 1 go to new axes of length 1.
     """
     left = [factor for axis in layout for factor in axis]
     axes: list[Axis] = []
@@ -102,16 +103,16 @@ def reshaped(layout: Layout, shape: Sequence[int]) -> Layout | None:
 
 
 def _units(left: list[Factor], shape: Sequence[int]) -> Axis:
-    """Take the factors of size 1 for the first of some axes; others of length 1 may follow it."""
+    """Take the factors of size 1 for an axis of length 1, which may be followed by others."""
     present = next((i for i, factor in enumerate(left) if factor.size > 1), len(left))
-    wanted = next((i for i, length in enumerate(shape) if length > 1), len(shape))
-    number = present if wanted == 1 else min(present, 1)
-    taken, left[:] = tuple(left[:number]), left[number:]
-    return taken
+    next_long = next((i for i, length in enumerate(shape) if length > 1), len(shape))
+    number = present if next_long == 1 else min(present, 1)
+    units, left[:] = tuple(left[:number]), left[number:]
+    return units
 
 
 def _take(left: list[Factor], length: int) -> Axis | None:
-    """Take the factors of an axis from the front, splitting the last one."""
+    """Take the factors of an axis from the front, and split the last one if necessary."""
     axis: list[Factor] = []
     while length > 1:
         if not left:
@@ -131,36 +132,37 @@ def _take(left: list[Factor], length: int) -> Axis | None:
 
 
 def resized(layout: Layout, shape: Shape, positions: Sequence[int]) -> Layout:
-    """Return a layout of a signal of another shape.
+    """Return the layout for a signal of another shape.
 
     Parameters
     ----------
     layout : Layout
-        Of the old signal; each axis of the signal is whole in one axis of it.
+        Layout of the old signal; each axis of the signal is contained in a single axis.
     shape : tuple of int
-        Of the new signal.
+        Shape of the new signal.
     positions : sequence of int
-        Where axes of the signal go that the layout does not have, as their length was 1.
+        Positions of the axes of the signal that are missing in the layout because their length was
+        1.
     """
-    seen: set[str] = set()
+    placed: set[str] = set()
     axes: list[Axis] = []
     for axis in layout:
         factors: list[Factor] = []
         for factor in axis:
             if not factor.root.isdigit():
                 factors.append(factor)
-            elif factor.root not in seen:
-                seen.add(factor.root)
+            elif factor.root not in placed:
+                placed.add(factor.root)
                 factors.append(Factor(factor.root, 1, shape[int(factor.root)]))
         axes.append(tuple(factors))
     for root, position in enumerate(positions):
-        if str(root) not in seen:
+        if str(root) not in placed:
             axes[position] += whole(root, shape[root])
     return tuple(axes)
 
 
 def aligned(first: Layout, second: Layout) -> Layout | None:
-    """Return the layout of an element-wise result; None if the axes are not the same."""
+    """Return the layout of an element-wise result; None if axes differ."""
     length = max(len(first), len(second))
     padded = [((),) * (length - len(layout)) + layout for layout in (first, second)]
     axes: list[Axis] = []
@@ -173,14 +175,14 @@ def aligned(first: Layout, second: Layout) -> Layout | None:
             axes.append(one)
         else:
             return None
-    found = tuple(axes)
-    # What lies along one axis here and along another one there would be paired with itself.
+    joint = tuple(axes)
+    # A root on different axes of the two layouts would be combined with itself.
     repeats = any(
-        _held(found, root) > max(_held(first, root), _held(second, root)) for root in roots(found)
+        _held(joint, root) > max(_held(first, root), _held(second, root)) for root in roots(joint)
     )
-    return None if repeats else found
+    return None if repeats else joint
 
 
 def _held(layout: Layout, root: str) -> int:
-    """Return how many values of a root lie in a layout."""
+    """Return the number of values of a root in a layout."""
     return prod(f.size for axis in layout for f in significant(axis) if f.root == root)

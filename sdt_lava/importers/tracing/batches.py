@@ -1,8 +1,8 @@
-"""Whether a network's result depends on the other samples of a batch.
+"""Check that a network's result does not depend on the other samples of a batch.
 
-The traced run follows every operation of torch's. What goes around it would be missed, such as a
-statistic that a custom function computes; so the network is also run on numbers, with two batch
-sizes, and what arrives at its neurons is compared.
+The traced run follows every torch operation, but misses anything computed outside torch, such as a
+statistic in a custom function. The network is therefore also run on numbers, with two batch sizes,
+and the currents of its neurons are compared.
 """
 
 from __future__ import annotations
@@ -19,27 +19,29 @@ from sdt_lava.importers.tracing.axes import BATCH, Layout
 from sdt_lava.importers.tracing.neurons import FIRST, STEPWISE, Neuron, is_neuron, neuron_of
 from sdt_lava.importers.tracing.probe import integrate
 
-# Rounding of sums whose order depends on the batch size, as a share of the largest current.
+# Allowed rounding error relative to the largest current: the order of sums depends on the batch
+# size.
 _ROUNDING = 1e-3
 
-# What neurons read, call by call: their path, and the layout of the currents.
+# Inputs of neurons by call: path of the neurons and layout of the currents.
 Reads = Sequence[tuple[str, Layout]]
 
 
 def compare_batches(module: nn.Module, batches: Sequence[tuple[Tensor, Reads]]) -> None:
-    """Run a network on a small and on a larger batch, and compare what its neurons read.
+    """Run a network on a small and a larger batch, and compare the inputs of its neurons.
 
     Parameters
     ----------
     module : nn.Module
         The network.
     batches : sequence of (Tensor, Reads)
-        Both inputs, and what the traced runs found. The smaller batch is part of the larger one.
+        Both inputs, with the calls in their traced runs. The smaller batch is part of the larger
+        one.
 
     Raises
     ------
     TraceError
-        If samples are treated in another way when there are more of them.
+        If the result of a sample depends on the batch size.
     """
     (small, reads), (large, reads_large) = batches
     pairs = zip(_calls(module, small, reads), _calls(module, large, reads_large), strict=False)
@@ -53,12 +55,12 @@ def compare_batches(module: nn.Module, batches: Sequence[tuple[Tensor, Reads]]) 
                 "look for statistics of a batch before it, or state that runs over the batch",
             )
         if not torch.equal(spikes, other_spikes):
-            # Rounding at a threshold: what follows differs for that reason.
+            # The difference is due to rounding at a threshold, so later calls may differ, too.
             return
 
 
 def _calls(module: nn.Module, x: Tensor, reads: Reads) -> list[tuple[str, Tensor, Tensor]]:
-    """Return currents and spikes of the first samples, for each call of neurons."""
+    """Return the currents and spikes of the first samples for each call of neurons."""
     calls: list[tuple[str, Tensor, Tensor]] = []
 
     def record(path: str, currents: Tensor, spikes: Tensor) -> None:
@@ -81,7 +83,7 @@ def _calls(module: nn.Module, x: Tensor, reads: Reads) -> list[tuple[str, Tensor
 
 
 def _first(values: Tensor, layout: Layout) -> Tensor:
-    """Return the first two samples, wherever the batch is."""
+    """Return the first two samples, for any position of the batch axis."""
     factors = [factor for axis in layout for factor in axis]
     position = [factor.root for factor in factors].index(BATCH)
     return values.detach().reshape([f.size for f in factors]).narrow(position, 0, 2).clone()
@@ -89,7 +91,7 @@ def _first(values: Tensor, layout: Layout) -> Tensor:
 
 @contextmanager
 def _neurons_replaced(module: nn.Module, record: Any) -> Iterator[None]:
-    """Have the equation of all neurons run in their place: their own state is not touched."""
+    """Replace all neurons by their equation temporarily, which keeps their state unchanged."""
     changed: list[tuple[nn.Module, Any]] = []
     try:
         for path, inner in module.named_modules():
@@ -108,7 +110,7 @@ def _neurons_replaced(module: nn.Module, record: Any) -> Iterator[None]:
 
 
 class _Equation:
-    """The forward of neurons, by their equation."""
+    """Replacement of the neurons' ``forward`` by their equation."""
 
     def __init__(self, path: str, neuron: Neuron, record: Any) -> None:
         self._path, self._neuron, self._record = path, neuron, record

@@ -1,4 +1,4 @@
-"""From symbols to nodes: what neurons and the network's end read is written down."""
+"""Convert symbols to nodes when neurons or the network's end read them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from sdt_lava.ir import (
 
 
 def described(symbol: Symbol) -> str:
-    """Return in words what a symbol is."""
+    """Describe a symbol in words."""
     if isinstance(symbol, Events):
         return "spikes" if symbol.is_binary else "the network's input"
     if isinstance(symbol, Membrane):
@@ -58,50 +58,50 @@ def described(symbol: Symbol) -> str:
 
 
 class Builder:
-    """Nodes made so far, and which symbols they compute.
+    """Nodes created so far, and the symbols that they compute.
 
     Attributes
     ----------
     nodes : dict of str to Node
-        By name, in the order in which they were made.
+        Nodes by name, in order of creation.
     parameters : dict of str to frozenset
-        Names of the parameters that went into each node.
+        Names of the parameters that each node depends on.
     shortcuts : list of str
-        Sums that no module is named after.
+        Sums without a corresponding module.
     """
 
     def __init__(self) -> None:
         self.nodes: dict[str, Node] = {}
         self.parameters: dict[str, frozenset[str]] = {}
         self.shortcuts: list[str] = []
-        # Symbols are kept, so that no other one gets the same identity.
+        # A reference to each symbol is kept, so that its id is not reused.
         self._made: dict[int, tuple[Symbol, tuple[str, float]]] = {}
 
     def free_name(self, wanted: str) -> str:
-        """Return a name that no node has."""
+        """Return an unused name."""
         name, number = wanted, 2
         while name in self.nodes:
             name, number = f"{wanted}_{number}", number + 1
         return name
 
     def add(self, kind: type[Node], origin: Origin, inputs: tuple[str, ...], **fields: Any) -> str:
-        """Make a node and return its name."""
+        """Create a node and return its name."""
         name = self.free_name(origin.name)
         self.nodes[name] = kind(name=name, inputs=inputs, block=origin.block, **fields)
         self.parameters[name] = origin.parameters
         return name
 
     def is_made(self, symbol: Symbol) -> bool:
-        """Tell whether a symbol is a node already."""
+        """Return whether a symbol is already a node."""
         return id(symbol) in self._made
 
     def current(self, symbol: Symbol, reader: Origin) -> tuple[str, float]:
-        """Return the node that sends a current, and what it is multiplied by.
+        """Return the node that sends a current, and the factor of the current.
 
         Raises
         ------
         NoMeaning
-            If the symbol is no current.
+            If the symbol is not a current.
         """
         if id(symbol) not in self._made:
             self._made[id(symbol)] = symbol, self._make(symbol, reader)
@@ -142,7 +142,7 @@ class Builder:
         if any(gain != 1 for _, gain in arriving):
             raise NoMeaning("a sum of currents of which one is a multiple of a pooled one")
         names = {name for name, _ in arriving}
-        # The stream before what is added to it, whichever of them was written first.
+        # Nodes are in order of creation, so the stream precedes the terms added to it.
         ordered = tuple(name for name in self.nodes if name in names)
         name = self.add(Shortcut, total.origin, ordered)
         if total.origin.name.rpartition(".")[2] == "shortcut":
@@ -155,7 +155,7 @@ class Builder:
         Raises
         ------
         NoMeaning
-            If it is none.
+            If it is not linear.
         """
         if isinstance(symbol, Affine):
             return symbol
@@ -188,7 +188,7 @@ class Builder:
         shape: Shape,
         origin: Origin,
     ) -> Affine:
-        """Return a linear operation on events, or on what is linear in them."""
+        """Return a linear operation on events, or on a linear function of events."""
         if isinstance(symbol, Events):
             return Affine(shape, symbol, weight, windows, origin, bias=bias)
         result = joined(self.affine(symbol), weight, windows, shape, origin)
@@ -197,12 +197,12 @@ class Builder:
     def rescaled(
         self, symbol: Symbol, gain: FloatArray, offset: FloatArray | None, origin: Origin
     ) -> Symbol:
-        """Return ``gain * symbol + offset``, numbers for each channel.
+        """Return ``gain * symbol + offset`` with one gain and offset per channel.
 
         Raises
         ------
         NoMeaning
-            If there are no weights that could take the numbers up.
+            If there are no weights into which gain and offset can be folded.
         """
         uniform = float(gain[0]) if offset is None and (gain == gain[0]).all() else None
         if isinstance(symbol, Events):
@@ -248,7 +248,7 @@ class Builder:
         return replace(total, terms=tuple(terms))
 
     def end(self, symbol: Symbol) -> str:
-        """Write the network's end down and return its node."""
+        """Create the last node of the network and return its name."""
         if isinstance(symbol, Events):
             if symbol.node == "input":
                 raise NoMeaning("the input itself as the network's result")

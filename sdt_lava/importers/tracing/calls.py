@@ -1,4 +1,4 @@
-"""Calls of torch's functions while a network is traced, and the table of those understood."""
+"""Describe calls of torch functions during tracing, and register their handlers."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ _MISSING: Any = object()
 
 @dataclass(frozen=True)
 class Call:
-    """A call with at least one traced tensor.
+    """Call of a torch function with at least one traced tensor.
 
     Parameters
     ----------
     name : str
-        Of the operation, without underscores: ``add`` for ``+``, ``+=`` and ``add_``.
+        Name of the operation, without underscores: ``add`` for ``+``, ``+=`` and ``add_``.
     args, kwargs : tuple, dict
-        As given.
+        Arguments of the call.
     result : object
-        What torch returned, of the right shape and without numbers.
+        Result of torch, with the right shape but without numbers.
     builder : Builder
-        Makes nodes.
+        Builder of nodes.
     traced : callable
-        Returns what a tensor stands for, or None.
+        Function that returns the traced value of a tensor, or None.
     origin : callable
-        Returns where the call is, for an operation of some name.
+        Function that returns the origin of an operation with a given name.
     context : object
-        What a tracer knows of the whole network, `Context`.
+        `Context` of the traced run.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Call:
     context: Any
 
     def arg(self, position: int, name: str, default: Any = _MISSING) -> Any:
-        """Return an argument, whether it was given by position or by name."""
+        """Return an argument passed by position or by name."""
         if position < len(self.args):
             return self.args[position]
         if name in self.kwargs:
@@ -58,7 +58,7 @@ class Call:
 
     @property
     def subject(self) -> Traced:
-        """What the first argument stands for."""
+        """Traced value of the first argument."""
         first = self.args[0] if self.args else next(iter(self.kwargs.values()))
         traced = self.traced(first)
         if traced is None:
@@ -79,7 +79,7 @@ HANDLERS: dict[str, Handler] = {}
 
 
 def handles(*names: str) -> Callable[[Handler], Handler]:
-    """Register what understands some operations."""
+    """Register a handler for operations."""
 
     def register(handler: Handler) -> Handler:
         HANDLERS.update(dict.fromkeys(names, handler))
@@ -89,16 +89,16 @@ def handles(*names: str) -> Callable[[Handler], Handler]:
 
 
 def operation_name(function: Any) -> str:
-    """Return the name of one of torch's functions, without what says how it was called."""
+    """Return the name of a torch function without underscores."""
     name = getattr(function, "__name__", "")
     if name in ("__get__", "__set__"):
         return str(function.__self__.__name__)
-    # Conversions to Python's numbers are not those to another type of tensor.
+    # Conversions to Python numbers differ from conversions of the tensor type, such as ``float``.
     return name if name in _CONVERSIONS else name.strip("_")
 
 
 def constant(value: Any) -> torch.Tensor:
-    """Return a number or a tensor of known values as a tensor in float64."""
+    """Return a number or a tensor of known values as a float64 tensor."""
     tensor = torch.as_tensor(value)
     if tensor.device.type == "meta":
         raise NoMeaning(

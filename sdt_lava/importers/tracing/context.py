@@ -1,4 +1,4 @@
-"""What a tracer knows of the whole network: modules, parameters, steps, and what was computed."""
+"""Hold the state of a traced run: modules, parameters, time steps and results."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ T = TypeVar("T")
 
 
 class Context:
-    """State of one traced run.
+    """State of a traced run.
 
     Attributes
     ----------
     builder : Builder
-        The nodes made so far.
+        Builder with the nodes created so far.
     steps : int or None
-        Number of time steps, once it is known.
+        Number of time steps; None until it is known.
     path : list of str
-        Modules that are being called, the innermost last.
+        Paths of the modules being called, innermost last.
     called : Counter
-        How often each module was called.
+        Number of calls of each module.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -40,35 +40,35 @@ class Context:
         self.called: Counter[str] = Counter()
         self.modules = dict(module.named_modules())
         self.notes: list[str] = []
-        # What neurons read, call by call: their path, and the layout of the currents.
+        # Inputs of neurons by call: path of the neurons and layout of the currents.
         self.reads: list[tuple[str, Layout]] = []
         self._names = {id(tensor): name for name, tensor in _tensors(module)}
-        # Tensors that were computed from parameters, and from which.
+        # Tensors computed from parameters, and the names of these parameters.
         self._derived: dict[int, tuple[torch.Tensor, frozenset[str]]] = {}
         self._memo: dict[Any, Any] = {}
 
     def set_steps(self, number: int) -> None:
-        """Take note of the number of time steps, which is the same everywhere."""
+        """Set the number of time steps, which must be the same everywhere."""
         if self.steps not in (None, number):
             raise NoMeaning(f"{number} time steps after {self.steps}", "one number of steps")
         self.steps = number
 
     def once(self, key: Any, make: Callable[[], T]) -> T:
-        """Return what was made for a key before: each step of a loop computes the same."""
+        """Return the result for a key, made on first use: all steps of a loop compute the same."""
         if key not in self._memo:
             self._memo[key] = make()
         value: T = self._memo[key]
         return value
 
     def key(self, tensor: torch.Tensor | None) -> Any:
-        """Return something that is equal for tensors of equal values."""
+        """Return a key that is equal for tensors with equal values."""
         if tensor is None or id(tensor) in self._names:
             return None if tensor is None else id(tensor)
         content = tensor.detach().cpu().contiguous().numpy()
         return tuple(tensor.shape), hashlib.sha256(content.tobytes()).hexdigest()
 
     def names_of(self, tensors: Iterable[Any]) -> frozenset[str]:
-        """Return the parameters that tensors are, or were computed from."""
+        """Return the names of the parameters from which tensors were computed."""
         names: set[str] = set()
         for tensor in tensors:
             if id(tensor) in self._names:
@@ -78,14 +78,14 @@ class Context:
         return frozenset(names)
 
     def derive(self, tensor: torch.Tensor, names: frozenset[str]) -> None:
-        """Take note of the parameters that a tensor was computed from."""
+        """Record the parameters from which a tensor was computed."""
         if names and id(tensor) not in self._names:
             self._derived[id(tensor)] = tensor, names
 
     def origin(self, operation: str, tensors: Iterable[Any]) -> Origin:
-        """Return where an operation is, and how its node is called.
+        """Return the location of an operation and the name of its node.
 
-        Layers are called as their modules; what a module computes by itself is named below it.
+        Layers are named after their modules. Other operations of a module get names below it.
         """
         used = self.names_of(tensors)
         path = self.path[-1]

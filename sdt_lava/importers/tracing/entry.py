@@ -1,4 +1,4 @@
-"""The example that a network is run on, and the entry of its graph."""
+"""Prepare the example input of a network and the input node of its graph."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _SIGNALS = ("C", "CHW")
 
 @dataclass(frozen=True)
 class Example:
-    """Input of a network.
+    """Example input of a network.
 
     Parameters
     ----------
     node : Input
-        The entry of the graph.
+        Input node of the graph.
     axes : str
-        What each axis is, such as ``BTCHW``.
+        Meaning of each axis, such as ``BTCHW``.
     layout : Layout
-        The same as factors, for some batch size.
+        Axes as factors, for some batch size.
     x : Tensor or None
-        The numbers, if there are any.
+        Values, if any.
     """
 
     node: Input
@@ -41,23 +41,23 @@ class Example:
 
     @property
     def steps(self) -> int:
-        """Time steps, if there is an axis of them."""
+        """Number of time steps, or None without a time axis."""
         return self.layout[self.axes.index(TIME)][0].size
 
     def layout_of(self, batch: int) -> Layout:
-        """Return the layout for a batch size."""
+        """Return the layout for a given batch size."""
         axes = list(self.layout)
         axes[self.axes.index(BATCH)] = whole(BATCH, batch)
         return tuple(axes)
 
     def meta(self, batch: int) -> Tensor:
-        """Return a tensor of the right shape, without numbers."""
+        """Return a tensor of the right shape without values."""
         dtype = torch.float32 if self.x is None else self.x.dtype
         shape = [axis[0].size for axis in self.layout_of(batch)]
         return torch.empty(shape, dtype=dtype, device="meta")
 
     def samples(self, batch: int) -> Tensor:
-        """Return some samples, the first ones again where there are not enough."""
+        """Return a number of samples, repeating them if there are not enough."""
         assert self.x is not None
         axis = self.axes.index(BATCH)
         present = self.x.shape[axis]
@@ -66,12 +66,12 @@ class Example:
 
 
 def read_example(example: Any, axes: str | None, levels: tuple[float, int, int] | None) -> Example:
-    """Return an example with its axes named.
+    """Read an example input and name its axes.
 
     Raises
     ------
     TraceError
-        If the axes are not known, or the example is no array of finite numbers.
+        If the axes are unknown, or the example is not an array of finite numbers.
     """
     x = torch.as_tensor(example)
     if not x.is_floating_point():

@@ -1,4 +1,4 @@
-"""Neurons in a traced run: where currents end and spikes begin."""
+"""Replace neurons during a traced run: they turn currents into spikes."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from sdt_lava.importers.tracing.symbols import (
 )
 from sdt_lava.ir import Lif
 
-# The finest units that a count of spikes has in an integer graph.
+# Finest units of a spike count in an integer graph.
 _COUNT_UNITS = 64
 
 
 @dataclass(frozen=True)
 class Run:
-    """What neurons need of the run that they are in.
+    """Parts of a traced run that neurons use.
 
     Parameters
     ----------
     context : Context
-        What is known of the network.
+        State of the run.
     traced : callable
-        Returns what a tensor stands for, or None.
+        Function that returns the traced value of a tensor, or None.
     track : callable
-        Returns a tensor that stands for something.
+        Function that returns a tensor for a traced value.
     error : callable
-        Returns an error that names the module and the line.
+        Function that returns an error with the module and the line.
     """
 
     context: Context
@@ -53,16 +53,16 @@ class Run:
 
 
 class Population:
-    """A module of neurons, in place of its forward.
+    """Replacement of the ``forward`` of a module of neurons.
 
     Parameters
     ----------
     path : str
-        Its name.
+        Path of the module.
     module : nn.Module
         The neurons.
     run : Run
-        The run that it is in.
+        The traced run.
     """
 
     def __init__(self, path: str, module: nn.Module, run: Run) -> None:
@@ -72,7 +72,7 @@ class Population:
         self._neuron: Neuron | None = None
 
     def __call__(self, current: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Return spikes, and membrane potentials if the neurons do so."""
+        """Return spikes, and membrane potentials if the neurons return them."""
         run = self._run
         neuron = self._described()
         spikes = torch.empty(current.shape, dtype=current.dtype, device="meta")
@@ -106,15 +106,17 @@ class Population:
         return self._neuron
 
     def _check_membrane(self, neuron: Neuron, others: tuple[Any, ...]) -> None:
-        """Check that neurons start at rest and go on with their own membrane potentials."""
+        """Check that neurons start at rest and continue with their own membrane potentials."""
         for value in others:
             if not isinstance(value, Tensor):
                 continue
-            held = self._run.traced(value)
-            if held is None:
+            membrane = self._run.traced(value)
+            if membrane is None:
                 if self._calls or bool(value.any()):
                     raise NoMeaning("a membrane potential from elsewhere", "0 at the first step")
-            elif not (isinstance(held.symbol, Membrane) and held.symbol.module == self._path):
+            elif not (
+                isinstance(membrane.symbol, Membrane) and membrane.symbol.module == self._path
+            ):
                 raise NoMeaning("a membrane potential of other neurons", "their own")
 
     def _fired(self, neuron: Neuron, traced: Traced) -> Traced:
@@ -126,8 +128,8 @@ class Population:
         context = self._run.context
         context.reads.append((self._path, traced.layout))
         symbol = traced.symbol
-        made = context.once(("lif", self._path, id(symbol)), lambda: self._node(neuron, symbol))
-        return Traced(made, traced.layout, time)
+        spikes = context.once(("lif", self._path, id(symbol)), lambda: self._node(neuron, symbol))
+        return Traced(spikes, traced.layout, time)
 
     def _stepwise(self, traced: Traced) -> Steps:
         if any(TIME in roots([axis]) and significant(axis) for axis in traced.layout):

@@ -1,4 +1,4 @@
-"""Folding of normalisations, numbers and linear operations into the weights before them."""
+"""Fold normalisations, factors and linear operations into the preceding weights."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sdt_lava.importers.tracing.symbols import Affine, Events, Origin, Shape, Wi
 
 
 def array(values: Any) -> FloatArray:
-    """Return the numbers of a tensor in float64."""
+    """Return the values of a tensor in float64."""
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu().double().numpy()
     return np.asarray(values, np.float64)
 
 
 def weight_of(affine: Affine) -> FloatArray:
-    """Return the weights that multiply what the source's node sends."""
+    """Return the weights for the signal of the source's node."""
     weight = array(affine.weight)
     if affine.gain is not None:
         weight = weight * _column(affine.gain, weight.ndim)
@@ -35,7 +35,7 @@ def _column(values: FloatArray, ndim: int) -> FloatArray:
 
 
 def scaled(affine: Affine, gain: FloatArray, offset: FloatArray | None = None) -> Affine:
-    """Return ``gain * affine + offset``, a number for each output channel."""
+    """Return ``gain * affine + offset`` with one gain and offset per output channel."""
     bias = offset
     if affine.bias is not None:
         bias = gain * affine.bias if offset is None else offset + gain * affine.bias
@@ -43,7 +43,7 @@ def scaled(affine: Affine, gain: FloatArray, offset: FloatArray | None = None) -
 
 
 def identity(source: Events, origin: Origin) -> Affine:
-    """Return events as currents: one weight of 1 for each."""
+    """Return events as currents, with a weight of 1 each."""
     channels = source.shape[0]
     if len(source.shape) == 1:
         return Affine(source.shape, source, np.eye(channels), None, origin)
@@ -54,7 +54,7 @@ def identity(source: Events, origin: Origin) -> Affine:
 
 
 def mean_over_tokens(source: Events, origin: Origin, gain: float) -> Affine:
-    """Return the mean of events over an image, times a number, as a convolution."""
+    """Return the mean of events over an image, times a gain, as a convolution."""
     channels, *sides = source.shape
     weight = np.full((channels, 1, *sides), gain / float(np.prod(sides)))
     return Affine((channels, 1, 1), source, weight, Windows(groups=channels), origin)
@@ -63,7 +63,7 @@ def mean_over_tokens(source: Events, origin: Origin, gain: float) -> Affine:
 def joined(
     first: Affine, weight: Any, windows: Windows | None, shape: Shape, origin: Origin
 ) -> Affine:
-    """Return a linear operation on the result of another as one."""
+    """Combine a linear operation and a preceding one into a single one."""
     origin = replace(origin, parameters=origin.parameters | first.origin.parameters)
     if windows is None:
         return _dense_after(first, array(weight), shape, origin)
@@ -86,7 +86,7 @@ def _dense_after(first: Affine, weight: FloatArray, shape: Shape, origin: Origin
 
 
 def _adjoint(rows: FloatArray, first: Affine) -> FloatArray:
-    """Return what weights of a convolution's result are as weights of its input, ``(O, I)``."""
+    """Convert weights of a convolution's output to weights of its input, ``(O, I)``."""
     windows = first.windows
     assert windows is not None
     kernel = weight_of(first)
@@ -98,7 +98,7 @@ def _adjoint(rows: FloatArray, first: Affine) -> FloatArray:
             first.shape[1:], strict=True,
         )
     )  # fmt: skip
-    # Rows and columns that no window reaches get no weights; torch wants fewer than a stride.
+    # Rows and columns outside all windows get weights of 0; output_padding of torch is too limited.
     total = functional.conv_transpose2d(
         torch.from_numpy(rows), torch.from_numpy(kernel), None, windows.stride, 0,
         0, windows.groups, windows.dilation,
@@ -132,7 +132,7 @@ def _convolution_after(
 
 
 def _check_borders(first: Affine, before: Windows, windows: Windows) -> None:
-    """Refuse padding around a first result that the second one would not see as zeros."""
+    """Check that the padding between two convolutions is equivalent to zeros."""
     if not any(windows.padding):
         return
     if first.bias is not None:
@@ -181,7 +181,7 @@ def _grouped(weight: FloatArray, groups: int) -> FloatArray:
 
 
 def _spread(kernel: FloatArray, dilation: tuple[int, int]) -> FloatArray:
-    """Write the gaps of a kernel down as zeros."""
+    """Fill the gaps of a dilated kernel with zeros."""
     if dilation == (1, 1):
         return kernel
     height, width = (d * (k - 1) + 1 for d, k in zip(dilation, kernel.shape[2:], strict=True))

@@ -1,4 +1,4 @@
-"""Synapses, normalisations and averages: what is linear in spikes."""
+"""Handle linear operations on spikes: synapses, normalisations and averages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from sdt_lava.importers.tracing.windows import image_axes, per_axis, window_outp
 
 @handles("conv1d", "conv2d", "conv3d")
 def convolve(call: Call) -> Traced:
-    """Convolve images, or multiply the channels of each token."""
+    """Convolve images, or apply a matrix to the channels of each token."""
     ndim = int(call.name[4])
     subject, weight, bias = call.subject, call.arg(1, "weight"), call.arg(2, "bias", None)
     kernel = tuple(weight.shape[2:])
@@ -47,8 +47,8 @@ def convolve(call: Call) -> Traced:
         return _multiplied(call, weight.flatten(1), bias, channel, key)
     plain = subject
     if tuple(weight.shape[:2]) == (1, 1) and subject.symbol.shape[0] > 1:
-        apart = (stride[0], padding[0]) == (kernel[0], 0)
-        plain = _rows_alone(subject, channel + 1, kernel[0] if apart else 0)
+        adjacent = (stride[0], padding[0]) == (kernel[0], 0)
+        plain = _rows_alone(subject, channel + 1, kernel[0] if adjacent else 0)
         groups = subject.symbol.shape[0]
         weight = weight.expand(groups, *weight.shape[1:])
         bias = None if bias is None else bias.expand(groups)
@@ -67,9 +67,9 @@ def convolve(call: Call) -> Traced:
 
 
 def _rows_alone(subject: Traced, position: int, kernel: int) -> Traced:
-    """Take channels away that lie before the rows, as in SLAYER's pools of one kernel for all.
+    """Remove the channels from an axis of channels and rows, as in SLAYER's pools with one kernel.
 
-    Windows stay inside a channel if they lie next to one another and cover the rows.
+    Windows stay within a channel if they are adjacent and cover the rows.
     """
     channels, height = subject.symbol.shape[:2]
     if kernel and height % kernel == 0:
@@ -90,7 +90,7 @@ def _windowed(
     positions: tuple[int, int, int],
     key: Any,
 ) -> Traced:
-    """Return a convolution of an image whose channels, rows and columns are at some positions."""
+    """Return a convolution of an image with channels, rows and columns at given positions."""
     sides = [
         window_output(*move)
         for move in zip(
@@ -110,7 +110,7 @@ def _windowed(
 
 @handles("linear")
 def linear(call: Call) -> Traced:
-    """Multiply the last axis by a matrix."""
+    """Apply a matrix to the last axis."""
     position = len(call.subject.layout) - 1
     weight, bias = call.arg(1, "weight"), call.arg(2, "bias", None)
     key = call.context.key(weight), call.context.key(bias)
@@ -122,7 +122,7 @@ def _multiplied(call: Call, weight: Any, bias: Any, position: int, key: Any) -> 
     symbol, axis = subject.symbol, subject.layout[position]
     share = _share(subject)
     bias = None if bias is None else share * _vector(bias)
-    # Of a single token, rows and columns tell whether the whole signal was flattened.
+    # With a single token, rows and columns show whether the whole signal was flattened.
     is_flat = len(symbol.shape) < 3 or roots([axis]) >= {"1", "2"}
     out = int(weight.shape[0])
     if is_whole(axis, 0, symbol.shape[0]) and not (is_flat and prod(symbol.shape[1:]) == 1):
@@ -131,7 +131,7 @@ def _multiplied(call: Call, weight: Any, bias: Any, position: int, key: Any) -> 
         matrix = weight.reshape(out, -1, 1, 1)
     else:
         shape, windows, matrix = (out,), None, _ordered(weight, axis, symbol.shape)
-    made = call.context.once(
+    product = call.context.once(
         ("linear", id(symbol), key, axis, share),
         lambda: call.builder.linear(
             symbol, matrix, bias, windows, shape, call.origin("conv" if windows else "linear")
@@ -139,18 +139,18 @@ def _multiplied(call: Call, weight: Any, bias: Any, position: int, key: Any) -> 
     )
     axes = list(subject.layout)
     axes[position] = whole(0, out)
-    return replace(subject, symbol=made, layout=tuple(axes))
+    return replace(subject, symbol=product, layout=tuple(axes))
 
 
 def _share(subject: Traced) -> float:
-    """Return each step's share of a bias that is added once to a sum over time."""
+    """Return the fraction per time step of a bias that is added once to a sum over time."""
     if subject.time is None or len(subject.time.present) < 2:
         return 1.0
     return 1 / (subject.time.gain * len(subject.time.present))
 
 
 def _ordered(weight: Any, axis: Axis, shape: Shape) -> Any:
-    """Return a matrix for a signal in C order, from one for an axis in some order."""
+    """Permute the columns of a matrix from the order of an axis to C order of the signal."""
     size = int(np.prod(shape))
     if has_copies(axis):
         raise NoMeaning("a linear layer over copies of a signal", "over the signal")
@@ -171,7 +171,7 @@ def _ordered(weight: Any, axis: Axis, shape: Shape) -> Any:
 
 @handles("batch_norm")
 def normalise(call: Call) -> Traced:
-    """Fold a batch normalisation into the weights before it."""
+    """Fold batch normalisation into the preceding weights."""
     subject = call.subject
     mean, variance = call.arg(1, "running_mean"), call.arg(2, "running_var")
     if mean is None or variance is None or call.arg(5, "training", False):
@@ -205,7 +205,7 @@ def _check_channels(subject: Traced, position: int) -> None:
 
 @handles("avg_pool1d", "avg_pool2d", "avg_pool3d")
 def average_windows(call: Call) -> Traced:
-    """Average over windows, or over the neurons that vote for a class."""
+    """Average over windows, or over the neurons of each class."""
     ndim, subject = int(call.name[8]), call.subject
     kernel = per_axis(call.arg(1, "kernel_size"), ndim)
     stride = per_axis(call.arg(2, "stride", None) or kernel, ndim)
@@ -230,7 +230,7 @@ def _averaged(
     pair = (rows - first, columns - first)
     channels, *sides = subject.symbol.shape
     covers_all = list(_of(kernel, pair)) == sides and not any(padding)
-    # Of currents, it is a mean over tokens; of spikes it stays an image, of one token.
+    # For currents, this is a mean over tokens; for spikes, the result is an image with one token.
     if covers_all and not isinstance(subject.symbol, Events):
         gain = share * float(np.prod(sides))
         return over_tokens(call, subject, (rows, columns), gain, keeps_axes=True)
@@ -259,24 +259,26 @@ def _votes(call: Call, subject: Traced, kernel: Any, stride: Any, padding: Any) 
         raise NoMeaning("a mean over channels", "of spikes, in groups without a rest")
     assert isinstance(symbol, Events)
     groups = neurons // kernel[0]
-    made = call.context.once(
+    votes = call.context.once(
         ("votes", id(symbol), groups), lambda: Votes((groups,), symbol, call.origin("votes"))
     )
-    return replace(subject, symbol=made, layout=(*subject.layout[:-1], whole(0, groups)))
+    return replace(subject, symbol=votes, layout=(*subject.layout[:-1], whole(0, groups)))
 
 
 @handles("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
 def average_to_size(call: Call) -> Traced:
-    """Average over windows of the size that leads to a shape."""
+    """Average over windows whose size results from the output shape."""
     ndim, subject = int(call.name[17]), call.subject
-    wanted = per_axis(call.arg(1, "output_size"), ndim)
+    targets = per_axis(call.arg(1, "output_size"), ndim)
     sides = [size_of(axis) for axis in subject.layout[-ndim:]]
-    wanted = tuple(side if out is None else out for out, side in zip(wanted, sides, strict=True))
-    if any(side % out for side, out in zip(sides, wanted, strict=True)):
-        raise NoMeaning(f"windows of different sizes, from {sides} to {list(wanted)}", "equal ones")
-    if ndim == 1 and wanted == (1,):
+    targets = tuple(side if out is None else out for out, side in zip(targets, sides, strict=True))
+    if any(side % out for side, out in zip(sides, targets, strict=True)):
+        raise NoMeaning(
+            f"windows of different sizes, from {sides} to {list(targets)}", "equal ones"
+        )
+    if ndim == 1 and targets == (1,):
         return over_tokens(call, subject, (len(subject.layout) - 1,), 1.0, keeps_axes=True)
-    kernel = tuple(side // out for side, out in zip(sides, wanted, strict=True))
+    kernel = tuple(side // out for side, out in zip(sides, targets, strict=True))
     return _averaged(call, subject, ndim, (kernel, kernel, (0,) * ndim), 1 / float(np.prod(kernel)))
 
 

@@ -1,6 +1,6 @@
-"""The traced run: torch's functions and the modules' calls, while a network runs once.
+"""Intercept calls of torch functions and modules while a network runs once.
 
-Traced tensors have shapes and no numbers: they lie on torch's meta device.
+Traced tensors have shapes but no values: they are on torch's meta device.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from sdt_lava.importers.tracing.refusals import NoMeaning
 from sdt_lava.importers.tracing.symbols import Meaningless, Origin, Symbol, Traced
 from sdt_lava.support.forks import ForkSafeLock
 
-# Where operations are understood: each of these modules adds its own to the table.
+# Modules that register handlers of operations.
 OPERATIONS = (linear_operations, reductions, shape_operations, spike_operations)
 
-# Questions about a tensor whose answers do not depend on its values.
+# Queries of a tensor whose results do not depend on its values.
 _QUESTIONS = frozenset(
     (
         *("size", "dim", "ndimension", "numel", "nelement", "stride", "storage_offset", "len"),
@@ -44,7 +44,7 @@ _QUESTIONS = frozenset(
         *("element_size", "get_device", "hash", "repr", "format"),
     )
 )
-# New tensors that take only the shape of another one.
+# Functions that create tensors from the shape of another tensor.
 _LIKE = frozenset(
     f"{kind}_{content}"
     for kinds, contents in (
@@ -55,15 +55,16 @@ _LIKE = frozenset(
     for content in contents
 )
 _MOVES = frozenset(("to", "cuda", "cpu", "type"))
-# Modules are changed while they are watched: one run at a time.
+# Tracing modifies modules temporarily, so only one run is allowed at a time.
 _watching = ForkSafeLock()
 _WHERE = "what the tracer knows: see docs/your-model.md"
 
 
 class StandIn(Tensor):
-    """A tensor of a traced run: it has a shape, a type and no numbers.
+    """Tensor of a traced run, with a shape and type but no values.
 
-    Not everything asks a mode: an index that is one integer, for instance, asks the tensor only.
+    The subclass is necessary because torch does not always call a mode: indexing with one integer,
+    for example, calls only the tensor's method.
     """
 
     tracing: Tracing
@@ -72,13 +73,13 @@ class StandIn(Tensor):
     def __torch_function__(
         cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """Have the run follow a function that was called on stand-ins."""
+        """Pass a function called on stand-ins to the traced run."""
         first = next(value for value in _flat((args, kwargs or {})) if isinstance(value, cls))
         return first.tracing.__torch_function__(function, types, args, kwargs)
 
 
 class Tracing(TorchFunctionMode):
-    """Follow a network's run.
+    """Mode that records a network's run.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ class Tracing(TorchFunctionMode):
         self._thread = get_ident()
 
     def track(self, tensor: Tensor, traced: Traced) -> StandIn:
-        """Return a tensor that stands for something."""
+        """Return a stand-in tensor for a traced value."""
         with torch._C.DisableTorchFunction():
             stand_in = tensor if isinstance(tensor, StandIn) else tensor.as_subclass(StandIn)
             stand_in.tracing = self
@@ -101,11 +102,11 @@ class Tracing(TorchFunctionMode):
             return stand_in
 
     def traced(self, value: Any) -> Traced | None:
-        """Return what a tensor stands for; None if it does not come from the input."""
-        held = self._values.get(id(value)) if isinstance(value, Tensor) else None
-        if held is None:
+        """Return the traced value of a tensor; None if the tensor does not depend on the input."""
+        entry = self._values.get(id(value)) if isinstance(value, Tensor) else None
+        if entry is None:
             return None
-        tensor, traced = held
+        tensor, traced = entry
         with torch._C.DisableTorchFunction():
             version = tensor._version
         if version != traced.version:
@@ -116,7 +117,7 @@ class Tracing(TorchFunctionMode):
         return traced
 
     def error(self, found: str, allowed: str = "", remedy: str = "") -> TraceError:
-        """Return an error that names the module and the line."""
+        """Return an error with the module and the line."""
         path = self.context.path[-1]
         kind = type(self.context.modules[path]).__name__
         where = f"module {path!r} ({kind})" if path else f"the network ({kind})"
@@ -126,19 +127,19 @@ class Tracing(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """Run a function, and find out what its result stands for."""
+        """Run a function and determine the traced value of its result."""
         with torch._C.DisableTorchFunction():
             return self._called(function, args, kwargs or {})
 
     def _called(self, function: Any, args: Any, kwargs: Any) -> Any:
-        given = [value for value in _flat((args, kwargs)) if isinstance(value, Tensor)]
-        # Now: an operation in place changes what its arguments are.
-        held = {id(value): self.traced(value) for value in given}
-        found = [traced for traced in held.values() if traced is not None]
+        tensors = [value for value in _flat((args, kwargs)) if isinstance(value, Tensor)]
+        # Look up the arguments before the call, because operations in place change them.
+        traced_by_id = {id(value): self.traced(value) for value in tensors}
+        traced_inputs = [traced for traced in traced_by_id.values() if traced is not None]
         name = operation_name(function)
-        if not found:
+        if not traced_inputs:
             result = function(*args, **kwargs)
-            self._derive(result, given)
+            self._derive(result, tensors)
             return result
         if name == "device":
             return torch.device("cpu")
@@ -147,16 +148,23 @@ class Tracing(TorchFunctionMode):
         result = self._run(function, name, args, kwargs)
         if not any(isinstance(value, Tensor) for value in _flat(result)):
             return self._answer(function, name, result)
-        must_mean = "out" in kwargs or (_writes(function) and held.get(id(args[0])) is None)
+        must_mean = "out" in kwargs or (_writes(function) and traced_by_id.get(id(args[0])) is None)
 
         def origin(operation: str, uses: Any = None) -> Origin:
-            return self.context.origin(operation, given if uses is None else uses)
+            return self.context.origin(operation, tensors if uses is None else uses)
 
         builder = self.context.builder
         call = Call(
-            name, args, kwargs, result, builder, lambda v: held.get(id(v)), origin, self.context
+            name,
+            args,
+            kwargs,
+            result,
+            builder,
+            lambda v: traced_by_id.get(id(v)),
+            origin,
+            self.context,
         )
-        return self._follow(call, found, must_mean)
+        return self._follow(call, traced_inputs, must_mean)
 
     def _derive(self, result: Any, given: list[Tensor]) -> None:
         names = self.context.names_of(given)
@@ -166,7 +174,7 @@ class Tracing(TorchFunctionMode):
                     self.context.derive(tensor, names)
 
     def _run(self, function: Any, name: str, args: Any, kwargs: Any) -> Any:
-        """Run a function on shapes alone."""
+        """Run a function on shapes only."""
         if name in _MOVES:
             types = [value for value in _flat((args, kwargs)) if isinstance(value, torch.dtype)]
             return args[0].to(types[0]) if types else args[0]
@@ -190,15 +198,16 @@ class Tracing(TorchFunctionMode):
         )
 
     def _follow(self, call: Call, found: list[Traced], must_mean: bool) -> Any:
-        """Say what a result stands for.
+        """Determine the traced value of a result.
 
-        What means nothing is an error only where the network's result depends on it, unless it was
-        written where nobody would see that: `must_mean`.
+        An operation without a meaning raises an error only if the network's result depends on it.
+        If `must_mean` is set, it raises immediately, because its result is written where this
+        dependence cannot be detected.
         """
-        wrong = [traced for traced in found if isinstance(traced.symbol, Meaningless)]
+        meaningless = [traced for traced in found if isinstance(traced.symbol, Meaningless)]
         try:
-            if wrong:
-                values: Any = wrong[0]
+            if meaningless:
+                values: Any = meaningless[0]
             elif call.name in HANDLERS and not must_mean:
                 values = HANDLERS[call.name](call)
             else:
@@ -213,7 +222,7 @@ class Tracing(TorchFunctionMode):
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Have every module say when it is called, and neurons be written down."""
+        """Record calls of all modules and replace neurons temporarily."""
         with _watching.held(), self._forwards_replaced():
             yield
 
@@ -241,7 +250,7 @@ class Tracing(TorchFunctionMode):
 
         def watched(*args: Any, **kwargs: Any) -> Any:
             if get_ident() != self._thread:
-                # Somebody else uses the network meanwhile.
+                # Another thread uses the network.
                 return forward(*args, **kwargs)
             self.context.path.append(path)
             self.context.called[path] += 1
@@ -256,13 +265,13 @@ class Tracing(TorchFunctionMode):
 
 
 def _writes(function: Any) -> bool:
-    """Tell whether a function writes into its first argument and nothing shows it."""
+    """Return whether a function writes into its first argument without returning it."""
     name = getattr(function, "__name__", "")
     return name == "__setitem__" or (name.endswith("_") and not name.startswith("__"))
 
 
 def _flat(values: Any) -> list[Any]:
-    """Return all values in tuples, lists and mappings."""
+    """Yield all values in nested tuples, lists and mappings."""
     if isinstance(values, dict):
         values = list(values.values())
     if isinstance(values, (tuple, list)):
@@ -271,7 +280,7 @@ def _flat(values: Any) -> list[Any]:
 
 
 def _mapped(values: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Change all tensors in tuples, lists and mappings."""
+    """Apply a function to all tensors in nested tuples, lists and mappings."""
     if isinstance(values, dict):
         return {name: _mapped(value, change) for name, value in values.items()}
     if type(values) in (tuple, list):
@@ -289,7 +298,7 @@ def _empty(tensor: Tensor) -> Tensor:
 
 
 def symbol_of(traced: Traced) -> Symbol:
-    """Return a symbol, or raise the error that stands in its place."""
+    """Return a symbol, or raise its error if it has no meaning."""
     if isinstance(traced.symbol, Meaningless):
         raise traced.symbol.error
     return traced.symbol

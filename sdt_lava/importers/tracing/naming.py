@@ -1,4 +1,4 @@
-"""Names of nodes that are no modules, and the blocks of nodes outside all blocks."""
+"""Name nodes that do not correspond to modules, and assign nodes outside all blocks to a block."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from sdt_lava.ir import Node, Readout
 
 
 def named(nodes: Mapping[str, Node], end: str, shortcuts: Iterable[str]) -> list[Node]:
-    """Return nodes with their final names.
+    """Return the nodes with their final names.
 
-    The sum that leaves a block is its shortcut, and those before it are inner ones. What lies
-    between the last block and the readout belongs to the head.
+    The sum at the end of a block is its shortcut; earlier sums are inner ones. Nodes between the
+    last block and the readout belong to the head.
 
     Parameters
     ----------
     nodes : mapping of str to Node
-        By their first names.
+        Nodes by preliminary name.
     end : str
-        The last node.
+        Name of the last node.
     shortcuts : iterable of str
-        Sums that no module is named after.
+        Sums without a corresponding module.
     """
     names = {name: name for name in nodes}
     blocks = {name: node.block for name, node in nodes.items()}
@@ -44,7 +44,7 @@ def named(nodes: Mapping[str, Node], end: str, shortcuts: Iterable[str]) -> list
     ]
 
 
-# What no module computes, if it is in the network's own forward.
+# Operations in the network's own forward.
 _UNNAMED = frozenset(("token_mean", "token_sum", "shortcut"))
 
 
@@ -57,15 +57,15 @@ def _by_block(nodes: Mapping[str, Node], shortcuts: Iterable[str]) -> dict[str, 
 
 
 def _head(nodes: Mapping[str, Node], end: str) -> list[str]:
-    """Return the nodes from the last block on, if there are blocks."""
+    """Return the names of the nodes after the last block."""
     if not isinstance(nodes[end], Readout) or nodes[end].block:
         return []
-    found, waiting = [], [end]
-    while waiting:
-        name = waiting.pop()
+    head, queue = [], [end]
+    while queue:
+        name = queue.pop()
         if nodes[name].kind == "input":
             return []
-        if not nodes[name].block and name not in found:
-            found.append(name)
-            waiting.extend(nodes[name].inputs)
-    return found
+        if not nodes[name].block and name not in head:
+            head.append(name)
+            queue.extend(nodes[name].inputs)
+    return head

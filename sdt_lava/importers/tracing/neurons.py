@@ -1,7 +1,7 @@
-"""Spiking neurons of several libraries, told apart by class and attributes.
+"""Recognise spiking neurons of several libraries by class and attributes.
 
-None of the libraries is imported: SpikingJelly 0.0.0.0.12 to 2.x, snnTorch and lava-dl's SLAYER
-have kept these names, and a network of any of them can be traced where it is loaded.
+None of the libraries is imported. These names are the same in SpikingJelly 0.0.0.0.12 to 2.x,
+snnTorch and lava-dl's SLAYER, so a network of any of them can be traced wherever it can be loaded.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from torch import nn
 from sdt_lava.errors import TraceError
 from sdt_lava.ir.numerics import DECAY_UNITY
 
-# How time comes: as the first axis, as the last one, or one step a call.
+# Representation of time: first axis, last axis, or one step per call.
 FIRST, LAST, STEPWISE = "first", "last", "stepwise"
 
 
 @dataclass(frozen=True)
 class Neuron:
-    """A leaky integrator with a hard reset to 0, in the variable of the graph.
+    """Leaky integrator with a hard reset to 0, in the variables of the graph.
 
     ``u <- u (1 - du / 4096) + x``, ``v <- v (1 - dv / 4096) + u``, a spike at the threshold, then
     ``v = 0``.
@@ -32,19 +32,19 @@ class Neuron:
     Parameters
     ----------
     threshold : float
-        Of ``v``.
+        Firing threshold of ``v``.
     voltage_decay, current_decay : int
-        Lost share of v and u per step in 1/4096.
+        Fractions of v and u lost per step, in 1/4096.
     time : {'first', 'last', 'stepwise'}
-        Where the module expects time.
+        Position of time in the module's input.
     keeps_state : bool
-        Whether a second call goes on from where the first one ended.
+        Whether a call continues from the state after the previous one.
     is_strict : bool
-        Whether it fires above its threshold only.
+        Whether neurons fire only above the threshold, not at it.
     returns_membrane : bool
-        Whether it returns spikes and membrane potentials.
+        Whether the module returns spikes and membrane potentials.
     note : str
-        What was rounded.
+        Note about rounding.
     """
 
     threshold: float
@@ -58,7 +58,7 @@ class Neuron:
 
 
 class Refusal(Exception):
-    """An attribute of a neuron that the integer neuron has no counterpart for."""
+    """Attribute of a neuron that the integer neuron does not support."""
 
     def __init__(self, attribute: str, found: object, allowed: str, remedy: str = "") -> None:
         super().__init__(attribute)
@@ -70,12 +70,12 @@ Reader = Callable[[Any], Neuron]
 
 
 def neuron_of(module: nn.Module, where: str) -> Neuron | None:
-    """Return what a module computes, if it is a spiking neuron.
+    """Return the neuron that a module computes, or None if it is not a spiking neuron.
 
     Raises
     ------
     TraceError
-        If it is a neuron that an integer neuron cannot follow; the error names the attribute.
+        If the integer neuron does not support an attribute; the error names it.
     """
     known = _known(module)
     if known is None:
@@ -95,7 +95,7 @@ def neuron_of(module: nn.Module, where: str) -> Neuron | None:
 
 
 def is_neuron(module: nn.Module) -> bool:
-    """Tell whether a module is a spiking neuron that may be known."""
+    """Return whether a module is a spiking neuron of a known library."""
     return _known(module) is not None
 
 
@@ -107,7 +107,7 @@ def _known(module: nn.Module) -> tuple[str, Reader] | None:
     return None
 
 
-# What a neuron of a library may be told to do by a class derived from it.
+# Methods that a derived class may override to change a neuron's behaviour.
 _METHODS = (
     "forward",
     "neuronal_charge",
@@ -122,24 +122,26 @@ _METHODS = (
 
 
 def _check_class(module: nn.Module) -> None:
-    """Refuse a derived class with methods of its own: nobody knows what they do."""
+    """Raise `Refusal` if a derived class overrides methods, whose behaviour is unknown."""
     for kind in type(module).__mro__:
         if kind.__name__ in _TABLE:
             return
-        own = [method for method in _METHODS if method in vars(kind)]
-        if own:
-            raise Refusal(own[0], f"a method of {kind.__name__}", "the library's own method")
+        overridden = [method for method in _METHODS if method in vars(kind)]
+        if overridden:
+            raise Refusal(overridden[0], f"a method of {kind.__name__}", "the library's own method")
 
 
 def _number(module: Any, attribute: str) -> float:
-    """Return an attribute that has one value."""
+    """Return an attribute that must have a single value."""
     value = getattr(module, attribute)
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().double().numpy()
     values = np.unique(np.asarray(value, np.float64))
     if values.size != 1 or not isfinite(values[0]):
-        found = "nothing" if not values.size else f"{values.size} values"
-        raise Refusal(attribute, found if values.size != 1 else values[0], "one finite number")
+        description = "nothing" if not values.size else f"{values.size} values"
+        raise Refusal(
+            attribute, description if values.size != 1 else values[0], "one finite number"
+        )
     return float(values[0])
 
 
@@ -151,7 +153,7 @@ def _threshold(module: Any, attribute: str) -> float:
 
 
 def _decay(lost: float, attribute: str, value: float) -> tuple[int, str]:
-    """Round a lost share to the grid of the hardware."""
+    """Round a decay to a multiple of 1/4096."""
     if not 0 <= lost <= 1:
         raise Refusal(attribute, value, "a leak of 0 to 1 a step")
     rounded = round(lost * DECAY_UNITY)
@@ -161,7 +163,7 @@ def _decay(lost: float, attribute: str, value: float) -> tuple[int, str]:
 
 
 def _spikingjelly(module: Any, leak: Callable[[Any], tuple[str, float, float]]) -> Neuron:
-    """Read ``v <- v (1 - leak) + x``, or ``leak * x`` with decay_input, of SpikingJelly."""
+    """Read SpikingJelly's neuron: ``v <- v (1 - leak) + x``, or ``leak * x`` with decay_input."""
     v_reset = getattr(module, "v_reset", 0.0)
     if v_reset is None:
         raise Refusal("v_reset", None, "0: a hard reset", "train with v_reset=0.0")
@@ -224,7 +226,7 @@ def _leaky(module: Any) -> Neuron:
 
 
 def _slayer(module: Any) -> Neuron:
-    """Read SLAYER's CUBA neuron, whose decays are in 1/4096 already."""
+    """Read SLAYER's CUBA neuron, whose decays are already in 1/4096."""
     for attribute in ("norm", "graded_spike"):
         value = getattr(module, attribute, None)
         if value is not None and value is not False:
@@ -242,9 +244,9 @@ def _slayer(module: Any) -> Neuron:
 
 
 def _ours(module: Any) -> Neuron:
-    """Read a neuron of our own models, whose threshold is that of half the graph's variable."""
+    """Read a neuron of our own models, whose membrane is half the graph's variable."""
     voltage_decay, current_decay = module.decays
-    # One that fires at its threshold has it moved down by a level.
+    # If neurons fire at the threshold, it is lowered by one level.
     is_strict = getattr(module, "threshold", 0.0) >= 2 * module.v_th
     return Neuron(
         2 * _threshold(module, "v_th"),
@@ -279,16 +281,16 @@ _TABLE: dict[str, Reader] = {
     "MultiStepIFNode": _if_node,
     "ParametricLIFNode": _parametric_node,
     "MultiStepParametricLIFNode": _parametric_node,
-    # Whatever else SpikingJelly has is derived from this.
+    # Base class of all other SpikingJelly neurons.
     "BaseNode": _unknown,
     "Leaky": _leaky,
-    # The base of snnTorch's neurons.
+    # Base class of snnTorch's neurons.
     "SpikingNeuron": _unknown,
     "Neuron": _slayer,
     "Lif": _ours,
     "FloatLif": _ours,
 }
-# Attributes that tell a class from others of the same name.
+# Attributes that distinguish a class from others of the same name.
 _MARKS: dict[str, tuple[str, ...]] = {
     "LIFNode": ("v_threshold", "tau"),
     "MultiStepLIFNode": ("v_threshold", "tau"),

@@ -1,4 +1,4 @@
-"""The line of the user's code that is being traced."""
+"""Find the line of the user's code that is being traced."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _LIBRARIES = ("site-packages", "dist-packages")
 
 
 def place() -> str:
-    """Return file, line and code of the innermost frame that is neither torch's nor ours.
+    """Return file, line and code of the innermost frame outside torch and this package.
 
-    Frames of installed libraries count only where there are no others.
+    Frames of installed libraries are used only if there are no others.
     """
     frames = []
     frame = sys._getframe(1)
@@ -28,10 +28,10 @@ def place() -> str:
         if following is None:
             break
         frame = following
-    own = [found for found in frames if not any(part in found[0] for part in _LIBRARIES)]
+    user_frames = [found for found in frames if not any(part in found[0] for part in _LIBRARIES)]
     if not frames:
         return ""
-    # Whoever called the tracer comes last and is no part of the network.
-    name, number = (own or frames)[0]
+    # The caller of the tracer is the last frame and not part of the network.
+    name, number = (user_frames or frames)[0]
     code = linecache.getline(name, number).strip()
     return f"{name}:{number}: `{code}`" if code else f"{name}:{number}"

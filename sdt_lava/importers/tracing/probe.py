@@ -1,7 +1,7 @@
-"""Trying neurons out: whether they do what their attributes say.
+"""Test whether neurons behave as their attributes specify.
 
-Versions of a library differ, and a class may have been changed by whoever uses it. A copy of each
-neuron is therefore run once on made-up currents, and compared with the equation.
+Library versions differ, and users may modify classes. A copy of each neuron is therefore run once
+on random currents and compared with the equation.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from sdt_lava.importers.tracing.neurons import FIRST, LAST, STEPWISE, Neuron
 from sdt_lava.ir.numerics import DECAY_UNITY
 
 _STEPS, _CELLS = 12, 64
-# Voltages this close to the threshold, as a share of it, may be rounded to either side.
+# Voltages closer to the threshold than this fraction of it may be rounded to either side.
 _CLOSE = 0.02
 
 
 def check_neuron(module: nn.Module, neuron: Neuron, where: str) -> None:
-    """Compare a neuron with its equation on currents that make it fire now and then.
+    """Compare a neuron with its equation on currents that make it fire occasionally.
 
     Raises
     ------
     TraceError
-        If they differ where rounding cannot be the reason, or the neuron cannot be run.
+        If they differ by more than rounding, or the neuron cannot be run.
     """
     currents = _currents(neuron)
     expected, is_sure = integrate(neuron, currents)
@@ -40,9 +40,9 @@ def check_neuron(module: nn.Module, neuron: Neuron, where: str) -> None:
             f"cannot be run by itself: {type(error).__name__}: {error}",
             "a neuron that can be copied and run on currents of any shape",
         ) from error
-    wrong = (spikes != expected) & is_sure
-    if wrong.any():
-        step = int(wrong.flatten(1).any(1).nonzero()[0])
+    differs = (spikes != expected) & is_sure
+    if differs.any():
+        step = int(differs.flatten(1).any(1).nonzero()[0])
         raise TraceError(
             f"{where} ({type(module).__name__})",
             f"spikes are not those of its attributes from step {step} on: {neuron}",
@@ -51,16 +51,16 @@ def check_neuron(module: nn.Module, neuron: Neuron, where: str) -> None:
 
 
 def integrate(neuron: Neuron, currents: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the spikes of the equation, and where rounding has no say in them, ``(T, ...)``."""
-    kept_u = 1 - neuron.current_decay / DECAY_UNITY
-    kept_v = 1 - neuron.voltage_decay / DECAY_UNITY
+    """Return the spikes of the equation, and where they do not depend on rounding, ``(T, ...)``."""
+    factor_u = 1 - neuron.current_decay / DECAY_UNITY
+    factor_v = 1 - neuron.voltage_decay / DECAY_UNITY
     state_u = torch.zeros_like(currents[0])
     voltage = torch.zeros_like(currents[0])
     sure = torch.ones_like(currents[0], dtype=torch.bool)
     spikes, certain = [], []
     for current in currents:
-        state_u = kept_u * state_u + current
-        voltage = kept_v * voltage + state_u
+        state_u = factor_u * state_u + current
+        voltage = factor_v * voltage + state_u
         sure = sure & ((voltage - neuron.threshold).abs() > _CLOSE * neuron.threshold)
         fired = voltage >= neuron.threshold
         voltage = voltage.masked_fill(fired, 0.0)
@@ -76,12 +76,14 @@ def _currents(neuron: Neuron) -> Tensor:
 
 
 def _copied(module: nn.Module) -> nn.Module:
-    # What is left of a run in training has a history, and torch copies no such tensors.
-    held = [module.__dict__, *(v for v in module.__dict__.values() if isinstance(v, dict))]
-    states = [value for values in held for value in values.values() if isinstance(value, Tensor)]
+    # States left by a training run have a gradient history, and torch cannot copy such tensors.
+    dictionaries = [module.__dict__, *(v for v in module.__dict__.values() if isinstance(v, dict))]
+    states = [
+        value for values in dictionaries for value in values.values() if isinstance(value, Tensor)
+    ]
     history = {id(state): state.detach().clone() for state in states if not state.is_leaf}
     copied = deepcopy(module, history).eval()
-    # The tracer's own, where a network is being traced.
+    # Replacement by the tracer during tracing.
     copied.__dict__.pop("forward", None)
     return copied
 
@@ -111,12 +113,12 @@ def _steps(module: Any, neuron: Neuron, currents: Tensor) -> list[Tensor]:
 
 
 def _rest(module: Any) -> None:
-    """Take a copy's memory away, and what only works on other devices."""
+    """Reset the state of a copy, and select a backend that works on the CPU."""
     if getattr(module, "backend", "torch") != "torch":
         module.backend = "torch"
     if hasattr(module, "reset") and callable(module.reset):
         module.reset()
-    # SLAYER's neurons have the shape of what they first saw.
+    # SLAYER's neurons keep the shape of their first input.
     if hasattr(module, "num_neurons"):
         module.shape, module.num_neurons = None, None
         for name in ("current_state", "voltage_state"):

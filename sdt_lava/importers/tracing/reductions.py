@@ -1,4 +1,4 @@
-"""Sums and means over tokens, and over time at the end of a network."""
+"""Handle sums and means over tokens, and over time at the end of a network."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ from sdt_lava.importers.tracing.symbols import (
 
 @handles("sum", "mean")
 def reduce(call: Call) -> Traced:
-    """Reduce tokens, time or both."""
+    """Reduce over tokens, time or both."""
     subject = call.subject
     dims = call.arg(1, "dim", None)
     ndim = len(subject.layout)
-    given = range(ndim) if dims is None else [dims] if isinstance(dims, int) else dims
-    positions = sorted(dim % ndim for dim in given)
+    dim_list = range(ndim) if dims is None else [dims] if isinstance(dims, int) else dims
+    positions = sorted(dim % ndim for dim in dim_list)
     keeps_axes = bool(call.arg(2, "keepdim", False))
     is_mean = call.name == "mean"
     axes = [subject.layout[position] for position in positions]
     if any(has_copies(axis) for axis in axes) or BATCH in roots(axes):
         raise NoMeaning(f"a {call.name} over the batch or over copies", "over tokens or time")
     time = [p for p in positions if TIME in roots([subject.layout[p]])]
-    others = [p for p in positions if p not in time]
+    token_positions = [p for p in positions if p not in time]
     for position in time:
         subject = _over_time(call, subject, position, is_mean)
-    if others and _reduces_tokens(subject, others):
-        tokens = int(np.prod([size_of(subject.layout[p]) for p in others]))
+    if token_positions and _reduces_tokens(subject, token_positions):
+        tokens = int(np.prod([size_of(subject.layout[p]) for p in token_positions]))
         gain = 1.0 if is_mean else float(tokens)
-        subject = over_tokens(call, subject, tuple(others), gain, keeps_axes=True)
+        subject = over_tokens(call, subject, tuple(token_positions), gain, keeps_axes=True)
     layout = tuple(
         () if position in positions else axis
         for position, axis in enumerate(subject.layout)
@@ -76,14 +76,14 @@ def _over_time(call: Call, subject: Traced, position: int, is_mean: bool) -> Tra
 
 
 def _reduces_tokens(subject: Traced, positions: Sequence[int]) -> bool:
-    """Tell whether axes are those of the tokens; axes of length 1 that are nothing are none."""
+    """Return whether axes are those of the tokens; unrelated axes of length 1 are not."""
     shape, axes = subject.symbol.shape, [subject.layout[position] for position in positions]
     factors = [factor for axis in axes for factor in merged(axis)]
-    wanted = 1 if len(shape) < 3 else shape[1] * shape[2]
+    tokens = 1 if len(shape) < 3 else shape[1] * shape[2]
     if not factors:
-        return len(shape) == 3 and wanted == 1 and bool(roots(axes) & {"1", "2"})
-    held = int(np.prod([factor.size for factor in factors]))
-    if {factor.root for factor in factors} <= {"1", "2"} and held == wanted:
+        return len(shape) == 3 and tokens == 1 and bool(roots(axes) & {"1", "2"})
+    size = int(np.prod([factor.size for factor in factors]))
+    if {factor.root for factor in factors} <= {"1", "2"} and size == tokens:
         return True
     raise NoMeaning(
         f"a sum or mean over a part of the axes of {described(subject.symbol)}",
@@ -94,7 +94,7 @@ def _reduces_tokens(subject: Traced, positions: Sequence[int]) -> bool:
 def over_tokens(
     call: Call, subject: Traced, positions: tuple[int, ...], gain: float, *, keeps_axes: bool
 ) -> Traced:
-    """Return the mean over all tokens, times a number."""
+    """Return the mean over all tokens, times a gain."""
     _reduces_tokens(subject, positions)
     symbol = call.context.once(
         ("tokens", id(subject.symbol), gain), lambda: _token_mean(call, subject.symbol, gain)
@@ -108,7 +108,7 @@ def over_tokens(
 
 
 def _without_tokens(axis: Axis, is_reduced: bool) -> Axis:
-    # What has only one token keeps axes of length 1 that were its rows and columns.
+    # A single token keeps axes of length 1 that were its rows and columns.
     return () if is_reduced else tuple(f for f in axis if f.root not in ("1", "2"))
 
 
@@ -125,13 +125,13 @@ def _token_mean(call: Call, symbol: Symbol, gain: float) -> Symbol:
         windows = Windows(groups=channels)
         origin = call.origin("mean")
         mean = call.builder.linear(symbol, weight, None, windows, (channels, 1, 1), origin)
-        # The channels alone are left.
+        # Only channels remain.
         return call.builder.linear(mean, np.eye(channels), None, None, shape, origin)
     return TokenAverage(shape, symbol, call.origin("token_mean"), gain)
 
 
 def one_step(time: Any) -> int | None:
-    """Return the step that a value belongs to, if it is a single one."""
+    """Return the time step of a value, or None if it has several."""
     if isinstance(time, Steps) and len(time.present) == 1 and time.gain == 1:
         return next(iter(time.present))
     return None

@@ -1,19 +1,19 @@
-"""What a handler raises where the graph has no counterpart; the tracer adds where it was."""
+"""Define the exception for operations without a counterpart; the tracer adds the location."""
 
 from __future__ import annotations
 
 
 class NoMeaning(Exception):
-    """An operation, as it was called, that no node of the graph stands for.
+    """Operation, or call of it, that no node of the graph can represent.
 
     Parameters
     ----------
     found : str
-        What was done.
+        The operation.
     allowed : str, optional
-        What would have been understood.
+        Supported alternative.
     remedy : str, optional
-        What can be done about it.
+        Advice to the user.
     """
 
     def __init__(self, found: str, allowed: str = "", remedy: str = "") -> None:

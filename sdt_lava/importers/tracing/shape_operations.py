@@ -1,4 +1,4 @@
-"""Operations that move values and compute none: they leave no node."""
+"""Handle operations that only move values; they create no nodes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sdt_lava.importers.tracing.calls import Call, handles
 from sdt_lava.importers.tracing.refusals import NoMeaning
 from sdt_lava.importers.tracing.symbols import Events, Selection, Steps, Traced
 
-# Sizes that tell axes apart.
+# Distinct sizes that identify axes.
 _DISTINCT = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
 
 
@@ -35,7 +35,7 @@ _DISTINCT = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
     "cuda", "cpu", "requires_grad", "data", "alias", "pos", "positive",
 )  # fmt: skip
 def same(call: Call) -> Traced:
-    """Keep what a tensor stands for."""
+    """Return the traced value unchanged."""
     symbol = call.subject.symbol
     is_binary = isinstance(symbol, Events) and symbol.is_binary and symbol.gain == 1
     if not call.result.is_floating_point() and not is_binary:
@@ -45,7 +45,7 @@ def same(call: Call) -> Traced:
 
 @handles("dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout", "alpha_dropout")
 def dropout(call: Call) -> Traced:
-    """Do nothing, as dropout does in evaluation."""
+    """Return the traced value unchanged, like dropout in evaluation mode."""
     if call.arg(1, "p", 0.5) and call.arg(2, "training", True):
         raise NoMeaning("dropout that is not switched off in evaluation", "self.training")
     return call.subject
@@ -54,7 +54,7 @@ def dropout(call: Call) -> Traced:
 @handles("reshape", "view", "flatten", "unflatten", "squeeze", "unsqueeze", "ravel",
          "reshape_as", "view_as")  # fmt: skip
 def reshape(call: Call) -> Traced:
-    """Follow what keeps the order of memory."""
+    """Follow a reshape in C order."""
     subject = call.subject
     layout = reshaped(subject.layout, call.shape)
     if layout is None:
@@ -68,7 +68,7 @@ def reshape(call: Call) -> Traced:
 @handles("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis", "t", "T", "mT",
          "H", "mH", "adjoint")  # fmt: skip
 def permute(call: Call) -> Traced:
-    """Follow a permutation: where it takes axes of distinct lengths tells which one it is."""
+    """Follow a permutation, which is determined by applying it to axes of distinct lengths."""
     subject = call.subject
     lengths = _DISTINCT[: len(subject.layout)]
     probe = torch.empty(lengths, device="meta")
@@ -82,7 +82,7 @@ def permute(call: Call) -> Traced:
 
 @handles("expand", "expand_as", "broadcast_to", "repeat", "tile")
 def expand(call: Call) -> Traced:
-    """Follow copies along an axis of length 1: of a static value, they are time steps."""
+    """Follow copies along an axis of length 1; copies of a static value are time steps."""
     subject = call.subject
     old: Layout = ((),) * (len(call.shape) - len(subject.layout)) + subject.layout
     is_static = subject.time is None and TIME not in roots(old)
@@ -103,16 +103,16 @@ def expand(call: Call) -> Traced:
 
 @handles("getitem", "select", "narrow")
 def index(call: Call) -> Traced:
-    """Follow slices, new axes and single time steps."""
+    """Follow slicing, new axes and selection of single time steps."""
     if call.name == "select":
         dim, position = call.arg(1, "dim"), call.arg(2, "index")
-        given: tuple[Any, ...] = (slice(None),) * (dim % len(call.subject.layout)) + (position,)
+        keys: tuple[Any, ...] = (slice(None),) * (dim % len(call.subject.layout)) + (position,)
     elif call.name == "narrow":
         raise NoMeaning("a part of an axis")
     else:
         key = call.args[1]
-        given = key if isinstance(key, tuple) else (key,)
-    return _indexed(call, call.subject, _without_ellipsis(given, len(call.subject.layout)))
+        keys = key if isinstance(key, tuple) else (key,)
+    return _indexed(call, call.subject, _without_ellipsis(keys, len(call.subject.layout)))
 
 
 def _without_ellipsis(given: Sequence[Any], ndim: int) -> list[Any]:
@@ -168,16 +168,18 @@ def _step(call: Call, axis: Axis, position: int, time: Steps | None) -> Steps | 
 
 def _every_so_many(call: Call, traced: Traced, strides: dict[int, tuple[Axis, int]]) -> Traced:
     symbol = traced.symbol
-    found = {merged(axis)[0].root if merged(axis) else "": s for axis, s in strides.values()}
-    is_image = len(symbol.shape) == 3 and set(found) <= {"1", "2"}
-    if not is_image or len(set(found.values())) > 1 or isinstance(symbol, Events):
+    strides_by_root = {
+        merged(axis)[0].root if merged(axis) else "": s for axis, s in strides.values()
+    }
+    is_image = len(symbol.shape) == 3 and set(strides_by_root) <= {"1", "2"}
+    if not is_image or len(set(strides_by_root.values())) > 1 or isinstance(symbol, Events):
         raise NoMeaning("a slice with steps", "of currents, every k-th row and column")
-    stride = next(iter(found.values()))
+    stride = next(iter(strides_by_root.values()))
     channels, height, width = symbol.shape
-    if any(str(axis) not in found and symbol.shape[axis] > 1 for axis in (1, 2)):
+    if any(str(axis) not in strides_by_root and symbol.shape[axis] > 1 for axis in (1, 2)):
         raise NoMeaning("a slice with steps along one axis", "along rows and columns")
     shape = (channels, -(-height // stride), -(-width // stride))
-    made = call.context.once(
+    selection = call.context.once(
         ("select", id(symbol), stride),
         lambda: Selection(shape, symbol, stride, call.origin("subsample")),
     )
@@ -185,12 +187,12 @@ def _every_so_many(call: Call, traced: Traced, strides: dict[int, tuple[Axis, in
     for position, (axis, _) in strides.items():
         root = merged(axis)[0].root
         axes[position] = whole(root, shape[int(root)])
-    return replace(traced, symbol=made, layout=tuple(axes))
+    return replace(traced, symbol=selection, layout=tuple(axes))
 
 
 @handles("unbind", "iter")
 def unbind(call: Call) -> list[Traced]:
-    """Take time steps apart."""
+    """Separate time steps."""
     subject = call.subject
     dim = call.arg(1, "dim", 0) % len(subject.layout)
     before = [slice(None)] * dim
@@ -201,7 +203,7 @@ def unbind(call: Call) -> list[Traced]:
 
 @handles("stack", "cat", "concat", "concatenate")
 def stack(call: Call) -> Traced:
-    """Put time steps together."""
+    """Join time steps."""
     parts = [call.traced(tensor) for tensor in call.args[0]]
     first = parts[0]
     if first is None or any(part is None or part.symbol is not first.symbol for part in parts):
@@ -212,8 +214,8 @@ def stack(call: Call) -> Traced:
         raise NoMeaning("signals joined along an axis that they have", "steps along a new axis")
     layouts = {tuple(map(merged, part.layout)) for part in parts if part is not None}
     steps = [part.time for part in parts if part is not None]
-    wanted = [Steps(frozenset({step})) for step in range(len(parts))]
-    if len(layouts) > 1 or (steps != wanted and any(step is not None for step in steps)):
+    expected_steps = [Steps(frozenset({step})) for step in range(len(parts))]
+    if len(layouts) > 1 or (steps != expected_steps and any(step is not None for step in steps)):
         raise NoMeaning("time steps joined in another order", "all steps from the first one on")
     call.context.set_steps(len(parts))
     axes = list(first.layout)

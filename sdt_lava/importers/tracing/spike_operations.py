@@ -1,4 +1,4 @@
-"""Maxima and products of spikes, and sums of currents."""
+"""Handle maxima and products of spikes, and sums of currents."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from sdt_lava.ir import And, OrPool, TokenDilate
 
 @handles("max_pool1d", "max_pool2d", "max_pool3d")
 def highest(call: Call) -> Traced:
-    """Take the OR of spikes, or the maximum of currents, in windows."""
+    """Compute the OR of spikes or the maximum of currents in windows."""
     ndim, subject = int(call.name[8]), call.subject
     kernel = per_axis(call.arg(1, "kernel_size"), ndim)
     stride = per_axis(call.arg(2, "stride", None) or kernel, ndim)
@@ -68,18 +68,18 @@ def _pooled(
         raise NoMeaning("ceil_mode = True where it makes another window", "False")
     shape = (symbol.shape[0], *sides)
     if isinstance(symbol, Events):
-        made: Symbol = call.context.once(
+        pooled: Symbol = call.context.once(
             ("or", id(symbol), window), lambda: _or_pool(call, symbol, window, shape)
         )
     else:
-        made = call.context.once(
+        pooled = call.context.once(
             ("highest", id(symbol), window),
             lambda: Highest(shape, symbol, window, call.origin("max_pool")),
         )
     axes = list(subject.layout)
     for root, position in zip((1, 2), positions, strict=True):
         axes[position] = whole(root, shape[root])
-    return replace(subject, symbol=made, layout=tuple(axes))
+    return replace(subject, symbol=pooled, layout=tuple(axes))
 
 
 def _or_pool(
@@ -90,18 +90,18 @@ def _or_pool(
     fields = dict(zip(("kernel", "stride", "padding"), window, strict=True))
     origin = call.origin("or_pool")
     if window[1] == 1:
-        # A dilation belongs to what it dilates, whichever module does it.
+        # A dilation belongs to the signal that it dilates, whatever module computes it.
         origin = _of_source(call, symbol, "_dilate")
     node = call.builder.add(OrPool, origin, (symbol.node,), **fields)
     return Events(shape, node, True, symbol.gain)
 
 
 def _heads(subject: Traced, moving: list[int]) -> int | None:
-    """Return the number of heads, if windows move over all tokens and the channels of a head."""
+    """Return the number of heads if windows move over all tokens and the channels of a head."""
     shape = subject.symbol.shape
     if len(shape) != 3 or len(moving) != 2:
         return None
-    # Rows and columns, if each has an axis: of a single token nothing else tells.
+    # Rows and columns must have separate axes to be recognised for a single token.
     if all(roots([subject.layout[at]]) <= {root} for at, root in zip(moving, "12", strict=True)):
         return None
     tokens = merged((*whole(1, shape[1]), *whole(2, shape[2])))
@@ -110,7 +110,7 @@ def _heads(subject: Traced, moving: list[int]) -> int | None:
         return None
     channels = axes[1 - axes.index(tokens)]
     last = Factor("0", 1, channels[0].size) if channels else None
-    # In heads of one channel there is nothing to tell them by.
+    # Heads of one channel cannot be distinguished.
     if channels != (() if last is None else (last,)):
         return None
     return shape[0] // (last.size if last else 1)
@@ -138,7 +138,7 @@ def _of_source(call: Call, symbol: Events, ending: str) -> Origin:
 @handles("mul", "multiply", "imul", "rmul", "div", "divide", "true_divide", "truediv", "itruediv",
          "logical_and", "bitwise_and", "and", "iand")  # fmt: skip
 def multiply(call: Call) -> Traced:
-    """Mask spikes with spikes, or multiply by numbers."""
+    """Mask spikes with spikes, or multiply by constants."""
     if call.kwargs.get("rounding_mode") is not None:
         raise NoMeaning("a quotient that is rounded")
     first, second = call.args[0], call.arg(1, "other")
@@ -172,15 +172,15 @@ def _scaled(call: Call, subject: Traced, values: torch.Tensor) -> Traced:
 
 
 def _per_channel(call: Call, subject: Traced, values: torch.Tensor) -> Any:
-    """Return what a tensor holds for each channel; None if it differs by anything else."""
+    """Return the values of a tensor by channel; None if they vary within a channel."""
     channels = subject.symbol.shape[0]
     if values.numel() == 1:
         return np.full(channels, values.item())
     if values.ndim > len(subject.layout):
         return None
     shape = (1,) * (len(subject.layout) - values.ndim) + tuple(values.shape)
-    held = [position for position, length in enumerate(shape) if length > 1]
-    if len(held) != 1 or not is_whole(subject.layout[held[0]], 0, channels):
+    varying = [position for position, length in enumerate(shape) if length > 1]
+    if len(varying) != 1 or not is_whole(subject.layout[varying[0]], 0, channels):
         return None
     return values.reshape(-1).numpy()
 
@@ -207,7 +207,7 @@ def _masked(call: Call, one: Traced, other: Traced) -> Traced:
 
 
 def _product(first: str, second: str) -> str:
-    """Return a name for a product of spikes: that of k_lif and v_lif is kv."""
+    """Return a name for a product of spikes; for k_lif and v_lif it is kv."""
     stems = []
     for node in (first, second):
         stem = node.rpartition(".")[2]
@@ -225,7 +225,7 @@ def _joint_layout(one: Traced, other: Traced, what: str) -> Layout:
 
 
 def _joint_time(one: Traced, other: Traced) -> Steps | None:
-    """Return the time of an element-wise result."""
+    """Return the time steps of an element-wise result."""
     times = [traced.time for traced in (one, other)]
     if None in times:
         other_has_axis = any(
@@ -241,7 +241,7 @@ def _joint_time(one: Traced, other: Traced) -> Steps | None:
 
 @handles("add", "iadd", "radd", "sub", "subtract", "isub", "rsub", "neg", "negative")
 def add(call: Call) -> Traced:
-    """Add up currents, the steps of one signal, or a bias for each channel."""
+    """Add currents, time steps of one signal, or a bias for each channel."""
     if call.name.startswith("neg"):
         return _scaled(call, call.subject, torch.tensor(-1.0))
     first, second = call.args[0], call.arg(1, "other")
@@ -252,12 +252,12 @@ def add(call: Call) -> Traced:
     signs[1] *= float(call.arg(2, "alpha", 1))
     if one is not None and other is not None:
         return _sum(call, one, other, signs)
-    subject, offset, own, others = (
+    subject, offset, factor, offset_factor = (
         (one, second, *signs) if one is not None else (other, first, *reversed(signs))
     )
     assert subject is not None
-    signed = subject if own == 1 else _scaled(call, subject, torch.tensor(own))
-    return _shifted(call, signed, constant(offset) * others)
+    signed = subject if factor == 1 else _scaled(call, subject, torch.tensor(factor))
+    return _shifted(call, signed, constant(offset) * offset_factor)
 
 
 def _shifted(call: Call, subject: Traced, offset: torch.Tensor) -> Traced:
@@ -304,7 +304,7 @@ def _sum(call: Call, one: Traced, other: Traced, signs: list[float]) -> Traced:
 
 
 def _later_steps(one: Traced, other: Traced, signs: list[float]) -> Traced | None:
-    """Return a sum over time that goes on by a step, if that is what is added."""
+    """Return a sum over time extended by a step, or None if the terms are not such a sum."""
     if one.symbol is not other.symbol or one.time is None or other.time is None:
         return None
     if one.time.present & other.time.present or one.time.gain != other.time.gain:
@@ -316,13 +316,13 @@ def _later_steps(one: Traced, other: Traced, signs: list[float]) -> Traced | Non
 
 @handles("maximum", "logical_or", "bitwise_or", "or", "ior")
 def either(call: Call) -> Traced:
-    """Refuse what graphs have no node for."""
+    """Raise `NoMeaning`, since graphs have no node for this operation."""
     raise NoMeaning("an OR of two signals", "an OR over windows: a max-pool of spikes")
 
 
 @handles("relu", "relu6")
 def rectify(call: Call) -> Traced:
-    """Keep spikes, which are never negative."""
+    """Return spikes unchanged, since they are never negative."""
     symbol = call.subject.symbol
     if isinstance(symbol, Events) and symbol.is_binary and symbol.gain > 0:
         return call.subject

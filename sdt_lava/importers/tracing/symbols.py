@@ -1,8 +1,8 @@
-"""What a tensor of a traced run stands for.
+"""Define the values that tensors of a traced run represent.
 
-A symbol says what is computed, whatever the time step, the sample and the order of axes; `Traced`
-adds those. Symbols of linear operations are not nodes yet: normalisations, factors and further
-linear operations are folded into them until a neuron or the network's end reads them.
+A symbol represents a signal independently of time step, sample and order of axes, which `Traced`
+adds. Symbols of linear operations are not yet nodes: normalisations, factors and further linear
+operations are folded into them until a neuron or the network's end reads them.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from sdt_lava.importers.tracing.axes import Layout, Shape
 
 @dataclass(frozen=True, eq=False)
 class Symbol:
-    """Base of all symbols: a signal of some shape, without time and batch."""
+    """Base of all symbols: a signal without time and batch."""
 
     shape: Shape
 
 
 @dataclass(frozen=True, eq=False)
 class Events(Symbol):
-    """What a node sends, times a number.
+    """Signal of a node, times a gain.
 
     Parameters
     ----------
     node : str
-        The node.
+        Name of the node.
     is_binary : bool
-        Whether it sends spikes.
+        Whether the node sends spikes.
     gain : float
-        The number.
+        Factor of the signal.
     """
 
     node: str
@@ -43,7 +43,7 @@ class Events(Symbol):
 
 @dataclass(frozen=True)
 class Windows:
-    """How the kernel of a convolution moves."""
+    """Stride, padding, dilation and groups of a convolution."""
 
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
@@ -53,18 +53,18 @@ class Windows:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where in the network something is computed.
+    """Location of an operation in the network.
 
     Parameters
     ----------
     module : str
         Path of the innermost module.
     name : str
-        Name for a node.
+        Name of the node to create.
     block : str
-        Its block.
+        Block of the node.
     parameters : frozenset of str
-        Names of the parameters that it uses.
+        Names of the parameters used.
     """
 
     module: str
@@ -75,20 +75,20 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Affine(Symbol):
-    """A linear operation on events, and a bias: ``gain * W s + bias``.
+    """Linear operation on events with a bias: ``gain * W s + bias``.
 
     Parameters
     ----------
     source : Events
-        What is read; its gain is not in the weights.
+        Input; its gain is not included in the weights.
     weight : ndarray or Tensor
-        ``(O, C / groups, kH, kW)`` of a convolution, ``(O, I)`` without windows.
+        Weights ``(O, C / groups, kH, kW)`` of a convolution, or ``(O, I)`` without windows.
     windows : Windows or None
-        Of a convolution.
+        Windows of a convolution.
     gain, bias : ndarray or None
-        A number for each output channel.
+        Values per output channel.
     origin : Origin
-        Where it is.
+        Location of the operation.
     """
 
     source: Events
@@ -101,7 +101,7 @@ class Affine(Symbol):
 
 @dataclass(frozen=True, eq=False)
 class Total(Symbol):
-    """A sum of currents."""
+    """Sum of currents."""
 
     terms: tuple[Symbol, ...]
     origin: Origin
@@ -109,7 +109,7 @@ class Total(Symbol):
 
 @dataclass(frozen=True, eq=False)
 class Count(Symbol):
-    """How many tokens spike in each channel, times a number."""
+    """Number of spiking tokens in each channel, times a gain."""
 
     source: Events
     origin: Origin
@@ -118,7 +118,7 @@ class Count(Symbol):
 
 @dataclass(frozen=True, eq=False)
 class TokenAverage(Symbol):
-    """The mean of currents over tokens, times a number."""
+    """Mean of currents over tokens, times a gain."""
 
     source: Symbol
     origin: Origin
@@ -127,7 +127,7 @@ class TokenAverage(Symbol):
 
 @dataclass(frozen=True, eq=False)
 class Selection(Symbol):
-    """Every so many rows and columns of currents."""
+    """Currents at every ``stride``-th row and column."""
 
     source: Symbol
     stride: int
@@ -136,7 +136,7 @@ class Selection(Symbol):
 
 @dataclass(frozen=True, eq=False)
 class Highest(Symbol):
-    """The maximum of currents in windows."""
+    """Maximum of currents in windows."""
 
     source: Symbol
     window: tuple[int, int, int]
@@ -145,7 +145,7 @@ class Highest(Symbol):
 
 @dataclass(frozen=True, eq=False)
 class Votes(Symbol):
-    """Spikes added up in groups of neurons, at the end of a network."""
+    """Number of spikes per group of neurons at the end of a network."""
 
     source: Events
     origin: Origin
@@ -153,52 +153,53 @@ class Votes(Symbol):
 
 @dataclass(frozen=True, eq=False)
 class Membrane(Symbol):
-    """The potential that a neuron returns and takes back at the next step."""
+    """Membrane potential that a neuron returns and receives again in the next step."""
 
     module: str
 
 
 @dataclass(frozen=True, eq=False)
 class Meaningless(Symbol):
-    """What a graph cannot express; an error if anything depends on it."""
+    """Value that a graph cannot represent; the error is raised if anything depends on it."""
 
     error: TraceError
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Values of single time steps, added up.
+    """Sum over some time steps.
 
     Parameters
     ----------
     present : frozenset of int
-        Which steps.
+        Indices of the steps.
     gain : float
-        What their sum is multiplied by.
+        Factor of the sum.
     """
 
     present: frozenset[int]
     gain: float = 1.0
 
 
-# None: the same at every step, or one of the tensor's axes is time.
+# None if the value is the same at every step, or an axis of the tensor is time.
 Time = Steps | None
 
 
 @dataclass(frozen=True)
 class Traced:
-    """What a tensor stands for.
+    """Value that a tensor represents.
 
     Parameters
     ----------
     symbol : Symbol
-        The signal.
+        Symbol of the signal.
     layout : Layout
-        What each axis is.
+        Meaning of each axis.
     time : Steps or None
-        Which steps, if no axis is time and they are not all the same.
+        Time steps, if no axis is time and the value depends on the step.
     version : int
-        Of the tensor's memory: another one says that it was changed through another tensor.
+        Version of the tensor's memory, which differs if the memory was changed through another
+        tensor.
     """
 
     symbol: Symbol

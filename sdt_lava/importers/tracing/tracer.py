@@ -1,4 +1,4 @@
-"""From any torch module to a float graph, with batch normalisation folded."""
+"""Trace any torch module to a float graph with folded batch normalisation."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _SHOWN = 8
 
 @runtime_checkable
 class Described(Protocol):
-    """A network that knows its own input: it is traced without an example."""
+    """Network that describes its own input, so that tracing needs no example."""
 
     def graph_input(self) -> Input:
-        """Return the entry of the graph."""
+        """Return the input node of the graph."""
 
     def graph_metadata(self) -> dict[str, Any]:
-        """Return what travels with the graph."""
+        """Return the metadata of the graph."""
 
     def graph_steps(self) -> int:
         """Return the number of time steps of a static input."""
@@ -49,36 +49,35 @@ def trace(
     timesteps: int | None = None,
     levels: tuple[float, int, int] | None = None,
 ) -> Graph:
-    """Write a torch module down as a float graph, by running it once.
+    """Convert a torch module to a float graph by running it once.
 
     Parameters
     ----------
     module : nn.Module
-        Any network of spiking neurons. It is run in evaluation mode and left as it was.
+        Any network of spiking neurons. It is run in evaluation mode and not changed.
     example : array_like or Tensor, optional
-        Input of the network, at least one sample. Networks of this package need none: their
-        configuration says what their input is.
+        Input of the network with at least one sample. Networks of this package need none, because
+        their configuration describes the input.
     axes : str, optional
-        What the example's axes are: letters of ``B`` (batch), ``T`` (time), ``C``, ``H``, ``W``.
-        By default ``BC``, ``BCHW`` (static) or ``BTCHW``, by their number.
+        Axes of the example: letters ``B`` (batch), ``T`` (time), ``C``, ``H`` and ``W``. By default
+        ``BC``, ``BCHW`` (static) or ``BTCHW``, depending on their number.
     timesteps : int, optional
-        Steps of a sample, if the network computes one step a call.
+        Number of time steps of a sample, if the network computes one step per call.
     levels : (float, int, int), optional
-        Integer levels per unit of the input, and the smallest and largest level. By default chosen
-        from the example: spikes if all of it is 0 or 1.
+        Integer levels per unit of the input, and the smallest and largest level. By default, they
+        are derived from the example: spikes if all values are 0 or 1.
 
     Returns
     -------
     Graph
-        Nodes named as the modules; weights in float64, biases on the synapses. What the network has
-        and does not use is listed in the metadata's ``trace``, and logged.
+        Graph with nodes named after the modules, float64 weights, and biases on the synapses.
+        Unused parts of the network are listed in ``trace`` of the metadata and logged.
 
     Raises
     ------
     TraceError
-        If something that the result depends on has no meaning in a graph: the error names the
-        module, the line of its code and the operation. Also if the result depends on the other
-        samples of a batch.
+        If the result depends on an operation that a graph cannot represent (the error names the
+        module, the line of code and the operation), or on the other samples of a batch.
     """
     if isinstance(module, Described) and axes is None and levels is None:
         return _traced_description(module)
@@ -133,7 +132,7 @@ def _run(
         except NoMeaning as refusal:
             raise tracing.error(refusal.found, refusal.allowed, refusal.remedy) from None
         except Exception as error:
-            # Whatever a stranger's code raises, the user learns where.
+            # User code may raise any exception; the error reports its location.
             raise TraceError(
                 f"the network ({type(module).__name__})",
                 f"raised {type(error).__name__} while it was traced: {error}",
@@ -149,14 +148,14 @@ def _outline(node: Node) -> tuple[str, str, tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class _Ending:
-    """What happens after a run: the result is found, and everything it depends on is kept."""
+    """Last stage of tracing, which selects the nodes that the result depends on."""
 
     tracing: Tracing
     module: nn.Module
     timesteps: int | None
 
     def graph(self, result: Any, metadata: dict[str, Any]) -> Graph:
-        """Return the graph of what the network's result depends on."""
+        """Return the graph of the nodes that the network's result depends on."""
         context = self.tracing.context
         output = self._output(result)
         symbol = symbol_of(output)
@@ -167,12 +166,12 @@ class _Ending:
         steps = self._steps(output)
         if BATCH not in roots(output.layout):
             raise self.tracing.error("a result without a batch axis", "a result for each sample")
-        kept = _needed(context.builder.nodes, end)
-        used = frozenset().union(*(context.builder.parameters.get(name, ()) for name in kept))
+        needed = _needed(context.builder.nodes, end)
+        used = frozenset().union(*(context.builder.parameters.get(name, ()) for name in needed))
         notes = self._notes(used)
         if notes:
             metadata = {**metadata, "trace": notes}
-        return Graph.build(named(kept, end, context.builder.shortcuts), steps, metadata)
+        return Graph.build(named(needed, end, context.builder.shortcuts), steps, metadata)
 
     def _output(self, result: Any) -> Traced:
         for tensor in _tensors(result):
@@ -185,16 +184,16 @@ class _Ending:
         )
 
     def _steps(self, output: Traced) -> int:
-        """Return the number of time steps, and check that the result has all of them."""
+        """Return the number of time steps, and check that the result includes all of them."""
         context = self.tracing.context
         present = output.time.present if output.time is not None else frozenset()
-        given = self.timesteps
+        timesteps = self.timesteps
         if context.steps is not None:
-            if given not in (None, context.steps):
-                raise self.tracing.error(f"{context.steps} time steps", f"timesteps = {given}")
+            if timesteps not in (None, context.steps):
+                raise self.tracing.error(f"{context.steps} time steps", f"timesteps = {timesteps}")
             steps = context.steps
-        elif len(present) == 1 and given is not None:
-            return given
+        elif len(present) == 1 and timesteps is not None:
+            return timesteps
         elif len(present) > 1:
             steps = max(present) + 1
         else:
@@ -211,7 +210,7 @@ class _Ending:
         return steps
 
     def _notes(self, used: frozenset[str]) -> dict[str, list[str]]:
-        """List what the network has and its result does not depend on."""
+        """List the modules and parameters on which the result does not depend."""
         context = self.tracing.context
         unused = [name for name, _ in self.module.named_parameters() if name not in used]
         silent = [
@@ -231,27 +230,27 @@ class _Ending:
 
 
 def _does_something(module: nn.Module) -> bool:
-    """Tell whether a module is more than a container of others."""
+    """Return whether a module is more than a container."""
     return not isinstance(module, (nn.ModuleList, nn.ModuleDict)) and not any(
         True for _ in module.children()
     )
 
 
 def _inside_neurons(path: str, modules: dict[str, nn.Module]) -> bool:
-    """Tell whether a module is a part of neurons, which are not looked into."""
+    """Return whether a module is inside neurons, which are traced as a whole."""
     parts = path.split(".")
     return any(is_neuron(modules[".".join(parts[:end])]) for end in range(1, len(parts)))
 
 
 def _needed(nodes: dict[str, Node], end: str) -> dict[str, Node]:
-    """Return the nodes that an end depends on, in their order."""
-    wanted, waiting = {"input"}, [end]
-    while waiting:
-        name = waiting.pop()
-        if name not in wanted:
-            wanted.add(name)
-            waiting.extend(nodes[name].inputs)
-    return {name: node for name, node in nodes.items() if name in wanted}
+    """Return the nodes that the last node depends on, in order of creation."""
+    required, queue = {"input"}, [end]
+    while queue:
+        name = queue.pop()
+        if name not in required:
+            required.add(name)
+            queue.extend(nodes[name].inputs)
+    return {name: node for name, node in nodes.items() if name in required}
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:

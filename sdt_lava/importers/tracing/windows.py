@@ -1,4 +1,4 @@
-"""Which axes of a tensor an operation with windows moves along."""
+"""Find the axes along which the windows of an operation move."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from sdt_lava.importers.tracing.symbols import Traced
 
 
 def per_axis(values: Any, ndim: int) -> tuple[Any, ...]:
-    """Return a number for each axis, from one for all or a sequence."""
+    """Return one number per axis from a number or a sequence."""
     if isinstance(values, Sequence):
         return tuple(values) * (ndim if len(values) == 1 else 1)
     return (values,) * ndim
 
 
 def window_output(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
-    """Return how many windows there are along an axis."""
+    """Return the number of windows along an axis."""
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
 def image_axes(subject: Traced, first: int, ndim: int, moving: Sequence[int]) -> tuple[int, int]:
-    """Return the positions of rows and columns among the last axes of a tensor.
+    """Find the positions of rows and columns among the last axes of a tensor.
 
     Parameters
     ----------
     subject : Traced
-        An image ``(C, H, W)`` in some layout.
+        Image ``(C, H, W)`` in any layout.
     first, ndim : int
-        The first of the axes that an operation has windows along, and their number.
+        First axis with windows, and number of such axes.
     moving : sequence of int
-        Those of them along which windows have more than one position's values.
+        Axes along which windows are not trivial.
 
     Raises
     ------
     NoMeaning
-        If windows move along anything else.
+        If windows move along other axes.
     """
     shape, layout = subject.symbol.shape, subject.layout
     moved = {first + axis for axis in moving}
