@@ -1,4 +1,4 @@
-"""Convolutions as loops: over the events, or as they are written down."""
+"""Compute convolutions with loops, either over events or directly from the definition."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from sdt_lava.support.allocation import placed_fields
 def taps(
     size: int, output: int, kernel: int, stride: int, padding: int, dilation: int
 ) -> list[list[tuple[int, int]]]:
-    """List the kernel and output positions that each input position reaches, along one axis.
+    """List the kernel and output positions that each input position reaches along one axis.
 
     Parameters
     ----------
     size, output, kernel : int
         Positions of the input, the output and the kernel.
     stride, padding, dilation : int
-        Of the convolution.
+        Geometry of the convolution.
 
     Returns
     -------
     list of list of tuple of int
-        For each input position pairs of kernel and output position, in the order of outputs.
+        Pairs of kernel and output position for each input position, sorted by output.
     """
     found = []
     for position in range(size):
@@ -44,18 +44,18 @@ RUN = np.dtype([("place", np.int64), ("output", np.int64), ("length", np.int64)]
 
 
 class WindowTable(NamedTuple):
-    """A convolution's kernels and where they go.
+    """Kernels of a convolution and the outputs that they reach.
 
     Parameters
     ----------
     kernel : ndarray of int32
-        ``(kernel rows, channels, kernel columns, outputs of a group)``, of a correlation. Columns
-        are sorted such that those that one input reaches side by side lie side by side.
+        Correlation weights ``(kernel rows, channels, kernel columns, outputs of a group)``. Columns
+        are sorted so that those for adjacent outputs of an input are adjacent.
     rows : ndarray of TAP
-        ``(input rows, n)``: kernel and output rows, up to a first -1.
+        Kernel and output rows ``(input rows, n)``; the list ends at the first -1.
     columns : ndarray of RUN
-        ``(input columns, n)``: places in `kernel`, first output columns and numbers of columns, up
-        to a first -1.
+        Positions in `kernel`, first output columns and numbers of columns ``(input columns, n)``;
+        the list ends at the first -1.
     """
 
     kernel: NDArray[np.int32]
@@ -69,18 +69,18 @@ def window_table(
     window: tuple[tuple[int, int], tuple[int, int], tuple[int, int]],
     groups: int,
 ) -> WindowTable:
-    """Make the table of a convolution.
+    """Build the table of a convolution.
 
     Parameters
     ----------
     weight : ndarray
-        ``(outputs, rows, columns, channels of a group)``, of a correlation.
+        Correlation weights ``(outputs, rows, columns, channels of a group)``.
     shapes : pair of tuple of int
-        ``(rows, columns, channels)`` of input and output.
+        Shapes ``(rows, columns, channels)`` of input and output.
     window : triple of pair of int
-        Stride, padding and dilation, each along rows and columns.
+        Stride, padding and dilation along rows and columns.
     groups : int
-        Channel groups.
+        Number of channel groups.
     """
     outputs, height, width, in_group = weight.shape
     by_axis = [
@@ -88,10 +88,10 @@ def window_table(
         for axis in (0, 1)
     ]
     stride = window[0][1]
-    # Neighbouring outputs take every stride-th column, from the last to the first.
+    # Adjacent outputs use every stride-th column, from the last to the first.
     order = sorted(range(width), key=lambda column: (column % stride, -column))
     place = {column: index for index, column in enumerate(order)}
-    # In groups, the outputs of one input do not lie side by side.
+    # With groups, the outputs of an input are not adjacent.
     runs = [_runs([(place[tap], at) for tap, at in pairs], groups == 1) for pairs in by_axis[1]]
     by_group = weight[:, :, order].reshape(groups, outputs // groups, height, width, in_group)
     kernel = by_group.transpose(2, 0, 4, 3, 1).reshape(height, groups * in_group, width, -1)
@@ -100,7 +100,7 @@ def window_table(
 
 
 def _runs(pairs: list[tuple[int, int]], joined: bool) -> list[tuple[int, int, int]]:
-    """Join pairs that both count on to ``(first, first, length)``."""
+    """Join consecutive pairs to ``(first, first, length)``."""
     runs: list[tuple[int, int, int]] = []
     for tap, at in pairs:
         if joined and runs and (tap, at) == (runs[-1][0] + runs[-1][2], runs[-1][1] + runs[-1][2]):
@@ -111,7 +111,7 @@ def _runs(pairs: list[tuple[int, int]], joined: bool) -> list[tuple[int, int, in
 
 
 def _filled(lists: Sequence[Sequence[tuple[int, ...]]], kind: Any) -> NDArray[Any]:
-    """Put lists of tuples in one array of records, and -1 behind each."""
+    """Convert lists of tuples to one array of records, with -1 after the end of each list."""
     table = np.full((len(lists), max(map(len, lists), default=0) + 1), -1, kind)
     for row, entries in zip(table, lists, strict=True):
         row[: len(entries)] = entries
@@ -120,18 +120,18 @@ def _filled(lists: Sequence[Sequence[tuple[int, ...]]], kind: Any) -> NDArray[An
 
 @jit
 def propagate_convolution(values: Any, graded: bool, table: WindowTable, sums: Any) -> None:
-    """Add kernels at the positions that each event reaches.
+    """Add the kernels of all events to the sums at the positions that they reach.
 
     Parameters
     ----------
     values : ndarray of int32
-        What each input sent, ``(rows, columns, channels)``; 0 is nothing.
+        Values sent by the inputs, ``(rows, columns, channels)``; 0 is no event.
     graded : bool
-        Multiply weights by payloads; otherwise an event counts once.
+        Whether to multiply weights by payloads; otherwise, each event counts once.
     table : WindowTable
-        The kernels.
+        Kernels of the convolution.
     sums : ndarray of int32
-        ``(rows, columns, outputs)``; added to.
+        Sums ``(rows, columns, outputs)``; updated.
     """
     _, channels, width, out_group = table.kernel.shape
     in_group = channels * out_group // sums.shape[2]
@@ -151,7 +151,7 @@ def propagate_convolution(values: Any, graded: bool, table: WindowTable, sums: A
                     run = table.columns[column, b]
                     if run.place < 0:
                         break
-                    # Unsigned: an index that might count from the end costs a test.
+                    # With unsigned indices, numba need not test for negative ones.
                     length = np.uint64(run.length * out_group)
                     first = (tap.output * sums.shape[1] + run.output) * sums.shape[2]
                     for e in range(count):
@@ -171,7 +171,7 @@ def propagate_convolution(values: Any, graded: bool, table: WindowTable, sums: A
 
 
 class Strides(NamedTuple):
-    """Stride and dilation, each for rows and columns, and groups of channels."""
+    """Stride and dilation for rows and columns, and number of channel groups."""
 
     stride_h: int
     stride_w: int

@@ -37,13 +37,13 @@ class EventArray(NamedTuple):
     address : address
         Spikes ``(images * H, T, W, words)`` or currents ``(images * H, T, W, 64 * words)``.
     is_spikes : bool
-        Whether the signal consists of spikes.
+        Whether the signal is spikes; otherwise, currents.
     images, height, steps, columns : int
         Images, H, T and W.
     stride : int
         Words at a position.
     first, used : int
-        First word that is counted, and the number of those that are counted.
+        First word to count, and number of words to count.
     """
 
     address: int
@@ -96,11 +96,11 @@ def count_events(signal: EventArray, rows: tuple[int, int], fan_out: FanOut, cou
     Parameters
     ----------
     signal : EventArray
-        What is counted.
+        Signal whose events are counted.
     rows : tuple of int
         First and end row, numbered through all images.
     fan_out : FanOut
-        What an event reaches.
+        Synapses that an event reaches.
     counts : address of int64
         Counts ``(1 + number, T, images)`` of events and, for each connection, synapses; updated.
     """

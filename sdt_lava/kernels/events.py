@@ -19,21 +19,21 @@ from sdt_lava.kernels.words import LANES, SpikeArray, read, write, write_short
 
 
 class EventWeights(NamedTuple):
-    """Weights of the event-driven kernel, and how it goes through them.
+    """Weights of the event-driven kernel and the order of its loops.
 
     Parameters
     ----------
     address : address of int8
-        ``(tiles, kernel rows * kernel columns * channels + 1, width)``, see `sum_rows_64`; the
-        last row is 0.
+        Weights ``(tiles, kernel rows * kernel columns * channels + 1, width)``, see `sum_rows_64`;
+        the last row is 0.
     tiles, rows, width : int
-        Sides of that array; a tile is a group of ``width`` output channels.
+        Shape of that array; a tile is a group of ``width`` output channels.
     channels : int
         Input channels.
     out_height : int
-        Output rows of an image.
+        Number of output rows of an image.
     together : int
-        Output rows that are computed with one tile before the next.
+        Number of output rows computed with one tile before the next tile.
     """
 
     address: int
@@ -46,22 +46,22 @@ class EventWeights(NamedTuple):
 
 
 class EventScratch(NamedTuple):
-    """Memory of one worker.
+    """Buffers of one worker.
 
     Parameters
     ----------
     lists : address of uint16
         Lists of input rows.
     list_room : int
-        Elements that the list of one row and step may take.
+        Maximum number of elements of the list of one row and step.
     list_starts : address of int64
-        Where their columns start.
+        Start of each column in these lists.
     found : address of int64
-        The rows that a window reaches, see `find_rows`.
+        Rows that a window reaches, see `find_rows`.
     events : address of uint16
         Lists of output positions.
     starts : address of int64
-        Where these start.
+        Starts of these lists.
     sums : address of int32
         Sums of one tile.
     """
@@ -247,9 +247,9 @@ def event_rows(
     rows : tuple of int
         First and end output row, numbered through all images.
     fire : FireArguments
-        What becomes of the sums.
+        Parameters and outputs of the neurons.
     scratch : EventScratch
-        Memory of the worker.
+        Buffers of the worker.
     """
     is_pointwise = window == (1, 1, 1, 1, 0, 0, 1, 1)
     fresh, previous_image = 0, -1

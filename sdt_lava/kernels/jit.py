@@ -218,8 +218,8 @@ def resolved(kernel: Any, *examples: Any) -> Callable[..., Any]:
     """Return the machine code of a kernel for arguments of the types of some examples.
 
     A call of the kernel itself looks at the types of all arguments, which for named tuples takes
-    longer than the rest of a call. Nobody looks at the arguments of what is returned: they have to
-    be of just these types, and arrays in the same order in memory.
+    longer than the rest of a call. The returned function does not check its arguments, which must
+    have exactly these types, with arrays in the same memory order.
     """
     if not isinstance(kernel, Dispatcher):
         return cast(Callable[..., Any], kernel)

@@ -1,8 +1,8 @@
 """Generate vector instructions for one time step of 16 neurons, in every exact form.
 
-The neuron is that of `sdt_lava.ir.numerics`, and of Lava. The engine's plan proves which of the
-cheaper forms compute the same; they come first. A form keeps one vector a state: v, and where it is
-*checked* also u and the largest activation and membrane seen.
+The neuron is that of `sdt_lava.ir.numerics` and of Lava. The engine's plan proves which of the
+cheaper forms, which come first, are equivalent. A form keeps one vector per state: v, and in
+*checked* forms also u and the largest activation and membrane so far.
 """
 
 from __future__ import annotations
@@ -147,10 +147,10 @@ class LifVectors(NamedTuple):
     Parameters
     ----------
     bias, threshold : vector
-        Aligned with v.
+        Bias and threshold, aligned with v.
     kept_voltage, kept_current : vector
-        What the leaks keep of v and of u in 1/4096; where the form is leaky, v's as a factor and a
-        right shift.
+        Fractions of v and u that remain after the leak, in 1/4096; in leaky forms, the factor and
+        the right shift of v's leak.
     """
 
     bias: Any
@@ -186,20 +186,20 @@ class Form:
         Parameters
         ----------
         lanes : Lanes
-            Writes the instructions.
+            Generator of the instructions.
         x : vector
-            Current that arrives.
+            Input current.
         neuron : LifVectors
-            Parameters.
+            Parameters of the neurons.
         states : list of vector
-            As many as the form has.
+            States of the form.
 
         Returns
         -------
         states : list of vector
-            The next ones.
+            States after the step.
         fired : vector of int1
-            Who fired.
+            Whether each neuron fired.
         """
         kept = [neuron.kept_voltage, neuron.kept_current]
         voltage, *others = self.step(lanes, x, neuron.bias, states, kept)

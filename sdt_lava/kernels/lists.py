@@ -83,9 +83,9 @@ def append_indices(typing: Any, word: Any, base: Any, indices: Any, at: Any) -> 
 def append_nonzero(
     typing: Any, values: Any, at: Any, count: Any, number: Any, events: Any, end: Any
 ) -> Any:
-    """Append the numbers of values that are not 0; they are counted from ``number`` on.
+    """Append the numbers of nonzero values, where the first value has number ``number``.
 
-    Looks at ``values[at:at + count]``, at most PART of them, and returns the new end; up to PART
+    Reads ``values[at:at + count]``, at most PART values, and returns the new end; up to PART
     elements of ``events[end:]`` are written.
     """
     nothing, lanes = constant(0), ir.Constant(INTS, list(range(PART)))

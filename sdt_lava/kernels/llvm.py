@@ -58,7 +58,7 @@ def load_first(builder: Any, pointer: Any, count: Any) -> Any:
 
 
 def store_first(builder: Any, vector: Any, pointer: Any, count: Any) -> None:
-    """Store the first ``count`` of PART 32-bit values; memory behind them is not touched."""
+    """Store the first ``count`` of PART 32-bit values; memory after them is not accessed."""
     place = builder.bitcast(pointer, INTS.as_pointer())
     arguments = vector, place, _first(builder, count)
     types = [argument.type for argument in arguments]

@@ -20,22 +20,22 @@ from sdt_lava.kernels.words import LANES, SpikeArray, clear_words, read, read_bi
 
 
 class LookupTables(NamedTuple):
-    """Sums of the weights of every pattern of inputs.
+    """Sums of weights for every pattern of inputs.
 
     Parameters
     ----------
     address : address of int16
         Tables ``(tiles, kernel rows, groups * patterns, width)``.
     tiles, width : int
-        Groups of output channels, and channels of each.
+        Number of groups of output channels, and number of channels of each.
     channels : int
-        Input channels; all of them are in one word.
+        Number of input channels; all of them are in one word.
     out_height : int
-        Output rows of an image.
+        Number of output rows of an image.
     groups, bits : int
-        Groups of a kernel row, and bits of each.
+        Number of groups of a kernel row, and number of bits of each.
     mask : int
-        All bits of a kernel row.
+        Mask of all bits of a kernel row.
     """
 
     address: int
@@ -49,18 +49,18 @@ class LookupTables(NamedTuple):
 
 
 class LookupScratch(NamedTuple):
-    """Memory of one worker.
+    """Buffers of one worker.
 
     Parameters
     ----------
     string : address of uint64
-        A string of bits.
+        Spikes of an input row as a string of bits.
     room : int
-        Its words.
+        Number of words of the string.
     entries : address of uint16
         Table rows that input rows select.
     found : address of int64
-        The rows that a window reaches, see `find_rows`.
+        Rows that a window reaches, see `find_rows`.
     sums : address of int32
         Sums of one position and tile.
     """
@@ -113,7 +113,7 @@ def _list_rows(
     source: SpikeArray, window: WindowGeometry, tables: LookupTables, columns: int, image: int,
     y: int, fresh: int, scratch: LookupScratch,
 ) -> int:  # fmt: skip
-    """List what the input rows select that an output row needs; return the next input row."""
+    """List the table rows that an output row's inputs select; return the next input row."""
     slots, channels = row_slots(window), tables.channels
     top = y * window.stride_h - window.pad_h
     end = min(top + slots, source.height)
@@ -159,9 +159,9 @@ def lookup_rows(
     rows : tuple of int
         First and end output row, numbered through all images.
     fire : FireArguments
-        What becomes of the sums.
+        Parameters and outputs of the neurons.
     scratch : LookupScratch
-        Memory of the worker.
+        Buffers of the worker.
     """
     columns, width = fire.columns, tables.width
     line = columns * tables.groups + MOST_LOOKUPS

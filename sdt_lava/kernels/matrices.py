@@ -1,7 +1,7 @@
-"""Connections by matrices: each event adds its weights to the sums of its targets.
+"""Propagate events through matrices: each event adds its weights to the sums of its targets.
 
 The time is proportional to the number of events, apart from a test of each input. Sums wrap as in
-Lava, and are int32, or int64 where Lava's are.
+Lava; they are int64 if Lava's are, otherwise int32.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from sdt_lava.kernels.jit import jit
 from sdt_lava.support.allocation import placed, placed_fields
 
 _INT16 = np.iinfo(np.int16)
-# Mean length from which adding runs is faster than adding single entries.
+# Minimum mean length at which adding runs is faster than adding single entries.
 _SHORTEST_RUN = 4
-# Positions that a kernel of 15 x 15 reaches.
+# Number of positions that a 15 x 15 kernel reaches.
 _MOST_TAPS = 15 * 15
 
 
-# A connection of `propagate_network`: where its columns begin among those of all connections, first
-# index and size of its source among all signals, delay, and whether payloads count.
+# A connection of `propagate_network`: first column among those of all connections, first index and
+# size of its source among all signals, delay, and whether weights are multiplied by payloads.
 LINK = np.dtype(
     [
         ("columns", np.int64),
@@ -37,7 +37,7 @@ LINK = np.dtype(
 
 
 class ColumnTable(NamedTuple):
-    """A sparse matrix by columns: column j has the entries ``start[j]`` to ``start[j + 1]``."""
+    """Sparse matrix by columns; column j has the entries ``start[j]`` to ``start[j + 1]``."""
 
     start: NDArray[np.int64]
     rows: NDArray[np.uint32]
@@ -45,7 +45,7 @@ class ColumnTable(NamedTuple):
 
 
 class RunTable(NamedTuple):
-    """A sparse matrix by columns and runs of consecutive rows.
+    """Sparse matrix by columns and runs of consecutive rows.
 
     Column j has the runs ``start[j]`` to ``start[j + 1]``, run r begins at row ``first[r]`` and has
     the weights ``offset[r]`` to ``offset[r + 1]``, of int16 or int32.
@@ -58,12 +58,12 @@ class RunTable(NamedTuple):
 
     @property
     def pays_off(self) -> bool:
-        """Whether runs are long enough to be faster than single entries."""
+        """Return whether runs are long enough to be faster than single entries."""
         return len(self.weights) > 0 and len(self.weights) >= _SHORTEST_RUN * len(self.first)
 
 
 def shifted_up(weights: Any, exponent: int) -> Any:
-    """Multiply weights by ``2 ** exponent`` if it is positive; a negative one acts on sums."""
+    """Multiply weights by ``2 ** exponent`` if it is positive; a negative one applies to sums."""
     return np.left_shift(weights, exponent) if exponent > 0 else weights
 
 
@@ -73,7 +73,7 @@ def column_table(weights: csr_matrix, exponent: int = 0) -> ColumnTable:
     Parameters
     ----------
     weights : csr_matrix
-        ``(outputs, inputs)``.
+        Matrix ``(outputs, inputs)``.
     exponent : int
         Weight exponent; only a positive one changes the table.
     """
@@ -107,7 +107,7 @@ def run_table(table: ColumnTable) -> RunTable:
 
 
 def channels_last(shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return where each value of a flat ``(C, ...)`` signal goes in the order ``(..., C)``."""
+    """Return the index of each value of a flat ``(C, ...)`` signal in the order ``(..., C)``."""
     channels = shape[0]
     index = np.arange(int(np.prod(shape)))
     positions = index.size // channels
@@ -115,8 +115,8 @@ def channels_last(shape: tuple[int, ...]) -> NDArray[np.int64]:
 
 
 def permuted(table: ColumnTable, rows: NDArray[np.int64]) -> ColumnTable:
-    """Move the rows of a sparse matrix: row r goes to ``rows[r]``."""
-    # Copies, as sorting works in place.
+    """Permute the rows of a sparse matrix: row r becomes ``rows[r]``."""
+    # Sorting works in place, so copies are necessary.
     parts = (table.weights.copy(), rows[table.rows], table.start.copy())
     moved = csc_matrix(parts, (rows.size, table.start.size - 1))
     moved.sort_indices()
@@ -124,15 +124,15 @@ def permuted(table: ColumnTable, rows: NDArray[np.int64]) -> ColumnTable:
 
 
 def channel_stride(table: ColumnTable, outputs: int) -> int:
-    """Guess how far apart in the output channels are: the positions of an image.
+    """Estimate the distance of channels in the output, i.e. the number of image positions.
 
-    A convolution has the same positions in every channel. So in its longest column the row
-    numbers repeat themselves, one image further.
+    A convolution has the same positions in every channel. Row numbers in its longest column
+    therefore repeat with the period of an image.
 
     Returns
     -------
     int
-        Number of positions, a divisor of `outputs`; 1 where nothing repeats.
+        Number of positions, a divisor of `outputs`; 1 without repetition.
     """
     lengths = np.diff(table.start)
     if not table.rows.size:
@@ -153,7 +153,7 @@ def row_table(weights: NDArray[Any], exponent: int = 0) -> NDArray[Any]:
 
 
 def in_few_bytes(weights: NDArray[Any]) -> NDArray[Any]:
-    """Return weights as int16 if they fit: less memory to read."""
+    """Convert weights to int16 if they fit, which saves memory bandwidth."""
     fit = not weights.size or (weights.min() >= _INT16.min and weights.max() <= _INT16.max)
     return weights.astype(np.int16) if fit else weights
 
@@ -216,13 +216,13 @@ def propagate_network(values: Any, links: Any, table: RunTable, arriving: Any, s
     values : ndarray of int32
         Values of all signals in this step.
     links : ndarray of LINK
-        The connections.
+        Connections of the network.
     table : RunTable
-        Their matrices, side by side, with rows counted over all sums.
+        Concatenated matrices of the connections, with rows numbered over all sums.
     arriving : ndarray of int32
         Sums of future steps, ``(steps, sums)``; row ``s % steps`` belongs to step s.
     step : int
-        Step in which events without a delay arrive.
+        Step in which events without delay arrive.
     """
     for link in links:
         start = table.start[link.columns : link.columns + link.size + 1]

@@ -47,12 +47,12 @@ STATE = 2 * LANES
 
 
 class FireArguments(NamedTuple):
-    """What becomes of a layer's sums, for one worker.
+    """Parameters and outputs of a layer's neurons, for one worker.
 
     Parameters
     ----------
     neuron : address of int32
-        Parameters of the neurons, Parameters ``(chunks, PARAMETERS, 64)``.
+        Parameters ``(chunks, PARAMETERS, 64)`` of the neurons.
     stream, current : address of int32
         Residual stream that is read, and the current that is written.
     words : address of uint64
@@ -64,11 +64,11 @@ class FireArguments(NamedTuple):
     steps, columns, chunks : int
         T, W and words of the outputs.
     halves : int
-        Half words that hold channels.
+        Number of half words that contain channels.
     reads, writes, fires, keeps : int
         1 if there are a stream, a current, spikes and a state; otherwise 0.
     form : int
-        Number of the neurons' form in :data:`~sdt_lava.kernels.lif.FORMS`.
+        Index of the neurons' form in :data:`~sdt_lava.kernels.lif.FORMS`.
     """
 
     neuron: int
@@ -90,14 +90,14 @@ class FireArguments(NamedTuple):
 
 
 class SumArray(NamedTuple):
-    """Synaptic sums ``(rows, T, W, channels)`` in any order, channels side by side.
+    """Synaptic sums ``(rows, T, W, channels)`` in any order in memory, with adjacent channels.
 
     Parameters
     ----------
     address : address of int32 or float32
         The array.
     first : int
-        Row that it begins with, counted through the images.
+        Number of the first row, counted through all images.
     row, step, column : int
         Distances from row to row, step to step and column to column.
     """
@@ -272,7 +272,7 @@ def _make_fire(arriving: Any) -> Any:
         chunk, row, column : int
             Group of 64 channels and position; rows are numbered through all images of the batch.
         fire : FireArguments
-            What becomes of the sums.
+            Parameters and outputs of the neurons.
         """
         step = fire.columns * fire.chunks
         at = (row * fire.steps * fire.columns + column) * fire.chunks + chunk
@@ -312,13 +312,13 @@ def fire_rows(sums: SumArray, floats: bool, rows: tuple[int, int], fire: FireArg
     Parameters
     ----------
     sums : SumArray
-        Sums; channels are filled up to words.
+        Sums, with channels padded to whole words.
     floats : bool
         Whether they are float32 instead of int32.
     rows : tuple of int
         First row and the one after the last.
     fire : FireArguments
-        What becomes of the sums.
+        Parameters and outputs of the neurons.
     """
     first, end = rows
     for row in range(first, end):

@@ -78,7 +78,7 @@ def _make_read(kind: ir.IntType) -> Any:
 
     @intrinsic
     def read_value(typing: Any, values: Any, at: Any) -> Any:
-        """Return the bits of a value."""
+        """Read the bits of a value."""
         return types.int64(values, at), codegen
 
     return read_value
@@ -112,7 +112,7 @@ class Values(NamedTuple):
 
 
 class ImageSize(NamedTuple):
-    """Rows of an image, time steps, columns and channels."""
+    """Numbers of rows of an image, time steps, columns and channels."""
 
     height: int
     steps: int
@@ -164,9 +164,9 @@ def pack_rows(values: Values, size: ImageSize, rows: tuple[int, int], words: int
     Parameters
     ----------
     values : Values
-        The input.
+        Input values.
     size : ImageSize
-        Its sides.
+        Size of the input.
     rows : tuple of int
         First and end row, numbered through all images.
     words : address of uint64
@@ -197,7 +197,7 @@ class PaddedRows(NamedTuple):
     origin : int
         First row of the image among all rows.
     top, rows : int
-        First row that is written, which may lie in the border, and their number.
+        First row to write, which may be in the border, and number of rows.
     padding : int
         Number of border columns on each side.
     """
@@ -217,7 +217,7 @@ def spread_rows(source: SpikeArray, place: PaddedRows, values: int) -> None:
     source : SpikeArray
         The spikes.
     place : PaddedRows
-        Which rows.
+        Rows to write.
     values : address of uint8
         Output ``(T, rows, W + 2 padding, 64 words)``, which is filled completely.
     """

@@ -1,8 +1,8 @@
 """Advance populations by one time step, with the arithmetic of Lava's fixed-point models.
 
-Lava computes in int32, in which sums wrap, and in int64 for the product of a decay
-(``lava.proc.lif.models`` and ``lava.proc.graded.models`` of lava-nc 0.10.0). Of any 32-bit values,
-the general form of `lif` makes the same.
+Lava uses int32, in which sums wrap, and int64 for the product of a decay (``lava.proc.lif.models``
+and ``lava.proc.graded.models`` of lava-nc 0.10.0). The general form of `lif` computes the same for
+any 32-bit values.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from sdt_lava.support.allocation import placed_fields
 _PERIOD = 1024
 
 
-# A population: first neuron, number of neurons, first index and number of its parameters, which
-# repeat themselves, and whether anything is left of u after a step.
+# A population: first neuron, number of neurons, first index and number of its parameters, which are
+# repeated periodically, and whether u has memory.
 POPULATION = np.dtype(
     [
         ("begin", np.int64),
@@ -60,11 +60,11 @@ class PopulationTable(NamedTuple):
     parts : ndarray of POPULATION
         The populations.
     bias : ndarray of int32
-        ``(n,)``: what is added to v.
+        Bias of v, ``(n,)``.
     kept_current, kept_voltage : ndarray of int32
-        ``(n,)``: what is left of u and of v after a step in 1/4096 (0 to 4096).
+        Fractions of u and v that remain after a step in 1/4096 (0 to 4096), ``(n,)``.
     threshold : ndarray of int32
-        ``(n,)``: firing threshold, aligned with v.
+        Firing threshold, aligned with v, ``(n,)``.
     """
 
     parts: NDArray[Any]
@@ -96,7 +96,7 @@ def population_table(populations: Sequence[tuple[int, Sequence[Any]]]) -> Popula
 
 
 class _StepArguments(NamedTuple):
-    """Addresses of the elements of the first neuron, all int32, and the number of neurons."""
+    """Addresses of the first neuron's elements, all int32, and number of neurons."""
 
     activation: int
     current: int
@@ -110,7 +110,7 @@ class _StepArguments(NamedTuple):
 
 
 class _Step:
-    """Writes the instructions that advance 16 neurons, or fewer, by one step."""
+    """Generator of the instructions that advance up to 16 neurons by one step."""
 
     def __init__(
         self, builder: Any, given: _StepArguments, at: Any, count: Any, has_memory: bool
@@ -119,14 +119,14 @@ class _Step:
         self.has_memory = has_memory
 
     def write(self, is_kept: bool) -> None:
-        """Write them; the current is stored if it is kept."""
+        """Generate the instructions; the current is stored if it is kept."""
         neuron = LifVectors(
             bias=self._read("bias"),
             threshold=self._read("threshold"),
             kept_voltage=self._read("kept_voltage"),
             kept_current=self._remembered("kept_current"),
         )
-        # Largest values are not wanted: what computes them is left out.
+        # Largest values are not needed, so LLVM omits their computation.
         states = [self._read("voltage"), self._remembered("current"), constant(0), constant(0)]
         states, fired = FORMS["general"].fire(
             Lanes(self.builder), self._read("activation"), neuron, states
@@ -137,7 +137,7 @@ class _Step:
         self._write("spikes", self.builder.zext(fired, INTS))
 
     def _remembered(self, array: str) -> Any:
-        """Return nothing where u has no memory."""
+        """Read an array, or return 0 if u has no memory."""
         return self._read(array) if self.has_memory else constant(0)
 
     def _place(self, array: str) -> Any:
@@ -156,7 +156,7 @@ class _Step:
 
 
 def _make_step(has_memory: bool, is_kept: bool) -> Any:
-    """Build the function for neurons whose u has memory or not, and is stored or not."""
+    """Build the function for neurons with or without memory of u, and with or without storing u."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         given = _StepArguments(*unpack_tuple(builder, arguments[0]))
@@ -236,7 +236,7 @@ def relay(activation: Any, voltage: Any, threshold: int, payload: Any) -> None:
     threshold : int
         Threshold; magnitudes up to this value are not sent.
     payload : ndarray of int32
-        Output Values ``(n,)``.
+        Output values ``(n,)``.
     """
     for i in range(activation.size):
         total = np.int32(voltage[i] + activation[i])

@@ -128,7 +128,7 @@ class FrameArray(NamedTuple):
     address : address of int32
         The array.
     height, steps, columns, channels : int
-        H, different frames (1 if all are the same, otherwise T), W and C.
+        H, number of different frames (1 if all are the same, otherwise T), W and C.
     """
 
     address: int
@@ -144,11 +144,11 @@ class ProductWeights(NamedTuple):
     Parameters
     ----------
     address : address of int16
-        ``(tiles, kernel rows, pairs, width, 2)``.
+        Weights ``(tiles, kernel rows, pairs, width, 2)``.
     tiles, pairs, width : int
-        Groups of output channels, pairs of a kernel row, and channels of a tile.
+        Numbers of groups of output channels, of pairs in a kernel row and of channels in a tile.
     out_height : int
-        Output rows of an image.
+        Number of output rows of an image.
     """
 
     address: int
@@ -159,16 +159,16 @@ class ProductWeights(NamedTuple):
 
 
 class ProductScratch(NamedTuple):
-    """Memory of one worker.
+    """Buffers of one worker.
 
     Parameters
     ----------
     payloads : address of int16
-        Input rows, and one of zeros behind them.
+        Input rows, followed by a row of zeros.
     room : int
-        Bytes of a row with its padding.
+        Size of a row with its padding in bytes.
     offsets : address of int64
-        Places of pairs.
+        Offsets of pairs in bytes.
     sums : address of int32
         Sums of one position and tile.
     """
@@ -231,9 +231,9 @@ def product_rows(
     rows : tuple of int
         First and end output row, numbered through all images.
     fire : FireArguments
-        What becomes of the sums.
+        Parameters and outputs of the neurons.
     scratch : ProductScratch
-        Memory of the worker.
+        Buffers of the worker.
     """
     width, room, sums = weights.width, scratch.room, scratch.sums
     all_pairs = window.kernel_h * weights.pairs

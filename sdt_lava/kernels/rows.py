@@ -25,13 +25,13 @@ from sdt_lava.kernels.llvm import (
 )
 from sdt_lava.kernels.words import HALF, HAS_BYTE_MULTIPLY, LANES
 
-# So many weights of eight bits fit a 16-bit sum: 256 * -128 and 256 * 127 are inside its range.
+# Number of 8-bit weights whose sum fits 16 bits: 256 * -128 and 256 * 127 are in range.
 EVENTS_PER_SUM = 256
-# A vector of sums.
+# Number of sums in a vector.
 _SHORTS = ir.VectorType(SHORT, HALF)
 _WIDE = ir.VectorType(INT, HALF)
-# Rows that `add_rows` adds at once. The end of a loop over few events is hard to predict: fewer,
-# longer turns with events that are none cost less.
+# Number of rows that `add_rows` adds at once. The end of a loop over few events is hard to predict,
+# so fewer and longer iterations, padded with empty events, are faster.
 _EVENTS_AT_ONCE = 4
 
 
@@ -46,8 +46,8 @@ def _interleave_orders() -> tuple[list[int], list[int]]:
 
 
 _LOW, _HIGH = _interleave_orders()
-# The weight at position p of 64 is added into output channel STORED_CHANNELS[p] of 64: undoing the
-# interleaving is left to whoever stores the weights, once.
+# The weight at position p of 64 is added to output channel STORED_CHANNELS[p] of 64. The
+# interleaving is thus compensated once, when weights are stored.
 STORED_CHANNELS = tuple(range(LANES))
 if HAS_BYTE_MULTIPLY:
     _sums_at = _LOW[::2] + _HIGH[::2]
@@ -77,20 +77,20 @@ def _add_pair(builder: Any, sums: list[Any], first: Any, second: Any) -> list[An
 def _add_up(
     builder: Any, width: int, weights: Any, events: Any, count: Any, nothing: Any = None
 ) -> list[Any]:
-    """Write the loop over events; return the 16-bit sums of their weight rows.
+    """Generate the loop over events; return the 16-bit sums of their weight rows.
 
     Parameters
     ----------
     builder : IRBuilder
-        Where it is written to.
+        Builder of the instructions.
     width : int
-        Weights of a row: 32, or a multiple of 64.
+        Number of weights of a row: 32 or a multiple of 64.
     weights, events : pointer
-        The first weight row and the first event, which is the number of a row.
+        Addresses of the first weight row and the first event; an event is the number of a row.
     count : int64
         Number of events.
     nothing : int64, optional
-        Number of a row of zeros. Without it, `count` has to be even.
+        Number of a row of zeros. Without it, `count` must be even.
     """
     at_once = 2 if nothing is None else _EVENTS_AT_ONCE
     lanes = min(width, LANES)
@@ -119,20 +119,20 @@ def _add_up(
 def _store_wide(
     builder: Any, totals: list[Any], target: Any, again: Any = None, shift: Any = None
 ) -> None:
-    """Store 16-bit sums as 32-bit ones.
+    """Store 16-bit sums as 32-bit sums.
 
     Parameters
     ----------
     builder : IRBuilder
-        Where it is written to.
+        Builder of the instructions.
     totals : list of vector
-        The sums.
+        16-bit sums.
     target : pointer
-        Where they go.
+        Address of the 32-bit sums.
     again : int1, optional
-        Whether they are added to what is there.
+        Whether to add to the values in memory.
     shift : int64, optional
-        Exponent of a power of two, by which they are multiplied.
+        Exponent of the power of two by which sums are multiplied.
     """
     shifts = None if shift is None else everywhere(builder, builder.trunc(shift, INT), _WIDE)
     for part, total in enumerate(totals):
@@ -162,8 +162,8 @@ def _make_sum_rows(width: int) -> Any:
     def sum_rows(typing: Any, weights: Any, events: Any, count: Any, sums: Any, again: Any) -> Any:
         """Set ``sums`` to the sum of the weight rows of events, or add it if ``again``.
 
-        An even number of events of 16 bits, at most EVENTS_PER_SUM; ``weights[event * width:]`` is
-        the row of an event.
+        There must be an even number of 16-bit events, at most EVENTS_PER_SUM; ``weights[event *
+        width:]`` is the row of an event.
         """
         return types.void(weights, events, count, sums, again), codegen
 
@@ -190,8 +190,9 @@ def _make_add_rows(width: int) -> Any:
     ) -> Any:
         """Add the weight rows of events, times ``2 ** shift``, to ``sums``.
 
-        At most EVENTS_PER_SUM events of 32 bits; ``weights[event * width:]`` is the row of an
-        event, and that of ``nothing`` is 0. Up to three elements behind the last event are read.
+        There may be at most EVENTS_PER_SUM 32-bit events; ``weights[event * width:]`` is the row of
+        an event, and the row of ``nothing`` is 0. Up to three elements after the last event are
+        read.
         """
         return types.void(weights, events, count, nothing, sums, shift), codegen
 

@@ -1,4 +1,4 @@
-"""Whole signals: recorded, transposed, and added to sums with a shift, wrapped or transposed."""
+"""Record and transpose signals, and add sums with a shift, wrapped or transposed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numba.extending import intrinsic
 from sdt_lava.kernels.jit import jit
 from sdt_lava.kernels.llvm import INT, element, index, load, shuffle, store
 
-# Rows and columns of what `_transpose_tile` transposes.
+# Number of rows and columns of a tile of `_transpose_tile`.
 _TILE = 8
 
-# A part of a signal that is transposed: where it begins in the source, its rows and columns there,
-# and where its transpose begins in the target.
+# A part of a signal to transpose: its first index, rows and columns in the source, and the first
+# index of its transpose in the target.
 PLACE = np.dtype([(name, np.int64) for name in ("begin", "rows", "columns", "goal")])
 
 
@@ -24,9 +24,9 @@ PLACE = np.dtype([(name, np.int64) for name in ("begin", "rows", "columns", "goa
 def _transpose_tile(
     typing: Any, source: Any, at: Any, stride: Any, target: Any, goal: Any, step: Any
 ) -> Any:
-    """Transpose _TILE rows of _TILE values: row r is ``source[at + r * stride:]``.
+    """Transpose _TILE rows of _TILE values; row r is ``source[at + r * stride:]``.
 
-    Its values go to ``target[goal + r]``, and from there on ``step`` apart.
+    Its values are stored from ``target[goal + r]`` at a distance of ``step``.
     """
     row = ir.VectorType(INT, _TILE)
 
@@ -38,7 +38,7 @@ def _transpose_tile(
             return element(builder, array, offset, INT)
 
         rows = [load(builder, place(source, at, stride, r), row) for r in range(_TILE)]
-        # Exchange blocks off the diagonal: of four by four, of two by two, of one value.
+        # Exchange off-diagonal blocks of four by four, of two by two, and of one value.
         for block in (4, 2, 1):
             lanes = range(_TILE)
             upper = [lane if not lane & block else _TILE + lane - block for lane in lanes]
@@ -56,14 +56,14 @@ def _transpose_tile(
 
 @jit
 def record(values: Any, row: Any) -> bool:
-    """Copy values to a row of a recording, and tell whether all of them fit its type.
+    """Copy values to a row of a recording and return whether all of them fit its type.
 
     Parameters
     ----------
     values : ndarray of int32
-        ``(n,)``.
+        Values ``(n,)``.
     row : ndarray of uint8 or int32
-        Output, ``(n,)``.
+        Output ``(n,)``.
     """
     fits = True
     for i in range(values.size):
@@ -74,14 +74,14 @@ def record(values: Any, row: Any) -> bool:
 
 @jit
 def transpose(source: Any, places: Any, target: Any) -> None:
-    """Transpose parts of an array into parts of another.
+    """Transpose parts of an array into parts of another array.
 
     Parameters
     ----------
     source, target : ndarray of int32
-        ``(n,)``; both in C order.
+        Arrays ``(n,)``; each part is in C order.
     places : ndarray of PLACE
-        The parts.
+        Parts to transpose.
     """
     read, write = source.ctypes.data, target.ctypes.data
     for place in places:
@@ -99,16 +99,16 @@ def transpose(source: Any, places: Any, target: Any) -> None:
 
 @jit
 def shift_sums(sums: Any, exponent: int, activation: Any) -> None:
-    """Add sums times ``2 ** exponent``, rounded down, and clear them.
+    """Add sums times ``2 ** exponent``, rounded down, to the activation, and clear them.
 
     Parameters
     ----------
     sums : ndarray of int32 or int64
-        ``(n,)``; 0 afterwards.
+        Sums ``(n,)``; set to 0.
     exponent : int
-        -31 to 31.
+        Exponent from -31 to 31.
     activation : ndarray of int32
-        ``(n,)``; added to.
+        Activation ``(n,)``; updated.
     """
     for i in range(sums.size):
         total = np.int64(sums[i])
@@ -119,15 +119,15 @@ def shift_sums(sums: Any, exponent: int, activation: Any) -> None:
 
 @jit
 def wrap_sums(sums: Any, activation: Any) -> None:
-    """Add a convolution's sums, wrapped to 24 bit, and clear them.
+    """Add a convolution's sums, wrapped to 24 bits, to the activation, and clear them.
 
     Parameters
     ----------
     sums, activation : ndarray of int32
-        ``(n,)``; `sums` is 0 afterwards, `activation` is added to.
+        Arrays ``(n,)``; `sums` is set to 0 and `activation` is updated.
     """
     for i in range(sums.size):
-        # Bits above the 24th are shifted out, and the sign is that of the 24th.
+        # Bits above the 24th are shifted out, and the 24th bit becomes the sign.
         wrapped = np.int32(np.int32(np.int64(sums[i]) << 8) >> 8)
         activation[i] = np.int32(activation[i] + wrapped)
         sums[i] = 0
@@ -135,14 +135,14 @@ def wrap_sums(sums: Any, activation: Any) -> None:
 
 @jit
 def transpose_sums(sums: Any, activation: Any) -> None:
-    """Add sums to an array of the transposed shape, and clear them.
+    """Add sums to an activation of the transposed shape, and clear them.
 
     Parameters
     ----------
     sums : ndarray of int32
-        ``(positions, channels)``; 0 afterwards.
+        Sums ``(positions, channels)``; set to 0.
     activation : ndarray of int32
-        ``(channels, positions)``; added to.
+        Activation ``(channels, positions)``; updated.
     """
     for channel in range(sums.shape[1]):
         for position in range(sums.shape[0]):

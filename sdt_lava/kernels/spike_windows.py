@@ -27,7 +27,7 @@ class SpikeWindows(NamedTuple):
     weights : ndarray of int8
         Weights of a correlation, ``(blocks, kernel rows * kernel columns * channels + 1, outputs of
         a block)``. Padding outputs and the last row have weights of 0. Blocks of 64 are stored in
-        the order that `add_rows_64` wants.
+        the order that `add_rows_64` expects.
     window : WindowGeometry
         Geometry, without dilation.
     shift : int
@@ -84,7 +84,7 @@ def spike_windows(
     by_block = padded.reshape(blocks, lanes, -1)
     if lanes == LANES:
         by_block = by_block[:, list(STORED_CHANNELS)]
-    # Rows that straddle cache lines take longer.
+    # Aligned rows are faster because they do not cross cache lines.
     stored = aligned_empty((blocks, by_block.shape[2], lanes), np.int8)
     stored[...] = by_block.transpose(0, 2, 1)
     return placed_fields(
@@ -131,9 +131,9 @@ def _find_events(values: Any, reach: int, first: int, starts: Any, events: Any) 
 
 
 class _Rows(NamedTuple):
-    """Addresses and sides of what `_add_window` reads.
+    """Addresses and sizes of the arrays that `_add_window` reads.
 
-    Counting references to arrays would take as long as the work.
+    Passing arrays would take as long as the work itself because of reference counting.
     """
 
     weights: int
@@ -153,7 +153,7 @@ def _add_window(table: _Rows, row0: int, first: int, end: int, sums: int) -> Non
     table : _Rows
         Weights and events.
     row0 : int
-        Number of the weight row of event 0, which need not be one.
+        Number of the weight row of event 0, which may be outside the table.
     first, end : int
         First event and the one after the last.
     sums : address of int32

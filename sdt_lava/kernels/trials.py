@@ -1,4 +1,4 @@
-"""Try the kernels of the ProcessModels against NumPy, before they are used for the first time."""
+"""Test the kernels of the ProcessModels against NumPy before their first use."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from sdt_lava.kernels.verdicts import is_exact
 
 MODELS = "models"
 
-# What was computed, and what is right.
+# Computed and expected values.
 _Pair = tuple[Any, Any]
 _IMAGE, _SIDES = (6, 9, 5), (9, 20)
 _SIZE, _CHANNELS = 111, 37
@@ -44,12 +44,12 @@ _STEPS = 3
 
 
 def models_pass() -> bool:
-    """Whether the kernels of the ProcessModels are right, here or in an earlier process."""
+    """Return whether the kernels of the ProcessModels passed in this or an earlier process."""
     return is_exact(MODELS, _problem)
 
 
 def _problem() -> str:
-    """Return which kernel is wrong; '' if none."""
+    """Return the error of the first wrong kernel, or ''."""
     for trial in (_neurons, _signals, _matrices, _networks, _convolutions):
         for computed, expected in trial(np.random.default_rng(0)):
             if not np.array_equal(computed, expected):
@@ -58,7 +58,7 @@ def _problem() -> str:
 
 
 def _neurons(rng: np.random.Generator) -> Iterator[_Pair]:
-    """Yield states and spikes of neurons whose u has memory or not, up to the limits of v."""
+    """Yield states and spikes of neurons with and without memory of u, up to the limits of v."""
     for kept in (0, DECAY_UNITY - 100):
         bias, threshold = rng.integers(-900, 900, _CHANNELS), rng.integers(0, 2**16, _CHANNELS)
         kept_voltage = rng.integers(0, DECAY_UNITY + 1, _CHANNELS)
@@ -78,7 +78,7 @@ def _neurons(rng: np.random.Generator) -> Iterator[_Pair]:
 
 
 def _signals(rng: np.random.Generator) -> Iterator[_Pair]:
-    """Yield signals that are sent on, recorded, transposed and scaled."""
+    """Yield relayed, recorded, transposed and scaled signals."""
     values = rng.integers(-(2**30), 2**30, _SIZE).astype(np.int32)
     sent, row = np.zeros_like(values), np.zeros_like(values)
     relay(values, np.zeros_like(values), 2**28, sent)
@@ -122,7 +122,7 @@ def _matrices(rng: np.random.Generator) -> Iterator[_Pair]:
 
 
 def _networks(rng: np.random.Generator) -> Iterator[_Pair]:
-    """Yield the sums of two steps that a matrix with a delay adds to."""
+    """Yield the sums of two steps to which a matrix adds with and without delay."""
     weight = _weights(rng, _SIDES[::-1])
     table = run_table(column_table(csr_matrix(weight)))
     values = _events(rng, (2 + _SIDES[0],), False)
@@ -135,7 +135,7 @@ def _networks(rng: np.random.Generator) -> Iterator[_Pair]:
 
 
 def _convolutions(rng: np.random.Generator) -> Iterator[_Pair]:
-    """Yield sums of convolutions of every width of a register, with groups and dilations."""
+    """Yield sums of convolutions for every register width, with groups and dilation."""
     for outputs, groups, dilation in ((5, 1, 1), (40, 1, 1), (70, 1, 1), (4, 2, 2)):
         source = (*_IMAGE[:2], _IMAGE[2] * groups)
         weight = _weights(rng, (outputs * groups, 3, 2, _IMAGE[2]))

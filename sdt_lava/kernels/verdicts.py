@@ -1,8 +1,8 @@
-"""Which compiled kernels are exact on this machine: tried once, and noted.
+"""Test once which compiled kernels are exact on this machine, and store the results.
 
-LLVM decides by version and processor what becomes of a loop, and has been wrong before. So a kernel
-is tried before its first use in every new combination of numba, llvmlite, processor, settings and
-sources. What it got right is noted beside numba's machine code.
+The code that LLVM generates for a loop depends on version and processor, and has been wrong before.
+Kernels are therefore tested before their first use in every new combination of numba, llvmlite,
+processor, settings and sources. Exact kernels are recorded next to numba's machine code.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from sdt_lava.kernels.neurons import fire_rows
 logger = logging.getLogger(__name__)
 
 _FILE = "exact-{}.json"
-# What was found in this process, by kernel: '' where everything was right.
+# Results in this process by kernel; '' if the kernel is exact.
 _VERDICTS: dict[str, str] = {}
 
 
 def is_exact(name: str, problem: Callable[[], str]) -> bool:
-    """Whether a kernel has been exact, here or in an earlier process.
+    """Return whether a kernel is exact, according to a test in this or an earlier process.
 
     Parameters
     ----------
     name : str
         Name of the kernel.
     problem : callable
-        Tries it, where that has not been done, and returns what is wrong; '' if nothing.
+        Function that tests the kernel and returns an error, or ''. It is called if there is no
+        result yet.
     """
     if name not in _VERDICTS:
         _VERDICTS[name] = "" if name in _noted() else _tried(name, problem)
@@ -42,33 +43,33 @@ def is_exact(name: str, problem: Callable[[], str]) -> bool:
 
 def _tried(name: str, problem: Callable[[], str]) -> str:
     try:
-        found = problem()
-    # Whatever a compiler that does not fit may do.
+        problem_found = problem()
+    # An incompatible compiler may raise any exception.
     except Exception as error:
-        found = f"fails ({type(error).__name__}: {str(error)[:200]})"
-    if found:
-        logger.warning("kernel %s is not used: it %s (%s)", name, found, combination())
+        problem_found = f"fails ({type(error).__name__}: {str(error)[:200]})"
+    if problem_found:
+        logger.warning("kernel %s is not used: it %s (%s)", name, problem_found, combination())
     else:
         logger.info("kernel %s is exact on %s", name, combination())
         _note(name)
-    return found
+    return problem_found
 
 
 def _place() -> Path | None:
-    """Return the file of what was right in this combination, if there is a folder for it."""
+    """Return the file of exact kernels of this combination, or None without a cache folder."""
     folder = cache_folder(fire_rows)
     digest = sha256(combination().encode()).hexdigest()[:16]
     return None if folder is None else folder / _FILE.format(digest)
 
 
 def _noted() -> frozenset[str]:
-    """Return the kernels that were right; a file that is damaged says nothing."""
+    """Return the kernels recorded as exact; a damaged file is ignored."""
     path = _place()
     if path is None:
         return frozenset()
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return frozenset(found["exact"]) if found["combination"] == combination() else frozenset()
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return frozenset(record["exact"]) if record["combination"] == combination() else frozenset()
     except (OSError, ValueError, KeyError, TypeError):
         return frozenset()
 

@@ -1,4 +1,4 @@
-"""Have every kernel of the ProcessModels ready before a network starts."""
+"""Compile or load every kernel of the ProcessModels before a network starts."""
 
 from __future__ import annotations
 

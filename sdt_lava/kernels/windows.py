@@ -23,7 +23,7 @@ class WindowGeometry(NamedTuple):
 
 @jit
 def row_slots(window: WindowGeometry) -> int:
-    """Return how many input rows a window spans: they are kept in turn in as many slots."""
+    """Return the number of input rows that a window spans, which is also the number of slots."""
     return (window.kernel_h - 1) * window.dilation_h + 1
 
 
@@ -33,7 +33,7 @@ def find_rows(
 ) -> int:
     """Store the kernel rows that lie inside the image and return their number.
 
-    Slots are found by a division, which is done here, once an output row.
+    The division that determines slots is thus done once per output row.
 
     Parameters
     ----------

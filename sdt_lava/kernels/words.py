@@ -31,9 +31,9 @@ class SpikeArray(NamedTuple):
     height, steps, columns : int
         H, T and W.
     stride : int
-        Words at a position.
+        Number of words at a position.
     first, used : int
-        First word that is read, and the number of those that are read.
+        First word to read, and number of words to read.
     """
 
     address: int

@@ -1,4 +1,4 @@
-"""Run every ProcessModel of a network in the calling thread, in place of Lava's Runtime.
+"""Run every ProcessModel of a network in the calling thread, without Lava's Runtime.
 
 Lava's Runtime starts an operating system process for each Process and synchronises all of them at
 every time step. A feed-forward network does not need this: if its models are called one after

@@ -207,7 +207,7 @@ class Convolution:
         return inside.reshape(len(rows), *self.before)
 
     def _taps(self) -> list[tuple[int, int, tuple[slice, slice]]]:
-        """Yield each kernel position and the part of the padded input that it reads."""
+        """Return each kernel position with the part of the padded input that it reads."""
         height, width = self.sides
 
         def part(tap: int, axis: int, count: int) -> slice:

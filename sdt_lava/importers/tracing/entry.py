@@ -41,7 +41,7 @@ class Example:
 
     @property
     def steps(self) -> int:
-        """Number of time steps, or None without a time axis."""
+        """Number of time steps of an example with a time axis."""
         return self.layout[self.axes.index(TIME)][0].size
 
     def layout_of(self, batch: int) -> Layout:

@@ -271,7 +271,7 @@ def _writes(function: Any) -> bool:
 
 
 def _flat(values: Any) -> list[Any]:
-    """Yield all values in nested tuples, lists and mappings."""
+    """Return all values in nested tuples, lists and mappings."""
     if isinstance(values, dict):
         values = list(values.values())
     if isinstance(values, (tuple, list)):

@@ -101,7 +101,7 @@ def _heads(subject: Traced, moving: list[int]) -> int | None:
     shape = subject.symbol.shape
     if len(shape) != 3 or len(moving) != 2:
         return None
-    # Rows and columns must have separate axes to be recognised for a single token.
+    # Separate axes are rows and columns, which is the only distinction with a single token.
     if all(roots([subject.layout[at]]) <= {root} for at, root in zip(moving, "12", strict=True)):
         return None
     tokens = merged((*whole(1, shape[1]), *whole(2, shape[2])))
@@ -110,7 +110,7 @@ def _heads(subject: Traced, moving: list[int]) -> int | None:
         return None
     channels = axes[1 - axes.index(tokens)]
     last = Factor("0", 1, channels[0].size) if channels else None
-    # Heads of one channel cannot be distinguished.
+    # The channels of heads of one channel have no factor.
     if channels != (() if last is None else (last,)):
         return None
     return shape[0] // (last.size if last else 1)

@@ -210,7 +210,7 @@ class _Ending:
         return steps
 
     def _notes(self, used: frozenset[str]) -> dict[str, list[str]]:
-        """List the modules and parameters on which the result does not depend."""
+        """List the modules and parameters without effect on the result, and what was rounded."""
         context = self.tracing.context
         unused = [name for name, _ in self.module.named_parameters() if name not in used]
         silent = [
