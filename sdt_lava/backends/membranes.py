@@ -95,8 +95,10 @@ def end_membranes(
     parts = []
     recorded = _known(net, node, frames, sent)
     for start in range(0, samples, size):
-        known = {name: values[:, start : start + size] for name, values in recorded.items()}
-        currents = [evaluate_from(net, name, known) for name in node.inputs]
+        values_by_name = {
+            name: values[:, start : start + size] for name, values in recorded.items()
+        }
+        currents = [evaluate_from(net, name, values_by_name) for name in node.inputs]
         states = {} if reset else states
         run_neurons(node, currents, states)
         parts.append(states[node.name][1])
@@ -107,15 +109,15 @@ def _known(
     net: Graph, node: SpikingNeurons, frames: IntArray, sent: Mapping[str, NDArray[Any]]
 ) -> dict[str, NDArray[Any]]:
     """Return the recorded outputs of the nodes from which the last neurons are computed."""
-    known: dict[str, NDArray[Any]] = {net.input.name: frames}
+    values_by_name: dict[str, NDArray[Any]] = {net.input.name: frames}
     pending = list(node.inputs)
     while pending:
         name = pending.pop()
         if name in sent:
-            known[name] = sent[name]
-        elif name not in known:
+            values_by_name[name] = sent[name]
+        elif name not in values_by_name:
             pending += net.nodes[name].inputs
-    return known
+    return values_by_name
 
 
 def membrane_logits(node: SpikingNeurons, membranes: IntArray) -> NDArray[np.generic]:

@@ -170,14 +170,14 @@ def compile_graph(
     largest_matrix = AUTO_UNROLL_LIMIT if target.is_hardware else None
     # On hardware, a design rule reports sums that are too large.
     wrapping = frozenset() if target.is_hardware else _may_wrap(balanced.graph, timesteps)
-    graph, waiting, least = wait_before(balanced.graph, balanced.schedule, wrapping)
+    graph, waits, least = wait_before(balanced.graph, balanced.schedule, wrapping)
     to_unroll = _to_unroll(graph, balanced.schedule, convolutions, largest_matrix) - wrapping
     graph = unroll_convolutions(graph, to_unroll)
     graph = keep_starts(net, split_exponents(graph))
     if target.limit("conv_exponent_max") is not None:
         graph = keep_starts(net, split_convolutions(graph))
     schedule = timed(graph, least={**balanced.least, **least})
-    splits = (*balanced.splits, *waiting)
+    splits = (*balanced.splits, *waits)
     return CompiledNetwork(net, graph, schedule, target, board, lowering, splits, shifted)
 
 

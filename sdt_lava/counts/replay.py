@@ -27,12 +27,12 @@ def needed_nodes(graph: Graph, wanted: Iterable[str], recorded: frozenset[str]) 
         Nodes whose output was recorded.
     """
     needed: set[str] = set()
-    waiting = list(wanted)
-    while waiting:
-        name = waiting.pop()
+    queue = list(wanted)
+    while queue:
+        name = queue.pop()
         if name not in needed and name not in recorded:
             needed.add(name)
-            waiting += graph.nodes[name].inputs
+            queue += graph.nodes[name].inputs
     return tuple(name for name in graph.order if name in needed)
 
 

@@ -288,8 +288,10 @@ class Engine:
         if may_overflow or any(map(_overflows, outcome.extremes.values())):
             # The interpreter wraps as Lava does, or reports the first value that overflows.
             return self._compute_again(plan, frames, states)
-        seen = {names[0]: seen for names, seen in outcome.extremes.items() if len(names) == 1}
-        self._note(context.extremes | seen)
+        extremes = {
+            names[0]: extremes for names, extremes in outcome.extremes.items() if len(names) == 1
+        }
+        self._note(context.extremes | extremes)
         if states is not None and packed is not None:
             states |= context.states
             save_states(self.graph, packed, states, frames.shape[1])

@@ -117,11 +117,11 @@ def carry(node: Node, values: IntArray, watch: Watch | None = None) -> IntArray:
     """
     if watch is not None:
         watch.look(node.name, "payload", values, PAYLOAD)
-    held = wrap_int32(values)
+    wrapped = wrap_int32(values)
     if node.takes_maximum:
-        return held
+        return wrapped
     # Lava's GradedVec sends values with a magnitude above 0, and this value has none in 32 bits.
-    return np.where(held == INT32_LOW, 0, held)
+    return np.where(wrapped == INT32_LOW, 0, wrapped)
 
 
 def _wrapped_convolution(sums: IntArray) -> IntArray:

@@ -29,14 +29,18 @@ def taps(
     list of list of tuple of int
         Pairs of kernel and output position for each input position, sorted by output.
     """
-    found = []
+    pairs_by_position = []
     for position in range(size):
-        reached = [divmod(position + padding - tap * dilation, stride) for tap in range(kernel)]
-        found.append(
-            [(tap, at) for tap, (at, rest) in enumerate(reached) if not rest and 0 <= at < output]
+        candidates = [divmod(position + padding - tap * dilation, stride) for tap in range(kernel)]
+        pairs_by_position.append(
+            [
+                (tap, at)
+                for tap, (at, rest) in enumerate(candidates)
+                if not rest and 0 <= at < output
+            ]
         )
-        found[-1].reverse()
-    return found
+        pairs_by_position[-1].reverse()
+    return pairs_by_position
 
 
 TAP = np.dtype([("kernel", np.int64), ("output", np.int64)])

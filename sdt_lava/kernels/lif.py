@@ -201,8 +201,8 @@ class Form:
         fired : vector of int1
             Whether each neuron fired.
         """
-        kept = [neuron.kept_voltage, neuron.kept_current]
-        voltage, *others = self.step(lanes, x, neuron.bias, states, kept)
+        factors = [neuron.kept_voltage, neuron.kept_current]
+        voltage, *others = self.step(lanes, x, neuron.bias, states, factors)
         fired = lanes.builder.icmp_signed(">", voltage, neuron.threshold)
         return [lanes.builder.select(fired, constant(0), voltage), *others], fired
 

@@ -94,8 +94,8 @@ def append_nonzero(
         values, at, count, number, events, end = arguments
         read = load_first(builder, element(builder, values, at, INT), count)
         is_event = builder.icmp_signed("!=", read, nothing)
-        found = builder.add(lanes, everywhere(builder, builder.trunc(number, INT), INTS))
-        operands = found, is_event, nothing
+        numbers = builder.add(lanes, everywhere(builder, builder.trunc(number, INT), INTS))
+        operands = numbers, is_event, nothing
         compress = external(
             builder,
             "llvm.experimental.vector.compress.v16i32",

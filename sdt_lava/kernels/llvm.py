@@ -81,8 +81,8 @@ def store(builder: Any, vector: Any, pointer: Any, offset: int = 0) -> None:
 def external(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
     """Return an LLVM or processor function by name."""
     module = builder.module
-    known = module.globals.get(name)
-    return known or ir.Function(module, ir.FunctionType(result, arguments), name)
+    function = module.globals.get(name)
+    return function or ir.Function(module, ir.FunctionType(result, arguments), name)
 
 
 def shuffle(builder: Any, left: Any, right: Any, order: list[int]) -> Any:

@@ -156,15 +156,17 @@ class _Advance:
         homes = self._homes("before")
         first = [self._vectors(array, lane, row) for array, row in homes]
         with counting(b, self.given.steps) as loop:
-            held = [
+            state_vectors = [
                 [loop.carried(value) for value in vectors]
                 for vectors in first or [[constant(0)] * _VECTORS]
             ]
-            after = self._advance_step(loop.number, half, lane, parameters, held)
-            for vectors, values in zip(held, after, strict=True):
+            after = self._advance_step(loop.number, half, lane, parameters, state_vectors)
+            for vectors, values in zip(state_vectors, after, strict=True):
                 for phi, value in zip(vectors, values, strict=True):
                     loop.carry(phi, value)
-        for vectors, (array, row) in zip(held[: len(homes)], self._homes("after"), strict=True):
+        for vectors, (array, row) in zip(
+            state_vectors[: len(homes)], self._homes("after"), strict=True
+        ):
             target = b.gep(self.arrays[array], [lane])
             for part, value in enumerate(vectors):
                 store(b, value, target, row * LANES + part * PART)
@@ -232,17 +234,17 @@ def _make_advance(arriving: Any) -> Any:
     """Build the function that advances up to 64 neurons for one type of sums."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        given = _AdvanceArguments(*unpack_tuple(builder, arguments[0]))
+        addresses = _AdvanceArguments(*unpack_tuple(builder, arguments[0]))
         end = builder.append_basic_block("end")
         unknown = builder.append_basic_block("unknown")
-        choice = builder.switch(given.form, unknown)
+        choice = builder.switch(addresses.form, unknown)
         builder.position_at_end(unknown)
         builder.branch(end)
         for number, (name, form) in enumerate(FORMS.items()):
             block = builder.append_basic_block(name)
             choice.add_case(number, block)
             builder.position_at_end(block)
-            _Advance(builder, form, arriving, given).write()
+            _Advance(builder, form, arriving, addresses).write()
             builder.branch(end)
         builder.position_at_end(end)
         return context.get_dummy_value()

@@ -159,13 +159,13 @@ def _make_step(has_memory: bool, is_kept: bool) -> Any:
     """Build the function for neurons with or without memory of u, and with or without storing u."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        given = _StepArguments(*unpack_tuple(builder, arguments[0]))
-        whole = builder.and_(given.neurons, index(-PART))
+        addresses = _StepArguments(*unpack_tuple(builder, arguments[0]))
+        whole = builder.and_(addresses.neurons, index(-PART))
         with counting(builder, whole, by=PART) as loop:
-            _Step(builder, given, loop.number, None, has_memory).write(is_kept)
-        with builder.if_then(builder.icmp_signed("<", whole, given.neurons)):
-            rest = builder.sub(given.neurons, whole)
-            _Step(builder, given, whole, rest, has_memory).write(is_kept)
+            _Step(builder, addresses, loop.number, None, has_memory).write(is_kept)
+        with builder.if_then(builder.icmp_signed("<", whole, addresses.neurons)):
+            rest = builder.sub(addresses.neurons, whole)
+            _Step(builder, addresses, whole, rest, has_memory).write(is_kept)
         return context.get_dummy_value()
 
     @intrinsic

@@ -109,8 +109,8 @@ def _add_up(
         for number in range(0, at_once, 2):
             pair = [row(builder.add(loop.number, index(number + other))) for other in (0, 1)]
             for part, vectors in enumerate(zip(*pair, strict=True)):
-                own = slice(part * per_part, (part + 1) * per_part)
-                following[own] = _add_pair(builder, following[own], *vectors)
+                part_sums = slice(part * per_part, (part + 1) * per_part)
+                following[part_sums] = _add_pair(builder, following[part_sums], *vectors)
         for total, value in zip(totals, following, strict=True):
             loop.carry(total, value)
     return totals

@@ -59,14 +59,14 @@ def _problem() -> str:
 
 def _neurons(rng: np.random.Generator) -> Iterator[_Pair]:
     """Yield states and spikes of neurons with and without memory of u, up to the limits of v."""
-    for kept in (0, DECAY_UNITY - 100):
+    for kept_current in (0, DECAY_UNITY - 100):
         bias, threshold = rng.integers(-900, 900, _CHANNELS), rng.integers(0, 2**16, _CHANNELS)
         kept_voltage = rng.integers(0, DECAY_UNITY + 1, _CHANNELS)
-        fields = bias, kept, kept_voltage, threshold << ACTIVATION_SHIFT
+        fields = bias, kept_current, kept_voltage, threshold << ACTIVATION_SHIFT
         table = population_table([(_SIZE, fields)])
         repeated = (np.resize(x, _SIZE) for x in (threshold, DECAY_UNITY - kept_voltage, bias))
         limits, decay, added = repeated
-        neuron = LifParameters(limits, decay, DECAY_UNITY - kept, added, 0)
+        neuron = LifParameters(limits, decay, DECAY_UNITY - kept_current, added, 0)
         current = rng.integers(-STATE_LIMIT, STATE_LIMIT + 1, _SIZE)
         voltage = rng.integers(-STATE_LIMIT, STATE_LIMIT + 1, _SIZE)
         u, v, spikes = (x.astype(np.int32) for x in (current, voltage, voltage))
@@ -178,7 +178,7 @@ def _convolved(values: Any, weight: Any, window: Any, groups: int) -> NDArray[np
     padded = np.pad(values.transpose(2, 0, 1).astype(np.int64), border)
     by_group = weight.reshape(groups, -1, *weight.shape[1:])
     sums = np.zeros((*size, *by_group.shape[:2]), np.int64)
-    for row, column, seen in taps(padded, size, kernel, stride, dilation):
-        parts = seen.reshape(groups, -1, *size)
+    for row, column, window_inputs in taps(padded, size, kernel, stride, dilation):
+        parts = window_inputs.reshape(groups, -1, *size)
         sums += np.einsum("gchw,goc->hwgo", parts, by_group[:, :, row, column])
     return sums.reshape(*size, -1)

@@ -95,10 +95,12 @@ def _add_layer(
     shapes = synapses.source, synapses.target, synapses.window, synapses.events
     key = (*layers, *key_options, *shapes, current_guard())
     # Plans with and without torch share tables.
-    own = compiler.once(("own kernels", *key), lambda: own_kernels(synapses, *key_options))
+    compiled = compiler.once(("own kernels", *key), lambda: own_kernels(synapses, *key_options))
     candidates = compiler.once(
         ("kernels", *key, compiler.with_torch),
-        lambda: own if not compiler.with_torch else with_dense(own, nodes[0], compiler.kernels),
+        lambda: compiled
+        if not compiler.with_torch
+        else with_dense(compiled, nodes[0], compiler.kernels),
     )
     busy, quiet, rate = compiler.room.choose(candidates)
     return compiler.add(SynapticOperation(tuple(nodes), source, targets, busy, quiet, rate))

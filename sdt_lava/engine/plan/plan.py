@@ -250,14 +250,14 @@ class Plan:
         work, steps = self._take(run, context, states)
         self._enter(work, frames)
         accumulators: list[list[NDArray[Any]]] = [*work.extremes.values(), *work.counts.values()]
-        for own in accumulators:
-            for array in own:
+        for arrays in accumulators:
+            for array in arrays:
                 array[:] = 0
         work_through(steps, run.workers, work)
         outcome = Outcome(
             outputs={name: self._output(name, work) for name in self.outputs},
-            counts={name: np.sum(own, axis=0) for name, own in work.counts.items()},
-            extremes={names: _extremes(own) for names, own in work.extremes.items()},
+            counts={name: np.sum(arrays, axis=0) for name, arrays in work.counts.items()},
+            extremes={names: _extremes(arrays) for names, arrays in work.extremes.items()},
             is_binary=work.is_binary,
             is_suspicious=work.is_suspicious,
         )
@@ -284,11 +284,11 @@ class Plan:
         self, run: Run, context: Context, states: dict[str, Any] | None
     ) -> tuple[Workspace, list[Step]]:
         """Return a workspace for the exclusive use of a run."""
-        taken = self._idle.pop(run, None) if states is None else None
-        if taken is None:
+        idle = self._idle.pop(run, None) if states is None else None
+        if idle is None:
             return self._make(run, context, states)
-        taken[0].context = context
-        return taken
+        idle[0].context = context
+        return idle
 
     def _bring_back(self, work: Workspace, steps: list[Step]) -> None:
         work.frames, work.context = NO_FRAMES, Context()
@@ -302,8 +302,8 @@ class Plan:
     ) -> tuple[Workspace, list[Step]]:
         waits = waiting(self.operations, run)
         placed = self._assign(waits, run)
-        known = {**self._buffers, **self._output_buffers()}
-        packed = (known[name] for name in placed.blocks)
+        buffers = {**self._buffers, **self._output_buffers()}
+        packed = (buffers[name] for name in placed.blocks)
         work = Workspace(run, placed.allocate(packed, run), context, states)
         work.reserve(
             kernel.scratch_sizes(run.steps) for layer in self._layers for kernel in layer.kernels

@@ -46,15 +46,15 @@ def to_watch(graph: Graph, bounds: Bounds, limits: Mapping[str, int]) -> dict[st
     """
     if not limits:
         return {}
-    known = {name: interval.largest for name, interval in bounds.intervals.items()}
+    largest = {name: interval.largest for name, interval in bounds.intervals.items()}
     for _ in range(2):  # a bound on a current can tighten those of its siblings
         for node in reversed(list(graph)):
-            for name, limit in _given_away(node, known):
-                known[name] = min(known[name], limit)
+            for name, limit in _given_away(node, largest):
+                largest[name] = min(largest[name], limit)
     return {
         name: limit
         for name, limit in limits.items()
-        if known[name] > limit and not isinstance(graph.nodes[name], TokenMean)
+        if largest[name] > limit and not isinstance(graph.nodes[name], TokenMean)
     }
 
 

@@ -208,11 +208,11 @@ def _nothing(values: Any) -> bool:
 
 def _flatten(node: nir.Flatten, name: str, shape: Shape) -> Reshape:
     axes = len(shape)
-    given = node.input_type.get("input") if isinstance(node.input_type, dict) else None
+    input_shape = node.input_type.get("input") if isinstance(node.input_type, dict) else None
     start, end = (pair(getattr(node, key), f"{name}: {key}")[0] for key in ("start_dim", "end_dim"))
     # The dimensions also count a batch axis, which was removed from the Input.
-    shift = max(np.size(given) - axes, 0) if given is not None else 0
-    if shift and int(np.asarray(given).reshape(-1)[0]) == 1:
+    shift = max(np.size(input_shape) - axes, 0) if input_shape is not None else 0
+    if shift and int(np.asarray(input_shape).reshape(-1)[0]) == 1:
         start, end = (value - shift if value > 0 else value for value in (start, end))
     start, end = (value + axes if value < 0 else value for value in (start, end))
     end = min(end, axes - 1)

@@ -113,14 +113,14 @@ class Maker:
         if any(arrives.after != shape for arrives in others):
             shapes = sorted({arrives.after for arrives in others})
             raise NirError(name, f"currents of shapes {shapes} that add up", "one shape")
-        own: list[Arriving] = []
+        recurrent: list[Arriving] = []
         for way in ways:
             if way.source == name:
                 operators, back = self.operators(way, shape)
                 if back != shape:
                     raise NirError(name, f"{back} values that come back to {shape}", "one shape")
-                own.append(Arriving(name, shape, shape, operators, back))
-        return others, own, shape
+                recurrent.append(Arriving(name, shape, shape, operators, back))
+        return others, recurrent, shape
 
     def add_synapses(self, name: str, arriving: list[Arriving], layout: Layout) -> list[str]:
         """Add the synapses of a population; return their names."""

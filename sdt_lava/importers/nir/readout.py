@@ -94,8 +94,8 @@ def _passes_on(node: Any) -> bool:
 
 def _read_integrator(maker: Maker, name: str, node: nir.I) -> None:
     """Convert integrators that never fire to a readout, which sums over all steps."""
-    others, own, shape = maker.arriving(name)
-    if len(others) != 1 or own:
+    others, recurrent, shape = maker.arriving(name)
+    if len(others) != 1 or recurrent:
         raise NirError(name, f"integrators of {len(others)} currents", "one current")
     gain, notes = integrator_gain(node, name, shape, maker.dt)
     maker.notes += [*notes, f"{name}: the result is its state after the last step"]

@@ -70,23 +70,23 @@ class Structure:
         NirError
             If there are too many paths.
         """
-        found: list[Way] = []
-        waiting: list[tuple[str, tuple[str, ...]]] = [
+        paths: list[Way] = []
+        stack: list[tuple[str, tuple[str, ...]]] = [
             (source, ()) for source in reversed(self.sources[name])
         ]
-        while waiting:
-            present, layers = waiting.pop()
+        while stack:
+            present, layers = stack.pop()
             if present in self.senders:
-                found.append(Way(present, layers))
+                paths.append(Way(present, layers))
             else:
                 more = (present, *layers)
-                waiting += [(source, more) for source in reversed(self.sources[present])]
-            if len(found) + len(waiting) > _MOST_WAYS:
+                stack += [(source, more) for source in reversed(self.sources[present])]
+            if len(paths) + len(stack) > _MOST_WAYS:
                 raise NirError(
                     name, f"more than {_MOST_WAYS} ways of currents that add up",
                     f"at most {_MOST_WAYS}", "put neurons between the layers that split and join",
                 )  # fmt: skip
-        return found
+        return paths
 
 
 def read_structure(
@@ -207,10 +207,10 @@ def _fires(node: Any) -> bool:
 def _neighbours(
     names: Iterable[str], pairs: Iterable[tuple[str, str]]
 ) -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = {name: [] for name in names}
+    by_name: dict[str, list[str]] = {name: [] for name in names}
     for name, neighbour in pairs:
-        found[name].append(neighbour)
-    return {name: tuple(neighbours) for name, neighbours in found.items()}
+        by_name[name].append(neighbour)
+    return {name: tuple(neighbours) for name, neighbours in by_name.items()}
 
 
 def _check_loops(digraph: nx.DiGraph, senders: Collection[str]) -> None:

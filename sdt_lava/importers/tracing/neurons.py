@@ -77,10 +77,10 @@ def neuron_of(module: nn.Module, where: str) -> Neuron | None:
     TraceError
         If the integer neuron does not support an attribute; the error names it.
     """
-    known = _known(module)
-    if known is None:
+    entry = _known(module)
+    if entry is None:
         return None
-    _, reader = known
+    _, reader = entry
     try:
         if reader is not _unknown:
             _check_class(module)
@@ -170,10 +170,10 @@ def _spikingjelly(module: Any, leak: Callable[[Any], tuple[str, float, float]]) 
     if _number(module, "v_reset") != 0:
         raise Refusal("v_reset", v_reset, "0", "move threshold and reset so that the reset is 0")
     threshold = _threshold(module, "v_threshold")
-    attribute, value, lost = leak(module)
-    decay, note = _decay(lost, attribute, value)
-    if getattr(module, "decay_input", attribute != "") and lost:
-        threshold /= lost
+    attribute, value, leak_share = leak(module)
+    decay, note = _decay(leak_share, attribute, value)
+    if getattr(module, "decay_input", attribute != "") and leak_share:
+        threshold /= leak_share
     return Neuron(threshold, decay, time=_time(module), note=note)
 
 

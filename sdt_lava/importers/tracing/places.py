@@ -28,7 +28,9 @@ def place() -> str:
         if following is None:
             break
         frame = following
-    user_frames = [found for found in frames if not any(part in found[0] for part in _LIBRARIES)]
+    user_frames = [
+        position for position in frames if not any(part in position[0] for part in _LIBRARIES)
+    ]
     if not frames:
         return ""
     # The caller of the tracer is the last frame and not part of the network.

@@ -155,10 +155,10 @@ def _convolution(
 
 
 def _with_table(kernel: Any, dimensions: int, *table: Any) -> Propagate:
-    """Return a kernel with the arguments between values and sums.
+    """Bind the arguments of a kernel between values and sums.
 
-    To look at the types of a table in every step would take longer than many a step: the machine
-    code is found once, for contiguous arrays of int32, which nearly all are.
+    Resolving the types of a table in every step would often take longer than the step. The machine
+    code is therefore looked up once, for contiguous int32 arrays, which nearly all arrays are.
     """
     example = np.zeros((0,) * dimensions, np.int32)
     kind = example.dtype

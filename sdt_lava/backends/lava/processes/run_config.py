@@ -32,7 +32,7 @@ def run_config(models: str = "lava") -> Loihi2SimCfg:
     ConfigError
         If there are no models of that name.
     ResourceError
-        If our kernels compute other values on this processor than Lava.
+        If our kernels differ from Lava on this processor.
     """
     if models not in MODELS:
         raise ConfigError("models", repr(models), f"one of {MODELS}")
