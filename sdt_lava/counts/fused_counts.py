@@ -54,7 +54,7 @@ class Counted:
 
 
 def counted(net: Graph) -> Counted | None:
-    """Return what the engine counts in a network, or None if the network must be replayed."""
+    """Return the counters of the engine for a network, or None if the network must be replayed."""
     if "counted" not in net.derived:
         net.derived["counted"] = _find(net)
     result: Counted | None = net.derived["counted"]

@@ -1,4 +1,4 @@
-"""Lists of events, and of the table rows that patterns of neighbouring inputs select."""
+"""List events, and the table rows that patterns of neighbouring inputs select."""
 
 from __future__ import annotations
 

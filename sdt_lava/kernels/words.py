@@ -108,7 +108,7 @@ def count_bits(typing: Any, word: Any) -> Any:
 
 @intrinsic
 def read(typing: Any, address: Any, at: Any) -> Any:
-    """Return a 64-bit integer of an array."""
+    """Read a 64-bit integer of an array."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(element(builder, arguments[0], arguments[1], WORD))
@@ -118,7 +118,7 @@ def read(typing: Any, address: Any, at: Any) -> Any:
 
 @intrinsic
 def write(typing: Any, address: Any, at: Any, value: Any) -> Any:
-    """Set a 64-bit integer of an array."""
+    """Write a 64-bit integer of an array."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         builder.store(arguments[2], element(builder, arguments[0], arguments[1], WORD))
@@ -129,7 +129,7 @@ def write(typing: Any, address: Any, at: Any, value: Any) -> Any:
 
 @intrinsic
 def write_short(typing: Any, address: Any, at: Any, value: Any) -> Any:
-    """Set a 16-bit integer of an array."""
+    """Write a 16-bit integer of an array."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         place = element(builder, arguments[0], arguments[1], SHORT)

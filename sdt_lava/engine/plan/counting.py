@@ -73,7 +73,7 @@ class CountOperation(Operation):
         fan_out = FanOut(self.fan_out.ctypes.data, len(self.fan_out))
         counts = work.new_counts(self.name, 1 + fan_out.number)
 
-        places = [own.ctypes.data for own in counts]
+        places = [counter.ctypes.data for counter in counts]
         count = resolved(count_events, signal, (0, 0), fan_out, places[0])
 
         def run(rows: Rows, worker: int) -> None:

@@ -23,7 +23,7 @@ def geometry_of(synapses: Synapses) -> WindowGeometry:
 
 
 def spike_array(spikes: Spikes, work: Workspace) -> SpikeArray:
-    """Return what a layer reads: some words of packed spikes."""
+    """Return the packed spikes that a layer reads, as arguments of a kernel."""
     array, layout = work.arrays[spikes.buffer.name], spikes.layout
     return SpikeArray(
         address=array.ctypes.data,

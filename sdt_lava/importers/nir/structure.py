@@ -75,12 +75,12 @@ class Structure:
             (source, ()) for source in reversed(self.sources[name])
         ]
         while stack:
-            present, layers = stack.pop()
-            if present in self.senders:
-                paths.append(Way(present, layers))
+            reached_name, layers = stack.pop()
+            if reached_name in self.senders:
+                paths.append(Way(reached_name, layers))
             else:
-                more = (present, *layers)
-                stack += [(source, more) for source in reversed(self.sources[present])]
+                more = (reached_name, *layers)
+                stack += [(source, more) for source in reversed(self.sources[reached_name])]
             if len(paths) + len(stack) > _MOST_WAYS:
                 raise NirError(
                     name, f"more than {_MOST_WAYS} ways of currents that add up",
