@@ -59,8 +59,8 @@ def simulate(
     net : Graph or SpikeDrivenTransformer
         An integer graph, or a float model (backend 'torch').
     x : array_like, Dataset, SampleSource or torch Dataset
-        Input ``(B, *shape)``, which is presented at each of the network's T steps, or ``(B, T,
-        *shape)``. For a data set, all samples are run.
+        Input ``(B, T, *shape)``, or ``(B, *shape)``, which is presented at each of the network's T
+        steps. For a data set, all samples are run.
     backend : str, optional
         'engine' (default), 'reference', 'machine', 'lava', 'lava-inprocess' or 'loihi2' for a
         graph; 'torch' for a model. 'machine' runs the compiled network by machine steps in NumPy,

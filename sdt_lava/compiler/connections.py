@@ -1,7 +1,7 @@
 """Build sparse matrices of auxiliary connections, convolutions and dense layers.
 
-All matrices have the shape ``(outputs, inputs)`` and the type int32, and act on flattened ``(C, H,
-W)`` signals in C order. Every synapse is an explicit entry, even if its weight is zero.
+All matrices are int32 with shape ``(outputs, inputs)`` and act on ``(C, H, W)`` signals flattened
+in C order. Every synapse is an explicit entry, even if its weight is zero.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from sdt_lava.kernels.words import HALF, HAS_BYTE_MULTIPLY, LANES
 
 # Number of 8-bit weights whose sum fits 16 bits: 256 * -128 and 256 * 127 are in range.
 EVENTS_PER_SUM = 256
-# Number of sums in a vector.
+# Types of a vector of sums.
 _SHORTS = ir.VectorType(SHORT, HALF)
 _WIDE = ir.VectorType(INT, HALF)
 # Number of rows that `add_rows` adds at once. The end of a loop over few events is hard to predict,
@@ -162,8 +162,8 @@ def _make_sum_rows(width: int) -> Any:
     def sum_rows(typing: Any, weights: Any, events: Any, count: Any, sums: Any, again: Any) -> Any:
         """Set ``sums`` to the sum of the weight rows of events, or add it if ``again``.
 
-        There must be an even number of 16-bit events, at most EVENTS_PER_SUM; ``weights[event *
-        width:]`` is the row of an event.
+        The row of an event is ``weights[event * width:]``. There must be an even number of 16-bit
+        events, at most EVENTS_PER_SUM.
         """
         return types.void(weights, events, count, sums, again), codegen
 

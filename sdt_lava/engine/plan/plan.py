@@ -83,8 +83,8 @@ class Outcome:
     outputs : dict of str to Output
         Outputs of the kept nodes.
     counts : dict of str to ndarray of int64
-        Counts of events of counted nodes, and of the synapses reached over each connection, ``(1 +
-        n, T, B)``.
+        Counts ``(1 + n, T, B)`` of events of counted nodes and of the synapses reached over each
+        connection.
     extremes : dict of tuple of str to Extremes
         Largest magnitudes of the populations that were checked.
     is_binary : bool
