@@ -8,7 +8,7 @@ and the currents of its neurons are compared.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -17,6 +17,12 @@ from torch import Tensor, nn
 from sdt_lava.errors import TraceError
 from sdt_lava.importers.tracing.axes import BATCH, Layout
 from sdt_lava.importers.tracing.neurons import FIRST, STEPWISE, Neuron, is_neuron, neuron_of
+from sdt_lava.importers.tracing.patching import (
+    method_replaced,
+    potentials_of,
+    set_potentials,
+)
+from sdt_lava.importers.tracing.places import place_of
 from sdt_lava.importers.tracing.probe import integrate
 
 # Allowed rounding error relative to the largest current: the order of sums depends on the batch
@@ -52,7 +58,7 @@ def compare_batches(module: nn.Module, batches: Sequence[tuple[Tensor, Reads]]) 
                 f"module {path!r}",
                 "reads other currents for the same samples when the batch is larger",
                 "a network that treats each sample by itself",
-                "look for statistics of a batch before it, or state that runs over the batch",
+                "look for statistics of a batch, state that runs over the batch, or random numbers",
             )
         if not torch.equal(spikes, other_spikes):
             # The difference is due to rounding at a threshold, so later calls may differ, too.
@@ -74,8 +80,10 @@ def _calls(module: nn.Module, x: Tensor, reads: Reads) -> list[tuple[str, Tensor
         except TraceError:
             raise
         except Exception as error:
+            line = place_of(error)
+            where = f"the network ({type(module).__name__})"
             raise TraceError(
-                f"the network ({type(module).__name__})",
+                f"{where}, {line}" if line else where,
                 f"raised {type(error).__name__} on {x.shape[0]} x ... of the example: {error}",
                 "a network that runs on the example, and on any batch size",
             ) from error
@@ -92,28 +100,22 @@ def _first(values: Tensor, layout: Layout) -> Tensor:
 @contextmanager
 def _neurons_replaced(module: nn.Module, record: Any) -> Iterator[None]:
     """Replace all neurons by their equation temporarily, which keeps their state unchanged."""
-    changed: list[tuple[nn.Module, Any]] = []
-    try:
+    with ExitStack() as stack:
         for path, inner in module.named_modules():
             if is_neuron(inner):
                 neuron = neuron_of(inner, f"module {path!r}")
                 assert neuron is not None
-                changed.append((inner, inner.__dict__.get("forward")))
-                inner.__dict__["forward"] = _Equation(path, neuron, record)
+                equation = _Equation(path, inner, neuron, record)
+                stack.callback(set_potentials, inner, potentials_of(inner))
+                stack.enter_context(method_replaced(inner, "forward", equation))
         yield
-    finally:
-        for inner, before in changed:
-            if before is None:
-                inner.__dict__.pop("forward", None)
-            else:
-                inner.__dict__["forward"] = before
 
 
 class _Equation:
     """Replacement of the neurons' ``forward`` by their equation."""
 
-    def __init__(self, path: str, neuron: Neuron, record: Any) -> None:
-        self._path, self._neuron, self._record = path, neuron, record
+    def __init__(self, path: str, module: nn.Module, neuron: Neuron, record: Any) -> None:
+        self._path, self._module, self._neuron, self._record = path, module, neuron, record
         self._past: list[Tensor] = []
 
     def __call__(self, currents: Tensor, *others: Any, **named: Any) -> Any:
@@ -125,4 +127,8 @@ class _Equation:
             spikes = integrate(self._neuron, currents.movedim(axis, 0))[0].movedim(0, axis)
         fired = spikes.to(currents.dtype)
         self._record(self._path, currents, fired)
-        return (fired, torch.zeros_like(fired)) if self._neuron.returns_membrane else fired
+        membrane = torch.zeros_like(fired)
+        if self._neuron.returns_membrane:
+            return fired, membrane
+        set_potentials(self._module, dict.fromkeys(potentials_of(self._module), membrane))
+        return fired

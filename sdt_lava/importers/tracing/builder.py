@@ -252,6 +252,8 @@ class Builder:
         if isinstance(symbol, Events):
             if symbol.node == "input":
                 raise NoMeaning("the input itself as the network's result")
+            if symbol.gain < 0:
+                raise NoMeaning(f"spikes times {symbol.gain:g} as the network's result", "spikes")
             return symbol.node
         if isinstance(symbol, Votes):
             groups = symbol.shape[0]

@@ -56,11 +56,20 @@ class Call:
             raise NoMeaning(f"no argument {name}")
         return default
 
+    def known(self, position: int, name: str, default: Any = _MISSING) -> Any:
+        """Return an argument that must not depend on the network's input."""
+        value = self.arg(position, name, default)
+        if self.traced(value) is not None:
+            raise NoMeaning(
+                f"a {name} that depends on the network's input",
+                "parameters of the network, and what is computed from them",
+            )
+        return value
+
     @property
     def subject(self) -> Traced:
         """Traced value of the first argument."""
-        first = self.args[0] if self.args else next(iter(self.kwargs.values()))
-        traced = self.traced(first)
+        traced = self.traced(self.arg(0, "input"))
         if traced is None:
             raise NoMeaning("values of the network as a parameter of an operation")
         return traced
@@ -73,7 +82,7 @@ class Call:
 
 Handler = Callable[[Call], Any]
 
-_CONVERSIONS = ("__float__", "__int__", "__bool__", "__index__", "__complex__", "__array__")
+CONVERSIONS = ("__float__", "__int__", "__bool__", "__index__", "__complex__", "__array__")
 
 HANDLERS: dict[str, Handler] = {}
 
@@ -94,7 +103,7 @@ def operation_name(function: Any) -> str:
     if name in ("__get__", "__set__"):
         return str(function.__self__.__name__)
     # Conversions to Python numbers differ from conversions of the tensor type, such as ``float``.
-    return name if name in _CONVERSIONS else name.strip("_")
+    return name if name in CONVERSIONS else name.strip("_")
 
 
 def constant(value: Any) -> torch.Tensor:

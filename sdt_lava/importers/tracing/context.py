@@ -12,6 +12,7 @@ from torch import nn
 
 from sdt_lava.importers.tracing.axes import Layout
 from sdt_lava.importers.tracing.builder import Builder
+from sdt_lava.importers.tracing.neurons import is_neuron
 from sdt_lava.importers.tracing.refusals import NoMeaning
 from sdt_lava.importers.tracing.symbols import Origin
 
@@ -31,6 +32,8 @@ class Context:
         Paths of the modules being called, innermost last.
     called : Counter
         Number of calls of each module.
+    failed : str or None
+        Path of the innermost module that raised an exception.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -38,11 +41,14 @@ class Context:
         self.steps: int | None = None
         self.path: list[str] = [""]
         self.called: Counter[str] = Counter()
+        self.failed: str | None = None
         self.modules = dict(module.named_modules())
         self.notes: list[str] = []
         # Inputs of neurons by call: path of the neurons and layout of the currents.
         self.reads: list[tuple[str, Layout]] = []
         self._names = {id(tensor): name for name, tensor in _tensors(module)}
+        # Parameters that were used, with the version and address of their memory.
+        self._used: dict[int, tuple[torch.Tensor, tuple[int, int]]] = {}
         # Tensors computed from parameters, and the names of these parameters.
         self._derived: dict[int, tuple[torch.Tensor, frozenset[str]]] = {}
         self._memo: dict[Any, Any] = {}
@@ -62,10 +68,32 @@ class Context:
 
     def key(self, tensor: torch.Tensor | None) -> Any:
         """Return a key that is equal for tensors with equal values."""
-        if tensor is None or id(tensor) in self._names:
-            return None if tensor is None else id(tensor)
+        if tensor is None:
+            return None
+        if id(tensor) in self._names:
+            self._check_unchanged(tensor)
+            return id(tensor)
         content = tensor.detach().cpu().contiguous().numpy()
         return tuple(tensor.shape), hashlib.sha256(content.tobytes()).hexdigest()
+
+    def _check_unchanged(self, tensor: torch.Tensor) -> None:
+        memory = tensor._version, tensor.data_ptr()
+        if self._used.setdefault(id(tensor), (tensor, memory))[1] != memory:
+            raise NoMeaning(
+                f"{self._names[id(tensor)]}, which the network changes between two uses",
+                "parameters that keep their values during a run",
+            )
+
+    def check_parameters(self) -> None:
+        """Check that parameters have the values that they were used with.
+
+        Raises
+        ------
+        NoMeaning
+            If the network changed one of them after it was used.
+        """
+        for tensor, _ in self._used.values():
+            self._check_unchanged(tensor)
 
     def names_of(self, tensors: Iterable[Any]) -> frozenset[str]:
         """Return the names of the parameters from which tensors were computed."""
@@ -98,7 +126,11 @@ class Context:
         return Origin(self.path[-1], name, path, used)
 
     def _is_layer(self, path: str) -> bool:
-        return bool(path) and not any(True for _ in self.modules[path].children())
+        if not path:
+            return False
+        # Neurons may contain modules, such as surrogate gradients, which are not traced.
+        module = self.modules[path]
+        return is_neuron(module) or not any(True for _ in module.children())
 
 
 def _tensors(module: nn.Module) -> list[tuple[str, torch.Tensor]]:

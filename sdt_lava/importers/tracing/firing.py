@@ -13,6 +13,7 @@ from sdt_lava.errors import TraceError
 from sdt_lava.importers.tracing.axes import TIME, Axis, is_whole, roots, significant, size_of
 from sdt_lava.importers.tracing.context import Context
 from sdt_lava.importers.tracing.neurons import FIRST, STEPWISE, Neuron, neuron_of
+from sdt_lava.importers.tracing.patching import potentials_of, set_potentials
 from sdt_lava.importers.tracing.probe import check_neuron
 from sdt_lava.importers.tracing.refusals import NoMeaning
 from sdt_lava.importers.tracing.symbols import (
@@ -70,17 +71,30 @@ class Population:
         self._calls = 0
         self._reads: Symbol | None = None
         self._neuron: Neuron | None = None
+        self._was_reset = False
+        self._before = potentials_of(module)
+
+    def restore(self) -> None:
+        """Restore the membrane potentials from before the run."""
+        set_potentials(self._module, self._before)
+
+    def note_reset(self) -> None:
+        """Record that the network resets the neurons."""
+        self._was_reset = True
 
     def __call__(self, current: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Return spikes, and membrane potentials if the neurons return them."""
         run = self._run
         neuron = self._described()
+        if not self._calls:
+            self._was_reset = False
         spikes = torch.empty(current.shape, dtype=current.dtype, device="meta")
         traced = run.traced(current)
         try:
             if traced is None:
                 raise NoMeaning("neurons that read what does not depend on the input")
             if not isinstance(traced.symbol, Meaningless):
+                self._check_unchanged(neuron)
                 self._check_membrane(neuron, (*args, *kwargs.values()))
                 traced = self._fired(neuron, traced)
         except NoMeaning as refusal:
@@ -88,11 +102,13 @@ class Population:
             traced = Traced(Meaningless((), error), ())
         self._calls += 1
         spikes = run.track(spikes, traced)
-        if not neuron.returns_membrane:
-            return spikes
         membrane = torch.empty(current.shape, dtype=current.dtype, device="meta")
         symbol = Membrane(traced.symbol.shape, self._path)
-        return spikes, run.track(membrane, Traced(symbol, traced.layout, traced.time))
+        membrane = run.track(membrane, Traced(symbol, traced.layout, traced.time))
+        if neuron.returns_membrane:
+            return spikes, membrane
+        set_potentials(self._module, dict.fromkeys(self._before, membrane))
+        return spikes
 
     def _described(self) -> Neuron:
         if self._neuron is None:
@@ -105,19 +121,36 @@ class Population:
             self._neuron = neuron
         return self._neuron
 
+    def _check_unchanged(self, neuron: Neuron) -> None:
+        """Check that the network neither resets nor changes the neurons between two calls."""
+        if self._was_reset:
+            raise NoMeaning(
+                f"neurons that are reset before call {self._calls + 1}",
+                "a reset before the first time step, or after the last one",
+            )
+        if neuron_of(self._module, f"module {self._path!r}") != neuron:
+            raise NoMeaning(
+                f"neurons that the network changes before call {self._calls + 1}",
+                "the same threshold and leak at every step",
+            )
+        for name, before in self._before.items():
+            value = getattr(self._module, name)
+            if value is not before and not neuron.returns_membrane:
+                self._check_own(value, f"{name} set by the network")
+
     def _check_membrane(self, neuron: Neuron, others: tuple[Any, ...]) -> None:
         """Check that neurons start at rest and continue with their own membrane potentials."""
         for value in others:
-            if not isinstance(value, Tensor):
-                continue
-            membrane = self._run.traced(value)
-            if membrane is None:
-                if self._calls or bool(value.any()):
-                    raise NoMeaning("a membrane potential from elsewhere", "0 at the first step")
-            elif not (
-                isinstance(membrane.symbol, Membrane) and membrane.symbol.module == self._path
-            ):
-                raise NoMeaning("a membrane potential of other neurons", "their own")
+            if isinstance(value, Tensor):
+                self._check_own(value, "a membrane potential from elsewhere")
+
+    def _check_own(self, value: Any, found: str) -> None:
+        held = self._run.traced(value)
+        if held is None:
+            if self._calls or bool(torch.as_tensor(value).any()):
+                raise NoMeaning(found, "0 at the first step, and what the neurons leave after it")
+        elif not (isinstance(held.symbol, Membrane) and held.symbol.module == self._path):
+            raise NoMeaning("a membrane potential of other neurons, or a changed one", "their own")
 
     def _fired(self, neuron: Neuron, traced: Traced) -> Traced:
         if neuron.time == STEPWISE:
@@ -168,7 +201,7 @@ class Population:
 
     def _node(self, neuron: Neuron, symbol: Symbol) -> Events:
         context = self._run.context
-        origin = context.origin("lif", ())
+        origin = context.origin("lif", self._module.parameters())
         node, gain = context.builder.current(symbol, origin)
         if gain <= 0:
             raise NoMeaning(f"neurons that read a current times {gain:g}", "times a number above 0")

@@ -32,7 +32,8 @@ from sdt_lava.importers.tracing.windows import image_axes, per_axis, window_outp
 def convolve(call: Call) -> Traced:
     """Convolve images, or apply a matrix to the channels of each token."""
     ndim = int(call.name[4])
-    subject, weight, bias = call.subject, call.arg(1, "weight"), call.arg(2, "bias", None)
+    subject = call.subject
+    weight, bias = call.known(1, "weight"), call.known(2, "bias", None)
     kernel = tuple(weight.shape[2:])
     stride = per_axis(call.arg(3, "stride", 1), ndim)
     dilation = per_axis(call.arg(5, "dilation", 1), ndim)
@@ -99,9 +100,10 @@ def _windowed(
         )
     ]  # fmt: skip
     shape = (int(weight.shape[0]), *sides)
-    origin, offset = call.origin("conv"), None if bias is None else _vector(bias)
+    origin = call.origin("conv")
+    offset = None if bias is None else subject.share * _vector(bias)
     symbol = call.context.once(
-        ("conv", id(subject.symbol), key, windows),
+        ("conv", id(subject.symbol), key, windows, subject.share),
         lambda: call.builder.linear(subject.symbol, weight, offset, windows, shape, origin),
     )
     layout = resized(subject.layout, shape, positions)
@@ -112,7 +114,7 @@ def _windowed(
 def linear(call: Call) -> Traced:
     """Apply a matrix to the last axis."""
     position = len(call.subject.layout) - 1
-    weight, bias = call.arg(1, "weight"), call.arg(2, "bias", None)
+    weight, bias = call.known(1, "weight"), call.known(2, "bias", None)
     key = call.context.key(weight), call.context.key(bias)
     return _multiplied(call, weight, bias, position, key)
 
@@ -120,7 +122,7 @@ def linear(call: Call) -> Traced:
 def _multiplied(call: Call, weight: Any, bias: Any, position: int, key: Any) -> Traced:
     subject = call.subject
     symbol, axis = subject.symbol, subject.layout[position]
-    share = _share(subject)
+    share = subject.share
     bias = None if bias is None else share * _vector(bias)
     # With a single token, rows and columns show whether the whole signal was flattened.
     is_flat = len(symbol.shape) < 3 or roots([axis]) >= {"1", "2"}
@@ -140,13 +142,6 @@ def _multiplied(call: Call, weight: Any, bias: Any, position: int, key: Any) -> 
     axes = list(subject.layout)
     axes[position] = whole(0, out)
     return replace(subject, symbol=product, layout=tuple(axes))
-
-
-def _share(subject: Traced) -> float:
-    """Return the fraction per time step of a bias that is added once to a sum over time."""
-    if subject.time is None or len(subject.time.present) < 2:
-        return 1.0
-    return 1 / (subject.time.gain * len(subject.time.present))
 
 
 def _ordered(weight: Any, axis: Axis, shape: Shape) -> Any:
@@ -173,14 +168,14 @@ def _ordered(weight: Any, axis: Axis, shape: Shape) -> Any:
 def normalise(call: Call) -> Traced:
     """Fold batch normalisation into the preceding weights."""
     subject = call.subject
-    mean, variance = call.arg(1, "running_mean"), call.arg(2, "running_var")
+    mean, variance = call.known(1, "running_mean"), call.known(2, "running_var")
     if mean is None or variance is None or call.arg(5, "training", False):
         raise NoMeaning(
             "a normalisation by the statistics of a batch", "running statistics, as in evaluation"
         )
     channels = subject.symbol.shape[0]
     _check_channels(subject, 1)
-    weight, bias = call.arg(3, "weight", None), call.arg(4, "bias", None)
+    weight, bias = call.known(3, "weight", None), call.known(4, "bias", None)
     norm = BatchNorm(
         gamma=np.ones(channels) if weight is None else array(weight),
         beta=np.zeros(channels) if bias is None else array(bias),
@@ -190,9 +185,10 @@ def normalise(call: Call) -> Traced:
     )
     origin = call.origin("norm", uses=(weight, bias))
     key = [call.context.key(tensor) for tensor in (mean, variance, weight, bias)]
+    offset = subject.share * norm.offset
     symbol = call.context.once(
-        ("norm", id(subject.symbol), *key),
-        lambda: call.builder.rescaled(subject.symbol, norm.gain, norm.offset, origin),
+        ("norm", id(subject.symbol), *key, norm.epsilon, subject.share),
+        lambda: call.builder.rescaled(subject.symbol, norm.gain, offset, origin),
     )
     return replace(subject, symbol=symbol)
 

@@ -6,7 +6,7 @@ Traced tensors have shapes but no values: they are on torch's meta device.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import repeat
 from threading import get_ident
@@ -23,12 +23,14 @@ from sdt_lava.importers.tracing import (
     shape_operations,
     spike_operations,
 )
+from sdt_lava.importers.tracing.axes import COPIES, size_of
 from sdt_lava.importers.tracing.builder import described
-from sdt_lava.importers.tracing.calls import HANDLERS, Call, operation_name
+from sdt_lava.importers.tracing.calls import CONVERSIONS, HANDLERS, Call, operation_name
 from sdt_lava.importers.tracing.context import Context
 from sdt_lava.importers.tracing.firing import Population, Run
 from sdt_lava.importers.tracing.neurons import is_neuron
-from sdt_lava.importers.tracing.places import place
+from sdt_lava.importers.tracing.patching import method_replaced
+from sdt_lava.importers.tracing.places import place, place_of
 from sdt_lava.importers.tracing.refusals import NoMeaning
 from sdt_lava.importers.tracing.symbols import Meaningless, Origin, Symbol, Traced
 from sdt_lava.support.forks import ForkSafeLock
@@ -55,6 +57,9 @@ _LIKE = frozenset(
     for content in contents
 )
 _MOVES = frozenset(("to", "cuda", "cpu", "type"))
+_CONVERSIONS = frozenset((*CONVERSIONS, "item", "tolist", "numpy"))
+# Methods with which libraries reset the state of neurons.
+RESETS = ("reset", "reset_mem")
 # Tracing modifies modules temporarily, so only one run is allowed at a time.
 _watching = ForkSafeLock()
 _WHERE = "what the tracer knows: see docs/your-model.md"
@@ -118,10 +123,22 @@ class Tracing(TorchFunctionMode):
 
     def error(self, found: str, allowed: str = "", remedy: str = "") -> TraceError:
         """Return an error with the module and the line."""
-        path = self.context.path[-1]
+        return self._error_in(self.context.path[-1], place(), found, allowed, remedy)
+
+    def error_raised(self, error: Exception) -> TraceError:
+        """Return an error with the location at which the network's code raised an exception."""
+        return self._error_in(
+            self.context.failed or "",
+            place_of(error),
+            f"raised {type(error).__name__} while it was traced: {error}",
+            "a network that runs on the example, and on any batch size",
+        )
+
+    def _error_in(
+        self, path: str, line: str, found: str, allowed: str = "", remedy: str = ""
+    ) -> TraceError:
         kind = type(self.context.modules[path]).__name__
         where = f"module {path!r} ({kind})" if path else f"the network ({kind})"
-        line = place()
         return TraceError(f"{where}, {line}" if line else where, found, allowed, remedy)
 
     def __torch_function__(
@@ -176,8 +193,11 @@ class Tracing(TorchFunctionMode):
     def _run(self, function: Any, name: str, args: Any, kwargs: Any) -> Any:
         """Run a function on shapes only."""
         if name in _MOVES:
-            types = [value for value in _flat((args, kwargs)) if isinstance(value, torch.dtype)]
-            return args[0].to(types[0]) if types else args[0]
+            return _converted(args, kwargs)
+        if function is Tensor.detach_:
+            return args[0]
+        if name in _CONVERSIONS:
+            raise self._values_needed(name)
         try:
             return function(*_mapped(args, _meta), **_mapped(kwargs, _meta))
         except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
@@ -191,7 +211,10 @@ class Tracing(TorchFunctionMode):
         is_property = getattr(function, "__name__", "") == "__get__"
         if is_property or name in _QUESTIONS or (result is None and name == "backward"):
             return result
-        raise self.error(
+        raise self._values_needed(name)
+
+    def _values_needed(self, name: str) -> TraceError:
+        return self.error(
             f"{name} of values that depend on the input",
             "operations whose result is a tensor",
             "let nothing but shapes decide what the network does",
@@ -205,20 +228,30 @@ class Tracing(TorchFunctionMode):
         dependence cannot be detected.
         """
         meaningless = [traced for traced in found if isinstance(traced.symbol, Meaningless)]
+        if must_mean:
+            raise self._hidden_write(call, meaningless)
         try:
             if meaningless:
                 values: Any = meaningless[0]
-            elif call.name in HANDLERS and not must_mean:
-                values = HANDLERS[call.name](call)
+            elif call.name in HANDLERS:
+                values = _understood(call)
             else:
                 raise NoMeaning(f"operation {call.name} on {described(found[0].symbol)}", _WHERE)
         except NoMeaning as refusal:
             error = self.error(refusal.found, refusal.allowed, refusal.remedy)
-            if must_mean:
-                raise error from None
             values = Traced(Meaningless(found[0].symbol.shape, error), ())
         each = iter(values) if isinstance(values, list) else repeat(values)
         return _mapped(call.result, lambda tensor: self.track(tensor, next(each)))
+
+    def _hidden_write(self, call: Call, meaningless: list[Traced]) -> TraceError:
+        for traced in meaningless:
+            assert isinstance(traced.symbol, Meaningless)
+            return traced.symbol.error
+        return self.error(
+            f"{call.name} into a tensor that does not come from the network's input",
+            "operations that return a new tensor",
+            "a = a + b in place of a += b, or torch.stack",
+        )
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -228,26 +261,36 @@ class Tracing(TorchFunctionMode):
 
     @contextmanager
     def _forwards_replaced(self) -> Iterator[None]:
-        changed: list[tuple[nn.Module, Any]] = []
-        try:
+        with ExitStack() as stack:
             for path, module in self.context.modules.items():
                 if isinstance(module, torch.jit.ScriptModule):
                     continue
-                changed.append((module, module.__dict__.get("forward")))
-                module.__dict__["forward"] = self._watched(path, module)
+                population = None
+                if is_neuron(module):
+                    run = Run(self.context, self.traced, self.track, self.error)
+                    population = Population(path, module, run)
+                    stack.callback(population.restore)
+                    for name in RESETS:
+                        if callable(getattr(module, name, None)):
+                            reset = self._watched_reset(getattr(module, name), population)
+                            stack.enter_context(method_replaced(module, name, reset))
+                forward = self._watched(path, module.forward, population)
+                stack.enter_context(method_replaced(module, "forward", forward))
             yield
-        finally:
-            for module, before in changed:
-                if before is None:
-                    module.__dict__.pop("forward", None)
-                else:
-                    module.__dict__["forward"] = before
 
-    def _watched(self, path: str, module: nn.Module) -> Callable[..., Any]:
-        forward = module.forward
-        run = Run(self.context, self.traced, self.track, self.error)
-        population = Population(path, module, run) if is_neuron(module) else None
+    def _watched_reset(
+        self, reset: Callable[..., Any], population: Population
+    ) -> Callable[..., Any]:
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            if get_ident() == self._thread:
+                population.note_reset()
+            return reset(*args, **kwargs)
 
+        return watched
+
+    def _watched(
+        self, path: str, forward: Callable[..., Any], population: Population | None
+    ) -> Callable[..., Any]:
         def watched(*args: Any, **kwargs: Any) -> Any:
             if get_ident() != self._thread:
                 # Another thread uses the network.
@@ -258,10 +301,48 @@ class Tracing(TorchFunctionMode):
                 if population is not None:
                     return population(*args, **kwargs)
                 return forward(*args, **kwargs)
+            except Exception:
+                if self.context.failed is None:
+                    self.context.failed = path
+                raise
             finally:
                 self.context.path.pop()
 
         return watched
+
+
+def _converted(args: Any, kwargs: Any) -> Tensor:
+    """Return a tensor converted to another type; devices are ignored."""
+    subject, *others = args
+    given = (*others, *kwargs.values())
+    types = [value for value in given if isinstance(value, torch.dtype)]
+    types += [value.dtype for value in given if isinstance(value, Tensor)]
+    flags = [value for value in others if isinstance(value, bool)]
+    converted: Tensor = subject.to(types[0]) if types else subject
+    is_copy = kwargs.get("copy", flags[1] if len(flags) > 1 else False)
+    return converted.clone() if is_copy and converted is subject else converted
+
+
+def _understood(call: Call) -> Any:
+    """Return the traced values of the results of a call."""
+    try:
+        values = HANDLERS[call.name](call)
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise NoMeaning(f"operation {call.name} with unusual arguments: {error}") from error
+    return _checked(values, call.result)
+
+
+def _checked(values: Any, result: Any) -> Any:
+    """Return traced values after checking that they have the shapes of the results."""
+    tensors = [value for value in _flat(result) if isinstance(value, Tensor)]
+    stands = values if isinstance(values, list) else [values] * len(tensors)
+    for traced, tensor in zip(stands, tensors, strict=True):
+        factors = [f for axis in traced.layout for f in axis if f.size > 1 and f.root != COPIES]
+        if tuple(map(size_of, traced.layout)) != tuple(tensor.shape):
+            raise NoMeaning(f"a result of shape {tuple(tensor.shape)} that cannot be followed")
+        if len({(factor.root, factor.stride) for factor in factors}) < len(factors):
+            raise NoMeaning("a result that has the same axis twice")
+    return values
 
 
 def _writes(function: Any) -> bool:
@@ -283,8 +364,9 @@ def _mapped(values: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """Apply a function to all tensors in nested tuples, lists and mappings."""
     if isinstance(values, dict):
         return {name: _mapped(value, change) for name, value in values.items()}
-    if type(values) in (tuple, list):
-        return type(values)(_mapped(value, change) for value in values)
+    if isinstance(values, (tuple, list)):
+        mapped = [_mapped(value, change) for value in values]
+        return type(values)(*mapped) if hasattr(values, "_fields") else type(values)(mapped)
     return change(values) if isinstance(values, Tensor) else values
 
 

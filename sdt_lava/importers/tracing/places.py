@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import sys
 from pathlib import Path
+from traceback import walk_tb
 
 import torch
 
@@ -21,16 +22,23 @@ def place() -> str:
     frames = []
     frame = sys._getframe(1)
     while frame is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith((_OURS, _TORCH, "<")):
-            frames.append((name, frame.f_lineno))
+        frames.append((frame.f_code.co_filename, frame.f_lineno))
         following = frame.f_back
         if following is None:
             break
         frame = following
-    user_frames = [
-        position for position in frames if not any(part in position[0] for part in _LIBRARIES)
-    ]
+    return _innermost(frames)
+
+
+def place_of(error: BaseException) -> str:
+    """Return the innermost position outside torch and this package in an error's traceback."""
+    steps = walk_tb(error.__traceback__)
+    return _innermost([(frame.f_code.co_filename, line) for frame, line in steps][::-1])
+
+
+def _innermost(frames: list[tuple[str, int]]) -> str:
+    frames = [frame for frame in frames if not frame[0].startswith((_OURS, _TORCH, "<"))]
+    user_frames = [frame for frame in frames if not any(part in frame[0] for part in _LIBRARIES)]
     if not frames:
         return ""
     # The caller of the tracer is the last frame and not part of the network.

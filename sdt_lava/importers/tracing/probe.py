@@ -83,8 +83,9 @@ def _copied(module: nn.Module) -> nn.Module:
     ]
     history = {id(state): state.detach().clone() for state in states if not state.is_leaf}
     copied = deepcopy(module, history).eval()
-    # Replacement by the tracer during tracing.
-    copied.__dict__.pop("forward", None)
+    # Replacements by the tracer during tracing.
+    for name in ("forward", "reset", "reset_mem"):
+        copied.__dict__.pop(name, None)
     return copied
 
 

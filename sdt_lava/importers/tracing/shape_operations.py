@@ -38,7 +38,7 @@ def same(call: Call) -> Traced:
     """Return the traced value unchanged."""
     symbol = call.subject.symbol
     is_binary = isinstance(symbol, Events) and symbol.is_binary and symbol.gain == 1
-    if not call.result.is_floating_point() and not is_binary:
+    if not call.result.is_floating_point() and not (is_binary and not call.subject.is_sum):
         raise NoMeaning(f"{call.name} to {call.result.dtype}, which rounds", "floating-point types")
     return call.subject
 
@@ -56,6 +56,8 @@ def dropout(call: Call) -> Traced:
 def reshape(call: Call) -> Traced:
     """Follow a reshape in C order."""
     subject = call.subject
+    if call.name == "view" and any(isinstance(value, torch.dtype) for value in call.args):
+        raise NoMeaning("the bits of numbers as those of another type", "to(dtype)")
     layout = reshaped(subject.layout, call.shape)
     if layout is None:
         raise NoMeaning(
@@ -204,7 +206,7 @@ def unbind(call: Call) -> list[Traced]:
 @handles("stack", "cat", "concat", "concatenate")
 def stack(call: Call) -> Traced:
     """Join time steps."""
-    parts = [call.traced(tensor) for tensor in call.args[0]]
+    parts = [call.traced(tensor) for tensor in call.arg(0, "tensors")]
     first = parts[0]
     if first is None or any(part is None or part.symbol is not first.symbol for part in parts):
         raise NoMeaning("different signals joined along an axis", "the steps of one signal")

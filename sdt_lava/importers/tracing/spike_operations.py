@@ -38,6 +38,8 @@ from sdt_lava.ir import And, OrPool, TokenDilate
 def highest(call: Call) -> Traced:
     """Compute the OR of spikes or the maximum of currents in windows."""
     ndim, subject = int(call.name[8]), call.subject
+    if subject.is_sum:
+        raise NoMeaning("a maximum of sums over time", "of spikes or currents of each step")
     kernel = per_axis(call.arg(1, "kernel_size"), ndim)
     stride = per_axis(call.arg(2, "stride", None) or kernel, ndim)
     padding = per_axis(call.arg(3, "padding", 0), ndim)
@@ -141,7 +143,7 @@ def multiply(call: Call) -> Traced:
     """Mask spikes with spikes, or multiply by constants."""
     if call.kwargs.get("rounding_mode") is not None:
         raise NoMeaning("a quotient that is rounded")
-    first, second = call.args[0], call.arg(1, "other")
+    first, second = call.arg(0, "input"), call.arg(1, "other")
     one, other = call.traced(first), call.traced(second)
     if one is not None and other is not None:
         if "div" in call.name:
@@ -189,6 +191,8 @@ def _masked(call: Call, one: Traced, other: Traced) -> Traced:
     for traced in (one, other):
         if not isinstance(traced.symbol, Events) or not traced.symbol.is_binary:
             raise NoMeaning(f"a product with {described(traced.symbol)}", "spikes times spikes")
+        if traced.is_sum:
+            raise NoMeaning("a product with a sum over time", "spikes times spikes of one step")
     if one.symbol is other.symbol and one.layout == other.layout:
         return one
     layout = _joint_layout(one, other, "a product")
@@ -233,6 +237,8 @@ def _joint_time(one: Traced, other: Traced) -> Steps | None:
         )
         if other_has_axis and any(time is not None for time in times):
             raise NoMeaning("one time step together with all of them")
+        if one.is_sum or other.is_sum:
+            raise NoMeaning("a sum over time together with what is the same at every step")
         return times[0] or times[1]
     if times[0] != times[1]:
         raise NoMeaning("different time steps together", "a sum of one signal over its steps")
@@ -244,12 +250,12 @@ def add(call: Call) -> Traced:
     """Add currents, time steps of one signal, or a bias for each channel."""
     if call.name.startswith("neg"):
         return _scaled(call, call.subject, torch.tensor(-1.0))
-    first, second = call.args[0], call.arg(1, "other")
+    first, second = call.arg(0, "input"), call.arg(1, "other")
     one, other = call.traced(first), call.traced(second)
-    signs = [1.0, 1.0]
-    if "sub" in call.name:
-        signs = [-1.0, 1.0] if call.name == "rsub" else [1.0, -1.0]
-    signs[1] *= float(call.arg(2, "alpha", 1))
+    alpha = float(call.arg(2, "alpha", 1))
+    signs = [1.0, -alpha if "sub" in call.name else alpha]
+    if call.name == "rsub":
+        signs.reverse()
     if one is not None and other is not None:
         return _sum(call, one, other, signs)
     subject, offset, factor, offset_factor = (
@@ -257,7 +263,7 @@ def add(call: Call) -> Traced:
     )
     assert subject is not None
     signed = subject if factor == 1 else _scaled(call, subject, torch.tensor(factor))
-    return _shifted(call, signed, constant(offset) * offset_factor)
+    return _shifted(call, signed, constant(offset) * offset_factor * subject.share)
 
 
 def _shifted(call: Call, subject: Traced, offset: torch.Tensor) -> Traced:
@@ -295,7 +301,7 @@ def _sum(call: Call, one: Traced, other: Traced, signs: list[float]) -> Traced:
     ]
     first, second = (part.symbol for part in parts)
     if first is second:
-        return _scaled(call, replace(one, layout=layout, time=time), torch.tensor(2.0))
+        return _scaled(call, Traced(first, layout, time), torch.tensor(2.0))
     symbol = call.context.once(
         ("sum", id(first), id(second)),
         lambda: Total(first.shape, (first, second), call.origin("shortcut")),

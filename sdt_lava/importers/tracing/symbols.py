@@ -206,3 +206,15 @@ class Traced:
     layout: Layout
     time: Time = None
     version: int = field(default=-1, compare=False)
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether it is a sum or a mean over time steps."""
+        return self.time is not None and len(self.time.present) > 1
+
+    @property
+    def share(self) -> float:
+        """Fraction per time step of an offset that is added once to a sum over time."""
+        if self.time is None or not self.is_sum:
+            return 1.0
+        return 1 / (self.time.gain * len(self.time.present))

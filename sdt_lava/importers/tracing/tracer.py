@@ -10,12 +10,21 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from sdt_lava.errors import TraceError
-from sdt_lava.importers.tracing.axes import BATCH, TIME, roots, whole
+from sdt_lava.importers.tracing.axes import (
+    BATCH,
+    TIME,
+    has_copies,
+    merged,
+    roots,
+    significant,
+    whole,
+)
 from sdt_lava.importers.tracing.batches import Reads, compare_batches
 from sdt_lava.importers.tracing.entry import Example, read_example
 from sdt_lava.importers.tracing.mode import Tracing, symbol_of
 from sdt_lava.importers.tracing.naming import named
 from sdt_lava.importers.tracing.neurons import is_neuron
+from sdt_lava.importers.tracing.patching import original_of, uncompiled
 from sdt_lava.importers.tracing.refusals import NoMeaning
 from sdt_lava.importers.tracing.symbols import Events, Membrane, Traced
 from sdt_lava.ir import Graph, Input, Node
@@ -79,12 +88,14 @@ def trace(
         If the result depends on an operation that a graph cannot represent (the error names the
         module, the line of code and the operation), or on the other samples of a batch.
     """
+    while (original := original_of(module)) is not None:
+        module = original
     if isinstance(module, Described) and axes is None and levels is None:
         return _traced_description(module)
     if example is None:
         raise TraceError("trace", "no example", "an input of the network", "pass example=x")
     entry = read_example(example, axes, levels)
-    with evaluating(module):
+    with evaluating(module), uncompiled(module):
         (graph, reads), (other, other_reads) = (
             _run(module, entry, size, timesteps) for size in _BATCH_SIZES
         )
@@ -127,17 +138,14 @@ def _run(
         try:
             with tracing:
                 result = module(x)
+            context.check_parameters()
         except TraceError:
             raise
         except NoMeaning as refusal:
             raise tracing.error(refusal.found, refusal.allowed, refusal.remedy) from None
         except Exception as error:
             # User code may raise any exception; the error reports its location.
-            raise TraceError(
-                f"the network ({type(module).__name__})",
-                f"raised {type(error).__name__} while it was traced: {error}",
-                "a network that runs on the example, and on any batch size",
-            ) from error
+            raise tracing.error_raised(error) from error
     graph = _Ending(tracing, module, timesteps).graph(result, metadata or {})
     return graph, context.reads
 
@@ -164,6 +172,12 @@ class _Ending:
         except NoMeaning as refusal:
             raise self.tracing.error(refusal.found, refusal.allowed, refusal.remedy) from None
         steps = self._steps(output)
+        if not _is_in_order(output):
+            raise self.tracing.error(
+                "a result whose channels, rows or columns are in another order than they were",
+                "the order in which the last layer or the last neurons have them",
+                "put the rows of the last layer's weights in the order of the classes",
+            )
         if BATCH not in roots(output.layout):
             raise self.tracing.error("a result without a batch axis", "a result for each sample")
         needed = _needed(context.builder.nodes, end)
@@ -192,10 +206,17 @@ class _Ending:
             if timesteps not in (None, context.steps):
                 raise self.tracing.error(f"{context.steps} time steps", f"timesteps = {timesteps}")
             steps = context.steps
+        elif len(present) == 1 and max(present) > 0:
+            raise self.tracing.error(
+                f"a result of time step {max(present) + 1} alone",
+                "all steps, or their sum or mean",
+            )
         elif len(present) == 1 and timesteps is not None:
             return timesteps
         elif len(present) > 1:
             steps = max(present) + 1
+            if timesteps not in (None, steps):
+                raise self.tracing.error(f"{steps} time steps", f"timesteps = {timesteps}")
         else:
             raise self.tracing.error(
                 "a network that computes one time step",
@@ -227,6 +248,13 @@ class _Ending:
         }
         notes = {title: names for title, names in notes.items() if names}
         return notes
+
+
+def _is_in_order(output: Traced) -> bool:
+    """Return whether the axes of the signal are in C order, apart from time and batch."""
+    signal = [f for axis in output.layout for f in significant(axis) if f.root.isdigit()]
+    whole_signal = [f for root, size in enumerate(output.symbol.shape) for f in whole(root, size)]
+    return merged(signal) == merged(whole_signal) and not any(map(has_copies, output.layout))
 
 
 def _does_something(module: nn.Module) -> bool:
