@@ -218,7 +218,7 @@ def _odd_ones() -> Iterator[tuple[str, list]]:
         [input_node(), conv, Subsample(name="x", inputs=("c",), stride=2)],
     )
     yield (
-        "a readout beside nodes that nobody reads",
+        "a readout beside nodes that no other node reads",
         [
             input_node(),
             flat,
@@ -314,7 +314,7 @@ def test_a_flatten_at_the_end(tmp_path):
     ]
     refused = outcomes(Graph.build(nodes, 2), tmp_path)
     assert {"simulate", "reference", "map", "lower", "compile lava-cpu relay"} <= refused.keys()
-    assert all("flatten that nobody reads" in said for said in refused.values())
+    assert all("flatten that no node reads" in said for said in refused.values())
 
 
 @pytest.mark.parametrize("seed", DRAWN)

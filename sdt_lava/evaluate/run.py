@@ -260,7 +260,7 @@ def _check_unchanged(source: SampleSource, before: str) -> None:
             source.name,
             "files that have changed since the evaluation began",
             "the same files from beginning to end",
-            "evaluate again into another --out, with files that nobody writes",
+            "evaluate again into another --out, with files that no other program is writing",
         )
 
 

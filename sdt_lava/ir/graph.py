@@ -234,9 +234,11 @@ class Graph:
             return logits[0]
         if len(ends) != 1:
             some = f"{ends[:_SHOWN]}" + (", ..." if len(ends) > _SHOWN else "")
-            raise GraphError("graph", f"{len(ends)} nodes that nobody reads: {some}", "one output")
+            raise GraphError(
+                "graph", f"{len(ends)} nodes that no other node reads: {some}", "one output"
+            )
         if isinstance(self.nodes[ends[0]], Flatten):
-            raise GraphError(f"node {ends[0]!r}", "a flatten that nobody reads", "a network's end")
+            raise GraphError(f"node {ends[0]!r}", "a flatten that no node reads", "a network's end")
         return ends[0]
 
     def __str__(self) -> str:

@@ -120,7 +120,7 @@ def runtime_bound(
         raise RuntimeModelError(
             "runtime bound",
             f"activity {core_map.activity.source}",
-            "spikes of a run: an assumed activity is no lower bound",
+            "spikes of a run: an assumed activity is not a lower bound",
             "measure spikes: --data DATA",
         )
     counts, traffic = core_map.by_core(run), core_map.traffic(run)

@@ -164,7 +164,7 @@ def torch_threads(number: int) -> Iterator[None]:
         there, and torch would wait for them.
     """
     if number > 1 and _is_forked:
-        remedy = "1 thread, or start the process by 'spawn' in place of 'fork'"
+        remedy = "1 thread, or start the process by 'spawn' instead of 'fork'"
         raise ConfigError("threads", f"{number} in a process that was forked", "1", remedy)
 
     with _changes.held("threads", _remember_threads):

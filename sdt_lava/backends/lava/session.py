@@ -208,7 +208,7 @@ class LavaSession:
             raise LavaTimeoutError(
                 "the Lava network",
                 f"{verb} within {self._timeout:g} s",
-                remedy="raise the time limit, or look for a process that waits for ever",
+                remedy="raise the time limit, or look for a process that waits forever",
             ) from None
 
     def close(self) -> None:

@@ -224,7 +224,7 @@ def _configure(
     primary, source = _given(config, arguments, where)
     notes = [] if config is None else _compare(primary, source, arguments, where)
     if unknown:
-        notes.append(f"arguments of the checkpoint that nobody knows: {listed_arguments(unknown)}")
+        notes.append(f"unknown arguments in the checkpoint: {listed_arguments(unknown)}")
     deduced = deduce(state, unused)
     deduced_settings = {key: value for key, (value, _) in deduced.items()}
     settings = {**arguments, **deduced_settings, **primary}

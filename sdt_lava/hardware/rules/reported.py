@@ -21,7 +21,7 @@ def conv_input_size(context: RuleContext) -> Iterator[Violation]:
                 connection.node.name,
                 f"{size:,} inputs",
                 f"{limit:,} are reported to run",
-                "use --timeout: larger ones are reported to run for ever",
+                "use --timeout: larger ones are reported to run forever",
                 WARNING,
             )
 

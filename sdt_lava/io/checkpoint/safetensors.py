@@ -141,7 +141,7 @@ def _described(name: str, entry: Any, where: str) -> tuple[str, tuple[int, ...],
     if not isinstance(kind, str) or kind not in _DTYPES:
         raise CheckpointError(location, f"dtype {str(kind)[:20]!r}", f"one of {sorted(_DTYPES)}")
     if not _are_natural(shape) or len(shape) > _MAX_DIMENSIONS:
-        raise CheckpointError(location, "a shape that is none", "natural numbers")
+        raise CheckpointError(location, "an invalid shape", "natural numbers")
     if not _are_natural(offsets) or len(offsets) != 2:
         raise CheckpointError(location, "data_offsets that are none", "begin and end")
     begin, end = offsets

@@ -131,7 +131,7 @@ def load_with_content(
         after = os.fstat(file.fileno())
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         problem = "it changed while it was read"
-        raise NetworkFileError(where, problem, "a file that nobody writes", "try again")
+        raise NetworkFileError(where, problem, "a file that no program is writing", "try again")
     return graph, content
 
 

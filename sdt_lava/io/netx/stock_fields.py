@@ -149,7 +149,7 @@ class StockLayer:
         numbers = said(self.group, member)
         # A single number may represent several equal ones.
         if numbers is None or (numbers != expected and set(numbers) != set(expected)):
-            statement = "is no whole number" if numbers is None else f"says {shortly(numbers)}"
+            statement = "is not a whole number" if numbers is None else f"says {shortly(numbers)}"
             text = f"{member} {statement}, the weights {shortly(expected)}: the weights are used"
             self.notes.add(self.group.where, text)
 

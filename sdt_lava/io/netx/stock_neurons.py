@@ -138,7 +138,7 @@ def _compare_theta(group: SafeGroup, layer: StockLayer, threshold: np.ndarray) -
     """Add a note if theta, an older file's threshold in units of the state, contradicts vThMant."""
     expected, theta = threshold.reshape(-1) << ACTIVATION_SHIFT, said(group, "theta")
     if theta is None:
-        statement = "theta is no whole number"
+        statement = "theta is not a whole number"
     elif len({len(theta), expected.size} - {1}) < 2 and np.all(np.equal(theta, expected)):
         return
     else:

@@ -127,5 +127,5 @@ def _check_keys(value: Any) -> None:
     elif hasattr(value, "items"):
         for key, entry in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"the key {key!r} is no string")
+                raise TypeError(f"the key {key!r} is not a string")
             _check_keys(entry)

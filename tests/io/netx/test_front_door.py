@@ -79,8 +79,8 @@ def assert_same(net, expected, x=None):
 NOTED = {
     "theta": (put("layer/3/neuron/theta", 1600), "theta says 1600, vThMant 60, which is 3840"),
     "theta by channel": (put("layer/3/neuron/theta", np.arange(5) * 64), "theta says"),
-    "theta that is no number": (put("layer/3/neuron/theta", "high"), "no whole number"),
-    "theta with a fraction": (put("layer/3/neuron/theta", 0.5), "no whole number"),
+    "theta that is no number": (put("layer/3/neuron/theta", "high"), "not a whole number"),
+    "theta with a fraction": (put("layer/3/neuron/theta", 0.5), "not a whole number"),
     "kernel as a number": (put("layer/1/kernelSize", 3), "kernelSize says 3, the weights (3, 2)"),
     "other kernel": (put("layer/1/kernelSize", [7, 7]), "kernelSize says 7, the weights (3, 2)"),
     "inputs": (put("layer/3/inFeatures", 61), "inFeatures says 61, the weights 60"),
