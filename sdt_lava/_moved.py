@@ -140,6 +140,11 @@ MOVED = {
 MOVED_NAMES = {
     "compiler": {"compile_network": "backends.deployment"},
     "compiler.compile": {"compile_network": "backends.deployment"},
+    "families.sdt1.formula": dict.fromkeys(
+        ("AttentionCost", "layer_rates", "total_parameters"),
+        "families.formula",
+    ),
+    "families.tensors": {"expected_tensors": "families.sdt1.tensors"},
     "backends.lava.presence": {"default_backend": "backends.default"},
 }
 # A function has this name; importing the module would hide it.

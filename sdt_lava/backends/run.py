@@ -18,7 +18,7 @@ from sdt_lava.ir import Graph
 if TYPE_CHECKING:
     from sdt_lava.backends.board import HardwareOptions
     from sdt_lava.compiler.choose import Choice
-    from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
+    from sdt_lava.families.model import FamilyModel
 
 # Back ends in the order of listings. The first one for a kind of network is its default.
 for _backend in (
@@ -34,7 +34,7 @@ for _backend in (
 
 
 def simulate(
-    net: Graph | SpikeDrivenTransformer,
+    net: Graph | FamilyModel,
     x: Any,
     backend: str | None = None,
     *,
@@ -56,7 +56,7 @@ def simulate(
 
     Parameters
     ----------
-    net : Graph or SpikeDrivenTransformer
+    net : Graph or FamilyModel
         An integer graph, or a float model (backend 'torch').
     x : array_like, Dataset, SampleSource or torch Dataset
         Input ``(B, T, *shape)``, or ``(B, *shape)``, which is presented at each of the network's T

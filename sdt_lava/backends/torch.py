@@ -11,7 +11,7 @@ from sdt_lava.backends.result import Result
 from sdt_lava.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
+    from sdt_lava.families.model import FamilyModel
 
 
 class TorchBackend(Backend):
@@ -33,7 +33,7 @@ class TorchBackend(Backend):
                 found = f"an option that back end {self.name!r} does not have"
                 raise ConfigError(option, found, f"one of {simulator_names()}")
 
-    def simulate(self, net: SpikeDrivenTransformer, x: Any, options: RunOptions) -> Result:
+    def simulate(self, net: FamilyModel, x: Any, options: RunOptions) -> Result:
         """Run a model on an input; see :class:`~sdt_lava.backends.backend.Backend`."""
         # Imported here because it needs torch, which `import sdt_lava` must not import.
         from sdt_lava.families.run import run_model

@@ -24,8 +24,7 @@ from sdt_lava.cli.data import (
     network_takes,
 )
 from sdt_lava.cli.networks import InputShape, NumLayers, SkipLayers, Timesteps, load_file
-from sdt_lava.cli.places import Reads, ReadsData, Writes, WritesFigure
-from sdt_lava.families.sdt1.presets import PRESETS
+from sdt_lava.cli.places import Reads, ReadsConfig, ReadsData, Writes, WritesFigure
 from sdt_lava.io.file_kinds import NETWORK, file_kind
 from sdt_lava.io.files import write_json
 from sdt_lava.report.compare import Comparison, compare
@@ -53,7 +52,7 @@ def compare_command(
     config: Annotated[
         str | None,
         typer.Option(help="Preset or file, for checkpoints without a configuration."),
-        Reads(tuple(PRESETS)),
+        ReadsConfig(),
     ] = None,
     ema: Ema = False,
     data_root: DataRoot = None,

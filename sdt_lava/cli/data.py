@@ -19,12 +19,12 @@ from sdt_lava.datasets import (
 )
 from sdt_lava.datasets.source import BINNINGS
 from sdt_lava.errors import ConfigError
-from sdt_lava.families.sdt1.config import SdtConfig
+from sdt_lava.families.configuration import FamilyConfig
 from sdt_lava.ir import Graph
 from sdt_lava.support.text import quoted
 
 if TYPE_CHECKING:
-    from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
+    from sdt_lava.families.model import FamilyModel
 
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help="Folder of the data sets.")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch missing files.")]
@@ -93,7 +93,7 @@ def network_takes(net: Graph) -> Takes:
     return net.input_shape, net.timesteps, trained_on(net)
 
 
-def model_takes(config: SdtConfig) -> Takes:
+def model_takes(config: FamilyConfig) -> Takes:
     """Return the input shape, steps and training data of a model."""
     return (config.in_channels, *config.image_size), config.timesteps, config.dataset
 
@@ -117,7 +117,7 @@ def check_parts(name: str) -> None:
         )
 
 
-def load_imported(path: Path, config: str | None, *, ema: bool) -> SpikeDrivenTransformer:
+def load_imported(path: Path, config: str | None, *, ema: bool) -> FamilyModel:
     """Load a checkpoint and print notes on its import; arguments and errors as in `load_model`."""
     from sdt_lava.families import load_with_report
 

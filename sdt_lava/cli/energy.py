@@ -16,7 +16,8 @@ from sdt_lava.cli.places import Reads, ReadsData, Writes
 from sdt_lava.cli.runtime import RuntimeOption, load_needing, print_bound
 from sdt_lava.datasets import Dataset, SourceOptions
 from sdt_lava.errors import ConfigError
-from sdt_lava.families.sdt1.formula import formula_layers
+from sdt_lava.families.registry import formula_of
+from sdt_lava.families.registry import preset as preset_config
 from sdt_lava.hardware.targets import BUILT_IN_TARGETS
 from sdt_lava.ir import Graph
 from sdt_lava.report.accounting import Accounting, compare_accountings
@@ -142,17 +143,16 @@ def energy_command(
 def _preset_energy(
     preset: str, changes: dict[str, Any], rates: Path | None, costs: str, json: bool
 ) -> None:
-    from sdt_lava.families.sdt1.presets import preset as preset_config
-
-    config = preset_config(preset, downsampling=changes["downsampling"])
+    config = preset_config(preset)
+    layers_of = formula_of(config).layers
+    if hasattr(config, "downsampling"):
+        config = replace(config, downsampling=changes["downsampling"])
     if changes["timesteps"] is not None:
         config = replace(config, timesteps=changes["timesteps"])
     if changes["image_size"] is not None:
         config = replace(config, image_size=(changes["image_size"],) * 2)
     ignored_rates: list[str] = []
-    layer_rates = (
-        read_rates(rates, formula_layers(config), ignored_rates) if rates is not None else {}
-    )
+    layer_rates = read_rates(rates, layers_of(config), ignored_rates) if rates is not None else {}
     result = formula_energy(config, load_energy_model(costs), layer_rates)
     if json:
         print_plain_json({"preset": preset, "ignored_rates": ignored_rates, **result.to_dict()})

@@ -18,9 +18,8 @@ from sdt_lava.cli.console import (
     simulation_hint,
 )
 from sdt_lava.cli.data import Binning, DataRoot, Download, Ema, FirstLayer, data_options
-from sdt_lava.cli.places import Reads, ReadsData, Writes
+from sdt_lava.cli.places import Reads, ReadsConfig, ReadsData, Writes
 from sdt_lava.datasets import SourceOptions
-from sdt_lava.families.sdt1.presets import PRESETS
 from sdt_lava.io.files import write_json
 from sdt_lava.quantize.calibration import calibration_data
 from sdt_lava.quantize.report import QuantizationReport, ScaleChoices
@@ -42,7 +41,7 @@ def export_command(
     config: Annotated[
         str | None,
         typer.Option(help="Preset, JSON file or official conf.yml; replaces what the file says."),
-        Reads(tuple(PRESETS)),
+        ReadsConfig(),
     ] = None,
     calibration: Annotated[
         str | None,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sdt_lava.cli.console import console, print_plain_json
+from sdt_lava.families.registry import family_of
 from sdt_lava.support.text import printable, quoted
 
 # First bytes of files that torch writes: a zip archive, or a pickle in older versions.
@@ -42,7 +43,8 @@ def show_checkpoint(path: Path, config: str | None, *, json: bool) -> None:
         plain: dict[str, Any] = {"file": str(path), "kind": "checkpoint", "parameters": size}
         print_plain_json({**plain, "config": values, "notes": lines})
         return
-    console.print(f"checkpoint of a Spike-driven Transformer, {size:,} parameters")
+    title = family_of(model.config).title
+    console.print(f"checkpoint of a {title}, {size:,} parameters")
     for key, value in values.items():
         console.print(printable(f"{key} = {value}"))
     for line in lines:

@@ -20,10 +20,9 @@ from sdt_lava.cli.data import (
     load_imported,
     model_takes,
 )
-from sdt_lava.cli.places import Reads, ReadsData, Writes
+from sdt_lava.cli.places import Reads, ReadsConfig, ReadsData, Writes
 from sdt_lava.cli.train import training_progress
 from sdt_lava.errors import ConfigError
-from sdt_lava.families.sdt1.presets import PRESETS
 from sdt_lava.support.text import quoted
 
 _LARGEST_SEED = 2**63 - 1
@@ -43,7 +42,7 @@ def finetune_command(
     config: Annotated[
         str | None,
         typer.Option(help="Preset or file, for checkpoints without a configuration."),
-        Reads(tuple(PRESETS)),
+        ReadsConfig(),
     ] = None,
     first_layer: FirstLayer = "full",
     ema: Ema = False,
@@ -108,7 +107,7 @@ def convert_command(
     config: Annotated[
         str | None,
         typer.Option(help="Preset or file, for checkpoints without a configuration."),
-        Reads(tuple(PRESETS)),
+        ReadsConfig(),
     ] = None,
     ema: Ema = False,
 ) -> None:

@@ -27,10 +27,9 @@ from sdt_lava.cli.networks import (
     parse_shape,
     trained_on,
 )
-from sdt_lava.cli.places import Reads
+from sdt_lava.cli.places import Reads, ReadsConfig
 from sdt_lava.cli.versions import print_versions
 from sdt_lava.errors import ConfigError
-from sdt_lava.families.sdt1.presets import PRESETS
 from sdt_lava.support.text import quoted
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def info_command(
     config: Annotated[
         str | None,
         typer.Option(help="Preset or file, for checkpoints without a configuration."),
-        Reads(tuple(PRESETS)),
+        ReadsConfig(),
     ] = None,
     compiled: Annotated[
         bool, typer.Option(help="Show the Lava processes, delays and resets instead.")

@@ -17,6 +17,7 @@ from typer.core import TyperCommand
 
 from sdt_lava.datasets import data_places
 from sdt_lava.errors import ConfigError
+from sdt_lava.families.registry import presets
 from sdt_lava.io.files import OutputError, check_folder, check_writable
 from sdt_lava.io.same_files import Place, check_separate
 
@@ -36,6 +37,15 @@ class Reads:
     def places(self, label: str, value: str, _params: Mapping[str, Any]) -> list[Place]:
         """Return the file to be read, if the value is one."""
         return [] if value in self.names else [Place(label, value)]
+
+
+@dataclass(frozen=True)
+class ReadsConfig(Reads):
+    """A configuration file, or the name of a preset of any family."""
+
+    def places(self, label: str, value: str, params: Mapping[str, Any]) -> list[Place]:
+        """Return the file to be read, if the value is one."""
+        return [] if value in presets() else super().places(label, value, params)
 
 
 @dataclass(frozen=True)

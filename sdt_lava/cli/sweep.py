@@ -11,10 +11,9 @@ from sdt_lava.cli.console import console, make_table, print_plain_json, print_ta
 from sdt_lava.cli.data import Binning, DataRoot, Download, Ema, load_imported
 from sdt_lava.cli.evaluate import resumable
 from sdt_lava.cli.export import calibration_data
-from sdt_lava.cli.places import Reads, ReadsData, WritesInto
+from sdt_lava.cli.places import Reads, ReadsConfig, ReadsData, WritesInto
 from sdt_lava.datasets import SourceOptions
 from sdt_lava.errors import ConfigError
-from sdt_lava.families.sdt1.presets import PRESETS
 from sdt_lava.io.output_files import SWEEP_FILES
 from sdt_lava.report.energy_model import ENERGY_MODELS, load_energy_model
 from sdt_lava.support.text import quoted
@@ -39,7 +38,7 @@ def sweep_command(
     config: Annotated[
         str | None,
         typer.Option(help="Preset or file, for checkpoints without a configuration."),
-        Reads(tuple(PRESETS)),
+        ReadsConfig(),
     ] = None,
     ema: Ema = False,
     calibration: Annotated[

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from sdt_lava.backends.lava.process_guard import Terminated
 from sdt_lava.cli.console import console, error_console, make_table, print_table
 from sdt_lava.cli.data import Binning, DataRoot, Download, check_parts, data_options
-from sdt_lava.cli.places import Reads, ReadsData, Writes, WritesInto
+from sdt_lava.cli.places import ReadsConfig, ReadsData, Writes, WritesInto
 from sdt_lava.datasets import (
     DATASETS,
     Dataset,
@@ -26,12 +26,12 @@ from sdt_lava.datasets import (
 )
 from sdt_lava.errors import ConfigError
 from sdt_lava.families.draft import Draft, describe, read_draft
-from sdt_lava.families.sdt1.presets import PRESETS
+from sdt_lava.families.registry import family_of
 from sdt_lava.io.output_files import TENSORBOARD_FILES
 from sdt_lava.support.text import quoted
 
 if TYPE_CHECKING:
-    from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
+    from sdt_lava.families.model import FamilyModel
     from sdt_lava.training.training import Progress as Report
     from sdt_lava.training.training import TrainingOptions, TrainingResult
 
@@ -112,7 +112,7 @@ def train_command(
     config: Annotated[
         str | None,
         typer.Option(help="Network of your own: JSON, YAML (or official conf.yml) or TOML file."),
-        Reads(tuple(PRESETS)),
+        ReadsConfig(),
     ] = None,
     data: Annotated[
         str | None,
@@ -183,16 +183,15 @@ def run_training(training: Training) -> TrainingResult:
     return result
 
 
-def _new_model(draft: Draft, data: Dataset, seed: int) -> SpikeDrivenTransformer:
+def _new_model(draft: Draft, data: Dataset, seed: int) -> FamilyModel:
     """Return the network with seeded weights and with input levels that fit the data."""
     import torch
 
-    from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
     from sdt_lava.quantize.calibration import levels_note, with_levels_of
 
     config, assumes_levels = draft.config()
     torch.manual_seed(seed)
-    model = SpikeDrivenTransformer(config)
+    model = family_of(config).build(config)
     model.assumes_levels = assumes_levels
     model = with_levels_of(model, data.x, f"the training samples of {data.name}")
     if not draft.is_preset:

@@ -1,4 +1,7 @@
-"""Convert a configuration given by the user to an `SdtConfig`."""
+"""Convert what a user passes as a configuration to the configuration of a family.
+
+The authors' notation of arguments, and YAML files, are those of SDT-V1.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,21 @@ import os
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sdt_lava.errors import ConfigError
+from sdt_lava.families.configuration import DEFAULT_FAMILY, FAMILY_ENTRY, FamilyConfig
+from sdt_lava.families.family import Family
 from sdt_lava.families.input_levels import Settings
 from sdt_lava.families.own_notation import typed
-from sdt_lava.families.sdt1.config import SdtConfig
+from sdt_lava.families.registry import (
+    FAMILIES,
+    family_in,
+    family_of,
+    from_plain,
+    is_config,
+    presets,
+)
 from sdt_lava.families.sdt1.official_config import (
     YML_SUFFIXES,
     complete,
@@ -20,7 +32,6 @@ from sdt_lava.families.sdt1.official_config import (
     read_mapping,
     read_settings,
 )
-from sdt_lava.families.sdt1.presets import PRESETS
 from sdt_lava.io.file_kinds import CONFIGURATION, misplaced
 from sdt_lava.io.files import open_regular
 from sdt_lava.io.json_text import parse_json
@@ -36,38 +47,68 @@ class OfficialValues(dict[Any, Any]):
     """Arguments of a training, in the authors' notation regardless of their names."""
 
 
-ConfigSource = str | os.PathLike[str] | Mapping[str, Any] | Namespace | SdtConfig
+ConfigSource = str | os.PathLike[str] | Mapping[str, Any] | Namespace | FamilyConfig
 
 
-def resolve_config(source: ConfigSource) -> SdtConfig:
+def resolve_config(source: ConfigSource) -> FamilyConfig:
     """Return the configuration described by ``source``.
 
     Parameters
     ----------
-    source : SdtConfig, mapping, Namespace, or str or path-like
+    source : FamilyConfig, mapping, Namespace, or str or path-like
         A configuration, its values, the arguments of the authors' training script, the name of a
         preset, or the path of a JSON, YAML or TOML file, such as an official ``conf.yml``. Values
         may have the authors' names (``time_steps``, ``layer``, ``img_size``) or those of
-        `SdtConfig`.
+        `SdtConfig`. Values of another family name it: ``family``.
 
     Raises
     ------
     ConfigError
         If the source is none of these or its values are wrong.
     """
-    if isinstance(source, SdtConfig):
-        return source
-    if isinstance(source, str) and source in PRESETS:
-        return PRESETS[source]
+    if (config := _named_config(source)) is not None:
+        return config
     content = read_content(source)
+    if is_of_other_family(content):
+        return from_plain(content, source_label(source))
     settings = official_settings(content, source_label(source))
     if settings is not None:
         return complete(settings, source_label(source))
-    return SdtConfig.from_dict(content, source_label(source))
+    return from_plain(content, source_label(source))
+
+
+def is_of_other_family(content: Mapping[Any, Any]) -> bool:
+    """Tell whether values name a family other than SDT-V1; the authors' arguments name none."""
+    if isinstance(content, OfficialValues):
+        return False
+    return bool(content.get(FAMILY_ENTRY, DEFAULT_FAMILY) != DEFAULT_FAMILY)
+
+
+def source_family(source: ConfigSource) -> Family:
+    """Return the family whose networks a source describes.
+
+    A source that cannot be read counts as one of SDT-V1, whose import then raises the error.
+    """
+    if (config := _named_config(source)) is not None:
+        return family_of(config)
+    try:
+        content = read_content(source)
+        if is_of_other_family(content):
+            return family_in(content, source_label(source))
+    except ConfigError:
+        pass
+    return FAMILIES[DEFAULT_FAMILY]
+
+
+def _named_config(source: ConfigSource) -> FamilyConfig | None:
+    """Return a configuration, or that of the preset with this name; None for other sources."""
+    if is_config(source):
+        return cast(FamilyConfig, source)
+    return presets().get(source) if isinstance(source, str) else None
 
 
 def read_source(source: ConfigSource) -> Settings:
-    """Return the settings in a source, without defaults for settings that it does not contain.
+    """Return an SDT-V1 source's settings, without defaults for those that it does not contain.
 
     Returns
     -------
@@ -79,15 +120,13 @@ def read_source(source: ConfigSource) -> Settings:
     ConfigError
         As `resolve_config`.
     """
-    if isinstance(source, SdtConfig):
-        return dict(vars(source))
-    if isinstance(source, str) and source in PRESETS:
-        return dict(vars(PRESETS[source]))
+    if (config := _named_config(source)) is not None:
+        return dict(vars(config))
     content = read_content(source)
     settings = official_settings(content, source_label(source))
     if settings is not None:
         return settings
-    settings = dict(vars(SdtConfig.from_dict(content, source_label(source))))
+    settings = dict(vars(from_plain(content, source_label(source))))
     for field in _LEVELS:
         if field not in content:
             del settings[field]
@@ -151,7 +190,7 @@ def _read_json(path: Path) -> Mapping[Any, Any]:
         raise ConfigError(
             where,
             f"neither a preset nor a readable file ({error})",
-            f"a JSON or conf.yml file, or one of {sorted(PRESETS)}",
+            f"a JSON or conf.yml file, or one of {sorted(presets())}",
             "name a file that exists, or a preset",
         ) from error
     if len(text) > limit:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from itertools import pairwise
+from math import prod
 from pathlib import Path
 
 from sdt_lava.datasets import DATASETS, SOURCES
@@ -15,12 +15,18 @@ from sdt_lava.datasets.normalisation import NORMALISATION
 from sdt_lava.datasets.source import SampleSource
 from sdt_lava.errors import ConfigError, DataError
 from sdt_lava.families.arguments import listed_arguments
-from sdt_lava.families.config_source import CONFIG_SUFFIXES, official_settings, read_content
+from sdt_lava.families.config_source import (
+    CONFIG_SUFFIXES,
+    is_of_other_family,
+    official_settings,
+    read_content,
+)
+from sdt_lava.families.configuration import DEFAULT_FAMILY, FamilyConfig
 from sdt_lava.families.input_levels import Settings, assumes_levels, input_fields
 from sdt_lava.families.own_notation import entry, own_settings, set_remedy
+from sdt_lava.families.registry import FAMILIES, family_of, from_plain, presets
 from sdt_lava.families.sdt1.config import SdtConfig
 from sdt_lava.families.sdt1.official_config import complete
-from sdt_lava.families.sdt1.presets import PRESETS
 from sdt_lava.support.text import quoted
 
 # Required fields that data cannot determine, and example values.
@@ -53,6 +59,8 @@ class Draft:
         Whether the settings are those of a preset, and thus complete.
     inferred : tuple of str
         The fields that were inferred from the data.
+    family : str
+        Family of the network. Only drafts of SDT-V1 can be incomplete.
     """
 
     where: str
@@ -60,6 +68,7 @@ class Draft:
     is_official: bool = False
     is_preset: bool = False
     inferred: tuple[str, ...] = ()
+    family: str = DEFAULT_FAMILY
 
     @property
     def title(self) -> str:
@@ -165,7 +174,7 @@ class Draft:
             )
         return self._filled({"num_classes": outputs})
 
-    def config(self) -> tuple[SdtConfig, bool]:
+    def config(self) -> tuple[FamilyConfig, bool]:
         """Return the configuration, and whether its input levels are only assumed.
 
         Raises
@@ -173,8 +182,8 @@ class Draft:
         ConfigError
             If a setting is missing or impossible, or training needs more memory than there is.
         """
-        if self.is_preset:
-            return SdtConfig(**self.settings), False
+        if self.is_preset or self.family != DEFAULT_FAMILY:
+            return FAMILIES[self.family].config(**self.settings), False
         if self.timesteps is None:
             raise ConfigError(
                 f"{self.where}: timesteps", "missing, and the data are single images",
@@ -231,24 +240,29 @@ def read_draft(preset: str | None, config: str | None) -> Draft:
     if (preset is None) == (config is None):
         problem = "both --preset and --config" if preset is not None else "no network"
         raise ConfigError("--preset, --config", problem, "one of the two", "--preset digits")
-    if config is not None and config not in PRESETS:
+    known = presets()
+    if config is not None and config not in known:
         return _read_file(config)
     name = preset if config is None else config
-    if name not in PRESETS:
+    if name not in known:
         raise _no_preset(str(name))
-    return Draft(name, dict(vars(PRESETS[name])), is_preset=True)
+    chosen = known[name]
+    return Draft(name, dict(vars(chosen)), is_preset=True, family=chosen.family)
 
 
 def _no_preset(name: str) -> ConfigError:
-    near = get_close_matches(name, PRESETS, 1)
+    near = get_close_matches(name, presets(), 1)
     remedy = f"--preset {near[0]}" if near else ""
     if Path(name).suffix.lower() in CONFIG_SUFFIXES or (name and Path(name).is_file()):
         remedy = f"pass a file as --config {quoted(name)}"
-    return ConfigError("--preset", repr(name), f"one of {sorted(PRESETS)}", remedy)
+    return ConfigError("--preset", repr(name), f"one of {sorted(presets())}", remedy)
 
 
 def _read_file(path: str) -> Draft:
     content = read_content(path)
+    if is_of_other_family(content):
+        config = from_plain(content, path)
+        return Draft(path, dict(vars(config)), family=config.family)
     with _errors_about(path):
         official = official_settings(content, path)
         settings = own_settings(content, path) if official is None else official
@@ -283,7 +297,7 @@ def _levels(settings: Settings, where: str) -> Settings:
     built_in = settings.get("dataset", "")
     if built_in not in DATASETS:
         return input_fields(settings, where)[0]
-    preset = PRESETS[built_in]
+    preset = presets()[built_in]
     levels = {"input_scale": preset.input_scale, "input_range": preset.input_range}
     return {field: settings.get(field, value) for field, value in levels.items()}
 
@@ -313,20 +327,21 @@ def _check_memory(config: SdtConfig, where: str) -> None:
         )
 
 
-def count_weights(config: SdtConfig) -> int:
+def count_weights(config: FamilyConfig) -> int:
     """Return the number of weights of convolutions and head, without BatchNorm and biases."""
-    widths = (config.in_channels, *config.stage_channels, config.dim)
-    splitting = sum(9 * width * above for width, above in pairwise(widths))
-    block = 4 * config.dim**2 + 2 * config.dim * config.hidden_dim
-    return splitting + config.depth * block + config.dim * config.num_classes
+    shapes = family_of(config).tensors(config).values()
+    return sum(prod(shape) for shape in shapes if len(shape) > 1)
 
 
-def describe(config: SdtConfig, inferred: tuple[str, ...] = ()) -> str:
+def describe(config: FamilyConfig, inferred: tuple[str, ...] = ()) -> str:
     """Return one line about the size of a network and the fields inferred from the data."""
     height, width = config.image_size
-    text = (
-        f"network: input {config.in_channels}x{height}x{width}, T = {config.timesteps}, "
-        f"dim {config.dim}, depth {config.depth}, {config.num_classes} classes, "
-        f"{count_weights(config):,} weights"
+    size = [f"{field} {getattr(config, field)}" for field in family_of(config).size_fields]
+    text = ", ".join(
+        [
+            f"network: input {config.in_channels}x{height}x{width}, T = {config.timesteps}",
+            *size,
+            f"{config.num_classes} classes, {count_weights(config):,} weights",
+        ]
     )
     return f"{text}; {', '.join(inferred)} from the data" if inferred else text

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from sdt_lava.errors import CheckpointError, ConfigError
-from sdt_lava.families.sdt1.config import SdtConfig
-from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
+from sdt_lava.families.configuration import FamilyConfig, to_plain
+from sdt_lava.families.model import FamilyModel
+from sdt_lava.families.registry import family_of, from_plain
 from sdt_lava.families.tensors import check_tensors, with_counters
 from sdt_lava.io.checkpoint.archive import is_exactly, read_archive, write_archive
 from sdt_lava.io.checkpoint.weights import look_like_weights
@@ -49,7 +50,7 @@ class Checkpoint:
     levels_from: str = ""
 
 
-def save_checkpoint(path: str | os.PathLike[str], model: SpikeDrivenTransformer) -> None:
+def save_checkpoint(path: str | os.PathLike[str], model: FamilyModel) -> None:
     """Write a network with its configuration; an existing file is replaced atomically.
 
     Raises
@@ -61,7 +62,7 @@ def save_checkpoint(path: str | os.PathLike[str], model: SpikeDrivenTransformer)
     content = {
         "format": FORMAT,
         "version": VERSION,
-        "config": model.config.to_dict(),
+        "config": to_plain(model.config),
         "state_dict": state,
     }
     if model.assumes_levels:
@@ -130,7 +131,7 @@ def _described(content: Mapping[Any, Any], allowed: str) -> tuple[str, str, str]
     )
 
 
-def own_config(checkpoint: Checkpoint, where: str) -> SdtConfig:
+def own_config(checkpoint: Checkpoint, where: str) -> FamilyConfig:
     """Return the configuration in a checkpoint.
 
     Raises
@@ -147,12 +148,12 @@ def own_config(checkpoint: Checkpoint, where: str) -> SdtConfig:
             remedy="pass --config with a preset name, a JSON file or an official conf.yml",
         )
     try:
-        return SdtConfig.from_dict(checkpoint.config, f"{where}: config")
+        return from_plain(checkpoint.config, f"{where}: config")
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: config", f"malformed values ({error})") from error
 
 
-def build_model(config: SdtConfig, state: Mapping[str, Any], where: str) -> SpikeDrivenTransformer:
+def build_model(config: FamilyConfig, state: Mapping[str, Any], where: str) -> FamilyModel:
     """Return the network of a configuration with the given tensors, in eval mode.
 
     Raises
@@ -162,6 +163,6 @@ def build_model(config: SdtConfig, state: Mapping[str, Any], where: str) -> Spik
     """
     check_tensors(state, config, where)
     with random_numbers_apart():
-        model = SpikeDrivenTransformer(config)
+        model = family_of(config).build(config)
     model.load_state_dict(with_counters(state, config))
     return model.eval()

@@ -10,6 +10,7 @@ from typing import Any
 
 from sdt_lava.errors import ConfigError
 from sdt_lava.families.arguments import is_empty, shown
+from sdt_lava.families.configuration import FAMILY_ENTRY
 from sdt_lava.families.input_levels import Settings
 from sdt_lava.families.sdt1.config import SdtConfig
 from sdt_lava.support.text import quoted
@@ -26,13 +27,14 @@ def entry(where: str, field: str, value: str) -> str:
 
 
 def own_settings(content: Mapping[Any, Any], where: str) -> Settings:
-    """Return the fields set by values in our notation, with lists converted to tuples.
+    """Return the fields of `SdtConfig` set by values, with lists converted to tuples.
 
     Raises
     ------
     ConfigError
         If a name is not a field of `SdtConfig`.
     """
+    content = {name: value for name, value in content.items() if name != FAMILY_ENTRY}
     for name in content:
         if name in FIELDS:
             continue

@@ -14,17 +14,17 @@ from sdt_lava.ir.encoding import to_time_first, warn_of_steps
 from sdt_lava.support.torch_state import evaluating, exact_arithmetic
 
 if TYPE_CHECKING:
-    from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
+    from sdt_lava.families.model import FamilyModel
 
 
 def run_model(
-    model: SpikeDrivenTransformer, x: Any, batch_size: int | None = None
+    model: FamilyModel, x: Any, batch_size: int | None = None
 ) -> tuple[NDArray[np.floating], dict[str, NDArray[np.uint8]]]:
     """Run a float model on some input.
 
     Parameters
     ----------
-    model : SpikeDrivenTransformer
+    model : FamilyModel
         The model; it is evaluated, not trained.
     x : array_like, Dataset or SampleSource
         Samples, as :func:`sdt_lava.simulate` takes them.

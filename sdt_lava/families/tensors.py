@@ -2,61 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
+from sdt_lava._moved import old_names
 from sdt_lava.errors import CheckpointError
-from sdt_lava.families.sdt1.config import SdtConfig
+from sdt_lava.families.configuration import FamilyConfig
+from sdt_lava.families.family import Family, Shape
+from sdt_lava.families.registry import family_of
 from sdt_lava.support.text import listed
 
-Shape = tuple[int, ...]
 # A block has 40 tensors; if a whole block is missing, all of them are listed.
 _NAMES_OF_A_BLOCK = 40
 
-
-def expected_tensors(config: SdtConfig) -> dict[str, Shape]:
-    """Return the name and shape of every entry of the state dict of a network.
-
-    They are computed from the configuration alone, so that a file can be rejected before a network
-    of the claimed size is built.
-    """
-    templates: dict[str, Shape] = {}
-    for prefix, out_channels, in_channels, kernel in _convolutions(config):
-        templates[f"{prefix}_conv{{}}.weight"] = (out_channels, in_channels, kernel, kernel, 1)
-        for vector in ("weight", "bias", "running_mean", "running_var"):
-            templates[f"{prefix}_bn{{}}.{vector}"] = (out_channels,)
-        templates[f"{prefix}_bn{{}}.num_batches_tracked"] = ()
-    expected = dict(_with_stage_numbers(templates))
-    expected["head.weight"] = (config.num_classes, config.dim)
-    expected["head.bias"] = (config.num_classes,)
-    return expected
+__getattr__ = old_names(__name__)
 
 
-def _convolutions(config: SdtConfig) -> Iterator[tuple[str, int, int, int]]:
-    """Yield name prefix, output channels, input channels and kernel size of each convolution."""
-    dim, hidden = config.dim, config.hidden_dim
-    in_channels = config.in_channels
-    for stage, out_channels in enumerate(config.stage_channels):
-        yield f"{stage}|patch_embed.proj", out_channels, in_channels, 3
-        in_channels = out_channels
-    yield "patch_embed.rpe", dim, dim, 3
-    for block in range(config.depth):
-        for branch in ("q", "k", "v", "proj"):
-            yield f"block.{block}.attn.{branch}", dim, dim, 1
-        yield f"block.{block}.mlp.fc1", hidden, dim, 1
-        yield f"block.{block}.mlp.fc2", dim, hidden, 1
-
-
-def _with_stage_numbers(expected: Mapping[str, Shape]) -> Iterator[tuple[str, Shape]]:
-    for template, shape in expected.items():
-        stage, _, pattern = template.rpartition("|")
-        # The first stage of the patch splitting has no number in its names.
-        yield pattern.format("" if stage in ("", "0") else stage), shape
-
-
-def check_tensors(state: Mapping[Any, Any], config: SdtConfig, where: str) -> None:
+def check_tensors(state: Mapping[Any, Any], config: FamilyConfig, where: str) -> None:
     """Raise an error if a state dict does not fit a configuration or holds impossible values.
 
     Raises
@@ -65,8 +29,9 @@ def check_tensors(state: Mapping[Any, Any], config: SdtConfig, where: str) -> No
         The error names all missing, unexpected or misshapen tensors, or else the first one of a
         wrong type or with NaN, infinite or (variances) negative values.
     """
-    expected = expected_tensors(config)
-    check_layout(state, expected, where)
+    family = family_of(config)
+    expected = family.tensors(config)
+    check_layout(state, expected, family, where)
     shapes = {name: shape for name, shape in expected.items() if not is_counter(name)}
     for name, shape in shapes.items():
         check_kind(state[name], shape, name, where)
@@ -85,9 +50,10 @@ def _is_spare(name: str, state: Mapping[Any, Any]) -> bool:
     return is_counter(name) and f"{normalisation}running_mean" in state
 
 
-def with_counters(state: Mapping[str, Any], config: SdtConfig) -> dict[str, Any]:
+def with_counters(state: Mapping[str, Any], config: FamilyConfig) -> dict[str, Any]:
     """Return a state dict with all batch counters that torch requires, missing ones set to 0."""
-    counters = {name: torch.tensor(0) for name in expected_tensors(config) if is_counter(name)}
+    names = family_of(config).tensors(config)
+    counters = {name: torch.tensor(0) for name in names if is_counter(name)}
     for name in counters:
         value = state.get(name)
         if isinstance(value, torch.Tensor) and value.dtype == torch.int64 and value.ndim == 0:
@@ -127,19 +93,21 @@ def differences(state: Mapping[Any, Any], expected: Mapping[str, Shape], most: i
     ]
 
 
-def check_layout(state: Mapping[Any, Any], expected: Mapping[str, Shape], where: str) -> None:
+def check_layout(
+    state: Mapping[Any, Any], expected: Mapping[str, Shape], family: Family, where: str
+) -> None:
     """Raise `CheckpointError` with the names of all tensors that do not fit."""
     problems = differences(state, expected, _NAMES_OF_A_BLOCK)
     if problems:
         raise CheckpointError(
             where,
             "; ".join(problems),
-            "the tensors of the Spike-driven Transformer with this configuration",
-            _remedy(state, expected),
+            f"the tensors of the {family.title} with this configuration",
+            _remedy(state, expected, family),
         )
 
 
-def _remedy(state: Mapping[Any, Any], expected: Mapping[str, Shape]) -> str:
+def _remedy(state: Mapping[Any, Any], expected: Mapping[str, Shape], family: Family) -> str:
     """Return a remedy for tensors that do not fit, which depends on the number of matches."""
     shared = sum(name in state for name in expected)
     if not shared:
@@ -148,7 +116,10 @@ def _remedy(state: Mapping[Any, Any], expected: Mapping[str, Shape]) -> str:
             "torch.load(...).keys()"
         )
     if all(name in expected for name in state) or shared < len(expected) / 2:
-        return "check that the configuration (dim, depth) is the one the network was trained with"
+        return (
+            f"check that the configuration ({', '.join(family.size_fields)}) is the one the "
+            "network was trained with"
+        )
     return (
         "if the network does not use the unexpected ones, save the state dict without them; "
         "otherwise it is another network"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,14 @@ from sdt_lava.datasets import (
     open_source,
 )
 from sdt_lava.datasets.normalisation import measured_levels
-from sdt_lava.families.sdt1.config import SdtConfig
+from sdt_lava.families.configuration import FamilyConfig
 from sdt_lava.quantize.samples import CalibrationData
 from sdt_lava.support.text import printable
 
 if TYPE_CHECKING:
-    from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
+    from sdt_lava.families.model import FamilyModel
+
+Model = TypeVar("Model", bound="FamilyModel")
 
 # More samples hardly change extremes and shares, and calibration should not take minutes.
 _CALIBRATION_SAMPLES = 256
@@ -31,7 +33,7 @@ _LEVEL_SAMPLES = 4096
 
 
 def calibration_data(
-    name: str | None, config: SdtConfig, options: SourceOptions | None = None
+    name: str | None, config: FamilyConfig, options: SourceOptions | None = None
 ) -> CalibrationData | None:
     """Return the samples of a data set on which scales are chosen or ranges are measured.
 
@@ -40,7 +42,7 @@ def calibration_data(
     name : str or None
         Data set or file on which scales are chosen. If None, the network's own data set is used
         for measuring only, if it is built in.
-    config : SdtConfig
+    config : FamilyConfig
         Configuration of the network, which names its data set.
     options : SourceOptions, optional
         Options for opening the data set.
@@ -63,14 +65,12 @@ def calibration_data(
     return CalibrationData(data.x, f"{len(data.x)} training samples of {data.name}", choose)
 
 
-def with_levels_of(
-    model: SpikeDrivenTransformer, x: NDArray[np.floating], name: str
-) -> SpikeDrivenTransformer:
+def with_levels_of(model: Model, x: NDArray[np.floating], name: str) -> Model:
     """Return a model with input levels measured on data, if its levels were only assumed.
 
     Parameters
     ----------
-    model : SpikeDrivenTransformer
+    model : FamilyModel
         The model; it is not changed, and shares its weights with the result.
     x : ndarray
         Samples ``(B, C, H, W)`` or ``(B, T, C, H, W)``.
@@ -89,7 +89,7 @@ def with_levels_of(
     return result
 
 
-def levels_note(model: SpikeDrivenTransformer) -> str | None:
+def levels_note(model: FamilyModel) -> str | None:
     """Return a sentence on input levels that were assumed or measured, or None if specified."""
     config = model.config
     low, high = config.input_range

@@ -41,9 +41,9 @@ def to_network(
     QuantizationError
         If it does not fit the integer ranges.
     """
-    from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
+    from sdt_lava.families.model import FamilyModel
 
-    if isinstance(model, SpikeDrivenTransformer):
+    if isinstance(model, FamilyModel):
         graph, teacher, notes = _of_ours(model, calibration)
     else:
         graph, teacher, notes = _of_any(model, calibration, example, axes, timesteps)

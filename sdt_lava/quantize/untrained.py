@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sdt_lava.families.sdt1.presets import preset
+from sdt_lava.families.registry import family_of, preset
 from sdt_lava.ir import Graph
 from sdt_lava.quantize.post_training import quantize_unmeasured
 
@@ -32,11 +32,10 @@ def untrained_network(name: str, seed: int = 0) -> Graph:
     """
     config = preset(name)
     # Imported here because importing torch takes seconds: an unknown name should fail sooner.
-    from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
     from sdt_lava.importers import trace
     from sdt_lava.support.torch_state import random_numbers_apart
 
     with random_numbers_apart(seed):
-        model = SpikeDrivenTransformer(config).eval()
+        model = family_of(config).build(config).eval()
     graph = quantize_unmeasured(trace(model))
     return graph.with_metadata(preset=name, weights=f"random, seed {seed}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sdt_lava.families.sdt1.formula import vanilla_attention
+from sdt_lava.families.formula import vanilla_attention
 from sdt_lava.report.energy_model import EnergyModel
 from sdt_lava.report.formula_energy import cost_of
 

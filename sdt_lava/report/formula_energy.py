@@ -7,14 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sdt_lava.errors import EnergyModelError
-from sdt_lava.families.sdt1.config import SdtConfig
-from sdt_lava.families.sdt1.formula import (
+from sdt_lava.families.configuration import FamilyConfig
+from sdt_lava.families.formula import (
     FormulaLayer,
-    formula_layers,
     layer_rates,
     total_parameters,
-    vanilla_attention,
 )
+from sdt_lava.families.registry import formula_of
 from sdt_lava.report.energy_model import EnergyModel
 
 _COST_OF = {"mac": "mac", "ac": "accumulate"}
@@ -58,7 +57,7 @@ class FormulaEnergy:
 
     Parameters
     ----------
-    config : SdtConfig
+    config : FamilyConfig
         The network.
     model : EnergyModel
         Costs.
@@ -66,7 +65,7 @@ class FormulaEnergy:
         One row per layer.
     """
 
-    config: SdtConfig
+    config: FamilyConfig
     model: EnergyModel
     rows: tuple[FormulaRow, ...]
 
@@ -104,8 +103,7 @@ class FormulaEnergy:
         The dense network has a single pass of multiply-and-accumulate operations only: the layers'
         FLOPs, and the products, scaling and softmax of attention in each block.
         """
-        attention = vanilla_attention(self.config.num_tokens, self.config.dim)
-        operators = self.config.depth * (attention.total - attention.qkv)
+        operators = formula_of(self.config).dense_operators(self.config)
         return (self.flops + operators) * cost_of(self.model, "mac") / _PJ_PER_MJ
 
     def implied_rate(self, energy_mj: float) -> float:
@@ -141,26 +139,28 @@ class FormulaEnergy:
 
 
 def formula_energy(
-    config: SdtConfig, model: EnergyModel, rates: Mapping[str, float] | None = None
+    config: FamilyConfig, model: EnergyModel, rates: Mapping[str, float] | None = None
 ) -> FormulaEnergy:
     """Compute the paper's accounting.
 
     Parameters
     ----------
-    config : SdtConfig
+    config : FamilyConfig
         The network, including T.
     model : EnergyModel
         Costs, which must include 'mac' and 'accumulate'.
     rates : mapping of str to float, optional
         Firing rates by layer or by population, see
-        :func:`sdt_lava.families.sdt1.formula.layer_rates`.
+        :func:`sdt_lava.families.formula.layer_rates`.
 
     Raises
     ------
     EnergyModelError
         If the model lacks one of these costs.
+    ConfigError
+        If the family of the network has no such accounting.
     """
-    layers = formula_layers(config)
+    layers = formula_of(config).layers(config)
     rate_of = layer_rates(layers, rates or {})
     costs = {operation: cost_of(model, operation) for operation in _COST_OF}
     rows = tuple(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sdt_lava.counts.counts import Counts
 from sdt_lava.errors import DataError
-from sdt_lava.families.sdt1.formula import FormulaLayer
+from sdt_lava.families.formula import FormulaLayer
 from sdt_lava.io.files import open_regular, replacing
 from sdt_lava.io.limits import limits, remedy
 

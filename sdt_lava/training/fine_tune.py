@@ -27,6 +27,7 @@ from sdt_lava.datasets.objects import as_dataset
 from sdt_lava.datasets.source import SampleSource
 from sdt_lava.errors import ConfigError
 from sdt_lava.families.blocks.layers import Norm
+from sdt_lava.families.model import FamilyModel
 from sdt_lava.families.own import save_checkpoint
 from sdt_lava.families.sdt1.config import DOWNSAMPLINGS
 from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
@@ -214,8 +215,19 @@ class _Average:
             weight.copy_(average)
 
 
+def _of_sdt1(model: FamilyModel) -> SpikeDrivenTransformer:
+    """Return a model of the only family whose layers and pools these functions know."""
+    if not isinstance(model, SpikeDrivenTransformer):
+        raise ConfigError(
+            "model",
+            f"a network of the family {model.config.family!r}",
+            "a Spike-driven Transformer",
+        )
+    return model
+
+
 def fine_tune(
-    model: SpikeDrivenTransformer,
+    model: FamilyModel,
     train_data: Dataset | SampleSource,
     test_data: Dataset | SampleSource,
     bits: int,
@@ -230,7 +242,7 @@ def fine_tune(
     Parameters
     ----------
     model : SpikeDrivenTransformer
-        Trained model, which is not changed.
+        Trained model (no network of another family), which is not changed.
     train_data, test_data : Dataset, SampleSource or torch Dataset
         Labelled data, which are held in memory.
     bits : int
@@ -262,6 +274,7 @@ def fine_tune(
         :func:`sdt_lava.training.training.train`.
     """
     train_data, test_data = as_dataset(train_data), as_dataset(test_data)
+    model = _of_sdt1(model)
     model = with_levels_of(model, train_data.x, f"the training samples of {train_data.name}")
     folded = fold_model(model)
     rounding, average = _Rounding(folded, bits, first_layer), _Average(folded)
@@ -298,7 +311,7 @@ def _accuracy(net: Graph, data: Dataset) -> float:
     return correct / len(data.x)
 
 
-def convert_pooling(model: SpikeDrivenTransformer, downsampling: str) -> SpikeDrivenTransformer:
+def convert_pooling(model: FamilyModel, downsampling: str) -> SpikeDrivenTransformer:
     """Return a network with the same weights that halves its image with another method.
 
     This changes spikes: fine-tune the result.
@@ -313,10 +326,11 @@ def convert_pooling(model: SpikeDrivenTransformer, downsampling: str) -> SpikeDr
     Raises
     ------
     ConfigError
-        If there is no such method.
+        If there is no such method, or the model is one of another family.
     """
     if downsampling not in DOWNSAMPLINGS:
         raise ConfigError("--pooling", repr(downsampling), f"one of {DOWNSAMPLINGS}")
+    model = _of_sdt1(model)
     converted = SpikeDrivenTransformer(replace(model.config, downsampling=downsampling))
     converted.load_state_dict(model.state_dict())
     converted.assumes_levels = model.assumes_levels

@@ -22,8 +22,9 @@ from sdt_lava.datasets.labels import check_labels
 from sdt_lava.datasets.objects import as_dataset
 from sdt_lava.datasets.source import SampleSource
 from sdt_lava.errors import CheckpointError, ConfigError, DataError
+from sdt_lava.families.configuration import to_plain
+from sdt_lava.families.model import FamilyModel
 from sdt_lava.families.own import save_checkpoint
-from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
 from sdt_lava.io.checkpoint.archive import is_exactly, read_archive, write_archive
 from sdt_lava.support.torch_state import evaluating, modes_of, torch_threads
 from sdt_lava.training.augment import shift_randomly
@@ -132,7 +133,7 @@ class TrainingResult:
 
 
 def accuracy(
-    model: SpikeDrivenTransformer,
+    model: FamilyModel,
     x: np.ndarray | Tensor,
     y: np.ndarray | Tensor,
     batch_size: int = _EVALUATION_BATCH,
@@ -151,7 +152,7 @@ def accuracy(
 
 
 def train(
-    model: SpikeDrivenTransformer,
+    model: FamilyModel,
     train_data: Dataset | SampleSource,
     test_data: Dataset | SampleSource,
     options: TrainingOptions,
@@ -169,7 +170,7 @@ def train(
 
     Parameters
     ----------
-    model : SpikeDrivenTransformer
+    model : FamilyModel
         The network with its initial weights.
     train_data, test_data : Dataset, SampleSource or torch Dataset
         Labelled data with inputs that fit the network, held in memory.
@@ -217,7 +218,7 @@ def train(
 
 
 @contextmanager
-def _modes_as_before(model: SpikeDrivenTransformer) -> Iterator[None]:
+def _modes_as_before(model: FamilyModel) -> Iterator[None]:
     """Restore the modes of a model if its training fails."""
     put_back = modes_of(model)
     try:
@@ -233,9 +234,7 @@ Samples = tuple[Tensor, Tensor]
 class _Run:
     """The mutable state of one training, which a resume file stores."""
 
-    def __init__(
-        self, model: SpikeDrivenTransformer, data: Samples, options: TrainingOptions
-    ) -> None:
+    def __init__(self, model: FamilyModel, data: Samples, options: TrainingOptions) -> None:
         self.model = model
         self.data = data
         self.options = options
@@ -317,7 +316,7 @@ class _Run:
         """Return the properties that all parts of one training share."""
         options = asdict(self.options)
         del options["threads"]
-        config = self.model.config.to_dict()
+        config = to_plain(self.model.config)
         return {"options": options, "config": config, "samples": len(self.data[0])}
 
     def _continues(self, state: dict[str, Any]) -> bool:
@@ -352,7 +351,7 @@ class _Run:
             raise CheckpointError(where, f"damaged ({str(error)[:200]})") from error
 
 
-def _labelled(data: Dataset, model: SpikeDrivenTransformer) -> Samples:
+def _labelled(data: Dataset, model: FamilyModel) -> Samples:
     if data.y is None:
         raise DataError(data.name, "no labels", "labels 'y' for every sample")
     check_labels(data.y, model.config.num_classes, f"{data.name}: y")

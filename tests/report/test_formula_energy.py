@@ -8,8 +8,9 @@ import torch
 
 import sdt_lava
 from sdt_lava.errors import DataError, EnergyModelError
+from sdt_lava.families.formula import layer_rates
 from sdt_lava.families.sdt1.config import SdtConfig
-from sdt_lava.families.sdt1.formula import formula_layers, layer_rates
+from sdt_lava.families.sdt1.formula import formula_layers
 from sdt_lava.families.sdt1.presets import PRESETS
 from sdt_lava.model import SpikeDrivenTransformer
 from sdt_lava.quantize.export import to_network

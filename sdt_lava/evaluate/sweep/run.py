@@ -35,7 +35,7 @@ from sdt_lava.ir import Graph
 from sdt_lava.report.energy_table import energy
 
 if TYPE_CHECKING:
-    from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
+    from sdt_lava.families.model import FamilyModel
     from sdt_lava.quantize.samples import CalibrationData
 
 SHORTCUTS = (RELAY, UNROLLED, AUTO)
@@ -88,7 +88,7 @@ def _check_list(option: str, values: tuple[Any, ...], allowed: Any) -> None:
 
 
 def sweep(
-    model: SpikeDrivenTransformer,
+    model: FamilyModel,
     data: str,
     folder: Path,
     options: SweepOptions | None = None,
@@ -104,7 +104,7 @@ def sweep(
 
     Parameters
     ----------
-    model : SpikeDrivenTransformer
+    model : FamilyModel
         Trained model.
     data : str
         Data set by name, or an ``.npz`` file.
@@ -167,7 +167,7 @@ def sweep(
 
 
 def _identity(
-    model: SpikeDrivenTransformer,
+    model: FamilyModel,
     calibration: CalibrationData | None,
     evaluation: EvaluationOptions,
 ) -> dict[str, str]:
@@ -211,7 +211,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _exported(
-    model: SpikeDrivenTransformer, bits: int, calibration: CalibrationData | None, place: Path
+    model: FamilyModel, bits: int, calibration: CalibrationData | None, place: Path
 ) -> Path:
     """Return the network file of a width, and export it unless it exists."""
     from sdt_lava.quantize.export import export

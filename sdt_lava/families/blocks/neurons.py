@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +15,6 @@ from sdt_lava.families.blocks.dynamics import (
     integrate_levels,
     integrate_reals,
 )
-from sdt_lava.families.sdt1.config import SdtConfig
 from sdt_lava.ir.numerics import DECAY_UNITY
 
 # Leaky integrator of Yao et al. (tau = 2, decayed input, hard reset to 0) in the doubled variable
@@ -31,6 +32,26 @@ _SCALE_UNIT = 0.1
 _STRICTLY_ABOVE = 0.01 / LEVELS
 # Types that can represent the levels.
 _WIDE_TYPES = (torch.float32, torch.float64)
+
+
+class NeuronConfig(Protocol):
+    """Fields of a configuration that select its neurons."""
+
+    @property
+    def neuron(self) -> str:
+        """Kind of neuron, 'cuba' or 'lif'."""
+
+    @property
+    def threshold(self) -> float:
+        """Firing threshold."""
+
+
+class AttentionConfig(NeuronConfig, Protocol):
+    """Fields of a configuration that select its neurons and those of its attention."""
+
+    @property
+    def attention_threshold(self) -> float:
+        """Firing threshold of the neuron over the token sum."""
 
 
 class _Neuron(nn.Module):
@@ -126,14 +147,14 @@ def _firing(threshold: float, above: float = 0.0, unit: int = 1) -> Firing:
     return Firing(threshold + above, width, height, unit)
 
 
-def make_lif(config: SdtConfig) -> nn.Module:
+def make_lif(config: NeuronConfig) -> nn.Module:
     """Return the neuron selected by a configuration, with its ordinary threshold."""
     if config.neuron == "lif":
         return FloatLif(config.threshold)
     return Lif(config.threshold)
 
 
-def make_attention_lif(config: SdtConfig) -> nn.Module:
+def make_attention_lif(config: AttentionConfig) -> nn.Module:
     """Return the neuron for the token sum; every kind of neuron fires at its threshold there."""
     if config.neuron == "lif":
         return FloatLif(config.attention_threshold)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from math import ceil
 from reprlib import repr as short_repr
-from typing import Any
+from typing import Any, ClassVar
 
 from sdt_lava.errors import ConfigError
 from sdt_lava.ir.numerics import INPUT_LIMIT
@@ -71,6 +71,8 @@ class SdtConfig:
     dataset : str
         Name of the data set on which the network was trained, or empty.
     """
+
+    family: ClassVar[str] = "sdt1"
 
     image_size: tuple[int, int]
     in_channels: int

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,9 +16,12 @@ import torch
 from sdt_lava.errors import CheckpointError, ConfigError
 from sdt_lava.families.arguments import TrainingArguments, listed_arguments
 from sdt_lava.families.config_source import ConfigSource, read_source, source_label
+from sdt_lava.families.import_report import ImportReport
 from sdt_lava.families.input_levels import Settings, assumes_levels
 from sdt_lava.families.layouts import in_official_names, refuse_other_networks
+from sdt_lava.families.model import FamilyModel
 from sdt_lava.families.own import build_model
+from sdt_lava.families.registry import family_of
 from sdt_lava.families.sdt1.config import SdtConfig
 from sdt_lava.families.sdt1.official_config import OFFICIAL, complete, read_settings
 from sdt_lava.families.sdt1.official_layout import (
@@ -29,7 +32,6 @@ from sdt_lava.families.sdt1.official_layout import (
     without_unused,
 )
 from sdt_lava.families.sdt1.official_shapes import contradictions, deduce
-from sdt_lava.families.sdt1.transformer import SpikeDrivenTransformer
 from sdt_lava.families.tensors import (
     check_kind,
     check_layout,
@@ -38,7 +40,6 @@ from sdt_lava.families.tensors import (
     is_counter,
 )
 from sdt_lava.io.checkpoint.weights import Weights
-from sdt_lava.support.text import listed
 
 logger = logging.getLogger(__name__)
 
@@ -49,67 +50,9 @@ _NAMES_OF_CONTRADICTIONS = 4
 _ARGUMENTS = ("args", "hyper_parameters", "hparams", "config", "cfg")
 
 
-@dataclass(frozen=True)
-class ImportReport:
-    """The report on importing an official checkpoint.
-
-    Parameters
-    ----------
-    path : str
-        Path of the file.
-    weights : str
-        The imported set of weights: 'state_dict', 'state_dict_ema' or another entry, or 'file' if
-        the file is just a state dict.
-    unused : tuple of str
-        Tensors that the network contains but never uses, including counters of profilers.
-    prefixed : int
-        Number of names from which a prefix such as ``module.`` of distributed training was removed.
-    configuration : str
-        Source of the configuration.
-    notes : tuple of str
-        Notes on values that were changed in the configuration or that it overrides, on the origin
-        of the input levels, and on other weights in the file.
-    prefixes : tuple of str
-        The removed prefixes.
-    assumes_levels : bool
-        Whether nothing was known about the input, so that its integer levels are assumed.
-    """
-
-    path: str
-    weights: str
-    unused: tuple[str, ...]
-    prefixed: int
-    configuration: str
-    notes: tuple[str, ...]
-    prefixes: tuple[str, ...] = ()
-    assumes_levels: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain values, for JSON."""
-        return asdict(self)
-
-    def lines(self) -> list[str]:
-        """Return the report as sentences."""
-        lines = [f"imported {self.weights} of {self.path}"]
-        lines += [f"configuration from {self.configuration}", *self.notes]
-        if self.prefixed:
-            prefixes = ", ".join(map(repr, self.prefixes))
-            lines.append(f"removed the prefix {prefixes} of {self.prefixed} names")
-        if self.unused:
-            lines.append(f"left out, as the network does not use them: {listed(self.unused)}")
-        return lines
-
-
-def is_official(state: Any) -> bool:
-    """Return whether weights lack the time axis of convolutions that our layout has."""
-    return not isinstance(state, dict) or not any(
-        isinstance(value, torch.Tensor) and value.ndim == 5 for value in state.values()
-    )
-
-
 def import_official(
     content: Mapping[Any, Any], weights: Weights, where: str, config: ConfigSource | None = None
-) -> tuple[SpikeDrivenTransformer, ImportReport]:
+) -> tuple[FamilyModel, ImportReport]:
     """Build a network from the content of an official checkpoint.
 
     Parameters
@@ -148,7 +91,8 @@ def import_official(
     if layout is not None:
         network_settings = network_settings.without_dilations(layout)
     resolved = network_settings.complete(notes)
-    check_layout(state, with_other_biases(official_tensors(resolved), state), where)
+    expected = with_other_biases(official_tensors(resolved), state)
+    check_layout(state, expected, family_of(resolved), where)
     model = build_model(resolved, _own_layout(state, where), where)
     model.assumes_levels = assumes_levels(resolved, network_settings.settings)
     report = ImportReport(

@@ -11,7 +11,8 @@ import torch
 
 from sdt_lava.errors import CheckpointError
 from sdt_lava.families.sdt1.config import SdtConfig
-from sdt_lava.families.tensors import Shape, expected_tensors, is_counter
+from sdt_lava.families.sdt1.tensors import Shape, expected_tensors
+from sdt_lava.families.tensors import is_counter
 from sdt_lava.support.text import listed
 
 # Convolutions that have a bias before their batch normalisation.

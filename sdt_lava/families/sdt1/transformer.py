@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from sdt_lava.errors import ConfigError, DataError
 from sdt_lava.families.blocks.layers import Record, keep
 from sdt_lava.families.blocks.neurons import make_lif
+from sdt_lava.families.model import FamilyModel
 from sdt_lava.families.sdt1.attention import SpikeDrivenSelfAttention
 from sdt_lava.families.sdt1.config import SdtConfig
 from sdt_lava.families.sdt1.mlp import SpikingMlp
@@ -30,7 +29,7 @@ class EncoderBlock(nn.Module):
         return out
 
 
-class SpikeDrivenTransformer(nn.Module):
+class SpikeDrivenTransformer(FamilyModel):
     """Spike-driven Transformer (Yao et al., NeurIPS 2023, arXiv 2307.01694).
 
     Module names match the published checkpoints. The initial weights come from torch's global
@@ -40,23 +39,12 @@ class SpikeDrivenTransformer(nn.Module):
     ----------
     config : SdtConfig
         The architecture.
-
-    Attributes
-    ----------
-    config : SdtConfig
-        The architecture.
-    assumes_levels : bool
-        Whether the configuration's input levels are only assumed because nothing was known about
-        the data; training, and export with calibration data, then choose levels from the data.
-    levels_from : str
-        Data from which the levels were chosen; empty if they were specified, known or assumed.
     """
 
+    config: SdtConfig
+
     def __init__(self, config: SdtConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.assumes_levels = False
-        self.levels_from = ""
+        super().__init__(config)
         self.patch_embed = PatchSplitting(config)
         self.block = nn.ModuleList(
             EncoderBlock(config, f"block.{index}") for index in range(config.depth)
@@ -107,25 +95,14 @@ class SpikeDrivenTransformer(nn.Module):
         ConfigError
             If the network adds spikes in place of membrane potentials.
         """
-        config = self.config
-        if config.shortcut != "membrane":
+        if self.config.shortcut != "membrane":
             raise ConfigError(
                 "config.shortcut",
-                f"{config.shortcut!r}: sums of spikes, with values 0, 1, 2 and more",
+                f"{self.config.shortcut!r}: sums of spikes, with values 0, 1, 2 and more",
                 "'membrane': what is exported sends binary spikes only",
                 "train the network with membrane shortcuts",
             )
-        low, high = config.input_range
-        shape = (config.in_channels, *config.image_size)
-        return Input(name="input", shape=shape, scale=config.input_scale, low=low, high=high)
-
-    def graph_steps(self) -> int:
-        """Return the number of time steps of an image."""
-        return self.config.timesteps
-
-    def graph_metadata(self) -> dict[str, Any]:
-        """Return what travels with the network's graph."""
-        return {"config": self.config.to_dict()}
+        return super().graph_input()
 
     def _frames(self, x: Tensor) -> tuple[Tensor, int]:
         """Return the input as ``(B, C, H, W, T)``, with T = 1 if static, and the step count."""

@@ -15,7 +15,7 @@ from sdt_lava.backends.result import Result
 from sdt_lava.backends.run import simulate
 from sdt_lava.counts.counts import Counts
 from sdt_lava.datasets.labels import as_labels, check_classes
-from sdt_lava.families.sdt1.formula import vanilla_attention
+from sdt_lava.families.formula import vanilla_attention
 from sdt_lava.ir import Graph
 from sdt_lava.report.accounting import Accounting, compare_accountings
 from sdt_lava.report.compare import compare

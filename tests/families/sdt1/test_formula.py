@@ -5,13 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sdt_lava.families.formula import layer_rates, total_parameters, vanilla_attention
 from sdt_lava.families.sdt1.config import SdtConfig
-from sdt_lava.families.sdt1.formula import (
-    formula_layers,
-    layer_rates,
-    total_parameters,
-    vanilla_attention,
-)
+from sdt_lava.families.sdt1.formula import formula_layers
 from sdt_lava.families.sdt1.presets import PRESETS
 from sdt_lava.model import SpikeDrivenTransformer
 

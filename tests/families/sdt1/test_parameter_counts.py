@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sdt_lava.families.tensors import expected_tensors
+from sdt_lava.families.sdt1.tensors import expected_tensors
 from sdt_lava.model import PRESETS, SpikeDrivenTransformer
 
 # Table 1 of arXiv 2307.01694, in millions.

@@ -7,7 +7,7 @@ import pytest
 import sdt_lava
 from benchmarks import presets as benchmark
 from sdt_lava.families.sdt1.official_layout import official_tensors
-from sdt_lava.families.tensors import expected_tensors
+from sdt_lava.families.sdt1.tensors import expected_tensors
 from sdt_lava.model import PRESETS
 from tests.families.sdt1.test_parameter_counts import PAPER
 
