@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import sdt_lava
-from sdt_lava import model as sdt_model
 from sdt_lava.cli.train import EPOCHS, Training, run_training
 from sdt_lava.datasets import load_dataset
 from sdt_lava.errors import ConfigError, DataError, SdtLavaError
 from sdt_lava.model import TrainingOptions
+from sdt_lava.training import training as loop
 
 ROOT = Path(__file__).resolve().parents[2]
 SDT_LAVA = str(Path(sys.executable).with_name("sdt-lava"))
@@ -50,7 +50,7 @@ def test_it_trains_on_a_file_and_resumes(tmp_path, monkeypatch):
     result = run_training(whole)
     assert len(result.history) == 2
 
-    train = sdt_model.train
+    train = loop.train
 
     def interrupted(*arguments, on_progress, **more):
         def stop(report):
@@ -61,10 +61,10 @@ def test_it_trains_on_a_file_and_resumes(tmp_path, monkeypatch):
         return train(*arguments, on_progress=stop, **more)
 
     again = {**common, "out": tmp_path / "again.pt", "test_data": "digits", "samples": 24}
-    monkeypatch.setattr(sdt_model, "train", interrupted)
+    monkeypatch.setattr(loop, "train", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_training(Training(**again))
-    monkeypatch.setattr(sdt_model, "train", train)
+    monkeypatch.setattr(loop, "train", train)
     assert len(run_training(Training(resume=True, **again)).history) == 2
     left, right = weights(tmp_path / "whole.pt"), weights(tmp_path / "again.pt")
     assert all(torch.equal(left[key], right[key]) for key in left)

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 import sdt_lava
-from sdt_lava import model as sdt_model
 from sdt_lava.cli import train as command
 from sdt_lava.datasets.normalisation import NORMALISATION, image_levels
 from sdt_lava.families.draft import Draft
+from sdt_lava.training import training as loop
 
 SIZE = {"dim": 16, "depth": 1, "num_heads": 2, "mlp_ratio": 1.0, "pooling_stat": "1100"}
 
@@ -205,7 +205,7 @@ def test_it_resumes_seeds_and_logs_as_with_presets(folder, train, monkeypatch):
     options = ("--config", "o.json", *FILES, "--epochs", "2", "--seed", "3")
     assert train(*options, "--tensorboard", "logs", out="whole.pt")[0] == 0
     assert list((folder / "logs").iterdir())
-    original = sdt_model.train
+    original = loop.train
 
     def interrupted(*arguments, on_progress, **more):
         def stop(report):
@@ -215,10 +215,10 @@ def test_it_resumes_seeds_and_logs_as_with_presets(folder, train, monkeypatch):
 
         return original(*arguments, on_progress=stop, **more)
 
-    monkeypatch.setattr(sdt_model, "train", interrupted)
+    monkeypatch.setattr(loop, "train", interrupted)
     code, _, err = train(*options, out="again.pt")
     assert code == 130 and "--resume" in err
-    monkeypatch.setattr(sdt_model, "train", original)
+    monkeypatch.setattr(loop, "train", original)
     (folder / "o.json").write_text(json.dumps({**SIZE, "timesteps": 3}))
     assert train(*options, "--resume", out="again.pt")[0] == 2
     (folder / "o.json").write_text(json.dumps({**SIZE, "timesteps": 2}))
