@@ -14,6 +14,7 @@ from sdt_lava.ir import Conv, Shape
 from sdt_lava.ir.attention import all_tokens
 from sdt_lava.ir.numerics import IntArray
 from sdt_lava.ir.relations import Blocks, channelwise
+from sdt_lava.ir.windows import padded, taps
 
 IndexArray = NDArray[np.int64]
 
@@ -51,22 +52,13 @@ def _window_taps(
     dilation: tuple[int, int],
 ) -> tuple[IndexArray, IndexArray, IndexArray]:
     """Return the output, input and kernel position of every tap inside the image."""
-    grids = np.meshgrid(
-        np.arange(output[0]),
-        np.arange(output[1]),
-        np.arange(kernel[0]),
-        np.arange(kernel[1]),
-        indexing="ij",
+    positions = padded(np.arange(size[0] * size[1]).reshape(size), padding, -1)
+    # One row for each output position, one column for each tap.
+    reached = np.stack(
+        [under.ravel() for _, _, under in taps(positions, output, kernel, stride, dilation)], axis=1
     )
-    out_y, out_x, tap_y, tap_x = (grid.ravel() for grid in grids)
-    in_y = out_y * stride[0] - padding[0] + tap_y * dilation[0]
-    in_x = out_x * stride[1] - padding[1] + tap_x * dilation[1]
-    inside = (in_y >= 0) & (in_y < size[0]) & (in_x >= 0) & (in_x < size[1])
-    return (
-        (out_y * output[1] + out_x)[inside],
-        (in_y * size[1] + in_x)[inside],
-        (tap_y * kernel[1] + tap_x)[inside],
-    )
+    outputs, taps_inside = np.nonzero(reached >= 0)
+    return outputs, reached[outputs, taps_inside], taps_inside
 
 
 def dense_rows(weight: IntArray, rows: IndexArray) -> csr_matrix:
@@ -80,7 +72,7 @@ def dense_rows(weight: IntArray, rows: IndexArray) -> csr_matrix:
 def convolution(node: Conv, shape: Shape, output: Shape) -> csr_matrix:
     """Unroll a convolution to a matrix with one entry per kernel element and output position."""
     out, per_group, kernel_h, kernel_w = node.weight.shape
-    outputs, inputs, taps = _window_taps(
+    outputs, inputs, elements = _window_taps(
         (shape[1], shape[2]),
         (output[1], output[2]),
         (kernel_h, kernel_w),
@@ -92,10 +84,10 @@ def convolution(node: Conv, shape: Shape, output: Shape) -> csr_matrix:
     channel_out = np.arange(out)[:, None, None]
     group = channel_out // (out // node.groups)
     channel_in = group * per_group + np.arange(per_group)[None, :, None]
-    full = (out, per_group, taps.size)
+    full = (out, per_group, elements.size)
     rows = np.broadcast_to(channel_out * (output[1] * output[2]) + outputs, full)
     columns = channel_in * (shape[1] * shape[2]) + inputs
-    weights = kernels[:, :, taps]
+    weights = kernels[:, :, elements]
     return _matrix(
         rows.ravel(), columns.ravel(), weights.ravel(), (int(np.prod(output)), int(np.prod(shape)))
     )
