@@ -111,8 +111,8 @@ from tests.attack import worker
 from sdt_lava.engine.plan import signals
 fire = signals.fire_rows
 
-def wide(sums, floats, strides, rows, *rest):
-    fire(sums, floats, strides, (rows[0], rows[1] + 500), *rest)
+def wide(sums, floats, rows, arguments):
+    fire(sums, floats, (rows[0], rows[1] + 500), arguments)
 
 signals.fire_rows = wide
 for number in range(40):
