@@ -293,7 +293,7 @@ def _packaged(folder: str) -> list[str]:
 
 
 def _target(source: Source) -> Path:
-    text = source.rng.choice(_packaged("compiler/targets"))
+    text = source.rng.choice(_packaged("hardware/targets"))
     lines = ("[limits.more]", "value = 3", 'kinds = ["x"]', "[boards.x]", "chips = 0")
     return _written(source, "target.toml", damaged_text(source.rng, text, lines))
 
