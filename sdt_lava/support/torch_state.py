@@ -114,8 +114,22 @@ inside_torch = NoForkInside().block
 def exact_arithmetic() -> Iterator[None]:
     """Keep torch from trading exactness for speed, whatever its current settings are."""
     # Autocast is a setting of the thread.
-    with _changes.held("exact", _be_exact), torch.no_grad(), torch._C._DisableAutocast():
+    with _changes.held("exact", _be_exact), _no_grad(), torch._C._DisableAutocast():
         yield
+
+
+@contextmanager
+def _no_grad() -> Iterator[None]:
+    """Disable gradients, and restore their setting even if a signal interrupts torch's change."""
+    before = torch.is_grad_enabled()
+    try:
+        try:
+            torch.set_grad_enabled(False)
+            yield
+        finally:
+            torch.set_grad_enabled(before)
+    finally:  # if a signal has interrupted the line above
+        torch.set_grad_enabled(before)
 
 
 def _be_exact() -> Undo:
@@ -138,7 +152,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         model.eval()
         return undo
 
-    with _changes.held(("evaluating", id(model)), evaluate), torch.no_grad():
+    with _changes.held(("evaluating", id(model)), evaluate), _no_grad():
         yield
 
 

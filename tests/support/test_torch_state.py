@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -204,3 +206,38 @@ def test_a_child_does_not_inherit_what_another_thread_needs():
     assert torch.get_float32_matmul_precision() == "highest"
     other.go_on()
     assert torch.get_float32_matmul_precision() == "medium"
+
+
+# In a process of its own, since the signals come at any moment of other changes, too.
+INTERRUPTED = """
+import random, signal
+import torch
+from sdt_lava.support.torch_state import exact_arithmetic
+
+def interrupt(number, frame):
+    if armed:
+        raise InterruptedError
+
+armed, moments = False, random.Random(0)
+for _ in range(4000):
+    signal.signal(signal.SIGALRM, interrupt)
+    try:
+        armed = True
+        signal.setitimer(signal.ITIMER_REAL, moments.uniform(1e-6, 120e-6))
+        for _ in range(3):
+            with exact_arithmetic():
+                pass
+    except InterruptedError:
+        pass
+    finally:
+        armed = False
+    assert torch.is_grad_enabled()
+"""
+
+
+def test_a_signal_at_any_moment_leaves_gradients_on():
+    """With torch.no_grad alone, about one signal in a hundred left them off."""
+    run = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
